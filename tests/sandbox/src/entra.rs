@@ -1,0 +1,7 @@
+//! Entra.
+use crate::world::{Request, Response, State, empty};
+/// The state of the service.
+#[derive(Default)]
+pub struct Entra {}
+/// Handles one request.
+pub fn handle(_state: &mut State, _request: &Request) -> Response { empty(500) }

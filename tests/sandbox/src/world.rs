@@ -1,0 +1,320 @@
+//! The state of all services, the one way into them, the record of what came, and the faults a test asks for.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, RngCore, SeedableRng};
+use time::OffsetDateTime;
+
+use crate::{arm, aws, entra, hub, registry};
+
+/// A request with its whole body. The URI may be absolute or start at the path; services read path and query alone.
+pub type Request = http::Request<Bytes>;
+/// A response with its whole body.
+pub type Response = http::Response<Bytes>;
+
+/// The services of the sandbox, one listener each behind sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Service {
+    /// Secrets Manager, STS and SQS: told apart by `X-Amz-Target` or the form's `Action`, as behind `AWS_ENDPOINT_URL`.
+    Aws,
+    /// Entra: `POST /{tenant}/oauth2/v2.0/token`, https alone.
+    Entra,
+    /// Azure Resource Manager: `Microsoft.Security/securityConnectors` and health reports.
+    Arm,
+    /// `hub.docker.com`.
+    Hub,
+    /// `auth.docker.io`.
+    HubAuth,
+    /// `registry-1.docker.io`.
+    Registry,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: [Service; 6] =
+        [Service::Aws, Service::Entra, Service::Arm, Service::Hub, Service::HubAuth, Service::Registry];
+
+    /// The service that answers under a real host name: for runs in one process, with the default endpoints.
+    #[must_use]
+    pub fn of_host(host: &str) -> Option<Service> {
+        match host {
+            "hub.docker.com" => Some(Service::Hub),
+            "auth.docker.io" => Some(Service::HubAuth),
+            "registry-1.docker.io" => Some(Service::Registry),
+            "management.azure.com" | "management.usgovcloudapi.net" => Some(Service::Arm),
+            "login.microsoftonline.com" | "login.microsoftonline.us" => Some(Service::Entra),
+            _ if host.ends_with(".amazonaws.com") => Some(Service::Aws),
+            _ => None,
+        }
+    }
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The service answers this instead of handling the request.
+    Answer(Response),
+    /// The service handles the request, and its answer is replaced by this one.
+    AnswerAfter(Response),
+    /// The connection breaks before the request is handled.
+    ResetBefore,
+    /// The connection breaks after the request was handled.
+    ResetAfter,
+    /// The request is handled, no answer ever comes.
+    Hang,
+    /// The request is handled, its body is cut in half under an unchanged `Content-Length`.
+    Truncate,
+}
+
+/// No answer came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broken {
+    /// The connection was reset.
+    Reset,
+    /// The answer never comes: the caller waits until its own time-out.
+    Hang,
+    /// The body ended early.
+    Truncated,
+}
+
+/// One request and what became of it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Position in the order in which the requests were handled.
+    pub index: usize,
+    /// The service that was asked.
+    pub service: Service,
+    /// When, by the world's clock.
+    pub at: OffsetDateTime,
+    /// The request.
+    pub request: Request,
+    /// The response that the service gave; `None` where it was not handled.
+    pub response: Option<Response>,
+    /// Whether a fault was injected.
+    pub faulted: bool,
+}
+
+impl Recorded {
+    /// `METHOD path?query` (AWS: `METHOD Action`), for messages and for matching.
+    #[must_use]
+    pub fn line(&self) -> String {
+        line(self.service, &self.request)
+    }
+
+    /// Whether the request can change something: every method but GET and HEAD, less logins, token exchanges and AWS's reads.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        match self.service {
+            Service::Aws => aws::is_write(&self.request),
+            Service::Entra | Service::HubAuth | Service::Registry => false,
+            Service::Arm => !matches!(self.request.method().as_str(), "GET" | "HEAD"),
+            Service::Hub => {
+                !matches!(self.request.method().as_str(), "GET" | "HEAD")
+                    && !matches!(
+                        self.request.uri().path().trim_end_matches('/'),
+                        "/v2/auth/token" | "/v2/users/login" | "/v2/users/2fa-login"
+                    )
+            }
+        }
+    }
+}
+
+fn line(service: Service, request: &Request) -> String {
+    if service == Service::Aws {
+        return format!("{} {}", request.method(), aws::action(request).unwrap_or_else(|| "?".to_owned()));
+    }
+    let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    format!("{} {path}", request.method())
+}
+
+type Script = Box<dyn FnMut(&State, Service, &Request) -> Option<Fault> + Send>;
+type Watch = Box<dyn FnMut(&State, &Recorded) + Send>;
+type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
+/// The state of every service. Tests read and change it directly: that is how a person or another program acts.
+pub struct State {
+    /// Secrets Manager, STS, SQS.
+    pub aws: aws::Aws,
+    /// Entra: applications, federated credentials, bearers given out.
+    pub entra: entra::Entra,
+    /// Azure: subscriptions, resource groups, connectors.
+    pub arm: arm::Arm,
+    /// Docker Hub: users, organizations, teams, repositories, tokens.
+    pub hub: hub::Hub,
+    /// The registry's own state (tokens given out by `auth.docker.io` live in [`hub::Hub`]).
+    pub registry: registry::Registry,
+    random: StdRng,
+    now: Now,
+}
+
+impl State {
+    /// The world's time.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        (self.now)()
+    }
+
+    /// A uuid in its usual spelling; the same sequence for the same seed.
+    pub fn uuid(&mut self) -> String {
+        let bits: u128 = self.random.r#gen();
+        let hex = format!("{bits:032x}");
+        format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    }
+
+    /// `length` random characters of `A-Za-z0-9`; the same sequence for the same seed.
+    pub fn random_text(&mut self, length: usize) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        (0..length).map(|_| char::from(LETTERS[self.random.next_u32() as usize % LETTERS.len()])).collect()
+    }
+}
+
+struct Inner {
+    state: State,
+    record: Vec<Recorded>,
+    script: Option<Script>,
+    watches: Vec<Watch>,
+    handled: usize,
+    recording: bool,
+}
+
+/// The sandbox: clone it freely, all clones share one state.
+#[derive(Clone)]
+pub struct World(Arc<Mutex<Inner>>);
+
+impl World {
+    /// An empty world (no secret, no user, no connector) on the system's clock.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(Arc::new(OffsetDateTime::now_utc), 1)
+    }
+
+    /// An empty world on the caller's clock; `seed` fixes every id and token that the services make up.
+    #[must_use]
+    pub fn with_clock(now: Now, seed: u64) -> Self {
+        let state = State {
+            aws: aws::Aws::default(),
+            entra: entra::Entra::default(),
+            arm: arm::Arm::default(),
+            hub: hub::Hub::default(),
+            registry: registry::Registry::default(),
+            random: StdRng::seed_from_u64(seed),
+            now,
+        };
+        Self(Arc::new(Mutex::new(Inner {
+            state,
+            record: Vec::new(),
+            script: None,
+            watches: Vec::new(),
+            handled: 0,
+            recording: true,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Reads or changes the state as a person, or another program, would.
+    pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.lock().state)
+    }
+
+    /// Asks, before every request, whether something goes wrong with it. Replaces the earlier script.
+    pub fn script(&self, script: impl FnMut(&State, Service, &Request) -> Option<Fault> + Send + 'static) {
+        self.lock().script = Some(Box::new(script));
+    }
+
+    /// Ends the script of faults.
+    pub fn calm(&self) {
+        self.lock().script = None;
+    }
+
+    /// Called after every request that was handled, with the state as it then is. A watch that finds a broken promise panics
+    /// or takes a note of its own.
+    pub fn watch(&self, watch: impl FnMut(&State, &Recorded) + Send + 'static) {
+        self.lock().watches.push(Box::new(watch));
+    }
+
+    /// Every request so far.
+    #[must_use]
+    pub fn record(&self) -> Vec<Recorded> {
+        self.lock().record.clone()
+    }
+
+    /// Takes the record so far and starts a new one.
+    #[must_use]
+    pub fn take_record(&self) -> Vec<Recorded> {
+        std::mem::take(&mut self.lock().record)
+    }
+
+    /// Turns the record off (benchmarks of many requests) or on.
+    pub fn set_recording(&self, recording: bool) {
+        self.lock().recording = recording;
+    }
+
+    /// Handles one request: script, service, record, watches, in this order.
+    ///
+    /// # Errors
+    /// [`Broken`] where the script lets no answer through.
+    pub fn call(&self, service: Service, request: Request) -> Result<Response, Broken> {
+        let mut guard = self.lock();
+        let Inner { state, record, script, watches, handled, recording } = &mut *guard;
+        let fault = script.as_mut().and_then(|script| script(state, service, &request));
+        let reached = !matches!(fault, Some(Fault::Answer(_) | Fault::ResetBefore));
+        let response = reached.then(|| match service {
+            Service::Aws => aws::handle(state, &request),
+            Service::Entra => entra::handle(state, &request),
+            Service::Arm => arm::handle(state, &request),
+            Service::Hub => hub::handle(state, &request),
+            Service::HubAuth => hub::handle_auth(state, &request),
+            Service::Registry => registry::handle(state, &request),
+        });
+        let entry = Recorded {
+            index: *handled,
+            service,
+            at: state.now(),
+            request,
+            response: response.clone(),
+            faulted: fault.is_some(),
+        };
+        *handled += 1;
+        for watch in watches.iter_mut() {
+            watch(state, &entry);
+        }
+        if *recording {
+            record.push(entry);
+        }
+        match (fault, response) {
+            (Some(Fault::Answer(answer) | Fault::AnswerAfter(answer)), _) => Ok(answer),
+            (Some(Fault::ResetBefore | Fault::ResetAfter), _) => Err(Broken::Reset),
+            (Some(Fault::Hang), _) => Err(Broken::Hang),
+            (Some(Fault::Truncate), _) => Err(Broken::Truncated),
+            (None, Some(response)) => Ok(response),
+            (None, None) => Err(Broken::Reset),
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A JSON response.
+#[must_use]
+pub fn json(status: u16, body: &serde_json::Value) -> Response {
+    http::Response::builder()
+        .status(status)
+        .header("content-type", "application/json")
+        .body(Bytes::from(body.to_string()))
+        .unwrap_or_else(|_| http::Response::new(Bytes::new()))
+}
+
+/// A response without a body.
+#[must_use]
+pub fn empty(status: u16) -> Response {
+    http::Response::builder().status(status).body(Bytes::new()).unwrap_or_else(|_| http::Response::new(Bytes::new()))
+}
