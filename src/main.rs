@@ -1,1 +1,52 @@
-fn main(){}
+//! The Lambda function: environment, clients built once, the runtime's loop.
+
+use std::sync::Arc;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::{BehaviorVersion, SdkConfig};
+use hubkeeper::clock::{SystemClock, SystemRandom};
+use hubkeeper::config::{Config, Environment, Problems};
+use hubkeeper::event_handler::Handler;
+use hubkeeper::http::Shared;
+use hubkeeper::http::transport::Reqwest;
+use hubkeeper::logging;
+use hubkeeper::services::Process;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let environment: Environment = std::env::vars().collect();
+    let level = environment.get("AWS_LAMBDA_LOG_LEVEL").map(String::as_str);
+    tracing::subscriber::set_global_default(logging::subscriber(level, std::io::stdout))?;
+    logging::quiet_panics();
+    let handler = match set_up(&environment).await {
+        Ok(process) => Handler::Ready(Box::new(process)),
+        Err(problems) => Handler::Unusable(problems),
+    };
+    let handler = &handler;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| handler.invoke(event))).await
+}
+
+async fn set_up(environment: &Environment) -> Result<Process, Problems> {
+    let config = Config::parse(environment)?;
+    let bundle = config.ca_bundle.as_ref().map(std::fs::read).transpose();
+    let bundle = bundle.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))?;
+    let transport = Reqwest::new(bundle.as_deref()).map_err(|error| Problems::one(error.to_string()))?;
+    Ok(Process {
+        aws: aws(environment).await,
+        config: Arc::new(config),
+        shared: Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom)),
+        bearers: Arc::default(),
+    })
+}
+
+/// In Lambda, credentials and Region stand in the environment; elsewhere the SDK's default chain looks for them.
+async fn aws(environment: &Environment) -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::latest());
+    if environment.contains_key("AWS_ACCESS_KEY_ID") {
+        loader.credentials_provider(EnvironmentVariableCredentialsProvider::new()).load().await
+    } else {
+        loader.load().await
+    }
+}

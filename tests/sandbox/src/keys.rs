@@ -1,1 +1,186 @@
-//! keys.
+//! The keys of the services: RS256 signers for tokens, and a certificate for the services that speak https alone.
+
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rsa::pkcs1v15::{Signature, SigningKey as Signer, VerifyingKey};
+use rsa::sha2::Sha256;
+use rsa::signature::{SignatureEncoding, Signer as _, Verifier as _};
+use serde_json::{Value, json};
+
+/// An RS256 key with its key id. All keys of one process share one RSA pair of 2,048 bits, since making one takes long; they
+/// differ by key id, and a token that was signed under one id is refused under another.
+pub struct SigningKey {
+    kid: &'static str,
+}
+
+struct Pair {
+    signer: Signer<Sha256>,
+    verifier: VerifyingKey<Sha256>,
+}
+
+fn pair() -> Option<&'static Pair> {
+    static PAIR: OnceLock<Option<Pair>> = OnceLock::new();
+    PAIR.get_or_init(|| {
+        let private = rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).ok()?;
+        let verifier = VerifyingKey::new(private.to_public_key());
+        Some(Pair { signer: Signer::new(private), verifier })
+    })
+    .as_ref()
+}
+
+/// The key under which STS signs web identity tokens.
+#[must_use]
+pub fn sts() -> &'static SigningKey {
+    &SigningKey { kid: "sandbox-sts" }
+}
+
+/// The key of Docker's token service.
+#[must_use]
+pub fn registry() -> &'static SigningKey {
+    &SigningKey { kid: "sandbox-registry" }
+}
+
+/// The key under which Entra signs access tokens.
+#[must_use]
+pub fn entra() -> &'static SigningKey {
+    &SigningKey { kid: "sandbox-entra" }
+}
+
+impl SigningKey {
+    /// The key id, as it stands in the header of a token.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        self.kid
+    }
+
+    /// A compact JWS (RFC 7515) over the claims: `alg` RS256, `typ` JWT, `kid`. Empty if the machine could not make a key.
+    #[must_use]
+    pub fn sign(&self, claims: &Value) -> String {
+        let Some(pair) = pair() else { return String::new() };
+        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid });
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signature = pair.signer.sign(signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    }
+
+    /// The claims, if this key signed the token. Times are not looked at.
+    #[must_use]
+    pub fn verify(&self, jwt: &str) -> Option<Value> {
+        let (signed, signature) = jwt.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+        if header["alg"] != "RS256" || header["kid"] != self.kid {
+            return None;
+        }
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let signature = Signature::try_from(signature.as_slice()).ok()?;
+        pair()?.verifier.verify(signed.as_bytes(), &signature).ok()?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+    }
+}
+
+/// A certificate authority and a certificate of it for `localhost` and `127.0.0.1`.
+pub struct TlsIdentity {
+    /// The server's certificate, PEM.
+    pub certificate_pem: String,
+    /// The authority's certificate, PEM: what a client must trust.
+    pub authority_pem: String,
+    server: Arc<rustls::ServerConfig>,
+}
+
+/// No certificate could be made.
+#[derive(Debug)]
+pub struct IdentityError(String);
+
+impl std::fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no certificate for the sandbox: {}", self.0)
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+impl From<rcgen::Error> for IdentityError {
+    fn from(error: rcgen::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<rustls::Error> for IdentityError {
+    fn from(error: rustls::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl TlsIdentity {
+    /// Makes a new authority and a new certificate.
+    ///
+    /// # Errors
+    /// [`IdentityError`] where the machine gives no random numbers.
+    pub fn new() -> Result<Self, IdentityError> {
+        let authority_key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::new(Vec::new())?;
+        params.distinguished_name.push(rcgen::DnType::CommonName, "hubkeeper sandbox authority");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+        let authority = params.self_signed(&authority_key)?;
+        let issuer = rcgen::Issuer::new(params, authority_key);
+
+        let key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        params.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &issuer)?;
+
+        let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+        let mut server =
+            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone(), authority.der().clone()], private.into())?;
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { certificate_pem: certificate.pem(), authority_pem: authority.pem(), server: Arc::new(server) })
+    }
+
+    /// The server's side of TLS 1.2 and 1.3, HTTP/1.1 alone.
+    #[must_use]
+    pub fn server_config(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_verified_by_its_own_key_alone() {
+        let claims = json!({ "sub": "someone", "exp": 1 });
+        let token = sts().sign(&claims);
+        assert_eq!(sts().verify(&token), Some(claims));
+        assert_eq!(entra().verify(&token), None);
+        assert_eq!(registry().verify(&token), None);
+    }
+
+    #[test]
+    fn a_changed_token_is_refused() {
+        let token = registry().sign(&json!({ "access": [] }));
+        let parts: Vec<&str> = token.split('.').collect();
+        let claims = URL_SAFE_NO_PAD.encode(json!({ "access": ["everything"] }).to_string());
+        assert_eq!(registry().verify(&format!("{}.{claims}.{}", parts[0], parts[2])), None);
+        let none = URL_SAFE_NO_PAD.encode(json!({ "alg": "none", "kid": registry().kid() }).to_string());
+        assert_eq!(registry().verify(&format!("{none}.{}.", parts[1])), None);
+        assert_eq!(registry().verify("not a token"), None);
+    }
+
+    #[test]
+    fn an_identity_has_two_certificates() {
+        let identity = TlsIdentity::new().expect("an identity");
+        assert!(identity.certificate_pem.starts_with("-----BEGIN CERTIFICATE-----"));
+        assert_ne!(identity.certificate_pem, identity.authority_pem);
+    }
+}

@@ -1,7 +1,263 @@
-//! Registry.
-use crate::world::{Request, Response, State, empty};
-/// The state of the service.
+//! `registry-1.docker.io`: manifests, for the holders of a token of Docker's token service.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use serde_json::{Value, json};
+
+use crate::hub::{MediaType, Repository, Tag, manifest};
+use crate::keys;
+use crate::world::{Request, Response, State, empty, json as json_response};
+
+/// The registry's own state: what was pulled.
 #[derive(Default)]
-pub struct Registry {}
+pub struct Registry {
+    /// Manifests answered to `GET`, by repository (`org/name`): each one is a pull (Docker's manual).
+    pub pulls: BTreeMap<String, u64>,
+    /// Manifests answered to `HEAD`, by repository: no pulls.
+    pub heads: BTreeMap<String, u64>,
+}
+
+const REALM: &str = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io""#;
+
 /// Handles one request.
-pub fn handle(_state: &mut State, _request: &Request) -> Response { empty(500) }
+pub fn handle(state: &mut State, request: &Request) -> Response {
+    let is_head = request.method() == "HEAD";
+    let mut response = route(state, request);
+    response.headers_mut().insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
+    if is_head {
+        *response.body_mut() = Bytes::new();
+    }
+    response
+}
+
+fn route(state: &mut State, request: &Request) -> Response {
+    let path = request.uri().path();
+    if !matches!(request.method().as_str(), "GET" | "HEAD") {
+        return refuse(405, "UNSUPPORTED", "The operation is unsupported.", &Value::Null);
+    }
+    if path == "/v2/" || path == "/v2" {
+        return match claims(state, request) {
+            Ok(_) => json_response(200, &json!({})),
+            Err(error) => challenge(None, error),
+        };
+    }
+    let Some((name, reference)) = path.strip_prefix("/v2/").and_then(|rest| rest.split_once("/manifests/")) else {
+        return refuse(404, "NOT_FOUND", "page not found", &Value::Null);
+    };
+    let claims = match claims(state, request) {
+        Ok(claims) => claims,
+        Err(error) => return challenge(Some(name), error),
+    };
+    let pulls = |entry: &Value| {
+        entry["type"] == "repository"
+            && entry["name"] == name
+            && entry["actions"].as_array().is_some_and(|actions| actions.iter().any(|action| action == "pull"))
+    };
+    if !claims["access"].as_array().is_some_and(|access| access.iter().any(pulls)) {
+        return challenge(Some(name), Some("insufficient_scope"));
+    }
+    give(state, request, name, reference)
+}
+
+fn give(state: &mut State, request: &Request, name: &str, reference: &str) -> Response {
+    let unknown = || refuse(404, "MANIFEST_UNKNOWN", "manifest unknown", &json!({ "Tag": reference }));
+    let Some(repository) = repository(state, name) else {
+        return refuse(404, "NAME_UNKNOWN", "repository name not known to registry", &json!({ "name": name }));
+    };
+    let Some((tag, Tag { digest, media_type, .. })) =
+        repository.tags.iter().find(|(tag, found)| *tag == reference || found.digest == reference)
+    else {
+        return unknown();
+    };
+    if !accepts(request, *media_type) {
+        let text = format!("{} found, but accept header does not support it", media_type.as_str());
+        return refuse(404, "MANIFEST_UNKNOWN", &text, &Value::Null);
+    }
+    let mut response = empty(200);
+    *response.body_mut() = Bytes::from(manifest(name, tag, *media_type));
+    let length = response.body().len();
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static(media_type.as_str()));
+    headers.insert("content-length", length.into());
+    if let Ok(digest) = HeaderValue::from_str(digest) {
+        headers.insert("docker-content-digest", digest);
+    }
+    if request.method() == "GET" {
+        *state.registry.pulls.entry(name.to_owned()).or_default() += 1;
+        if let Some(repository) = repository_mut(state, name) {
+            repository.pull_count += 1;
+        }
+    } else {
+        *state.registry.heads.entry(name.to_owned()).or_default() += 1;
+    }
+    response
+}
+
+fn repository<'a>(state: &'a State, name: &str) -> Option<&'a Repository> {
+    let (space, name) = name.split_once('/')?;
+    state.hub.organizations.get(space)?.repositories.get(name)
+}
+
+fn repository_mut<'a>(state: &'a mut State, name: &str) -> Option<&'a mut Repository> {
+    let (space, name) = name.split_once('/')?;
+    state.hub.organizations.get_mut(space)?.repositories.get_mut(name)
+}
+
+/// Whether an `Accept` names the media type itself: `*/*` does not, without it an existing manifest is not found (observed).
+fn accepts(request: &Request, media_type: MediaType) -> bool {
+    request
+        .headers()
+        .get_all("accept")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type.as_str()))
+}
+
+/// The claims of the token in the request; otherwise the `error` of the challenge.
+fn claims(state: &State, request: &Request) -> Result<Value, Option<&'static str>> {
+    let header = request.headers().get("authorization").ok_or(None)?;
+    let token = header.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(None)?;
+    let claims = keys::registry().verify(token).ok_or(Some("invalid_token"))?;
+    let now = state.hub_now().unix_timestamp();
+    let good = claims["iss"] == "auth.docker.io"
+        && claims["aud"] == "registry.docker.io"
+        && claims["exp"].as_i64().is_some_and(|end| end > now)
+        && claims["nbf"].as_i64().is_some_and(|start| start <= now);
+    if good { Ok(claims) } else { Err(Some("invalid_token")) }
+}
+
+/// 401: missing and forbidden repositories look the same (since April 2023, observed).
+fn challenge(name: Option<&str>, error: Option<&str>) -> Response {
+    let detail = name.map_or(Value::Null, |name| json!([{ "Type": "repository", "Name": name, "Action": "pull" }]));
+    let mut response = refuse(401, "UNAUTHORIZED", "authentication required", &detail);
+    let mut text = REALM.to_owned();
+    if let Some(name) = name {
+        text = format!(r#"{text},scope="repository:{name}:pull""#);
+    }
+    if let Some(error) = error {
+        text = format!(r#"{text},error="{error}""#);
+    }
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().insert("www-authenticate", value);
+    }
+    response
+}
+
+fn refuse(status: u16, code: &str, message: &str, detail: &Value) -> Response {
+    json_response(status, &json!({ "errors": [{ "code": code, "message": message, "detail": detail }] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use base64::Engine;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::hub::{self, Role};
+    use crate::world::{Service, World};
+
+    fn site() -> (World, Arc<AtomicI64>, String) {
+        let clock = Arc::new(AtomicI64::new(1_793_534_400));
+        let read = Arc::clone(&clock);
+        let now = move || OffsetDateTime::from_unix_timestamp(read.load(Ordering::Relaxed)).expect("a time");
+        let world = World::with_clock(Arc::new(now), 7);
+        let pat = world.with(|state| {
+            hub::add_repositories(state, "acme", "app", 4, 1);
+            hub::add_user(state, "scan", "password");
+            hub::add_member(state, "acme", "scan", Role::Editor);
+            hub::add_pat(state, "scan", "test", &["repo:read"], None).1
+        });
+        (world, clock, pat)
+    }
+
+    fn token(world: &World, pat: &str, repository: &str) -> String {
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("scan:{pat}"));
+        let uri = format!("/token?service=registry.docker.io&scope=repository:{repository}:pull");
+        let request = http::Request::get(uri).header("authorization", format!("Basic {basic}"));
+        let response = world.call(Service::HubAuth, request.body(Bytes::new()).expect("a request")).expect("an answer");
+        let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+        body["token"].as_str().expect("a token").to_owned()
+    }
+
+    fn manifest(world: &World, method: &str, repository: &str, token: Option<&str>, accept: &[&str]) -> Response {
+        let mut request = http::Request::builder().method(method).uri(format!("/v2/{repository}/manifests/latest"));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for accept in accept {
+            request = request.header("accept", *accept);
+        }
+        world.call(Service::Registry, request.body(Bytes::new()).expect("a request")).expect("an answer")
+    }
+
+    fn every_type() -> Vec<&'static str> {
+        MediaType::ALL.iter().map(|media_type| media_type.as_str()).collect()
+    }
+
+    #[test]
+    fn a_head_with_every_type_finds_each_manifest_and_is_no_pull() {
+        let (world, _, pat) = site();
+        for index in 0..4 {
+            let name = format!("acme/app{index:05}");
+            let token = token(&world, &pat, &name);
+            let response = manifest(&world, "HEAD", &name, Some(&token), &[&every_type().join(", ")]);
+            assert_eq!(response.status(), 200);
+            assert!(response.headers()["docker-content-digest"].to_str().expect("text").starts_with("sha256:"));
+            assert!(response.body().is_empty());
+            assert!(response.headers()["content-length"] != "0");
+        }
+        world.with(|state| assert_eq!((state.registry.pulls.len(), state.registry.heads.len()), (0, 4)));
+        let token = token(&world, &pat, "acme/app00000");
+        let response = manifest(&world, "GET", "acme/app00000", Some(&token), &every_type());
+        assert!(!response.body().is_empty());
+        world.with(|state| assert_eq!(state.registry.pulls["acme/app00000"], 1));
+    }
+
+    #[test]
+    fn a_manifest_of_a_type_that_is_not_accepted_is_not_found() {
+        let (world, _, pat) = site();
+        let token = token(&world, &pat, "acme/app00000");
+        for accept in [vec![], vec!["*/*"], vec![MediaType::DockerList.as_str()]] {
+            assert_eq!(manifest(&world, "HEAD", "acme/app00000", Some(&token), &accept).status(), 404, "{accept:?}");
+        }
+        world.with(|state| hub::remove_tags(state, "acme", "app00000"));
+        let gone = manifest(&world, "GET", "acme/app00000", Some(&token), &every_type());
+        assert_eq!(gone.status(), 404);
+        assert!(String::from_utf8_lossy(gone.body()).contains("MANIFEST_UNKNOWN"));
+    }
+
+    #[test]
+    fn without_the_right_token_there_is_a_challenge() {
+        let (world, clock, pat) = site();
+        let right = token(&world, &pat, "acme/app00000");
+        let other = token(&world, &pat, "acme/app00001");
+        let challenge = |token: Option<&str>| {
+            let response = manifest(&world, "HEAD", "acme/app00000", token, &every_type());
+            assert_eq!(response.status(), 401);
+            response.headers()["www-authenticate"].to_str().expect("text").to_owned()
+        };
+        let base = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:acme/app00000:pull""#;
+        assert_eq!(challenge(None), base);
+        assert_eq!(challenge(Some(&other)), format!(r#"{base},error="insufficient_scope""#));
+        assert_eq!(challenge(Some(&pat)), format!(r#"{base},error="invalid_token""#));
+        clock.fetch_add(300, Ordering::Relaxed);
+        assert_eq!(challenge(Some(&right)), format!(r#"{base},error="invalid_token""#));
+    }
+
+    #[test]
+    fn the_root_tells_whether_a_token_is_good() {
+        let (world, _, pat) = site();
+        let token = token(&world, &pat, "acme/app00000");
+        let root = |bearer: &str| {
+            let request = http::Request::get("/v2/").header("authorization", format!("Bearer {bearer}"));
+            world.call(Service::Registry, request.body(Bytes::new()).expect("a request")).expect("an answer").status()
+        };
+        assert_eq!((root(&token).as_u16(), root("nonsense").as_u16()), (200, 401));
+    }
+}

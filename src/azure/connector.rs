@@ -1,0 +1,296 @@
+//! `Microsoft.Security/securityConnectors` in ARM: read, write, list. All verbs are synchronous (Microsoft's swagger).
+//!
+//! Bodies are secret in both directions: a GET may show the token, an error may quote the request.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use super::entra::Entra;
+use super::merge::Observed;
+use crate::error::Error;
+use crate::http::{Outlet, Policy, Repeat, Request, Response, SendError, scrub};
+use crate::secret::document::ConnectorSpec;
+
+/// A PUT may take more than half a minute: the provider checks connectivity (observed with AWS connectors).
+const PUT_TIMEOUT: Duration = Duration::from_secs(90);
+/// Pages of a list at most.
+const PAGES: usize = 50;
+
+/// What a GET found.
+#[derive(Clone)]
+pub enum Found {
+    /// No connector of that name.
+    Absent,
+    /// This one.
+    There(Box<Observed>),
+}
+
+impl Found {
+    /// The connector, where there is one.
+    pub fn observed(&self) -> Option<&Observed> {
+        match self {
+            Found::Absent => None,
+            Found::There(observed) => Some(observed),
+        }
+    }
+}
+
+/// What a PUT came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// ARM took it.
+    Yes,
+    /// The answer was lost, or ARM failed: read the connector to know.
+    Unknown(String),
+}
+
+/// ARM for one invocation.
+#[derive(Clone)]
+pub struct Arm {
+    /// The way out.
+    pub outlet: Outlet,
+    /// `https://management.azure.com`
+    pub base: String,
+    /// api-version of `Microsoft.Security/securityConnectors`.
+    pub api_version: String,
+    /// Bearers.
+    pub entra: Entra,
+}
+
+impl Arm {
+    /// Reads a connector.
+    ///
+    /// # Errors
+    /// By ARM's answer; a 404 that is not about the connector itself is an error.
+    pub async fn get(&self, spec: &ConnectorSpec) -> Result<Found, Error> {
+        let url = self.url(spec, Some(&spec.name))?;
+        let response = self.send("GET", &url, None, Policy::SAFE, &[]).await?.map_err(unreachable)?;
+        match response.status().as_u16() {
+            200 => {
+                let observed = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
+                let observed = observed.ok_or_else(|| {
+                    Error::retryable("ARM's answer about the connector cannot be read", "repeat the event")
+                })?;
+                Ok(Found::There(Box::new(observed)))
+            }
+            404 if is_absent(&response) => Ok(Found::Absent),
+            _ => Err(failed(&response, &[])),
+        }
+    }
+
+    /// Writes a connector: the whole resource. Not repeated here, since between two attempts others may write.
+    ///
+    /// # Errors
+    /// By ARM's answer where it certainly refused.
+    pub async fn put(&self, spec: &ConnectorSpec, body: &Value, token: &SecretString) -> Result<Written, Error> {
+        let url = self.url(spec, Some(&spec.name))?;
+        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
+        let response = match self.send("PUT", &url, Some(body), policy, &[token]).await? {
+            Ok(response) => response,
+            Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
+            Err(error) => return Err(unreachable(error)),
+        };
+        match response.status().as_u16() {
+            200..=202 => Ok(Written::Yes),
+            status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
+            _ => Err(failed(&response, &[token])),
+        }
+    }
+
+    /// Names of the other Docker Hub connectors of `organization` in the resource group.
+    ///
+    /// # Errors
+    /// By ARM's answer.
+    pub async fn others(&self, spec: &ConnectorSpec, organization: &str) -> Result<Vec<String>, Error> {
+        let first = self.url(spec, None)?;
+        let mut next = Some(first.clone());
+        let mut names = Vec::new();
+        for _ in 0..PAGES {
+            let Some(url) = next.take() else { break };
+            let response =
+                self.send("GET", &url, None, Policy::SAFE.capped(8 << 20), &[]).await?.map_err(unreachable)?;
+            if response.status() != 200 {
+                return Err(failed(&response, &[]));
+            }
+            let page: Value = serde_json::from_slice(response.body())
+                .map_err(|_| Error::retryable("ARM's list of connectors cannot be read", "repeat the event"))?;
+            let connectors = page.get("value").and_then(Value::as_array).into_iter().flatten();
+            names.extend(connectors.filter_map(|connector| {
+                let observed = Observed::parse(connector.clone())?;
+                let same = observed.is_docker_hub()
+                    && observed.organization().is_some_and(|other| other.eq_ignore_ascii_case(organization));
+                let name = observed.name()?;
+                (same && !name.eq_ignore_ascii_case(&spec.name)).then(|| scrub::name(name))
+            }));
+            // a page is only followed on the host it came from: the bearer goes with it
+            next = page
+                .get("nextLink")
+                .and_then(Value::as_str)
+                .and_then(|link| Url::parse(link).ok())
+                .filter(|link| link.origin() == first.origin());
+        }
+        Ok(names)
+    }
+
+    fn url(&self, spec: &ConnectorSpec, name: Option<&str>) -> Result<Url, Error> {
+        let wrong = || Error::misconfigured("HUBKEEPER_ARM_URL is not a base URL", "correct the variable");
+        let mut url = Url::parse(&self.base).map_err(|_| wrong())?;
+        {
+            let mut path = url.path_segments_mut().map_err(|()| wrong())?;
+            path.pop_if_empty().extend([
+                "subscriptions",
+                &spec.subscription_id,
+                "resourceGroups",
+                &spec.resource_group,
+                "providers",
+                "Microsoft.Security",
+                "securityConnectors",
+            ]);
+            path.extend(name);
+        }
+        url.query_pairs_mut().append_pair("api-version", &self.api_version);
+        Ok(url)
+    }
+
+    /// Sends with a bearer; a bearer that ARM does not take is replaced once.
+    async fn send(
+        &self,
+        method: &str,
+        url: &Url,
+        body: Option<&Value>,
+        policy: Policy,
+        secrets: &[&SecretString],
+    ) -> Result<Result<Response, SendError>, Error> {
+        let bearer = self.entra.bearer().await?;
+        let response = match self.outlet.send(self.request(method, url, body, &bearer), policy).await {
+            Ok(response) if response.status() == 401 => response,
+            other => return Ok(other),
+        };
+        self.entra.cache.forget();
+        let renewed = self.entra.bearer().await?;
+        let again = self.outlet.send(self.request(method, url, body, &renewed), policy).await;
+        match again {
+            Ok(again) if again.status() == 401 => Err(failed(&response, secrets)),
+            other => Ok(other),
+        }
+    }
+
+    fn request(&self, method: &str, url: &Url, body: Option<&Value>, bearer: &SecretString) -> Request {
+        let mut request = http::Request::new(body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string())));
+        *request.method_mut() = method.parse().unwrap_or_default();
+        *request.uri_mut() = url.as_str().parse().unwrap_or_default();
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", bearer.expose_secret()))
+            .unwrap_or(HeaderValue::from_static(""));
+        authorization.set_sensitive(true);
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, authorization);
+        headers.insert(http::header::ACCEPT, HeaderValue::from_static("application/json"));
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Ok(id) = HeaderValue::from_str(&self.outlet.random().uuid()) {
+            headers.insert("x-ms-client-request-id", id);
+        }
+        request
+    }
+}
+
+fn unreachable(error: SendError) -> Error {
+    Error::retryable(error.to_string(), "repeat the event")
+}
+
+/// ARM's two error shapes: `{"error":{"code","message"}}`, and the resource provider's `{"statusCode","errorMessage"}`.
+struct Refusal {
+    code: String,
+    message: String,
+}
+
+fn refusal(response: &Response) -> Refusal {
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let error = body.get("error");
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    match error {
+        Some(error) => Refusal { code: text(error.get("code")), message: text(error.get("message")) },
+        None => Refusal { code: String::new(), message: text(body.get("errorMessage")) },
+    }
+}
+
+/// Whether a 404 is ARM's own word that the connector is not there: another 404 (a proxy's page, a missing resource group)
+/// must not lead to a create.
+fn is_absent(response: &Response) -> bool {
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let code = refusal(response).code;
+    code == "ResourceNotFound" || code == "NotFound" || body.get("statusCode").and_then(Value::as_u64) == Some(404)
+}
+
+fn failed(response: &Response, secrets: &[&SecretString]) -> Error {
+    let status = response.status().as_u16();
+    let refusal = refusal(response);
+    let code = scrub::code(&refusal.code).unwrap_or("no code");
+    let id = response
+        .headers()
+        .get("x-ms-request-id")
+        .and_then(|id| id.to_str().ok())
+        .filter(|id| crate::secret::document::is_uuid(id));
+    let id = id.map(|id| format!(", request {id}")).unwrap_or_default();
+    let what = format!("ARM answered {status} {code} ({}){id}", scrub::words(&refusal.message, secrets));
+    match (status, code) {
+        (401, _) => Error::misconfigured(what, "check tenant, client and cloud: ARM does not take Entra's token"),
+        (403, _) => Error::needs_human(
+            what,
+            "give the client the custom role with Microsoft.Security/securityConnectors/read and /write on the resource group; a fresh assignment takes minutes",
+        ),
+        (404, "SubscriptionNotFound") => Error::misconfigured(what, "check `connector.subscriptionId` in the secret"),
+        (404, "ResourceGroupNotFound") => {
+            Error::misconfigured(what, "check `connector.resourceGroup` in the secret, or create the group")
+        }
+        (409, "MissingSubscriptionRegistration") => {
+            Error::needs_human(what, "register the provider: az provider register --namespace Microsoft.Security")
+        }
+        (409, "ScopeLocked") => Error::needs_human(what, "take the lock off the resource group or the connector"),
+        (404 | 408 | 429 | 500..=599, _) => Error::retryable(what, "repeat the event"),
+        (409, _) => Error::retryable(what, "another change of the connector is under way: repeat the event"),
+        (400, _) => Error::misconfigured(
+            what,
+            "check `connector` in the secret (name, location, plans) and HUBKEEPER_ARM_API_VERSION",
+        ),
+        _ => Error::needs_human(what, "look the code up in Azure's documentation"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use serde_json::json;
+
+    fn response(status: u16, body: &Value) -> Response {
+        http::Response::builder().status(status).body(Bytes::from(body.to_string())).unwrap()
+    }
+
+    #[test]
+    fn only_arm_s_own_word_makes_a_connector_absent() {
+        assert!(is_absent(&response(404, &json!({"error": {"code": "ResourceNotFound", "message": "x"}}))));
+        assert!(!is_absent(&response(404, &json!({"error": {"code": "ResourceGroupNotFound", "message": "x"}}))));
+        assert!(!is_absent(&response(404, &json!("<html>not found</html>"))));
+    }
+
+    #[test]
+    fn both_error_shapes_are_read_and_no_secret_is_shown() {
+        let token = SecretString::from("dckr_pat_secret");
+        let provider = json!({"statusCode": 400, "errorMessage": "error occured for security connector: token dckr_pat_secret is bad", "errorCorrelation": "x"});
+        let error = failed(&response(400, &provider), &[&token]);
+        assert_eq!(error.kind(), Kind::Misconfigured);
+        assert!(error.to_string().contains("security connector: token … is bad"), "{error}");
+        let arm =
+            json!({"error": {"code": "AuthorizationFailed", "message": "The client does not have authorization"}});
+        let error = failed(&response(403, &arm), &[]);
+        assert_eq!(error.kind(), Kind::NeedsHuman);
+        assert!(error.to_string().contains("AuthorizationFailed"), "{error}");
+    }
+}

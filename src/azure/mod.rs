@@ -1,0 +1,9 @@
+//! Azure: a token from Entra, and the connector in ARM.
+
+pub mod assertion;
+pub mod connector;
+pub mod entra;
+pub mod merge;
+
+pub use connector::{Arm, Found};
+pub use merge::Observed;

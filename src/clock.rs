@@ -1,0 +1,75 @@
+//! Time and chance, injected: the function reads neither the system's clock nor its randomness anywhere else.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A point in time, UTC.
+pub type Timestamp = OffsetDateTime;
+
+/// What time it is, and waiting.
+pub trait Clock: Send + Sync {
+    /// The present time, UTC.
+    fn now(&self) -> Timestamp;
+    /// Completes once `duration` has passed on this clock.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Numbers that need not be secret: jitter of a back-off, correlation ids.
+pub trait Random: Send + Sync {
+    /// The next 64 bits.
+    fn next_u64(&self) -> u64;
+
+    /// A version 4 UUID in its usual spelling.
+    fn uuid(&self) -> String {
+        let (high, low) = (self.next_u64(), self.next_u64());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xfff,
+            (low >> 48) & 0xfff,
+            low & 0xffff_ffff_ffff
+        )
+    }
+}
+
+/// The system's clock, on tokio's timer.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        OffsetDateTime::now_utc()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// The thread's pseudo-random numbers.
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn next_u64(&self) -> u64 {
+        fastrand::u64(..)
+    }
+}
+
+/// The RFC 3339 form, whole seconds, `Z`.
+pub fn rfc3339(at: Timestamp) -> String {
+    let whole = at.to_offset(time::UtcOffset::UTC).replace_nanosecond(0).unwrap_or(at);
+    whole.format(&Rfc3339).unwrap_or_default()
+}
+
+/// Parses RFC 3339; `None` for anything else.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}
+
+/// The time from `from` to `to` as an unsigned duration: zero where `to` is not later.
+pub fn until(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to - from).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,186 @@
+//! What comes in: strict parsing of every event shape (contract, section 3). What is none of them is refused with the
+//! name of the member that is wrong; nothing of an event's text is ever quoted, since it may hold a rotation token.
+
+pub mod action;
+pub mod eventbridge;
+pub mod rotation;
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::flow::{Mode, Request};
+
+/// An event that was understood. No `Debug`: it may hold a rotation token.
+#[derive(Clone)]
+pub enum Event {
+    /// About one secret.
+    One(Request),
+    /// One action on several secrets.
+    Many {
+        /// The action, as it is reported.
+        action: &'static str,
+        /// Apply or plan.
+        mode: Mode,
+        /// One request for each secret.
+        requests: Vec<Request>,
+    },
+    /// Not for this function, and why.
+    Ignored {
+        /// What kind of event it is.
+        action: &'static str,
+        /// The secret that it names, if it does.
+        secret_id: Option<String>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Parses an event.
+///
+/// # Errors
+/// [`crate::error::Kind::BadEvent`] names the member that is wrong.
+pub fn parse(event: &Value) -> Result<Event, Error> {
+    let Value::Object(members) = event else {
+        return Err(Error::bad_event("the event is not a JSON object").at("event"));
+    };
+    let members = Members { map: members, path: "" };
+    let parsed = if members.has("Step") {
+        rotation::parse(&members).map(Event::One)
+    } else if members.has("action") {
+        action::parse(&members)
+    } else if members.has("detail-type") {
+        eventbridge::parse(&members)
+    } else {
+        Err(Error::bad_event("the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge)"))
+    };
+    parsed.map_err(|error| error.at("event"))
+}
+
+/// The members of an object and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Members<'a> {
+    map: &'a Map<String, Value>,
+    path: &'a str,
+}
+
+impl<'a> Members<'a> {
+    fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
+    fn wrong(&self, name: &str, why: &str) -> Error {
+        Error::bad_event(format!("member `{}{name}` {why}", self.path))
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    /// A text that is not empty, of at most 2,048 characters.
+    fn text(&self, name: &str) -> Result<Option<&'a str>, Error> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() && text.len() <= 2048 => Ok(Some(text)),
+            Some(Value::String(_)) => Err(self.wrong(name, "is empty or too long")),
+            Some(_) => Err(self.wrong(name, "is not a string")),
+        }
+    }
+
+    fn required(&self, name: &str) -> Result<&'a str, Error> {
+        self.text(name)?.ok_or_else(|| self.wrong(name, "is missing"))
+    }
+
+    /// Id or ARN of a secret.
+    fn secret_id(&self, name: &str) -> Result<String, Error> {
+        let id = self.required(name)?;
+        if is_secret_id(id) { Ok(id.to_owned()) } else { Err(self.wrong(name, "is not the name or ARN of a secret")) }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, Error> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.wrong(name, "is not true or false")),
+        }
+    }
+
+    fn object(&self, name: &str, path: &'a str) -> Result<Members<'a>, Error> {
+        match self.get(name) {
+            Some(Value::Object(map)) => Ok(Members { map, path }),
+            Some(_) => Err(self.wrong(name, "is not an object")),
+            None => Err(self.wrong(name, "is missing")),
+        }
+    }
+
+    /// Refuses members that are none of `known`: a misspelt one would be passed over in silence.
+    fn only(&self, known: &[&str]) -> Result<(), Error> {
+        match self.map.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let name: String =
+                    name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_ ".contains(*c)).take(40).collect();
+                Err(self.wrong(&name, &format!("is not known here (known: {})", known.join(", "))))
+            }
+        }
+    }
+}
+
+/// What Secrets Manager takes as a name or an ARN.
+fn is_secret_id(id: &str) -> bool {
+    id.len() <= 2048 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@-:!".contains(&byte))
+}
+
+/// What Secrets Manager takes as a version id: 32 to 64 characters.
+fn is_version_id(id: &str) -> bool {
+    (32..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_no_event_is_refused_by_the_name_of_the_member() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf";
+        let token = "7c2c7a4e-6a0e-4a2f-9b58-0d6a4f8a1c11";
+        for (event, member) in [
+            (json!(null), "JSON object"),
+            (json!("dckr_pat_x"), "JSON object"),
+            (json!({}), "`Step`"),
+            (json!({"Step": "create_secret", "SecretId": arn, "ClientRequestToken": token}), "`Step`"),
+            (json!({"Step": 7, "SecretId": arn, "ClientRequestToken": token}), "`Step`"),
+            (json!({"Step": "setSecret", "ClientRequestToken": token}), "`SecretId`"),
+            (json!({"Step": "setSecret", "SecretId": "a b", "ClientRequestToken": token}), "`SecretId`"),
+            (json!({"Step": "setSecret", "SecretId": arn, "ClientRequestToken": "short"}), "`ClientRequestToken`"),
+            (
+                json!({"Step": "setSecret", "SecretId": arn, "ClientRequestToken": token, "RotationToken": ["dckr_pat_x"]}),
+                "`RotationToken`",
+            ),
+            (json!({"action": "onbord", "secretId": arn}), "`action`"),
+            (json!({"action": "onboard"}), "`secretId`"),
+            (json!({"action": "onboard", "secretID": arn}), "`secretID`"),
+            (json!({"action": "onboard", "secretId": arn, "secretIds": [arn]}), "`secretIds`"),
+            (json!({"action": "onboard", "secretIds": arn}), "`secretIds`"),
+            (json!({"action": "onboard", "secretIds": [7]}), "`secretIds`"),
+            (json!({"action": "onboard", "secretIds": []}), "`secretIds`"),
+            (json!({"action": "onboard", "secretId": arn, "mode": "dry"}), "`mode`"),
+            (json!({"action": "onboard", "secretId": arn, "force": "yes"}), "`force`"),
+            (json!({"action": "onboard", "secretId": arn, "versionId": "x"}), "`versionId`"),
+            (json!({"action": "verify", "secretId": arn, "force": true}), "`force`"),
+            (json!({"action": "verify", "secretIds": [arn]}), "`secretIds`"),
+            (json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager"}), "`detail`"),
+            (
+                json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager", "detail": {}}),
+                "labelUpdated",
+            ),
+            (json!({"detail-type": "Nonsense", "detail": {}}), "`detail-type`"),
+        ] {
+            let error = parse(&event).err().unwrap_or_else(|| panic!("{event} is taken"));
+            assert_eq!(error.kind(), Kind::BadEvent, "{event}");
+            let message = error.to_string();
+            assert!(message.contains(member) && !message.contains("dckr_pat_x"), "{event}: {message}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Reads the state that the planner is given.
+
+use futures_util::future::{join, join3};
+use secrecy::SecretString;
+
+use super::{Request, stage_of};
+use crate::azure::Found;
+use crate::error::Error;
+use crate::plan::planner::admit;
+use crate::plan::state::{Slot, Version};
+use crate::plan::{Admission, Situation, Trigger};
+use crate::report::{Report, Warning};
+use crate::secret::{Document, Label, Secret};
+use crate::services::Services;
+
+/// What the first requests tell.
+pub(super) struct Entered {
+    pub(super) secret: Secret,
+    pub(super) admission: Admission,
+    /// The pending version's value, where the event is a rotation's.
+    pub(super) value: Option<SecretString>,
+}
+
+/// Labels, and for a rotation its value, side by side.
+pub(super) async fn enter(services: &Services, request: &Request) -> Result<Entered, Error> {
+    let store = &services.store;
+    let id = &request.secret_id;
+    let value = async {
+        match (&request.version, request.trigger.is_rotation()) {
+            (Some(version), true) => store.value(id, version, Some(Label::Pending.name())).await,
+            _ => Ok(None),
+        }
+    };
+    let (secret, value) = join(store.describe(id), value).await;
+    let secret = secret?;
+    let admission = admit(&request.trigger, request.version.as_deref(), &secret)?;
+    // the value counts only where the labels say that the version is pending: else its error is of no interest
+    let value = match &admission {
+        Admission::Version { label: Label::Pending, .. } => value?,
+        _ => None,
+    };
+    Ok(Entered { secret, admission, value })
+}
+
+/// The documents that the trigger is about.
+pub(super) async fn documents(
+    services: &Services,
+    trigger: &Trigger,
+    secret: Secret,
+    version: String,
+    label: Label,
+    value: Option<SecretString>,
+) -> Result<Situation, Error> {
+    let store = &services.store;
+    let arn = secret.arn.as_str();
+    let current_id = secret.version(Label::Current).filter(|current| *current != version);
+    let subject = async {
+        match value {
+            Some(value) => Document::parse(&value).map(Some),
+            None if label == Label::Pending => match trigger {
+                // a pending version may be without a value: then it is made, or only tried out
+                Trigger::CreateSecret | Trigger::TestSecret => Ok(None),
+                _ => store.document(arn, &version, Some(stage_of(label))).await.map(Some),
+            },
+            None => {
+                let stage = secret.any_label(&version).unwrap_or(stage_of(label));
+                let value = store.value(arn, &version, Some(stage)).await?;
+                value.map(|value| Document::parse(&value)).transpose()
+            }
+        }
+    };
+    let read = |id: Option<&str>, label: Label| {
+        let id = id.map(str::to_owned);
+        async move {
+            let Some(id) = id else { return Ok(None) };
+            let value = store.value(arn, &id, Some(stage_of(label))).await?;
+            let document = value.map(|value| Document::parse(&value)).transpose()?;
+            Ok::<_, Error>(document.map(|document| Version { id, document }))
+        }
+    };
+    // setSecret reads AWSCURRENT while the token is being proven
+    let with_current = !matches!(trigger, Trigger::SetSecret | Trigger::Verify { .. });
+    let with_candidate = matches!(trigger, Trigger::CreateSecret | Trigger::Onboard { .. });
+    let candidate_id = secret.version(Label::Candidate).filter(|id| with_candidate && *id != version);
+    let (document, current, candidate) =
+        join3(subject, read(current_id.filter(|_| with_current), Label::Current), read(candidate_id, Label::Candidate))
+            .await;
+    let document = document?;
+    let current = match current? {
+        Some(current) => Some(current),
+        None if secret.bears(&version, Label::Current) => {
+            document.clone().map(|document| Version { id: version.clone(), document })
+        }
+        None => None,
+    };
+    let mut situation = Situation {
+        now: services.now(),
+        secret,
+        version,
+        label,
+        document,
+        current,
+        candidate: candidate?,
+        slot: None,
+        dead: std::collections::BTreeSet::new(),
+        connector: None,
+        verdict: None,
+    };
+    if matches!(trigger, Trigger::Onboard { .. }) {
+        let without_token = situation.document.as_ref().is_some_and(|document| document.access_token.is_none());
+        if without_token {
+            read_slot(services, &mut situation).await?;
+        }
+    }
+    Ok(situation)
+}
+
+/// AWSCURRENT, where the version in question is another.
+pub(super) async fn current(services: &Services, situation: &Situation) -> Result<Option<Version>, Error> {
+    let Some(id) = situation.secret.version(Label::Current).filter(|id| *id != situation.version) else {
+        return Ok(None);
+    };
+    let value = services.store.value(&situation.secret.arn, id, Some(Label::Current.name())).await?;
+    let document = value.map(|value| Document::parse(&value)).transpose()?;
+    Ok(document.map(|document| Version { id: id.to_owned(), document }))
+}
+
+/// The derived version id of an onboarding that mints, and what stands there: past every one whose token is dead.
+pub(super) async fn read_slot(services: &Services, situation: &mut Situation) -> Result<(), Error> {
+    let Some(current) = situation.secret.version(Label::Current) else { return Ok(()) };
+    let mut id = situation.secret.derived_version(current);
+    while situation.dead.contains(&id) {
+        id = situation.secret.derived_version(&id);
+    }
+    let stage = situation.secret.any_label(&id);
+    let value = services.store.value(&situation.secret.arn, &id, stage).await?;
+    let document = value.map(|value| Document::parse(&value)).transpose()?;
+    situation.slot = Some(Slot { id, document });
+    Ok(())
+}
+
+/// The connector, and its neighbours of the same organization.
+pub(super) async fn connector(
+    services: &Services,
+    trigger: &Trigger,
+    situation: &mut Situation,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
+    let Some(document) = document else { return Ok(()) };
+    let neighbours = async {
+        match trigger {
+            Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } => neighbours(services, document).await,
+            _ => None,
+        }
+    };
+    let (found, neighbours) = join(services.arm.get(&document.connector), neighbours).await;
+    if let Some(warning) = neighbours {
+        report.warn(warning);
+    }
+    match (found, trigger) {
+        (Ok(found), _) => situation.connector = Some(found),
+        // a proof alone needs no connector: what it carries would only say what to compare with
+        (Err(error), Trigger::Verify { .. }) => {
+            report.warn(Warning::new("connectorUnknown", format!("the connector could not be read: {error}")));
+            situation.connector = Some(Found::Absent);
+        }
+        (Err(error), _) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Other connectors of the organization in the resource group, as a warning. That they cannot be listed is none.
+pub(super) async fn neighbours(services: &Services, document: &Document) -> Option<Warning> {
+    let others = services.arm.others(&document.connector, &document.organization).await.ok()?;
+    (!others.is_empty()).then(|| {
+        Warning::new(
+            "otherConnectors",
+            format!("the resource group has other connectors of this organization: {}", others.join(", ")),
+        )
+    })
+}

@@ -1,0 +1,279 @@
+//! Runs the proof for a version: whose view it is compared with, and what is read meanwhile.
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, join, join3};
+use time::Duration;
+
+use super::gather;
+use crate::azure::Found;
+use crate::azure::merge::Ownership;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::hub::{Credential, Session};
+use crate::plan::state::Version;
+use crate::plan::{Look, Situation, Trigger};
+use crate::proof::evidence::Pulls;
+use crate::proof::gather::Subject;
+use crate::proof::verdict::{sample_verdict, verdict};
+use crate::proof::{Evidence, Reference, Verdict};
+use crate::report::Report;
+use crate::secret::Document;
+use crate::services::Services;
+
+/// A PAT that is rejected this soon after it was made may still be spreading (contract, section 4).
+const SPREADING: Duration = Duration::minutes(10);
+
+/// What the token is compared with.
+#[derive(Clone)]
+struct Context {
+    current: Option<Version>,
+    connector: Found,
+}
+
+type ContextFuture<'a> = Shared<BoxFuture<'a, Result<Context, Error>>>;
+
+/// What [`examine_while_reading`] learned.
+pub(super) struct Examined {
+    /// `None` where the connector carries the version already.
+    pub(super) verdict: Option<Verdict>,
+    /// Labels and connector, read while the proof ended.
+    pub(super) look: Option<Look>,
+}
+
+/// Proves a version whose connector was read before.
+///
+/// # Errors
+/// Where what it is compared with cannot be read.
+pub(crate) async fn examine(
+    services: &Services,
+    situation: &Situation,
+    version: &str,
+    trigger: Trigger,
+) -> Result<(Verdict, Option<Look>), Error> {
+    let document = document(situation, version)?;
+    let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
+    prove(services, situation, version, &document, known(situation), None, writes).await
+}
+
+/// Proves a token that an onboarding has just made: it must also see what the manager's login sees.
+///
+/// # Errors
+/// As [`examine`].
+pub(crate) async fn examine_minted(
+    services: &Services,
+    situation: &Situation,
+    version: &str,
+    document: &Document,
+) -> Result<(Verdict, Option<Look>), Error> {
+    let session = services.manager(document).await?;
+    prove(services, situation, version, document, known(situation), Some(session), true).await
+}
+
+/// setSecret: proves the pending version while AWSCURRENT and the connector are read, and puts them into the situation.
+///
+/// # Errors
+/// As [`examine`].
+pub(super) async fn examine_while_reading(
+    services: &Services,
+    situation: &mut Situation,
+    report: &mut Report,
+) -> Result<Examined, Error> {
+    let version = situation.version.clone();
+    let document = document(situation, &version)?;
+    let before = situation.clone();
+    let context: ContextFuture<'_> = {
+        let (before, spec) = (before.clone(), document.connector.clone());
+        async move {
+            let (current, connector) = join(gather::current(services, &before), services.arm.get(&spec)).await;
+            Ok(Context { current: current?, connector: connector? })
+        }
+        .boxed()
+        .shared()
+    };
+    let (examined, context, neighbours) = join3(
+        prove(services, &before, &version, &document, context.clone(), None, true),
+        context,
+        gather::neighbours(services, &document),
+    )
+    .await;
+    let context = context?;
+    if let Some(warning) = neighbours {
+        report.warn(warning);
+    }
+    let fingerprint = situation.secret.fingerprint();
+    let client_id = &services.config.client_id;
+    let carried = context.connector.observed();
+    let carried = carried.is_some_and(|found| found.carries(&document, &fingerprint, &version, client_id).is_ok());
+    situation.current = context.current;
+    situation.connector = Some(context.connector);
+    if carried {
+        return Ok(Examined { verdict: None, look: None });
+    }
+    let (verdict, look) = examined?;
+    Ok(Examined { verdict: Some(verdict), look })
+}
+
+/// Whether a token that was proven before still logs in and pulls: a sample.
+pub(super) async fn sample(services: &Services, situation: &Situation, version: &str) -> Result<Verdict, Error> {
+    let document = document(situation, version)?;
+    let subject = subject(services, &document, true)?;
+    let survey = services.prover.survey(&subject).await;
+    let evidence = services.prover.finish(survey, async { false }).await;
+    Ok(sample_verdict(&evidence))
+}
+
+fn known(situation: &Situation) -> ContextFuture<'static> {
+    let context =
+        Context { current: situation.current.clone(), connector: situation.connector.clone().unwrap_or(Found::Absent) };
+    async move { Ok(context) }.boxed().shared()
+}
+
+fn document(situation: &Situation, version: &str) -> Result<Document, Error> {
+    situation
+        .document_of(version)
+        .cloned()
+        .ok_or_else(|| Error::retryable(format!("version {version} of the secret has no value"), "repeat the event"))
+}
+
+fn subject<'a>(services: &Services, document: &'a Document, sample_only: bool) -> Result<Subject<'a>, Error> {
+    let credential = credential(document)
+        .ok_or_else(|| Error::needs_human("the secret's version holds no token", "put a version with `accessToken`"))?;
+    let days = i64::from(services.config.token_lifetime_days);
+    Ok(Subject { credential, document, young: is_young(document, days, services.now()), sample_only })
+}
+
+fn credential(document: &Document) -> Option<Credential> {
+    let token = document.access_token.clone()?;
+    Some(Credential { identifier: document.username.clone(), token })
+}
+
+/// A minted token expires a fixed lifetime after it was made, so its expiry tells its age.
+fn is_young(document: &Document, lifetime_days: i64, now: Timestamp) -> bool {
+    let made = document.expires_at.map(|expires_at| expires_at - Duration::days(lifetime_days));
+    document.token_id.is_some() && made.is_some_and(|made| (now - made).abs() < SPREADING)
+}
+
+/// The proof: the token's own evidence and the views of others side by side, and, while its last requests are under way,
+/// the look that the write will want.
+async fn prove(
+    services: &Services,
+    situation: &Situation,
+    version: &str,
+    document: &Document,
+    context: ContextFuture<'_>,
+    manager: Option<Session>,
+    writes: bool,
+) -> Result<(Verdict, Option<Look>), Error> {
+    let subject = subject(services, document, false)?;
+    let organization = &document.organization;
+    let fingerprint = situation.secret.fingerprint();
+    let may_ask = {
+        let context = context.clone();
+        // a version that the connector carries was asked before: once for each version
+        async move {
+            context.await.is_ok_and(|context| {
+                let carried = context.connector.observed().and_then(|found| found.version());
+                carried != Some(version)
+            })
+        }
+    };
+    let own = async {
+        let survey = services.prover.survey(&subject).await;
+        let promising = survey.evidence.pulls == Pulls::Asked && survey.evidence.gaps.is_empty();
+        let look = async {
+            if promising && writes {
+                services.look(&situation.secret.arn, &document.connector).await.ok()
+            } else {
+                None
+            }
+        };
+        join(services.prover.finish(survey, may_ask), look).await
+    };
+    let in_use = async {
+        let context = context.await?;
+        let Some(in_use) = in_use(services, situation, &context, version, document, &fingerprint).await? else {
+            return Ok(Ok(None));
+        };
+        let Some(credential) = credential(&in_use.document) else { return Ok(Ok(None)) };
+        let of = format!("the token in use (version {})", in_use.id);
+        Ok::<_, Error>(services.prover.reference(&credential, organization, of).await)
+    };
+    let manager = async {
+        match &manager {
+            Some(session) => {
+                let of = "the manager's login".to_owned();
+                services.prover.session_reference(session, organization, of).await.map(Some)
+            }
+            None => Ok(None),
+        }
+    };
+    let ((mut evidence, look), in_use, manager) = join3(own, in_use, manager).await;
+    compare(&mut evidence, in_use?);
+    compare(&mut evidence, manager);
+    Ok((verdict(&evidence, services.config.over_privilege), look))
+}
+
+fn compare(evidence: &mut Evidence, view: Result<Option<Reference>, String>) {
+    match view {
+        Ok(reference) => evidence.references.extend(reference),
+        Err(gap) => evidence.gaps.push(gap),
+    }
+}
+
+/// The version whose token is in use: the one in the connector's tag, else AWSCURRENT. `None` where that is the version in
+/// question, or its token is the same, expired, or of another organization.
+async fn in_use(
+    services: &Services,
+    situation: &Situation,
+    context: &Context,
+    version: &str,
+    document: &Document,
+    fingerprint: &str,
+) -> Result<Option<Version>, Error> {
+    let observed = context.connector.observed();
+    let ours = observed.filter(|found| found.ownership(&document.organization, fingerprint) == Ownership::Ours);
+    let tagged = ours.and_then(|found| found.version()).filter(|tagged| *tagged != version);
+    let current = context.current.as_ref().filter(|current| current.id != version);
+    let in_use = match tagged {
+        Some(tagged) if current.is_none_or(|current| current.id != tagged) => {
+            let stage = situation.secret.any_label(tagged);
+            // a version without labels may be gone by now
+            let value = services.store.value(&situation.secret.arn, tagged, stage).await?;
+            let read = value.and_then(|value| Document::parse(&value).ok());
+            read.map(|document| Version { id: tagged.to_owned(), document }).or_else(|| current.cloned())
+        }
+        _ => current.cloned(),
+    };
+    let now = services.now();
+    Ok(in_use.filter(|known| {
+        known.document.organization == document.organization
+            && !known.document.same_token(document)
+            && known.document.expires_at.is_none_or(|expires_at| expires_at > now)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::azure::merge::tests::document;
+    use serde_json::json;
+    use time::macros::datetime;
+
+    #[test]
+    fn only_a_token_that_hubkeeper_made_minutes_ago_is_young() {
+        let now = datetime!(2026-11-24 10:00 UTC);
+        let young = |token_id: bool, expires_at: &str| {
+            let document = document(|value| {
+                value["expiresAt"] = json!(expires_at);
+                if token_id {
+                    value["tokenId"] = json!("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001");
+                }
+            });
+            is_young(&document, 90, now)
+        };
+        assert!(young(true, "2027-02-22T09:55:00Z"));
+        assert!(!young(false, "2027-02-22T09:55:00Z"));
+        assert!(!young(true, "2027-02-22T09:45:00Z"));
+        assert!(!young(true, "2026-11-24T09:00:00Z"));
+    }
+}

@@ -1,0 +1,108 @@
+//! The AWS SDK's requests over the one way out: the SDK signs and parses, [`Outlet`] sends, waits and retries.
+
+use std::fmt;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use std::time::Duration;
+
+use super::{Cause, Outlet, Policy, SendError};
+use crate::clock::Timestamp;
+
+/// Each call of ours may be repeated: reads, puts under an idempotency token, tags, and stage moves, whose
+/// `RemoveFromVersionId` makes a repeat fail harmlessly.
+const POLICY: Policy = Policy::SAFE.within(Duration::from_secs(10));
+
+/// Attempts at a call that is throttled (status 400 with AWS's JSON protocols, so [`Outlet`] cannot see it).
+const THROTTLED_ATTEMPTS: u32 = 4;
+
+/// [`Outlet`] as the SDK's HTTP client.
+#[derive(Clone)]
+pub struct SdkHttp(Outlet);
+
+impl SdkHttp {
+    /// The SDK's client for one invocation.
+    pub fn new(outlet: Outlet) -> Self {
+        Self(outlet)
+    }
+}
+
+impl fmt::Debug for SdkHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SdkHttp")
+    }
+}
+
+impl HttpClient for SdkHttp {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for SdkHttp {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let outlet = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let (parts, body) = request.into_parts();
+            let body = body.bytes().map(Bytes::copy_from_slice);
+            let body = body.ok_or_else(|| ConnectorError::user("a streamed body is not sent".into()))?;
+            let request = http::Request::from_parts(parts, body);
+            for attempt in 1.. {
+                let response = outlet.send(request.clone(), POLICY).await.map_err(to_connector_error)?;
+                let pause = Duration::from_millis(500 * u64::from(attempt));
+                if attempt < THROTTLED_ATTEMPTS && is_throttled(&response) && outlet.wait(pause).await {
+                    continue;
+                }
+                return HttpResponse::try_from(response.map(SdkBody::from))
+                    .map_err(|error| ConnectorError::other(error.into(), None));
+            }
+            Err(ConnectorError::other("unreachable".into(), None))
+        })
+    }
+}
+
+fn is_throttled(response: &super::Response) -> bool {
+    response.status() == 400 && {
+        let head = &response.body()[..response.body().len().min(200)];
+        let head = String::from_utf8_lossy(head);
+        ["ThrottlingException", "RequestLimitExceeded", "TooManyRequests"].iter().any(|code| head.contains(code))
+    }
+}
+
+fn to_connector_error(error: SendError) -> ConnectorError {
+    match error.cause {
+        Cause::Deadline | Cause::Timeout | Cause::RateLimited => ConnectorError::timeout(Box::new(error)),
+        Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge => ConnectorError::io(Box::new(error)),
+    }
+}
+
+/// The invocation's clock as the SDK's: signatures carry its time.
+#[derive(Clone)]
+pub struct SdkTime(Outlet);
+
+impl SdkTime {
+    /// The time source for one invocation.
+    pub fn new(outlet: Outlet) -> Self {
+        Self(outlet)
+    }
+}
+
+impl fmt::Debug for SdkTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SdkTime")
+    }
+}
+
+impl aws_smithy_async::time::TimeSource for SdkTime {
+    fn now(&self) -> std::time::SystemTime {
+        let now: Timestamp = self.0.now();
+        now.into()
+    }
+}

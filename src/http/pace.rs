@@ -1,0 +1,184 @@
+//! What one host asked of us: how many requests at once, and when the next one may go.
+//!
+//! The three ways in which the services tell a wait: `Retry-After` in seconds or as a date (Docker's reference, ARM),
+//! `X-Retry-After` as unix time (Docker, older), `X-RateLimit-Reset` as unix time beside `X-RateLimit-Remaining` (Docker).
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderMap;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::Response;
+use crate::clock::{Clock, Timestamp, until};
+
+/// Why a request is not let out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The time is up.
+    Deadline,
+    /// The host asks to wait past the deadline.
+    RateLimited,
+}
+
+/// One host: its places, and the shared wait.
+pub struct Host {
+    places: Semaphore,
+    budget: Mutex<Budget>,
+}
+
+#[derive(Default)]
+struct Budget {
+    not_before: Option<Timestamp>,
+    /// Requests left in the window that ends at the second member, less those sent since it was told.
+    window: Option<(u64, Timestamp)>,
+}
+
+impl Host {
+    /// A host with so many places.
+    pub fn new(places: usize) -> Self {
+        Self { places: Semaphore::new(places), budget: Mutex::default() }
+    }
+
+    /// Waits for a place and for the time that the host named.
+    pub(super) async fn admit(&self, clock: &dyn Clock, deadline: Timestamp) -> Result<SemaphorePermit<'_>, Refusal> {
+        loop {
+            let now = clock.now();
+            if now >= deadline {
+                return Err(Refusal::Deadline);
+            }
+            // A closed semaphore does not occur: nothing closes it.
+            let permit = self.places.acquire().await.map_err(|_| Refusal::Deadline)?;
+            let wait = self.spend(clock.now());
+            if wait.is_zero() {
+                return if clock.now() >= deadline { Err(Refusal::Deadline) } else { Ok(permit) };
+            }
+            drop(permit);
+            if clock.now() + wait >= deadline {
+                return Err(Refusal::RateLimited);
+            }
+            clock.sleep(wait).await;
+        }
+    }
+
+    /// Takes one request out of the budget, or tells how long to wait for the next.
+    fn spend(&self, now: Timestamp) -> Duration {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = budget.not_before {
+            if at > now {
+                return until(now, at);
+            }
+            budget.not_before = None;
+        }
+        match &mut budget.window {
+            Some((_, end)) if *end <= now => budget.window = None,
+            Some((0, end)) => return until(now, *end),
+            Some((left, _)) => *left -= 1,
+            None => {}
+        }
+        Duration::ZERO
+    }
+
+    /// Takes note of what a response says about pace; gives the time before which no request may go, if it named one.
+    pub(super) fn note(&self, response: &Response, now: Timestamp) -> Option<Timestamp> {
+        let headers = response.headers();
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let reset = unix(headers, "x-ratelimit-reset").filter(|reset| *reset > now);
+        if let (Some(left), Some(reset)) = (number(headers, "x-ratelimit-remaining"), reset) {
+            budget.window = Some(match budget.window {
+                // an answer that was under way while others were spent must not give them back
+                Some((known, end)) if end == reset => (known.min(left), end),
+                _ => (left, reset),
+            });
+        }
+        let status = response.status().as_u16();
+        if status != 429 && status != 503 {
+            return None;
+        }
+        let asked = retry_after(headers, now).or(if status == 429 { reset } else { None })?;
+        // a second is the coarsest unit in which the wait is told
+        let asked = asked.max(now + Duration::from_millis(50));
+        let at = budget.not_before.map_or(asked, |known| known.max(asked));
+        budget.not_before = Some(at);
+        Some(at)
+    }
+}
+
+/// The wait that `Retry-After` or `X-Retry-After` asks for, as a point in time.
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let text = headers.get("retry-after").and_then(|value| value.to_str().ok()).map(str::trim);
+    if let Some(text) = text {
+        if let Ok(seconds) = text.parse::<u32>() {
+            return Some(now + Duration::from_secs(u64::from(seconds)));
+        }
+        if let Ok(date) = OffsetDateTime::parse(text, &Rfc2822) {
+            return Some(date);
+        }
+    }
+    unix(headers, "x-retry-after")
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn unix(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
+    i64::try_from(number(headers, name)?).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn each_spelling_of_a_wait_is_understood() {
+        let in_30_seconds = NOW + Duration::from_secs(30);
+        let unix = in_30_seconds.unix_timestamp().to_string();
+        for (name, value) in
+            [("retry-after", "30"), ("retry-after", "Tue, 24 Nov 2026 10:00:30 GMT"), ("x-retry-after", unix.as_str())]
+        {
+            assert_eq!(retry_after(&headers(&[(name, value)]), NOW), Some(in_30_seconds), "{name}: {value}");
+        }
+        for value in ["", "-1", "soon", "99999999999999999999"] {
+            assert_eq!(retry_after(&headers(&[("retry-after", value)]), NOW), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_spent_window_holds_every_request_back_until_it_ends() {
+        let host = Host::new(4);
+        let reset = NOW + Duration::from_secs(20);
+        let mut response = http::Response::new(bytes::Bytes::new());
+        *response.headers_mut() =
+            headers(&[("x-ratelimit-remaining", "2"), ("x-ratelimit-reset", &reset.unix_timestamp().to_string())]);
+        assert_eq!(host.note(&response, NOW), None);
+        assert_eq!(host.spend(NOW), Duration::ZERO);
+        assert_eq!(host.spend(NOW), Duration::ZERO);
+        assert_eq!(host.spend(NOW), Duration::from_secs(20));
+        assert_eq!(host.spend(reset), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_answer_under_way_does_not_give_spent_requests_back() {
+        let host = Host::new(4);
+        let reset = (NOW + Duration::from_secs(20)).unix_timestamp().to_string();
+        let response = |left: &str| {
+            let mut response = http::Response::new(bytes::Bytes::new());
+            *response.headers_mut() = headers(&[("x-ratelimit-remaining", left), ("x-ratelimit-reset", &reset)]);
+            response
+        };
+        host.note(&response("1"), NOW);
+        assert_eq!(host.spend(NOW), Duration::ZERO);
+        host.note(&response("2"), NOW);
+        assert_eq!(host.spend(NOW), Duration::from_secs(20));
+    }
+}

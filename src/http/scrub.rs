@@ -1,0 +1,82 @@
+//! Upstream text for people: what a service wrote about a failure, with nothing in it that could be a credential.
+//!
+//! A service may quote the request, and a request may hold a token. So only plain words and small numbers of an upstream
+//! message are kept; the status and the error code say the rest. What was given as a secret is taken out first, since a
+//! password may be a plain word.
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// Characters of upstream text at most.
+const CAP: usize = 300;
+
+/// The plain words of `text`; what is not plain becomes `…`.
+pub fn words(text: &str, secrets: &[&SecretString]) -> String {
+    let mut text: String = text.chars().take(4 * CAP).collect();
+    for secret in secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret, "\u{1}");
+    }
+    let mut kept = String::new();
+    for word in text.split_whitespace() {
+        let word = if is_plain(word) { word } else { "…" };
+        if word == "…" && kept.ends_with('…') {
+            continue;
+        }
+        if kept.chars().count() + word.len() > CAP {
+            kept.push_str(" …");
+            break;
+        }
+        if !kept.is_empty() {
+            kept.push(' ');
+        }
+        kept.push_str(word);
+    }
+    kept
+}
+
+/// An error code of a service: letters only, so that it cannot be a token; `None` for anything else.
+pub fn code(text: &str) -> Option<&str> {
+    let plain = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    plain.then_some(text)
+}
+
+/// The name of a resource for people: up to 64 characters of a name's usual alphabet.
+pub fn name(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric() || "-_. ".contains(*c)).take(64).collect()
+}
+
+/// A word as people write them: up to 24 letters, all but the first in lower case, or a number of up to five digits,
+/// with punctuation around it.
+fn is_plain(word: &str) -> bool {
+    let core = word.trim_matches(|c: char| "\"'`.,;:!?()[]".contains(c));
+    let letters = core.len() <= 24
+        && core
+            .chars()
+            .enumerate()
+            .all(|(at, c)| c.is_ascii_lowercase() || (at == 0 && c.is_ascii_uppercase()) || (c == '\'' && at > 0));
+    let number = core.len() <= 5 && core.bytes().all(|byte| byte.is_ascii_digit());
+    letters || number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stay_and_what_could_be_a_credential_goes() {
+        let secret = SecretString::from("letmein");
+        let text = "Login of 'letmein' failed: dckr_pat_Ab3dEf9hIjKlMnOpQrStUvWxYz0 is invalid (bGV0bWVpbg== eyJhbGciOi.x.y) for scope 12";
+        assert_eq!(words(text, &[&secret]), "Login of … failed: … is invalid … for scope 12");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_off() {
+        assert!(words(&"word ".repeat(10_000), &[]).chars().count() <= CAP + 2);
+    }
+
+    #[test]
+    fn a_code_is_letters() {
+        assert_eq!(code("AuthorizationFailed"), Some("AuthorizationFailed"));
+        assert_eq!(code("dckr_pat_x"), None);
+        assert_eq!(code(""), None);
+    }
+}

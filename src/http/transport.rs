@@ -1,0 +1,127 @@
+//! What carries a request: reqwest in Lambda, anything else in a simulation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::future::BoxFuture;
+
+use super::{Request, Response};
+use crate::error::Error;
+
+/// Carries one request and brings its whole response, at most `body_limit` bytes of it.
+///
+/// Implementations follow no redirect, retry nothing and set no total time-out: [`super::Outlet`] does what of that is done.
+pub trait Transport: Send + Sync {
+    /// Sends `request`, whose URI is absolute.
+    fn send(&self, request: Request, body_limit: usize) -> BoxFuture<'static, Result<Response, TransportError>>;
+}
+
+/// Why a transport has no response.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransportError {
+    /// How far it came.
+    pub kind: TransportErrorKind,
+    /// The cause in words, without the URL.
+    pub detail: String,
+}
+
+/// How far a failed request came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransportErrorKind {
+    /// No connection was made: the service did not see the request.
+    Connect,
+    /// The connection broke, or the body ended early: the service may have acted.
+    Broken,
+    /// Nothing came in time: the service may have acted.
+    Timeout,
+    /// The body passed its cap.
+    TooLarge,
+}
+
+impl TransportError {
+    /// An error of a kind.
+    pub fn new(kind: TransportErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+/// reqwest over rustls with ring: embedded roots (loading the platform's would be most of the start-up), no redirects.
+pub struct Reqwest(reqwest::Client);
+
+impl Reqwest {
+    /// A client that trusts the embedded roots and those of `ca_bundle` (PEM).
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Misconfigured`] where the bundle holds no certificate.
+    pub fn new(ca_bundle: Option<&[u8]>) -> Result<Self, Error> {
+        let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(pem) = ca_bundle {
+            add_bundle(&mut roots, pem)?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let unusable = |_| Error::misconfigured("the TLS stack cannot be set up", "report this as a bug");
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .user_agent(concat!("hubkeeper/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map(Self)
+            .map_err(|_| Error::misconfigured("the HTTP client cannot be set up", "report this as a bug"))
+    }
+}
+
+fn add_bundle(roots: &mut rustls::RootCertStore, pem: &[u8]) -> Result<(), Error> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let remedy = "HUBKEEPER_CA_BUNDLE must name a file of PEM certificates";
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let added = certificate.map_err(|_| ()).and_then(|der| roots.add(der).map_err(|_| ()));
+        added.map_err(|()| Error::misconfigured("HUBKEEPER_CA_BUNDLE: a certificate cannot be read", remedy))?;
+    }
+    if roots.len() == before {
+        return Err(Error::misconfigured("HUBKEEPER_CA_BUNDLE: the file holds no certificate", remedy));
+    }
+    Ok(())
+}
+
+impl Transport for Reqwest {
+    fn send(&self, request: Request, body_limit: usize) -> BoxFuture<'static, Result<Response, TransportError>> {
+        let client = self.0.clone();
+        Box::pin(async move {
+            let request =
+                reqwest::Request::try_from(request).map_err(|error| failed(error, TransportErrorKind::Connect))?;
+            let mut answer = client.execute(request).await.map_err(|error| {
+                let kind = if error.is_connect() { TransportErrorKind::Connect } else { TransportErrorKind::Broken };
+                failed(error, kind)
+            })?;
+            let mut body = BytesMut::new();
+            while let Some(chunk) = answer.chunk().await.map_err(|error| failed(error, TransportErrorKind::Broken))? {
+                if body.len() + chunk.len() > body_limit {
+                    return Err(TransportError::new(TransportErrorKind::TooLarge, "body over its cap"));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            let mut response = http::Response::new(body.freeze());
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = std::mem::take(answer.headers_mut());
+            Ok(response)
+        })
+    }
+}
+
+/// The innermost cause says what happened ("connection refused", "invalid peer certificate"); the URL is left out.
+fn failed(error: reqwest::Error, kind: TransportErrorKind) -> TransportError {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    TransportError::new(kind, cause.to_string())
+}

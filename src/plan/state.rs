@@ -1,0 +1,159 @@
+//! What the planner is given: the trigger, and the state of the world as it was read.
+
+use std::collections::BTreeSet;
+
+use crate::azure::Found;
+use crate::clock::Timestamp;
+use crate::proof::Verdict;
+use crate::report::Outcome;
+use crate::secret::{Document, Label, Secret};
+
+/// What set the function off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Trigger {
+    /// Rotation: make the pending value.
+    CreateSecret,
+    /// Rotation: prove it and write the connector.
+    SetSecret,
+    /// Rotation: see that it works.
+    TestSecret,
+    /// Rotation: make it current.
+    FinishSecret,
+    /// Prove what is current and connect it; with a version, that one.
+    Onboard {
+        /// Write though nothing changed.
+        force: bool,
+        /// AWSCURRENT or the candidate.
+        version: Option<String>,
+    },
+    /// A version was staged `HUBKEEPER_CANDIDATE`.
+    CandidateStaged {
+        /// The version that the event names.
+        version: Option<String>,
+    },
+    /// The secret's current value changed.
+    SecretChanged {
+        /// The version that the event names.
+        version: Option<String>,
+    },
+    /// Prove, and nothing else.
+    Verify {
+        /// A version; AWSCURRENT where none is named.
+        version: Option<String>,
+    },
+}
+
+impl Trigger {
+    /// Whether it is a step of Secrets Manager's rotation.
+    pub fn is_rotation(&self) -> bool {
+        matches!(self, Trigger::CreateSecret | Trigger::SetSecret | Trigger::TestSecret | Trigger::FinishSecret)
+    }
+
+    /// Its name in reports and errors.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Trigger::CreateSecret => "createSecret",
+            Trigger::SetSecret => "setSecret",
+            Trigger::TestSecret => "testSecret",
+            Trigger::FinishSecret => "finishSecret",
+            Trigger::Onboard { .. } => "onboard",
+            Trigger::CandidateStaged { .. } => "adopt",
+            Trigger::SecretChanged { .. } => "secretChanged",
+            Trigger::Verify { .. } => "verify",
+        }
+    }
+}
+
+/// Whether the labels and tags let the event go on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// With this version, which bears this label.
+    Version {
+        /// Version id.
+        version: String,
+        /// The label that it must keep until the write.
+        label: Label,
+    },
+    /// No: nothing is to be done.
+    Nothing {
+        /// What the report says.
+        outcome: Outcome,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A version and its document. No `Debug`: it holds the token.
+#[derive(Clone)]
+pub struct Version {
+    /// Version id.
+    pub id: String,
+    /// Its document.
+    pub document: Document,
+}
+
+/// The state of the world as it was read for one event. No `Debug`: it holds tokens.
+#[derive(Clone)]
+pub struct Situation {
+    /// Labels and tags.
+    pub secret: Secret,
+    /// The version that the event is about.
+    pub version: String,
+    /// The label that admitted it.
+    pub label: Label,
+    /// Its document; `None` where it has no value.
+    pub document: Option<Document>,
+    /// AWSCURRENT.
+    pub current: Option<Version>,
+    /// The version staged `HUBKEEPER_CANDIDATE`.
+    pub candidate: Option<Version>,
+    /// Onboard: what stands under the derived version id, and that id.
+    pub slot: Option<Slot>,
+    /// Versions whose token Docker Hub rejected in this run.
+    pub dead: BTreeSet<String>,
+    /// The connector of the document in question; `None` where it was not read.
+    pub connector: Option<Found>,
+    /// The verdict on [`Situation::subject`], once there is one.
+    pub verdict: Option<(String, Verdict)>,
+    /// When this was read.
+    pub now: Timestamp,
+}
+
+/// The derived version id of an onboarding that mints, and what is stored there. No `Debug`: it holds the token.
+#[derive(Clone)]
+pub struct Slot {
+    /// Version id.
+    pub id: String,
+    /// The document, where one is stored.
+    pub document: Option<Document>,
+}
+
+impl Situation {
+    /// The verdict on a version, if there is one.
+    pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
+        self.verdict.as_ref().filter(|(subject, _)| subject == version).map(|(_, verdict)| verdict)
+    }
+
+    /// The document of a version, where it was read.
+    pub fn document_of(&self, version: &str) -> Option<&Document> {
+        let named = |known: &&Version| known.id == version;
+        let slot = self.slot.as_ref().filter(|slot| slot.id == version).and_then(|slot| slot.document.as_ref());
+        self.document
+            .as_ref()
+            .filter(|_| self.version == version)
+            .or_else(|| self.candidate.as_ref().filter(named).map(|known| &known.document))
+            .or_else(|| self.current.as_ref().filter(named).map(|known| &known.document))
+            .or(slot)
+    }
+}
+
+/// A second look, right before a write.
+#[derive(Clone)]
+pub struct Look {
+    /// Labels and tags.
+    pub secret: Secret,
+    /// The connector.
+    pub connector: Found,
+    /// When.
+    pub at: Timestamp,
+}

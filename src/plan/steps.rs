@@ -1,0 +1,78 @@
+//! The typed steps of a plan: what `mode: plan` prints and what the executor runs.
+
+use serde::Serialize;
+
+use crate::secret::Label;
+
+/// One step. Each is checked again right before its write.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "step", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Step {
+    /// Tag the secret `hubkeeper` = `managed`.
+    TagManaged,
+    /// Make a PAT and put it, under this version id and label.
+    MintToken {
+        /// Version id.
+        version: String,
+        /// Staging label of the put.
+        label: Label,
+    },
+    /// Copy the candidate's document into the pending version.
+    CopyCandidate {
+        /// The candidate.
+        from: String,
+        /// The pending version.
+        to: String,
+    },
+    /// Revoke every PAT with this version's label that is not the one stored under it.
+    RevokeStrays {
+        /// Version id.
+        version: String,
+    },
+    /// Stage a version whose label was lost.
+    StageCandidate {
+        /// Version id.
+        version: String,
+    },
+    /// Prove a token that does not exist yet when the plan is made.
+    Prove {
+        /// Version id.
+        version: String,
+    },
+    /// Write the connector and read it back.
+    WriteConnector {
+        /// Version that it carries afterwards.
+        version: String,
+        /// Whether it is made by this.
+        create: bool,
+    },
+    /// Move AWSCURRENT, only away from the version that bore it.
+    MoveCurrent {
+        /// Version that bears it now.
+        from: String,
+        /// Version that bears it afterwards.
+        to: String,
+    },
+    /// Take `HUBKEEPER_CANDIDATE` off.
+    Unstage {
+        /// Version that bears it.
+        from: String,
+    },
+}
+
+impl Step {
+    /// Its name in the report's stages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::TagManaged => "tagManaged",
+            Step::MintToken { .. } => "mintToken",
+            Step::CopyCandidate { .. } => "copyCandidate",
+            Step::RevokeStrays { .. } => "revokeStrays",
+            Step::StageCandidate { .. } => "stageCandidate",
+            Step::Prove { .. } => "prove",
+            Step::WriteConnector { .. } => "writeConnector",
+            Step::MoveCurrent { .. } => "moveCurrent",
+            Step::Unstage { .. } => "unstage",
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Which repositories get a manifest `HEAD`: pure, so that a repeat asks the same ones.
+
+use crate::hub::repositories::Repository;
+
+/// Repositories in a sample.
+pub const SIZE: usize = 5;
+
+/// Up to [`SIZE`] repositories: private ones first, spread over the list. Plugins hold no image manifest and are left out.
+pub fn choose<'a>(repositories: &[&'a Repository]) -> Vec<&'a Repository> {
+    let of = |private: bool| -> Vec<&'a Repository> {
+        repositories.iter().copied().filter(|repository| repository.private == private && !repository.plugin).collect()
+    };
+    let mut sample = spread(&of(true), SIZE);
+    let rest = SIZE - sample.len();
+    sample.extend(spread(&of(false), rest));
+    sample
+}
+
+fn spread<'a>(list: &[&'a Repository], size: usize) -> Vec<&'a Repository> {
+    let size = size.min(list.len());
+    (0..size).map(|at| list[at * list.len() / size]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(name: &str, private: bool) -> Repository {
+        Repository { name: name.into(), private, plugin: false }
+    }
+
+    #[test]
+    fn private_ones_come_first_and_no_name_comes_twice() {
+        let mut list: Vec<_> = (0..40).map(|n| repository(&format!("r{n:02}"), n % 20 == 0)).collect();
+        list.push(Repository { plugin: true, ..repository("plugin", true) });
+        let list: Vec<_> = list.iter().collect();
+        let names: Vec<_> = choose(&list).iter().map(|repository| repository.name.as_str()).collect();
+        assert_eq!(names[..2], ["r00", "r20"]);
+        assert_eq!(names.len(), SIZE);
+        assert!(names.iter().collect::<std::collections::BTreeSet<_>>().len() == SIZE);
+        assert!(choose(&[]).is_empty());
+    }
+}

@@ -1,0 +1,319 @@
+//! Evidence in, verdict out (contract, section 4): the first kind that applies, in the order of [`Finding`], is the verdict.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::evidence::{Evidence, Level, Login, Pulls, Push, level};
+use crate::config::OverPrivilege;
+use crate::report::Warning;
+use crate::secret::document::Expected;
+
+/// Repositories that are named; of more there is the count.
+pub const NAMED: usize = 20;
+
+/// The kinds of verdict, in the order in which they win.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finding {
+    /// Docker Hub does not accept the token.
+    Rejected,
+    /// Nothing is known.
+    Inconclusive,
+    /// The token can do more than read.
+    OverPrivileged,
+    /// Some repository is missing or not pullable.
+    Partial,
+    /// The token reads the whole organization, and nothing more.
+    Complete,
+}
+
+impl Finding {
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Finding::Rejected => "rejected",
+            Finding::Inconclusive => "inconclusive",
+            Finding::OverPrivileged => "overPrivileged",
+            Finding::Partial => "partial",
+            Finding::Complete => "complete",
+        }
+    }
+}
+
+/// What the evidence comes to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// The kind.
+    pub result: Finding,
+    /// Repositories that the token sees.
+    pub repositories: usize,
+    /// How many of them are private.
+    pub private: usize,
+    /// The first repositories that are missing or not pullable.
+    pub missing: Vec<String>,
+    /// How many there are.
+    pub missing_count: usize,
+    /// Why, in words.
+    pub reasons: Vec<String>,
+    /// What stops nothing.
+    pub warnings: Vec<Warning>,
+}
+
+impl Verdict {
+    /// Whether the token may be written.
+    pub fn is_complete(&self) -> bool {
+        self.result == Finding::Complete
+    }
+}
+
+/// Draws the verdict.
+pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
+    let level = level(evidence.scope.as_deref());
+    let missing = missing(evidence);
+    let mut reasons = Vec::new();
+    let mut warnings = Vec::new();
+    let over_privileged = level == Level::More || evidence.push == Push::Granted;
+    let result = if evidence.login == Login::Rejected || evidence.pulls == Pulls::Rejected {
+        reasons.push("Docker Hub does not accept the token: it is wrong, expired or deactivated".to_owned());
+        Finding::Rejected
+    } else if evidence.login == Login::RejectedYoung {
+        reasons.push("the token was made less than ten minutes ago and is not accepted yet".to_owned());
+        Finding::Inconclusive
+    } else if evidence.login == Login::Unknown || !evidence.gaps.is_empty() {
+        reasons.extend(evidence.gaps.iter().cloned());
+        Finding::Inconclusive
+    } else if over_privileged && over_privilege == OverPrivilege::Refuse {
+        reasons.push("the token can do more than read".to_owned());
+        Finding::OverPrivileged
+    } else {
+        reasons.extend(shortfalls(evidence, level, missing.len()));
+        if reasons.is_empty() { Finding::Complete } else { Finding::Partial }
+    };
+    if over_privileged && over_privilege == OverPrivilege::Warn {
+        warnings.push(Warning::new("overPrivileged", "the token can do more than read; replace it by a read-only one"));
+    }
+    if evidence.organization_token && evidence.login == Login::Accepted {
+        warnings.push(Warning::new(
+            "readOnlyNotProvable",
+            "the rights of an organization access token are per repository: that it can do nothing more than read is not proven",
+        ));
+    }
+    if result == Finding::Complete {
+        warnings.extend(weaknesses(evidence));
+    }
+    let missing_count = missing.len();
+    Verdict {
+        result,
+        repositories: evidence.visible.len(),
+        private: evidence.visible.iter().filter(|repository| repository.private).count(),
+        missing: missing.into_iter().take(NAMED).collect(),
+        missing_count,
+        reasons,
+        warnings,
+    }
+}
+
+/// What a sample comes to: whether a token that was proven before still works. Never a licence to write.
+pub fn sample_verdict(evidence: &Evidence) -> Verdict {
+    let mut sampled = evidence.clone();
+    if sampled.pulls == Pulls::Sampled {
+        sampled.pulls = Pulls::Asked;
+    }
+    verdict(&sampled, OverPrivilege::Warn)
+}
+
+/// Why the token falls short; empty where it does not.
+fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if evidence.visible.is_empty() {
+        reasons.push(format!("the token sees no repository of {}", evidence.organization));
+    }
+    if level == Level::PublicRead {
+        reasons.push("the token's scope is public read only".to_owned());
+    }
+    if evidence.pulls == Pulls::InsufficientScopes {
+        reasons.push("the registry says that the token's scopes are insufficient to pull".to_owned());
+    }
+    if missing > 0 {
+        reasons.push(format!("{missing} repositories are missing or cannot be pulled"));
+    }
+    // a belt for the braces above: without a grant for every repository there is no `complete`
+    if reasons.is_empty() && evidence.pulls != Pulls::Asked {
+        reasons.push("the registry was not asked".to_owned());
+    }
+    reasons
+}
+
+/// What makes a `complete` verdict weaker than it could be.
+fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if evidence.references.is_empty() && evidence.expected.is_empty() {
+        warnings.push(Warning::new(
+            "nothingToCompare",
+            "no other token's view and no expectedRepositories to compare with: name in the secret's `expectedRepositories` what must be readable",
+        ));
+    }
+    if !evidence.visible.iter().any(|repository| repository.private) {
+        warnings.push(Warning::new(
+            "noPrivateRepository",
+            "no visible repository is private, and anybody's token sees the public ones: name private repositories in the secret's `expectedRepositories`",
+        ));
+    }
+    if evidence.manifests == 0 {
+        warnings.push(Warning::new("noManifestRead", "no repository of the sample has a tag: no manifest was read"));
+    }
+    warnings
+}
+
+/// Repositories that are missing from the list, without a grant, or whose manifest cannot be read; less the excluded.
+fn missing(evidence: &Evidence) -> Vec<String> {
+    let visible: BTreeSet<&str> = evidence.visible.iter().map(|repository| repository.name.as_str()).collect();
+    let mut missing: BTreeSet<String> = BTreeSet::new();
+    let seen_by_others = evidence.references.iter().flat_map(|reference| &reference.repositories);
+    missing.extend(seen_by_others.filter(|name| !visible.contains(name.as_str())).cloned());
+    missing.extend(evidence.denied.iter().cloned());
+    missing.extend(evidence.unreadable.iter().cloned());
+    for expected in &evidence.expected {
+        match expected {
+            Expected::Name(name) if !visible.contains(name.as_str()) => {
+                missing.insert(name.clone());
+            }
+            Expected::Prefix(prefix) if !visible.iter().any(|name| name.starts_with(prefix.as_str())) => {
+                missing.insert(format!("{prefix}*"));
+            }
+            _ => {}
+        }
+    }
+    for name in &evidence.excluded {
+        missing.remove(name);
+    }
+    missing.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::repositories::Repository;
+    use crate::proof::Reference;
+
+    fn good() -> Evidence {
+        let repository = |name: &str, private| Repository { name: name.into(), private, plugin: false };
+        Evidence {
+            login: Login::Accepted,
+            scope: Some(vec!["repo:read".into()]),
+            visible: vec![repository("db", true), repository("web", false)],
+            references: vec![Reference {
+                of: "the token in use".into(),
+                repositories: vec!["db".into(), "web".into()],
+            }],
+            pulls: Pulls::Asked,
+            manifests: 2,
+            ..Evidence::new("acme", false, &[], &[])
+        }
+    }
+
+    fn judge(change: impl FnOnce(&mut Evidence)) -> Verdict {
+        let mut evidence = good();
+        change(&mut evidence);
+        verdict(&evidence, OverPrivilege::Refuse)
+    }
+
+    #[test]
+    fn each_finding_has_its_evidence() {
+        type Change = Box<dyn Fn(&mut Evidence)>;
+        let table: Vec<(&str, Change, Finding)> = vec![
+            ("nothing wrong", Box::new(|_| {}), Finding::Complete),
+            ("login 401", Box::new(|e| e.login = Login::Rejected), Finding::Rejected),
+            ("young token", Box::new(|e| e.login = Login::RejectedYoung), Finding::Inconclusive),
+            ("login unknown", Box::new(|e| e.login = Login::Unknown), Finding::Inconclusive),
+            ("a gap", Box::new(|e| e.gaps.push("rate limit".into())), Finding::Inconclusive),
+            ("registry 401", Box::new(|e| e.pulls = Pulls::Rejected), Finding::Rejected),
+            ("scope write", Box::new(|e| e.scope = Some(vec!["repo:write".into()])), Finding::OverPrivileged),
+            ("push granted", Box::new(|e| e.push = Push::Granted), Finding::OverPrivileged),
+            ("public only", Box::new(|e| e.scope = Some(vec!["repo:public_read".into()])), Finding::Partial),
+            (
+                "empty list",
+                Box::new(|e| {
+                    e.visible.clear();
+                    e.references.clear();
+                }),
+                Finding::Partial,
+            ),
+            ("registry scopes", Box::new(|e| e.pulls = Pulls::InsufficientScopes), Finding::Partial),
+            ("only a sample", Box::new(|e| e.pulls = Pulls::Sampled), Finding::Partial),
+            ("registry not asked", Box::new(|e| e.pulls = Pulls::NotAsked), Finding::Partial),
+            ("missing in list", Box::new(|e| e.references[0].repositories.push("ops".into())), Finding::Partial),
+            ("pull denied", Box::new(|e| e.denied.push("db".into())), Finding::Partial),
+            ("manifest unreadable", Box::new(|e| e.unreadable.push("db".into())), Finding::Partial),
+            ("expected", Box::new(|e| e.expected.push(Expected::Name("ops".into()))), Finding::Partial),
+            ("expected prefix", Box::new(|e| e.expected.push(Expected::Prefix("svc-".into()))), Finding::Partial),
+            ("expected prefix there", Box::new(|e| e.expected.push(Expected::Prefix("we".into()))), Finding::Complete),
+        ];
+        for (name, change, expected) in table {
+            assert_eq!(judge(|evidence| change(evidence)).result, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_that_applies_wins() {
+        let worst = |e: &mut Evidence| {
+            e.login = Login::Rejected;
+            e.gaps.push("x".into());
+            e.push = Push::Granted;
+            e.denied.push("db".into());
+        };
+        assert_eq!(judge(worst).result, Finding::Rejected);
+        assert_eq!(
+            judge(|e| {
+                worst(e);
+                e.login = Login::Accepted;
+            })
+            .result,
+            Finding::Inconclusive
+        );
+        assert_eq!(
+            judge(|e| {
+                e.push = Push::Granted;
+                e.denied.push("db".into());
+            })
+            .result,
+            Finding::OverPrivileged
+        );
+    }
+
+    #[test]
+    fn warn_lets_an_over_privileged_token_pass_with_a_warning_but_not_an_incomplete_one() {
+        let mut evidence = good();
+        evidence.push = Push::Granted;
+        let passed = verdict(&evidence, OverPrivilege::Warn);
+        assert!(passed.is_complete() && passed.warnings.iter().any(|warning| warning.code == "overPrivileged"));
+        evidence.denied.push("db".into());
+        assert_eq!(verdict(&evidence, OverPrivilege::Warn).result, Finding::Partial);
+    }
+
+    #[test]
+    fn what_is_excluded_is_not_missing() {
+        let verdict = judge(|e| {
+            e.references[0].repositories.push("ops".into());
+            e.excluded.push("ops".into());
+        });
+        assert!(verdict.is_complete());
+    }
+
+    #[test]
+    fn only_the_first_missing_ones_are_named_and_all_are_counted() {
+        let verdict = judge(|e| e.references[0].repositories.extend((0..50).map(|n| format!("gone-{n:02}"))));
+        assert_eq!((verdict.missing.len(), verdict.missing_count), (NAMED, 50));
+    }
+
+    #[test]
+    fn a_complete_verdict_says_what_it_could_not_know() {
+        let codes = |verdict: Verdict| verdict.warnings.into_iter().map(|warning| warning.code).collect::<Vec<_>>();
+        assert_eq!(codes(judge(|_| {})), [""; 0]);
+        assert_eq!(codes(judge(|e| e.references.clear())), ["nothingToCompare"]);
+        assert_eq!(codes(judge(|e| e.visible.iter_mut().for_each(|r| r.private = false))), ["noPrivateRepository"]);
+        assert_eq!(codes(judge(|e| e.organization_token = true)), ["readOnlyNotProvable"]);
+    }
+}

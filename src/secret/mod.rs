@@ -1,0 +1,11 @@
+//! The secret: its document, its versions and labels, and the store that keeps them.
+
+pub mod document;
+pub mod labels;
+pub mod login;
+pub mod store;
+
+pub use document::Document;
+pub use labels::{Label, Managed, Secret};
+pub use login::Login;
+pub use store::SecretStore;

@@ -1,0 +1,219 @@
+//! AWS Secrets Manager: the only place that reads and writes secrets there.
+//!
+//! Values are read by version id and stage together; a put always names its stages; a stage moves only away from the
+//! version that was seen to bear it.
+
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_secretsmanager::types::Tag;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::document::Document;
+use super::labels::{Label, MANAGED_TAG, Secret};
+use crate::error::Error;
+use crate::http::{Outlet, scrub};
+
+/// What a put came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Put {
+    /// The value stands under the version id.
+    Stored,
+    /// Another value stands there already (`ResourceExistsException`).
+    Exists,
+}
+
+/// Secrets Manager for one invocation.
+#[derive(Clone)]
+pub struct SecretStore {
+    client: Client,
+    outlet: Outlet,
+}
+
+impl SecretStore {
+    /// The store over a client.
+    pub fn new(client: Client, outlet: Outlet) -> Self {
+        Self { client, outlet }
+    }
+
+    /// Labels, tags and state of a secret, by ARN or name.
+    ///
+    /// # Errors
+    /// `Misconfigured` where there is no such secret or no right to see it, `Retryable` where AWS does not answer.
+    pub async fn describe(&self, id: &str) -> Result<Secret, Error> {
+        let answer = self.client.describe_secret().secret_id(id).send().await;
+        let answer = answer.map_err(|error| failed("DescribeSecret", &error))?;
+        let arn = answer.arn.unwrap_or_else(|| id.to_owned());
+        Ok(Secret {
+            arn,
+            rotation_enabled: answer.rotation_enabled == Some(true),
+            deleted: answer.deleted_date.is_some(),
+            versions: answer.version_ids_to_stages.unwrap_or_default().into_iter().collect(),
+            tags: answer.tags.unwrap_or_default().into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
+            last_changed: answer
+                .last_changed_date
+                .and_then(|at| time::OffsetDateTime::from_unix_timestamp_nanos(at.as_nanos()).ok()),
+        })
+    }
+
+    /// The value of a version; `None` where the version has none yet.
+    ///
+    /// # Errors
+    /// As [`SecretStore::describe`]; `Misconfigured` for a binary value.
+    pub async fn value(&self, id: &str, version: &str, stage: Option<&str>) -> Result<Option<SecretString>, Error> {
+        let call = self
+            .client
+            .get_secret_value()
+            .secret_id(id)
+            .version_id(version)
+            .set_version_stage(stage.map(str::to_owned));
+        match call.send().await {
+            Ok(answer) => text(answer.secret_string).map(Some),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+                Ok(None)
+            }
+            Err(error) => Err(failed("GetSecretValue", &error)),
+        }
+    }
+
+    /// The document of a version that must have a value: a not-found shortly after a put is waited out.
+    ///
+    /// # Errors
+    /// As [`SecretStore::value`]; `Retryable` where the value does not appear.
+    pub async fn document(&self, id: &str, version: &str, stage: Option<&str>) -> Result<Document, Error> {
+        let mut pause = Duration::from_millis(250);
+        for _ in 0..3 {
+            if let Some(value) = self.value(id, version, stage).await? {
+                return Document::parse(&value);
+            }
+            if !self.outlet.wait(pause).await {
+                break;
+            }
+            pause *= 2;
+        }
+        match self.value(id, version, stage).await? {
+            Some(value) => Document::parse(&value),
+            None => Err(Error::retryable(
+                format!("version {version} of the secret has no value"),
+                "repeat the event; in a rotation, createSecret has to put the value first",
+            )),
+        }
+    }
+
+    /// The current value of another secret (manager, owner, client secret).
+    ///
+    /// # Errors
+    /// As [`SecretStore::value`].
+    pub async fn current_value(&self, id: &str) -> Result<SecretString, Error> {
+        let answer = self.client.get_secret_value().secret_id(id).version_stage(Label::Current.name()).send().await;
+        text(answer.map_err(|error| failed("GetSecretValue", &error))?.secret_string)
+    }
+
+    /// Puts a value under a version id with one label. The same value again is success.
+    ///
+    /// # Errors
+    /// `Retryable` or `Misconfigured`, as AWS answers.
+    pub async fn put(
+        &self,
+        id: &str,
+        version: &str,
+        document: &Document,
+        label: Label,
+        rotation_token: Option<&SecretString>,
+    ) -> Result<Put, Error> {
+        let value = document.to_secret_string();
+        let call = self
+            .client
+            .put_secret_value()
+            .secret_id(id)
+            .client_request_token(version)
+            .secret_string(value.expose_secret())
+            .version_stages(label.name())
+            .set_rotation_token(rotation_token.map(|token| token.expose_secret().to_owned()));
+        match call.send().await {
+            Ok(_) => Ok(Put::Stored),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_exists_exception()) => {
+                Ok(Put::Exists)
+            }
+            Err(error) => Err(failed("PutSecretValue", &error)),
+        }
+    }
+
+    /// Moves a label from the version that bears it to another, or takes it off (`to` is `None`).
+    ///
+    /// # Errors
+    /// Whatever AWS answers, a mismatch of `from` included: read the labels again and decide by what they are.
+    pub async fn move_label(&self, id: &str, label: Label, from: Option<&str>, to: Option<&str>) -> Result<(), Error> {
+        let call = self
+            .client
+            .update_secret_version_stage()
+            .secret_id(id)
+            .version_stage(label.name())
+            .set_remove_from_version_id(from.map(str::to_owned))
+            .set_move_to_version_id(to.map(str::to_owned));
+        call.send().await.map(|_| ()).map_err(|error| failed("UpdateSecretVersionStage", &error))
+    }
+
+    /// Tags the secret `hubkeeper` = `managed`.
+    ///
+    /// # Errors
+    /// As [`SecretStore::describe`].
+    pub async fn tag_managed(&self, id: &str) -> Result<(), Error> {
+        let tag = Tag::builder().key(MANAGED_TAG).value("managed").build();
+        let call = self.client.tag_resource().secret_id(id).tags(tag);
+        call.send().await.map(|_| ()).map_err(|error| failed("TagResource", &error))
+    }
+}
+
+fn text(value: Option<String>) -> Result<SecretString, Error> {
+    value.map(SecretString::from).ok_or_else(|| {
+        Error::misconfigured("the secret's value is binary", "store the document as the secret's string (SecretString)")
+    })
+}
+
+/// AWS's answer as ours. Its message may quote the request, so it is scrubbed.
+pub(crate) fn failed<E: ProvideErrorMetadata>(call: &str, error: &SdkError<E>) -> Error {
+    let Some(service) = error.as_service_error() else {
+        let why = match error {
+            SdkError::TimeoutError(_) => "the invocation's time was up or AWS did not answer in time".to_owned(),
+            SdkError::DispatchFailure(failure) => failure
+                .as_connector_error()
+                .and_then(|error| std::error::Error::source(error).map(ToString::to_string))
+                .unwrap_or_else(|| "AWS cannot be reached".to_owned()),
+            SdkError::ResponseError(_) => "AWS's answer cannot be read".to_owned(),
+            _ => {
+                return Error::misconfigured(
+                    format!("{call}: the call cannot be made"),
+                    "the function needs AWS credentials and AWS_REGION in its environment",
+                );
+            }
+        };
+        return Error::retryable(format!("{call}: {why}"), "repeat the event");
+    };
+    let code = service.code().and_then(scrub::code).unwrap_or("an unknown error");
+    let message = service.message().map(|text| scrub::words(text, &[])).unwrap_or_default();
+    let what = format!("{call}: AWS answered {code} ({message})");
+    match code {
+        "ResourceNotFoundException" => Error::misconfigured(what, "check the secret's name or ARN, and the Region"),
+        "AccessDeniedException" | "DecryptionFailure" | "EncryptionFailure" | "UnrecognizedClientException" => {
+            Error::misconfigured(what, "give the function's role the action on this secret, and on its KMS key")
+        }
+        "InvalidRequestException"
+        | "InvalidParameterException"
+        | "LimitExceededException"
+        | "MalformedPolicyDocumentException" => Error::retryable(
+            what,
+            "the secret is being changed, deleted, or full: look at its versions, then repeat the event",
+        ),
+        "ValidationException" => Error::misconfigured(what, "check the ids in the event"),
+        "OutboundWebIdentityFederationDisabledException" => Error::needs_human(
+            what,
+            "enable outbound web identity federation in the AWS account (iam:EnableOutboundWebIdentityFederation)",
+        ),
+        "SessionDurationEscalationException" | "JWTPayloadSizeExceededException" => {
+            Error::misconfigured(what, "check the function's role")
+        }
+        _ => Error::retryable(what, "repeat the event"),
+    }
+}

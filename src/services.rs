@@ -1,0 +1,147 @@
+//! The clients of one invocation, over one way out with one deadline.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use tokio::sync::Mutex;
+
+use crate::azure::entra::{BearerCache, Entra};
+use crate::azure::{Arm, Found};
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::error::Error;
+use crate::http::aws::{SdkHttp, SdkTime};
+use crate::http::{Outlet, Shared};
+use crate::hub::{Hub, Session};
+use crate::plan::Look;
+use crate::proof::Prover;
+use crate::secret::document::ConnectorSpec;
+use crate::secret::{Document, Login, SecretStore};
+
+/// What lives as long as the process: from it the clients of each invocation are made.
+pub struct Process {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The AWS SDK's configuration: credentials, Region, endpoints.
+    pub aws: SdkConfig,
+    /// The way out.
+    pub shared: Arc<Shared>,
+    /// Bearers for ARM that are still good.
+    pub bearers: Arc<BearerCache>,
+}
+
+/// The clients of one invocation.
+pub struct Services {
+    /// The way out, until the deadline.
+    pub outlet: Outlet,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Secrets Manager.
+    pub store: SecretStore,
+    /// The connector.
+    pub arm: Arm,
+    /// The proof, and Docker Hub.
+    pub prover: Prover,
+    /// One password login for each manager secret.
+    sessions: Mutex<BTreeMap<String, Session>>,
+}
+
+impl Process {
+    /// The clients for an invocation whose requests stop at `deadline`.
+    pub fn services(&self, deadline: Timestamp) -> Services {
+        let outlet = Outlet::new(Arc::clone(&self.shared), deadline);
+        let http = SdkHttp::new(outlet.clone());
+        let time = SdkTime::new(outlet.clone());
+        // one policy for all requests stands in `http`: the SDK's own retries and time-outs are off
+        let secrets = aws_sdk_secretsmanager::config::Builder::from(&self.aws)
+            .http_client(http.clone())
+            .time_source(time.clone())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(aws_sdk_secretsmanager::config::StalledStreamProtectionConfig::disabled());
+        let sts = aws_sdk_sts::config::Builder::from(&self.aws)
+            .http_client(http)
+            .time_source(time)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(aws_sdk_sts::config::StalledStreamProtectionConfig::disabled());
+        let store = SecretStore::new(aws_sdk_secretsmanager::Client::from_conf(secrets.build()), outlet.clone());
+        let entra = Entra {
+            outlet: outlet.clone(),
+            config: Arc::clone(&self.config),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            store: store.clone(),
+            cache: Arc::clone(&self.bearers),
+        };
+        let config = &self.config;
+        Services {
+            store,
+            arm: Arm {
+                outlet: outlet.clone(),
+                base: config.arm_url.clone(),
+                api_version: config.arm_api_version.clone(),
+                entra,
+            },
+            prover: Prover {
+                hub: Hub {
+                    outlet: outlet.clone(),
+                    api: config.hub_url.clone(),
+                    auth: config.hub_auth_url.clone(),
+                    registry: config.registry_url.clone(),
+                },
+            },
+            config: Arc::clone(config),
+            sessions: Mutex::default(),
+            outlet,
+        }
+    }
+}
+
+impl Services {
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.outlet.now()
+    }
+
+    /// Docker Hub.
+    pub fn hub(&self) -> &Hub {
+        &self.prover.hub
+    }
+
+    /// A look at labels and connector, side by side: what is checked again right before a write.
+    ///
+    /// # Errors
+    /// Where either cannot be read.
+    pub async fn look(&self, arn: &str, spec: &ConnectorSpec) -> Result<Look, Error> {
+        let (secret, connector) = futures_util::future::join(self.store.describe(arn), self.arm.get(spec)).await;
+        let (secret, connector): (_, Found) = (secret?, connector?);
+        Ok(Look { secret, connector, at: self.now() })
+    }
+
+    /// The password session of the document's manager: one login for each manager secret an invocation.
+    ///
+    /// # Errors
+    /// `Misconfigured` where there is no manager, or it is not the dedicated user; as the login otherwise.
+    pub async fn manager(&self, document: &Document) -> Result<Session, Error> {
+        let id = document.manager.as_deref().ok_or_else(|| {
+            Error::misconfigured("the secret names no manager", "add the member `manager` to mint tokens")
+        })?;
+        let mut sessions = self.sessions.lock().await;
+        if let Some(session) = sessions.get(id) {
+            return Ok(session.clone());
+        }
+        let login = Login::parse(&self.store.current_value(id).await?, "manager")?;
+        if !login.username.eq_ignore_ascii_case(&document.username) {
+            return Err(Error::misconfigured(
+                "the manager secret is of another user than the secret's `username`",
+                "the manager is the dedicated user itself: make both names equal",
+            ));
+        }
+        let session = self.hub().password_login(&login, "manager").await?;
+        sessions.insert(id.to_owned(), session.clone());
+        Ok(session)
+    }
+}

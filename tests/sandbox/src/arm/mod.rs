@@ -1,0 +1,183 @@
+//! Azure Resource Manager: `Microsoft.Security/securityConnectors` and the health reports of connectors.
+//!
+//! Order of the checks: bearer, path, api-version, subscription, throttling, authorization, resource group, registration of
+//! the provider, lock, body. Statuses and codes follow Microsoft's swagger, its documentation, and recorded traffic.
+
+mod model;
+mod person;
+mod refusal;
+mod requests;
+mod throttle;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use http::HeaderValue;
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
+
+pub use model::{Connector, Credential, EchoToken};
+pub use person::{
+    add_resource_group, connector, connectors, delete_connector, delete_resource_group, grant, put_connector,
+    revoke_grants, set_health, set_locked, set_registered,
+};
+pub use throttle::{Bucket, Throttle};
+
+use refusal::Refusal;
+use throttle::Spending;
+
+use crate::world::{Request, Response, State, json};
+
+/// The state of Azure. The public members are switches: how the service behaves.
+#[derive(Default)]
+pub struct Arm {
+    /// What answers say of the stored access token; the swagger does not promise that it is left out. Default: nothing.
+    pub echo_token: EchoToken,
+    /// Whether answers carry an `etag`, which an update must then give back in its body. Default `false` (never observed).
+    pub etags: bool,
+    /// Connectors on a page of a list; `None` (default) for all of them on one.
+    pub page_size: Option<usize>,
+    /// How long a role assignment takes to work. Default zero.
+    pub role_delay: Duration,
+    /// Throttling by token buckets; `None` (default) for none.
+    pub throttle: Option<Throttle>,
+    /// By subscription id, lower case.
+    subscriptions: BTreeMap<String, Subscription>,
+    grants: Vec<Grant>,
+    health: BTreeMap<String, serde_json::Value>,
+    spending: Spending,
+}
+
+#[derive(Default)]
+struct Subscription {
+    id: String,
+    unregistered: bool,
+    /// By name, lower case.
+    groups: BTreeMap<String, Group>,
+}
+
+#[derive(Default)]
+struct Group {
+    name: String,
+    locked: bool,
+    /// By name, lower case.
+    connectors: BTreeMap<String, Connector>,
+}
+
+/// A role assignment.
+struct Grant {
+    client: String,
+    subscription: String,
+    /// `None` for the whole subscription.
+    group: Option<String>,
+    actions: Vec<String>,
+    made_at: OffsetDateTime,
+}
+
+/// What a path names, as the caller spelled it.
+#[derive(Clone, Debug, Default)]
+struct Target {
+    subscription: String,
+    group: Option<String>,
+    /// `None` for a list.
+    name: Option<String>,
+    health: bool,
+}
+
+impl Target {
+    fn parse(path: &str) -> Option<Target> {
+        let segments: Vec<String> = path.split('/').filter(|segment| !segment.is_empty()).map(decoded).collect();
+        let lower: Vec<String> = segments.iter().map(|segment| segment.to_lowercase()).collect();
+        let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+        let subscription = segments.get(1)?.clone();
+        let group = || segments.get(3).cloned();
+        let name = || segments.get(7).cloned();
+        Some(match lower.as_slice() {
+            ["subscriptions", _, "providers", "microsoft.security", "securityconnectors"] => {
+                Target { subscription, ..Target::default() }
+            }
+            ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.security", "securityconnectors"] => {
+                Target { subscription, group: group(), ..Target::default() }
+            }
+            ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.security", "securityconnectors", _] => {
+                Target { subscription, group: group(), name: name(), health: false }
+            }
+            [
+                "subscriptions",
+                _,
+                "resourcegroups",
+                _,
+                "providers",
+                "microsoft.security",
+                "securityconnectors",
+                _,
+                "providers",
+                "microsoft.security",
+                "healthreports",
+            ] => Target { subscription, group: group(), name: name(), health: true },
+            _ => return None,
+        })
+    }
+
+    /// The scope that an `AuthorizationFailed` names.
+    fn scope(&self) -> String {
+        let Target { subscription, group, name, .. } = self;
+        match (group, name) {
+            (Some(group), Some(name)) => format!(
+                "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Security/securityConnectors/{name}"
+            ),
+            (Some(group), None) => format!("/subscriptions/{subscription}/resourceGroups/{group}"),
+            (None, _) => format!("/subscriptions/{subscription}"),
+        }
+    }
+}
+
+/// A path segment without percent-encoding.
+fn decoded(segment: &str) -> String {
+    let form = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    url::form_urlencoded::parse(form.as_bytes()).next().map_or_else(String::new, |(text, _)| text.into_owned())
+}
+
+/// A query parameter; names compare without case.
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes())
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.into_owned())
+}
+
+/// Handles one request.
+pub fn handle(state: &mut State, request: &Request) -> Response {
+    let (id, correlation) = (state.uuid(), state.uuid());
+    let mut remaining = 249;
+    let mut response = requests::handle(state, request, &mut remaining).unwrap_or_else(|refusal| {
+        let Refusal { status, body, retry_after } = refusal;
+        let mut response = json(status, &body(&correlation));
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert("retry-after", seconds.into());
+        }
+        response
+    });
+    let at = state.now().to_offset(time::UtcOffset::UTC);
+    let at = at.format(format_description!("[year][month][day]T[hour][minute][second]Z")).unwrap_or_default();
+    let is_unauthorized = response.status() == 401;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("x-ms-request-id", id.as_str()),
+        ("x-ms-correlation-request-id", id.as_str()),
+        ("x-ms-routing-request-id", &format!("SANDBOX:{at}:{id}")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    }
+    if is_unauthorized {
+        headers.insert("www-authenticate", HeaderValue::from_static(refusal::CHALLENGE));
+    } else {
+        headers.insert("x-ms-ratelimit-remaining-subscription-resource-requests", remaining.into());
+    }
+    headers.insert("cache-control", HeaderValue::from_static("no-cache"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What people do in Azure, and what tests may know of it.
+
+use serde_json::{Value, json};
+
+use super::model::Connector;
+use super::requests::{Writer, report_time, write};
+use super::{Grant, Group, Subscription};
+use crate::world::State;
+
+fn subscription<'a>(state: &'a mut State, id: &str) -> &'a mut Subscription {
+    let fresh = || Subscription { id: id.to_owned(), ..Subscription::default() };
+    state.arm.subscriptions.entry(id.to_lowercase()).or_insert_with(fresh)
+}
+
+fn group<'a>(state: &'a mut State, subscription_id: &str, name: &str) -> &'a mut Group {
+    let fresh = || Group { name: name.to_owned(), ..Group::default() };
+    subscription(state, subscription_id).groups.entry(name.to_lowercase()).or_insert_with(fresh)
+}
+
+fn find<'a>(state: &'a State, subscription: &str, resource_group: &str) -> Option<&'a Group> {
+    state.arm.subscriptions.get(&subscription.to_lowercase())?.groups.get(&resource_group.to_lowercase())
+}
+
+/// A resource group; a subscription (a uuid) that is new comes into being, registered for `Microsoft.Security`.
+pub fn add_resource_group(state: &mut State, subscription: &str, resource_group: &str) {
+    group(state, subscription, resource_group);
+}
+
+/// Deletes a resource group and what is in it; role assignments stay.
+pub fn delete_resource_group(state: &mut State, subscription_id: &str, resource_group: &str) {
+    subscription(state, subscription_id).groups.remove(&resource_group.to_lowercase());
+}
+
+/// Registers a subscription for `Microsoft.Security` or takes that away (409 `MissingSubscriptionRegistration`).
+pub fn set_registered(state: &mut State, subscription_id: &str, registered: bool) {
+    subscription(state, subscription_id).unregistered = !registered;
+}
+
+/// Puts a lock on a resource group (409 `ScopeLocked` for every write) or takes it off.
+pub fn set_locked(state: &mut State, subscription: &str, resource_group: &str, locked: bool) {
+    group(state, subscription, resource_group).locked = locked;
+}
+
+/// A role assignment: `actions` of `read`, `write`, `delete` on securityConnectors, at a resource group, or at the whole
+/// subscription where `resource_group` is `*`. Works after `role_delay`.
+pub fn grant(state: &mut State, client_id: &str, subscription: &str, resource_group: &str, actions: &[&str]) {
+    let grant = Grant {
+        client: client_id.to_lowercase(),
+        subscription: subscription.to_lowercase(),
+        group: (resource_group != "*").then(|| resource_group.to_lowercase()),
+        actions: actions.iter().map(ToString::to_string).collect(),
+        made_at: state.now(),
+    };
+    state.arm.grants.push(grant);
+}
+
+/// Takes every role assignment of a client away.
+pub fn revoke_grants(state: &mut State, client_id: &str) {
+    let client = client_id.to_lowercase();
+    state.arm.grants.retain(|grant| grant.client != client);
+}
+
+/// A connector as it is stored, the token included. Names compare without case.
+#[must_use]
+pub fn connector<'a>(state: &'a State, subscription: &str, resource_group: &str, name: &str) -> Option<&'a Connector> {
+    find(state, subscription, resource_group)?.connectors.get(&name.to_lowercase())
+}
+
+/// Every connector of every subscription.
+pub fn connectors(state: &State) -> impl Iterator<Item = &Connector> {
+    let groups = state.arm.subscriptions.values().flat_map(|subscription| subscription.groups.values());
+    groups.flat_map(|group| group.connectors.values())
+}
+
+/// Writes a connector as a person in the portal does: no role, no validation, and a resource group that is missing comes
+/// into being. `by` is the person's name (`systemData.lastModifiedBy`, type `User`).
+pub fn put_connector(
+    state: &mut State,
+    subscription_id: &str,
+    resource_group: &str,
+    name: &str,
+    body: &Value,
+    by: &str,
+) {
+    let (now, etag) = (state.now(), state.uuid());
+    let id = subscription(state, subscription_id).id.clone();
+    let group = group(state, subscription_id, resource_group);
+    write(group, &id, name, body, Writer { who: by, kind: "User", now, etag });
+}
+
+/// Deletes a connector; `false` if there was none.
+pub fn delete_connector(state: &mut State, subscription: &str, resource_group: &str, name: &str) -> bool {
+    group(state, subscription, resource_group).connectors.remove(&name.to_lowercase()).is_some()
+}
+
+/// Sets the health report of a connector: `code` of `Healthy`, `NotHealthy`, `NotApplicable`, or `None` for no report (404,
+/// the default). Reports of Docker Hub connectors are not evidenced; the shape is that of Microsoft's example for AWS.
+pub fn set_health(
+    state: &mut State,
+    subscription: &str,
+    resource_group: &str,
+    name: &str,
+    code: Option<&str>,
+    reason: &str,
+) {
+    let Some(id) = connector(state, subscription, resource_group, name).map(Connector::id) else { return };
+    let Some(code) = code else {
+        state.arm.health.remove(&id.to_lowercase());
+        return;
+    };
+    let report_name = state.uuid();
+    let now = report_time(state.now());
+    let issues = if code == "NotHealthy" {
+        json!([{ "issueKey": "Unauthorized", "issueName": reason, "securityValues": [], "issueDescription": reason,
+                 "remediationSteps": "", "issueAdditionalData": {} }])
+    } else {
+        json!([])
+    };
+    let report = json!({
+        "id": format!("{id}/providers/Microsoft.Security/healthReports/{report_name}"),
+        "name": report_name,
+        "type": "Microsoft.Security/healthReports",
+        "properties": {
+            "resourceDetails": { "source": "Azure", "id": id, "connectorId": id },
+            "environmentDetails": { "environmentHierarchyId": "", "organizationalHierarchyId": "" },
+            "healthDataClassification": { "component": "Connectivity", "scenario": "Connectivity", "scope": "Connectors" },
+            "status": { "code": code, "statusChangeDate": now, "firstEvaluationDate": now, "lastScannedDate": now, "reason": reason },
+            "affectedDefendersPlans": [],
+            "affectedDefendersSubPlans": [],
+            "reportAdditionalData": {},
+            "issues": issues,
+        },
+    });
+    state.arm.health.insert(id.to_lowercase(), report);
+}

@@ -1,0 +1,194 @@
+//! Docker Hub: the API of `hub.docker.com` and the token service of `auth.docker.io`.
+//!
+//! Statuses and bodies follow Docker's reference and what others observed of the live service. Where neither says anything,
+//! the stricter reading is taken, and the place says so.
+
+mod access;
+mod lists;
+mod login;
+mod model;
+mod pats;
+mod person;
+mod token_service;
+mod wire;
+
+use std::collections::BTreeMap;
+
+use time::{Duration, OffsetDateTime};
+
+pub use access::{accepts, can_pull_everything, can_push};
+pub use model::{
+    Kind, MediaType, OatResource, Organization, PatView, Permission, Repository, ResourceKind, Role, Tag, Team, User,
+    manifest,
+};
+pub use person::{
+    add_member, add_oat, add_organization, add_pat, add_plugin, add_repositories, add_repository, add_tag, add_team,
+    add_to_team, add_user, all_secret_values, deactivate, delete_repository, enforce_sso, failed_logins,
+    forget_failed_logins, oats_of, organization, pats_of, remove_from_team, remove_member, remove_tags, revoke,
+    set_expiry, set_password, set_pat_scopes, set_private, set_totp, team_permission, totp_code,
+};
+
+use access::Principal;
+use model::Oat;
+
+use crate::world::{Request, Response, State, json};
+
+/// The state of Docker Hub. The public members are switches: how the service behaves.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, not a state machine")]
+pub struct Hub {
+    /// How far the Hub's clock is ahead of the world's; the token service and the registry share it. Default zero.
+    pub clock_skew: Duration,
+    /// How long a new personal access token is refused after it was made. Default zero.
+    pub usable_delay: Duration,
+    /// Whether `POST /v2/auth/token` takes passwords. Documented, but a client was refused with them; default `false`.
+    pub passwords_on_auth_token: bool,
+    /// The status (404 or 410) that `/v2/users/login` and `/v2/users/2fa-login` answer once they are gone.
+    pub legacy_login_gone: Option<u16>,
+    /// Whether the bearer of a personal access token has the claim `scope`. Undocumented, observed; default `true`.
+    pub scope_claim: bool,
+    /// The status of a deleted personal access token: 204 (documented, default) or 202 (observed).
+    pub pat_delete_status: u16,
+    /// Requests a minute to the API before it answers 429; `None` (default) for no limit and no headers of one.
+    pub rate_limit_per_minute: Option<u32>,
+    /// Whether the token service says `Content-Type: text/plain` of its JSON (observed). Default `false`.
+    pub plain_text_tokens: bool,
+    /// Whether a token request with several scopes is granted the first alone: the regression of March 2022. Default `false`.
+    pub combined_scopes_lost: bool,
+    /// Whether a request above the token's scope counts as a failed login (not established). Default `false`.
+    pub low_scope_counts_as_failure: bool,
+    /// Whether tokens given out are kept for [`all_secret_values`]. Benchmarks of many requests turn it off. Default `true`.
+    pub remember_tokens: bool,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) organizations: BTreeMap<String, Organization>,
+    pub(crate) pats: BTreeMap<String, PatView>,
+    /// Uuid by value.
+    pub(crate) pat_values: BTreeMap<String, String>,
+    pub(crate) oats: BTreeMap<String, Oat>,
+    pub(crate) bearers: BTreeMap<String, Bearer>,
+    /// User name and end, by the token of the first half of a login.
+    half_logins: BTreeMap<String, (String, OffsetDateTime)>,
+    failures: BTreeMap<String, Vec<OffsetDateTime>>,
+    window: Option<(OffsetDateTime, u32)>,
+    /// Values of tokens that were deleted, and the secret part of registry tokens.
+    pub(crate) spent: Vec<String>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            clock_skew: Duration::ZERO,
+            usable_delay: Duration::ZERO,
+            passwords_on_auth_token: false,
+            legacy_login_gone: None,
+            scope_claim: true,
+            pat_delete_status: 204,
+            rate_limit_per_minute: None,
+            plain_text_tokens: false,
+            combined_scopes_lost: false,
+            low_scope_counts_as_failure: false,
+            remember_tokens: true,
+            users: BTreeMap::new(),
+            organizations: BTreeMap::new(),
+            pats: BTreeMap::new(),
+            pat_values: BTreeMap::new(),
+            oats: BTreeMap::new(),
+            bearers: BTreeMap::new(),
+            half_logins: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            window: None,
+            spent: Vec::new(),
+        }
+    }
+}
+
+/// A Hub bearer that was given out. It outlives the token it came from.
+pub(crate) struct Bearer {
+    pub(crate) principal: Principal,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
+impl State {
+    /// The time by Docker's own clock.
+    pub(crate) fn hub_now(&self) -> OffsetDateTime {
+        self.now() + self.hub.clock_skew
+    }
+}
+
+/// Handles one request to the API.
+pub fn handle(state: &mut State, request: &Request) -> Response {
+    let Some(limit) = state.hub.rate_limit_per_minute else { return route(state, request) };
+    let now = state.hub_now();
+    let window = Duration::minutes(1);
+    let (start, used) = state.hub.window.filter(|(start, _)| now < *start + window).unwrap_or((now, 0));
+    let reset = start + window;
+    let allowed = used < limit;
+    let used = used + u32::from(allowed);
+    state.hub.window = Some((start, used));
+    let mut response = if allowed {
+        route(state, request)
+    } else {
+        let mut refusal = json(429, &serde_json::json!({ "detail": "Rate limit exceeded", "error": false }));
+        let wait = (reset - now).whole_seconds() + i64::from((reset - now).subsec_nanoseconds() > 0);
+        refusal.headers_mut().insert("retry-after", wait.into());
+        refusal
+    };
+    let headers = response.headers_mut();
+    headers.insert("x-ratelimit-limit", limit.into());
+    headers.insert("x-ratelimit-remaining", (limit - used).into());
+    headers.insert("x-ratelimit-reset", reset.unix_timestamp().into());
+    response
+}
+
+fn route(state: &mut State, request: &Request) -> Response {
+    let path = request.uri().path();
+    let segments: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();
+    let method = request.method().as_str();
+    match (segments.as_slice(), method) {
+        (["v2", "auth", "token"], "POST") => login::auth_token(state, request),
+        (["v2", "users", "login" | "2fa-login"], _) if state.hub.legacy_login_gone.is_some() => {
+            wire::detail(state.hub.legacy_login_gone.unwrap_or(404), "not found")
+        }
+        (["v2", "users", "login"], "POST") => login::password(state, request),
+        (["v2", "users", "2fa-login"], "POST") => login::second_factor(state, request),
+        (["v2", "namespaces", space, "repositories"], "GET") => lists::repositories(state, request, space),
+        (["v2", "namespaces", space, "repositories", name], "GET" | "HEAD") => {
+            without_body(method, lists::repository(state, request, space, name))
+        }
+        (["v2", "namespaces", space, "repositories", name, "tags"], "GET" | "HEAD") => {
+            without_body(method, lists::tags(state, request, space, name))
+        }
+        (["v2", "namespaces", space, "repositories", name, "tags", tag], "GET" | "HEAD") => {
+            without_body(method, lists::tag(state, request, space, name, tag))
+        }
+        (["v2", "repositories", ..], "GET" | "HEAD") => without_body(method, lists::deprecated(state, request)),
+        (["v2", "access-tokens"], "GET" | "POST") => pats::all(state, request),
+        (["v2", "access-tokens", uuid], "GET" | "PATCH" | "DELETE") => pats::one(state, request, uuid),
+        (
+            ["v2", "auth", "token"]
+            | ["v2", "users", "login" | "2fa-login"]
+            | ["v2", "access-tokens"]
+            | ["v2", "access-tokens", _]
+            | ["v2", "namespaces", _, "repositories", ..]
+            | ["v2", "repositories", ..],
+            _,
+        ) => wire::method_not_allowed(request),
+        _ => wire::not_found(),
+    }
+}
+
+fn without_body(method: &str, mut response: Response) -> Response {
+    if method == "HEAD" {
+        let length = response.body().len();
+        response.headers_mut().insert("content-length", length.into());
+        *response.body_mut() = bytes::Bytes::new();
+    }
+    response
+}
+
+/// Handles one request to the token service.
+pub fn handle_auth(state: &mut State, request: &Request) -> Response {
+    token_service::handle(state, request)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! What Docker Hub keeps: users, organizations, repositories, teams, tokens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+/// What a team may do with a repository; the greater one implies the lesser (Docker's reference).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Permission {
+    /// See and pull.
+    Read,
+    /// And push.
+    Write,
+    /// And change settings.
+    Admin,
+}
+
+/// A person's role in an organization (Docker's manual, "Core roles").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Does everything.
+    Owner,
+    /// Sees, pushes to and edits every repository, invites nobody.
+    Editor,
+    /// Sees public repositories and those of the teams the person is in.
+    Member,
+}
+
+/// What a repository holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Container images; `repository_type` `image`, scope type `repository`.
+    Image,
+    /// Engine plugins; `repository_type` `plugin`, scope type `repository(plugin)`.
+    Plugin,
+}
+
+/// The media type of a manifest: the registry answers only to an `Accept` that names it exactly.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MediaType {
+    /// `application/vnd.oci.image.index.v1+json`
+    OciIndex,
+    /// `application/vnd.docker.distribution.manifest.list.v2+json`
+    DockerList,
+    /// `application/vnd.oci.image.manifest.v1+json`
+    OciManifest,
+    /// `application/vnd.docker.distribution.manifest.v2+json`
+    DockerManifest,
+}
+
+impl MediaType {
+    /// Every media type.
+    pub const ALL: [MediaType; 4] =
+        [MediaType::OciIndex, MediaType::DockerList, MediaType::OciManifest, MediaType::DockerManifest];
+
+    /// As it stands in `Accept` and `Content-Type`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MediaType::OciIndex => "application/vnd.oci.image.index.v1+json",
+            MediaType::DockerList => "application/vnd.docker.distribution.manifest.list.v2+json",
+            MediaType::OciManifest => "application/vnd.oci.image.manifest.v1+json",
+            MediaType::DockerManifest => "application/vnd.docker.distribution.manifest.v2+json",
+        }
+    }
+}
+
+/// A tag and the manifest it names.
+#[derive(Clone, Debug)]
+pub struct Tag {
+    /// `sha256:` and 64 hexadecimal digits, of [`manifest`].
+    pub digest: String,
+    /// The manifest's media type.
+    pub media_type: MediaType,
+    /// When it was pushed.
+    pub pushed_at: OffsetDateTime,
+}
+
+impl Tag {
+    pub(crate) fn new(repository: &str, tag: &str, media_type: MediaType, pushed_at: OffsetDateTime) -> Self {
+        let digest = Sha256::digest(manifest(repository, tag, media_type));
+        let hex = digest.iter().fold(String::from("sha256:"), |text, byte| format!("{text}{byte:02x}"));
+        Self { digest: hex, media_type, pushed_at }
+    }
+}
+
+/// The bytes of the manifest that a tag of `repository` (`org/name`) names; made up, but stable and different for each tag.
+#[must_use]
+pub fn manifest(repository: &str, tag: &str, media_type: MediaType) -> String {
+    let mut body = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type.as_str(),
+        "annotations": { "org.opencontainers.image.ref.name": format!("{repository}:{tag}") },
+    });
+    match media_type {
+        MediaType::OciIndex | MediaType::DockerList => body["manifests"] = json!([]),
+        MediaType::OciManifest | MediaType::DockerManifest => body["layers"] = json!([]),
+    }
+    body.to_string()
+}
+
+/// A repository.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// Whether it is private.
+    pub private: bool,
+    /// Images or plugins.
+    pub kind: Kind,
+    /// `status_description` `active` or `inactive`.
+    pub active: bool,
+    /// Tags by name; may be empty.
+    pub tags: BTreeMap<String, Tag>,
+    /// Short description.
+    pub description: Option<String>,
+    /// When it was made.
+    pub registered_at: OffsetDateTime,
+    /// When it was pushed to last.
+    pub updated_at: OffsetDateTime,
+    /// Pulls so far.
+    pub pull_count: u64,
+}
+
+/// A team of an organization.
+#[derive(Clone, Debug, Default)]
+pub struct Team {
+    /// Its people.
+    pub members: BTreeSet<String>,
+    /// What it may do, by repository name (without the organization).
+    pub permissions: BTreeMap<String, Permission>,
+}
+
+/// An organization: a namespace with people in it.
+#[derive(Clone, Debug, Default)]
+pub struct Organization {
+    /// Its uuid.
+    pub uuid: String,
+    /// Single sign-on is enforced: passwords of its people are refused, their access tokens are not.
+    pub enforced_sso: bool,
+    /// Repositories by name (without the organization).
+    pub repositories: BTreeMap<String, Repository>,
+    /// People and their roles.
+    pub members: BTreeMap<String, Role>,
+    /// Teams by name.
+    pub teams: BTreeMap<String, Team>,
+}
+
+/// A user.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The user's uuid.
+    pub uuid: String,
+    /// The password.
+    pub password: String,
+    /// The e-mail address.
+    pub email: String,
+    /// The seed of the second factor, base32 without padding; `None` where two-factor login is off.
+    pub totp: Option<String>,
+    /// The last 30-second step whose code was accepted: a code works once.
+    pub(crate) last_step: Option<u64>,
+}
+
+/// The reach of an access token; the greater one implies the lesser (Docker's reference).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Level {
+    Nothing,
+    PublicRead,
+    Read,
+    Write,
+    Admin,
+}
+
+impl Level {
+    /// The level that one scope gives; `None` for a scope that Docker Hub does not know.
+    pub(crate) fn of(scope: &str) -> Option<Level> {
+        match scope {
+            "repo:admin" => Some(Level::Admin),
+            "repo:write" => Some(Level::Write),
+            "repo:read" => Some(Level::Read),
+            "repo:public_read" => Some(Level::PublicRead),
+            "sandbox:use" => Some(Level::Nothing),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn of_all(scopes: &[String]) -> Level {
+        scopes.iter().filter_map(|scope| Level::of(scope)).max().unwrap_or(Level::Nothing)
+    }
+}
+
+/// A personal access token as Docker Hub keeps it, and as tests see it.
+#[derive(Clone, Debug)]
+pub struct PatView {
+    /// Its id.
+    pub uuid: String,
+    /// Whose it is.
+    pub username: String,
+    /// `token_label`; need not be unique.
+    pub label: String,
+    /// `repo:admin`, `repo:write`, `repo:read`, `repo:public_read`, `sandbox:use`.
+    pub scopes: Vec<String>,
+    /// The secret itself.
+    pub value: String,
+    /// When it was made, by the Hub's clock.
+    pub created_at: OffsetDateTime,
+    /// From when on it is accepted, by the Hub's clock.
+    pub usable_at: OffsetDateTime,
+    /// When it ends; `None` never.
+    pub expires_at: Option<OffsetDateTime>,
+    /// `false` while it is deactivated.
+    pub is_active: bool,
+    /// The last login or registry token request with it.
+    pub last_used: Option<OffsetDateTime>,
+    /// `User-Agent` of the request that made it.
+    pub creator_ua: String,
+}
+
+/// What a resource of an organization access token names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResourceKind {
+    /// `TYPE_REPO`: `org/repo`, `org/*` or `*/*/public`.
+    Repository,
+    /// `TYPE_ORG`: the organization.
+    Organization,
+}
+
+/// One resource of an organization access token.
+#[derive(Clone, Debug)]
+pub struct OatResource {
+    /// Repositories or the organization.
+    pub kind: ResourceKind,
+    /// See [`ResourceKind`].
+    pub path: String,
+    /// Such as `scope-image-pull`, `scope-repository-list`, `scope-image-push`.
+    pub scopes: Vec<String>,
+}
+
+impl OatResource {
+    /// A resource of repositories.
+    #[must_use]
+    pub fn repositories(path: &str, scopes: &[&str]) -> Self {
+        Self {
+            kind: ResourceKind::Repository,
+            path: path.to_owned(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// A resource of the organization.
+    #[must_use]
+    pub fn organization(path: &str, scopes: &[&str]) -> Self {
+        Self { kind: ResourceKind::Organization, ..Self::repositories(path, scopes) }
+    }
+
+    /// Whether it gives the scope for a repository. That an organization resource reaches all repositories of the
+    /// organization is inferred: Docker does not document it.
+    pub(crate) fn gives(&self, scope: &str, organization: &str, name: &str, private: bool) -> bool {
+        let reaches = match (self.kind, self.path.as_str()) {
+            (_, "*/*/public") => !private,
+            (ResourceKind::Organization, path) => path.trim_end_matches("/*") == organization,
+            (ResourceKind::Repository, path) => path
+                .split_once('/')
+                .is_some_and(|(space, repository)| space == organization && (repository == "*" || repository == name)),
+        };
+        reaches && self.scopes.iter().any(|given| given == scope)
+    }
+}
+
+/// An organization access token.
+#[derive(Clone, Debug)]
+pub(crate) struct Oat {
+    pub(crate) organization: String,
+    pub(crate) label: String,
+    pub(crate) value: String,
+    pub(crate) resources: Vec<OatResource>,
+    pub(crate) is_active: bool,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+}
+
+/// Repository names, tags and the like in a JSON list entry: what Docker calls media and content types.
+pub(crate) fn content(kind: Kind) -> (Value, Value) {
+    match kind {
+        Kind::Image => (json!(["application/vnd.docker.container.image.v1+json"]), json!(["image"])),
+        Kind::Plugin => (json!(["application/vnd.docker.plugin.v1+json"]), json!(["plugin"])),
+    }
+}

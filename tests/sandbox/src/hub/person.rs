@@ -1,0 +1,299 @@
+//! What people do at Docker Hub, and what tests may know of it.
+
+use time::OffsetDateTime;
+
+use super::model::{Kind, MediaType, Oat, OatResource, Organization, PatView, Permission, Repository, Role, Tag, User};
+use super::{Hub, login, pats};
+use crate::world::State;
+
+/// A user with a password and without a second factor. Returns the uuid. The e-mail address is `{username}@example.com`.
+pub fn add_user(state: &mut State, username: &str, password: &str) -> String {
+    let uuid = state.uuid();
+    let user = User {
+        uuid: uuid.clone(),
+        password: password.to_owned(),
+        email: format!("{username}@example.com"),
+        totp: None,
+        last_step: None,
+    };
+    state.hub.users.insert(username.to_owned(), user);
+    uuid
+}
+
+/// Changes a password.
+pub fn set_password(state: &mut State, username: &str, password: &str) {
+    if let Some(user) = state.hub.users.get_mut(username) {
+        let old = std::mem::replace(&mut user.password, password.to_owned());
+        state.hub.spent.push(old);
+    }
+}
+
+/// Turns two-factor login on, with a base32 seed, or off.
+pub fn set_totp(state: &mut State, username: &str, seed: Option<&str>) {
+    if let Some(user) = state.hub.users.get_mut(username) {
+        user.totp = seed.map(ToOwned::to_owned);
+        user.last_step = None;
+    }
+}
+
+/// The six digits that the user's telephone shows at this moment of the Hub's clock.
+#[must_use]
+pub fn totp_code(state: &State, username: &str) -> Option<String> {
+    let step = u64::try_from(state.hub_now().unix_timestamp()).ok()? / 30;
+    login::code_at(state.hub.users.get(username)?.totp.as_deref()?, step)
+}
+
+fn space<'a>(state: &'a mut State, organization: &str) -> &'a mut Organization {
+    if !state.hub.organizations.contains_key(organization) {
+        let uuid = state.uuid();
+        state.hub.organizations.insert(organization.to_owned(), Organization { uuid, ..Organization::default() });
+    }
+    state.hub.organizations.entry(organization.to_owned()).or_default()
+}
+
+/// An organization without people and repositories. All functions below make one that is missing.
+pub fn add_organization(state: &mut State, organization: &str) {
+    space(state, organization);
+}
+
+/// An organization as it is.
+#[must_use]
+pub fn organization<'a>(state: &'a State, organization: &str) -> Option<&'a Organization> {
+    state.hub.organizations.get(organization)
+}
+
+/// Refuses the passwords of the organization's people from now on, or takes them again.
+pub fn enforce_sso(state: &mut State, organization: &str, enforced: bool) {
+    space(state, organization).enforced_sso = enforced;
+}
+
+fn put_repository(state: &mut State, organization: &str, name: &str, private: bool, kind: Kind) {
+    let now = state.hub_now();
+    let repositories = &mut space(state, organization).repositories;
+    let media_type = MediaType::ALL[repositories.len() % MediaType::ALL.len()];
+    let tag = Tag::new(&format!("{organization}/{name}"), "latest", media_type, now);
+    let repository = Repository {
+        private,
+        kind,
+        active: true,
+        tags: [("latest".to_owned(), tag)].into(),
+        description: None,
+        registered_at: now,
+        updated_at: now,
+        pull_count: 0,
+    };
+    repositories.insert(name.to_owned(), repository);
+}
+
+/// An image repository with the tag `latest`; the media types of the manifests take turns.
+pub fn add_repository(state: &mut State, organization: &str, name: &str, private: bool) {
+    put_repository(state, organization, name, private, Kind::Image);
+}
+
+/// A plugin repository with the tag `latest`.
+pub fn add_plugin(state: &mut State, organization: &str, name: &str, private: bool) {
+    put_repository(state, organization, name, private, Kind::Plugin);
+}
+
+/// `count` image repositories `{prefix}00000`, `{prefix}00001`, ...; every `private_every`th is private (0: none).
+pub fn add_repositories(state: &mut State, organization: &str, prefix: &str, count: usize, private_every: usize) {
+    for index in 0..count {
+        let private = private_every > 0 && index % private_every == 0;
+        put_repository(state, organization, &format!("{prefix}{index:05}"), private, Kind::Image);
+    }
+}
+
+/// Deletes a repository; teams lose what they had on it.
+pub fn delete_repository(state: &mut State, organization: &str, name: &str) {
+    let organization = space(state, organization);
+    organization.repositories.remove(name);
+    for team in organization.teams.values_mut() {
+        team.permissions.remove(name);
+    }
+}
+
+/// Makes a repository private or public.
+pub fn set_private(state: &mut State, organization: &str, name: &str, private: bool) {
+    if let Some(repository) = space(state, organization).repositories.get_mut(name) {
+        repository.private = private;
+    }
+}
+
+/// Pushes a tag; returns the manifest's digest.
+pub fn add_tag(state: &mut State, organization: &str, name: &str, tag: &str, media_type: MediaType) -> Option<String> {
+    let now = state.hub_now();
+    let repository = space(state, organization).repositories.get_mut(name)?;
+    let new = Tag::new(&format!("{organization}/{name}"), tag, media_type, now);
+    let digest = new.digest.clone();
+    repository.tags.insert(tag.to_owned(), new);
+    repository.updated_at = now;
+    Some(digest)
+}
+
+/// Removes every tag of a repository.
+pub fn remove_tags(state: &mut State, organization: &str, name: &str) {
+    if let Some(repository) = space(state, organization).repositories.get_mut(name) {
+        repository.tags.clear();
+    }
+}
+
+/// Takes a user into an organization, or changes the role.
+pub fn add_member(state: &mut State, organization: &str, username: &str, role: Role) {
+    space(state, organization).members.insert(username.to_owned(), role);
+}
+
+/// Takes a user out of an organization and of its teams.
+pub fn remove_member(state: &mut State, organization: &str, username: &str) {
+    let organization = space(state, organization);
+    organization.members.remove(username);
+    for team in organization.teams.values_mut() {
+        team.members.remove(username);
+    }
+}
+
+/// A team without people and permissions.
+pub fn add_team(state: &mut State, organization: &str, team: &str) {
+    space(state, organization).teams.entry(team.to_owned()).or_default();
+}
+
+/// Takes a user into a team (made if it is missing).
+pub fn add_to_team(state: &mut State, organization: &str, team: &str, username: &str) {
+    space(state, organization).teams.entry(team.to_owned()).or_default().members.insert(username.to_owned());
+}
+
+/// Takes a user out of a team.
+pub fn remove_from_team(state: &mut State, organization: &str, team: &str, username: &str) {
+    if let Some(team) = space(state, organization).teams.get_mut(team) {
+        team.members.remove(username);
+    }
+}
+
+/// Gives a team a permission on a repository, or takes it away.
+pub fn team_permission(
+    state: &mut State,
+    organization: &str,
+    team: &str,
+    repository: &str,
+    permission: Option<Permission>,
+) {
+    let permissions = &mut space(state, organization).teams.entry(team.to_owned()).or_default().permissions;
+    match permission {
+        Some(permission) => permissions.insert(repository.to_owned(), permission),
+        None => permissions.remove(repository),
+    };
+}
+
+/// A personal access token, made on the web page: any end, even a past one. Returns uuid and value.
+pub fn add_pat(
+    state: &mut State,
+    username: &str,
+    label: &str,
+    scopes: &[&str],
+    expires_at: Option<OffsetDateTime>,
+) -> (String, String) {
+    let scopes = scopes.iter().map(ToString::to_string).collect();
+    let pat = pats::make(state, username, label, scopes, expires_at, "Mozilla/5.0".to_owned());
+    (pat.uuid, pat.value)
+}
+
+/// An organization access token without an end. Returns uuid and value.
+pub fn add_oat(state: &mut State, organization: &str, label: &str, resources: Vec<OatResource>) -> (String, String) {
+    let uuid = state.uuid();
+    let value = format!("dckr_oat_{}", state.random_text(27));
+    let oat = Oat {
+        organization: organization.to_owned(),
+        label: label.to_owned(),
+        value: value.clone(),
+        resources,
+        is_active: true,
+        expires_at: None,
+    };
+    state.hub.oats.insert(uuid.clone(), oat);
+    (uuid, value)
+}
+
+/// Changes the permission of a personal access token, as its user may at any time on the web page. Bearers given out keep
+/// theirs.
+pub fn set_pat_scopes(state: &mut State, uuid: &str, scopes: &[&str]) {
+    if let Some(pat) = state.hub.pats.get_mut(uuid) {
+        pat.scopes = scopes.iter().map(ToString::to_string).collect();
+    }
+}
+
+/// Moves the end of a personal or an organization access token: a shortcut of tests, no person can.
+pub fn set_expiry(state: &mut State, uuid: &str, expires_at: Option<OffsetDateTime>) {
+    if let Some(pat) = state.hub.pats.get_mut(uuid) {
+        pat.expires_at = expires_at;
+    }
+    if let Some(oat) = state.hub.oats.get_mut(uuid) {
+        oat.expires_at = expires_at;
+    }
+}
+
+/// Labels of the organization access tokens of an organization, with their uuids.
+#[must_use]
+pub fn oats_of(state: &State, organization: &str) -> Vec<(String, String)> {
+    let own = state.hub.oats.iter().filter(|(_, oat)| oat.organization == organization);
+    own.map(|(uuid, oat)| (uuid.clone(), oat.label.clone())).collect()
+}
+
+/// Deletes a personal or an organization access token.
+pub fn revoke(state: &mut State, uuid: &str) {
+    state.hub.forget_pat(uuid);
+    if let Some(oat) = state.hub.oats.remove(uuid) {
+        state.hub.spent.push(oat.value);
+    }
+}
+
+/// Deactivates a personal or an organization access token.
+pub fn deactivate(state: &mut State, uuid: &str) {
+    if let Some(pat) = state.hub.pats.get_mut(uuid) {
+        pat.is_active = false;
+    }
+    if let Some(oat) = state.hub.oats.get_mut(uuid) {
+        oat.is_active = false;
+    }
+}
+
+/// The personal access tokens of a user, oldest first; deleted ones are gone.
+#[must_use]
+pub fn pats_of(state: &State, username: &str) -> Vec<PatView> {
+    let mut pats: Vec<PatView> = state.hub.pats.values().filter(|pat| pat.username == username).cloned().collect();
+    pats.sort_by(|a, b| (a.created_at, &a.uuid).cmp(&(b.created_at, &b.uuid)));
+    pats
+}
+
+/// Failed logins of a name in the last hour.
+#[must_use]
+pub fn failed_logins(state: &State, username: &str) -> usize {
+    login::recent_failures(state, username)
+}
+
+/// Ends every lock-out.
+pub fn forget_failed_logins(state: &mut State) {
+    state.hub.failures.clear();
+}
+
+/// Every secret that Docker Hub knows or gave out: passwords, seeds, access tokens (deleted ones too), bearers, tokens of
+/// half logins, and the signatures of registry tokens (what makes such a token more than a public text).
+#[must_use]
+pub fn all_secret_values(state: &State) -> Vec<String> {
+    let hub = &state.hub;
+    let mut values: Vec<String> = hub.users.values().map(|user| user.password.clone()).collect();
+    values.extend(hub.users.values().filter_map(|user| user.totp.clone()));
+    values.extend(hub.pats.values().map(|pat| pat.value.clone()));
+    values.extend(hub.oats.values().map(|oat| oat.value.clone()));
+    values.extend(hub.bearers.keys().cloned());
+    values.extend(hub.half_logins.keys().cloned());
+    values.extend(hub.spent.iter().cloned());
+    values
+}
+
+impl Hub {
+    pub(super) fn forget_pat(&mut self, uuid: &str) {
+        if let Some(pat) = self.pats.remove(uuid) {
+            self.pat_values.remove(&pat.value);
+            self.spent.push(pat.value);
+        }
+    }
+}
