@@ -15,7 +15,7 @@ use crate::http::UNDER_WAY;
 use crate::hub::login::TokenLogin;
 use crate::hub::registry::{Grant, Granted, Head, batches};
 use crate::hub::repositories::Repository;
-use crate::hub::{Credential, Hub, Session};
+use crate::hub::{Credential, Hub, HubError, Session};
 use crate::secret::Document;
 
 /// Missing grants of combined requests that are asked again singly.
@@ -241,6 +241,16 @@ impl Prover {
         asked
     }
 
+    async fn ask_one<'a>(
+        &self,
+        subject: &Subject<'_>,
+        repositories: Vec<&'a Repository>,
+    ) -> (Vec<&'a Repository>, Result<Grant, HubError>) {
+        let organization = &subject.document.organization;
+        let grant = self.hub.registry_token(&subject.credential, organization, &repositories, "pull").await;
+        (repositories, grant)
+    }
+
     /// Runs requests side by side until the first that ends them all.
     async fn ask(
         &self,
@@ -253,11 +263,8 @@ impl Prover {
             return;
         }
         let organization = &subject.document.organization;
-        let mut answers = stream::iter(asks.into_iter().map(|repositories| async move {
-            let grant = self.hub.registry_token(&subject.credential, organization, &repositories, "pull").await;
-            (repositories, grant)
-        }))
-        .buffer_unordered(UNDER_WAY);
+        let requests: Vec<_> = asks.into_iter().map(|repositories| self.ask_one(subject, repositories)).collect();
+        let mut answers = stream::iter(requests).buffer_unordered(UNDER_WAY);
         while let Some((repositories, grant)) = answers.next().await {
             match grant {
                 Ok(Grant::Granted(granted)) => {

@@ -259,6 +259,12 @@ impl World {
     /// # Errors
     /// [`Broken`] where the script lets no answer through.
     pub fn call(&self, service: Service, request: Request) -> Result<Response, Broken> {
+        self.exchange(service, request).1
+    }
+
+    /// [`World::call`], and beside it the response that the service gave, also where the caller does not get it: what a cut-off
+    /// answer begins with.
+    pub fn exchange(&self, service: Service, request: Request) -> (Option<Response>, Result<Response, Broken>) {
         let mut guard = self.lock();
         let Inner { state, record, script, watches, handled, recording } = &mut *guard;
         let fault = script.as_mut().and_then(|script| script(state, service, &request));
@@ -286,14 +292,14 @@ impl World {
         if *recording {
             record.push(entry);
         }
-        match (fault, response) {
+        let result = match (fault, &response) {
             (Some(Fault::Answer(answer) | Fault::AnswerAfter(answer)), _) => Ok(answer),
-            (Some(Fault::ResetBefore | Fault::ResetAfter), _) => Err(Broken::Reset),
             (Some(Fault::Hang), _) => Err(Broken::Hang),
             (Some(Fault::Truncate), _) => Err(Broken::Truncated),
-            (None, Some(response)) => Ok(response),
-            (None, None) => Err(Broken::Reset),
-        }
+            (None, Some(response)) => Ok(response.clone()),
+            (Some(Fault::ResetBefore | Fault::ResetAfter), _) | (None, None) => Err(Broken::Reset),
+        };
+        (response, result)
     }
 }
 

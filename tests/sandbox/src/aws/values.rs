@@ -91,12 +91,8 @@ pub(super) fn is_label(label: &str) -> bool {
 
 /// A secret without any version.
 pub(super) fn blank(state: &mut State, name: &str) -> Secret {
-    let arn = format!(
-        "arn:aws:secretsmanager:{}:{}:secret:{name}-{}",
-        state.aws.region,
-        state.aws.account,
-        state.random_text(6)
-    );
+    let suffix = state.random_text(6);
+    let arn = format!("arn:aws:secretsmanager:{}:{}:secret:{name}-{suffix}", state.aws.region, state.aws.account);
     let now = state.now();
     Secret {
         arn,

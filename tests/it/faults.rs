@@ -1,0 +1,89 @@
+//! Lost responses: the connection breaks after the service acted (contract, section 5).
+
+use hubkeeper_sandbox::world::Service;
+use hubkeeper_sandbox::{Fault, Request, aws, hub};
+
+use crate::world::{Begin, Scene, USER, outcome};
+
+/// Breaks the connection after the first request that matches.
+fn break_after(scene: &Scene, matches: impl Fn(Service, &Request) -> bool + Send + 'static) {
+    let mut done = false;
+    scene.world.script(move |_, service, request| {
+        let hit = !done && matches(service, request);
+        done |= hit;
+        hit.then_some(Fault::ResetAfter)
+    });
+}
+
+fn is_mint(service: Service, request: &Request) -> bool {
+    service == Service::Hub && request.method() == "POST" && request.uri().path() == "/v2/access-tokens"
+}
+
+fn is_action(action: &'static str) -> impl Fn(Service, &Request) -> bool + Send {
+    move |service, request| service == Service::Aws && aws::action(request).as_deref() == Some(action)
+}
+
+async fn converges(matches: impl Fn(Service, &Request) -> bool + Send + 'static) {
+    let scene = Scene::new(Begin::Manager);
+    scene.onboard().await.unwrap();
+    break_after(&scene, matches);
+    let rotation = scene.rotate(3).await;
+    scene.world.calm();
+    assert!(rotation.succeeded, "{:?}", rotation.steps);
+    let stored = scene.value(&rotation.version_id);
+    assert_eq!(scene.pats_of_version(&rotation.version_id), [stored["tokenId"].as_str().unwrap()]);
+    let token = stored["accessToken"].as_str().unwrap();
+    assert!(scene.world.with(|state| hub::accepts(state, USER, token)));
+    assert_eq!(scene.connector().unwrap(), (rotation.version_id.clone(), token.to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_token_was_made() {
+    converges(is_mint).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_value_was_put() {
+    converges(is_action("PutSecretValue")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_connector_was_written() {
+    converges(|service, request| service == Service::Arm && request.method() == "PUT").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_label_was_moved() {
+    converges(is_action("UpdateSecretVersionStage")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_of_the_connector_that_is_lost_is_not_sent_again_blindly() {
+    let scene = Scene::new(Begin::ByHand);
+    break_after(&scene, |service, request| service == Service::Arm && request.method() == "PUT");
+    assert_eq!(outcome(&scene.onboard().await), "applied");
+    assert_eq!(scene.connector_writes().len(), 1, "the look finds that it was written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_refused_is_not_tried_again() {
+    let scene = Scene::new(Begin::Manager);
+    scene.world.with(|state| hub::set_password(state, USER, "another-password-7"));
+    let answer = outcome(&scene.onboard().await);
+    assert!(answer.starts_with("NeedsHuman") && answer.contains("password"), "{answer}");
+    assert_eq!(scene.requests(Service::Hub), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bearer_that_arm_does_not_take_is_replaced_once() {
+    let scene = Scene::new(Begin::ByHand);
+    let mut first = true;
+    scene.world.script(move |_, service, _| {
+        let hit = first && service == Service::Arm;
+        first &= !hit;
+        let answer = hubkeeper_sandbox::world::json(401, &serde_json::json!({"error": {"code": "ExpiredAuthenticationToken", "message": "expired"}}));
+        hit.then_some(Fault::Answer(answer))
+    });
+    assert_eq!(outcome(&scene.onboard().await), "applied");
+    assert_eq!(scene.requests(Service::Entra), 2);
+}
