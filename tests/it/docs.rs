@@ -1,1 +1,258 @@
-//! Documents.
+//! The documents are true of the code: events, variables, warnings, links, files and names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hubkeeper::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
+use hubkeeper::event::{Event, parse};
+use serde_json::Value;
+
+const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The section under a heading, up to the next one of its level.
+fn section(document: &str, heading: &str) -> String {
+    let text = read(document);
+    let from = text.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{document} has no `{heading}`"));
+    let body = &text[from + heading.len() + 2..];
+    let level = heading.split(' ').next().unwrap_or_default();
+    let to = body.find(&format!("\n{level} ")).unwrap_or(body.len());
+    body[..to].to_owned()
+}
+
+/// The cells of every table row, less heads and rules.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_rule = |line: &str| line.starts_with("|--");
+    let cells =
+        |line: &str| line.trim().trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    (0..lines.len())
+        .filter(|at| lines[*at].starts_with('|') && !is_rule(lines[*at]))
+        .filter(|at| !lines.get(at + 1).is_some_and(|next| is_rule(next)))
+        .map(|at| cells(lines[at]))
+        .collect()
+}
+
+/// What stands in backticks, outside of code blocks.
+fn quoted(text: &str) -> Vec<String> {
+    let prose = text.split("```").step_by(2).collect::<String>();
+    prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Every Rust file of the function: its path from the root, and its text without its unit tests.
+fn sources() -> BTreeMap<String, String> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&root().join("src"), &mut files);
+    let of = |path: PathBuf| {
+        let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+        let text = read(&path);
+        let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+        (name, text[..end].to_owned())
+    };
+    files.into_iter().map(of).collect()
+}
+
+fn examples() -> BTreeMap<String, Value> {
+    let of = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let event = serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, event)
+    };
+    fs::read_dir(root().join("events")).unwrap().map(of).collect()
+}
+
+#[test]
+fn every_example_is_understood_as_its_name_says() {
+    for (name, event) in examples() {
+        let what = match parse(&event).unwrap_or_else(|error| panic!("{name}: {error}")) {
+            Event::One(request) => {
+                let action = request.trigger.name();
+                if request.trigger.is_rotation() { format!("rotation {action}") } else { action.to_owned() }
+            }
+            Event::Many { action, requests, .. } => {
+                assert!(requests.len() > 1, "{name} is about one secret");
+                format!("many {action}")
+            }
+            Event::Ignored { reason, .. } => {
+                assert!(name.contains("ignored"), "{name} is ignored: {reason}");
+                continue;
+            }
+        };
+        let expected = match name.as_str() {
+            "rotation-create-secret.json" => "rotation createSecret",
+            "rotation-set-secret.json" => "rotation setSecret",
+            "rotation-test-secret.json" => "rotation testSecret",
+            "rotation-finish-secret.json" => "rotation finishSecret",
+            "onboard-many.json" => "many onboard",
+            "secret-label-updated-candidate.json" => "adopt",
+            "secret-label-updated-current.json"
+            | "cloudtrail-put-secret-value.json"
+            | "cloudtrail-update-secret.json"
+            | "rotation-succeeded.json" => "secretChanged",
+            "verify.json" => "verify",
+            other if other.starts_with("onboard") || other == "action-in-eventbridge-detail.json" => "onboard",
+            other => panic!("{other}: say here what this example is"),
+        };
+        assert_eq!(what, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_readme_has_a_row_for_every_example_and_an_example_for_every_row() {
+    let mut listed = Vec::new();
+    for row in rows(&section("README.md", "## Events")) {
+        assert_eq!(row.len(), 3, "{row:?}");
+        let file = row[0].strip_prefix('[').and_then(|cell| cell.split_once(']')).map(|(name, _)| name.to_owned());
+        let file = file.unwrap_or_else(|| panic!("{row:?} names no file"));
+        assert_eq!(row[0], format!("[{file}](events/{file})"));
+        assert!(row.iter().all(|cell| !cell.is_empty()), "{file}: an empty cell");
+        listed.push(file);
+    }
+    let files: BTreeSet<String> = examples().into_keys().collect();
+    assert_eq!(listed.len(), files.len(), "a file is listed twice, or not at all");
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), files);
+}
+
+/// The names in quotes that begin like a variable of ours.
+fn variables_in(source: &str) -> BTreeSet<String> {
+    let literals = source.split('"').skip(1).step_by(2);
+    let is_name = |text: &&str| {
+        (text.starts_with("HUBKEEPER_") || text.starts_with("AZURE_"))
+            && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    };
+    literals.filter(is_name).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_lists_the_variables_that_the_code_reads_with_their_defaults() {
+    let table: BTreeMap<String, Vec<String>> = rows(&section("README.md", "## Configuration"))
+        .into_iter()
+        .map(|row| {
+            assert_eq!(row.len(), 3, "{row:?}");
+            let default = quoted(&row[1]);
+            (row[0].trim_matches('`').to_owned(), if default.is_empty() { vec![row[1].clone()] } else { default })
+        })
+        .collect();
+    let names = variables_in(&sources()["src/config.rs"]);
+    assert!(names.len() > 10, "{names:?}");
+    assert_eq!(table.keys().cloned().collect::<BTreeSet<_>>(), names);
+
+    let mut environment: Environment =
+        ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"].map(|name| (name.to_owned(), "x".to_owned())).into();
+    let config = Config::parse(&environment).unwrap();
+    environment.insert("HUBKEEPER_AZURE_CLOUD".into(), "us-government".into());
+    let government = Config::parse(&environment).unwrap();
+    let word = |text: &str| vec![text.to_owned()];
+    let expected: BTreeMap<String, Vec<String>> = [
+        ("AZURE_TENANT_ID", word("required")),
+        ("AZURE_CLIENT_ID", word("required")),
+        ("AZURE_AUTHORITY_HOST", vec![config.authority, government.authority]),
+        ("HUBKEEPER_AZURE_CLOUD", word(if config.cloud == Cloud::Public { "public" } else { "us-government" })),
+        (
+            "HUBKEEPER_AZURE_AUTH",
+            word(if config.azure_auth == AzureAuth::Federated { "federated" } else { "client-secret" }),
+        ),
+        ("HUBKEEPER_AZURE_CLIENT_SECRET_ID", word("none")),
+        ("HUBKEEPER_ARM_URL", vec![config.arm_url, government.arm_url]),
+        ("HUBKEEPER_ARM_API_VERSION", vec![config.arm_api_version]),
+        ("HUBKEEPER_HUB_URL", vec![config.hub_url]),
+        ("HUBKEEPER_HUB_AUTH_URL", vec![config.hub_auth_url]),
+        ("HUBKEEPER_REGISTRY_URL", vec![config.registry_url]),
+        ("HUBKEEPER_TOKEN_LIFETIME_DAYS", vec![config.token_lifetime_days.to_string()]),
+        ("HUBKEEPER_REVOKE_AFTER_HOURS", vec![config.revoke_after_hours.to_string()]),
+        (
+            "HUBKEEPER_OVER_PRIVILEGE",
+            word(if config.over_privilege == OverPrivilege::Refuse { "refuse" } else { "warn" }),
+        ),
+        ("HUBKEEPER_QUEUE_URL", word(config.queue_url.as_deref().unwrap_or("none"))),
+        ("HUBKEEPER_CA_BUNDLE", word(config.ca_bundle.as_deref().unwrap_or("none"))),
+    ]
+    .map(|(name, default)| (name.to_owned(), default))
+    .into();
+    assert_eq!(table, expected);
+}
+
+#[test]
+fn the_readme_explains_every_warning_and_no_other() {
+    let is_code = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let codes: BTreeSet<String> = sources()
+        .values()
+        .flat_map(|text| text.split("Warning::new(").skip(1))
+        .filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next().filter(is_code).map(str::to_owned))
+        .collect();
+    let report = section("README.md", "## The report");
+    let table = report.split("| code |").nth(1).expect("a table of warnings");
+    let explained: BTreeSet<String> = rows(table).iter().flat_map(|row| quoted(&row[0])).collect();
+    assert_eq!(explained, codes);
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    for document in DOCUMENTS {
+        let text = read(document);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("https://")) {
+            let path = target.split('#').next().unwrap_or_default();
+            assert!(root().join(path).exists(), "{document} links {target}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn the_map_names_files_that_exist_and_leaves_no_module_out() {
+    let named: BTreeSet<String> = quoted(&read("ARCHITECTURE.md"))
+        .into_iter()
+        .filter(|name| ["src/", "tests/"].iter().any(|folder| name.starts_with(folder)))
+        .collect();
+    for name in &named {
+        assert!(root().join(name).exists(), "ARCHITECTURE.md names {name}, which is not there");
+    }
+    // a `mod.rs` that only lists its modules needs no row of its own
+    for source in sources().keys().filter(|name| *name != "src/lib.rs" && !name.ends_with("/mod.rs")) {
+        assert!(named.contains(source), "ARCHITECTURE.md does not say what is in {source}");
+    }
+}
+
+#[test]
+fn names_with_a_path_are_those_of_the_source() {
+    let code = sources().into_values().collect::<String>();
+    let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for document in ["ARCHITECTURE.md", "SECURITY.md"] {
+        for name in quoted(&read(document)) {
+            let is_path =
+                name.contains("::") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_".contains(&byte));
+            if is_path {
+                let unknown: Vec<&str> = name.split("::").filter(|part| !words.contains(part)).collect();
+                assert!(unknown.is_empty(), "{document} names `{name}`: the source has no {unknown:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn secrets_are_exposed_where_the_architecture_says_and_nowhere_else() {
+    let listed = rows(&section("ARCHITECTURE.md", "## Where a secret is exposed"));
+    let listed: BTreeSet<String> = listed.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    let found = sources().into_iter().filter(|(_, text)| text.contains(".expose_secret()")).map(|(name, _)| name);
+    assert_eq!(listed, found.collect::<BTreeSet<_>>());
+}

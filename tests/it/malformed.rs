@@ -25,7 +25,8 @@ async fn every_upstream_body_of_another_shape_is_a_typed_error_and_no_write() {
     for service in Service::ALL {
         for status in [200_u16, 201, 400, 404, 500] {
             for (name, body) in bodies() {
-                if body.len() > 1 << 20 && status != 200 {
+                // a HEAD has no body
+                if body.len() > 1 << 20 && (status != 200 || service == Service::Registry) {
                     continue;
                 }
                 let scene = Scene::new(Begin::ByHand);
@@ -36,7 +37,6 @@ async fn every_upstream_body_of_another_shape_is_a_typed_error_and_no_write() {
                 });
                 let answer = scene.onboard().await;
                 let text = outcome(&answer);
-                // a HEAD has no body: for the registry the status alone counts
                 if service == Service::Registry && status == 200 {
                     assert_eq!(text, "applied");
                     continue;
@@ -53,7 +53,7 @@ async fn every_upstream_body_of_another_shape_is_a_typed_error_and_no_write() {
 #[tokio::test(start_paused = true)]
 async fn every_broken_secret_document_names_its_member() {
     let cases: Vec<(Value, &str)> = vec![
-        (json!("dckr_pat_plain-text-secret"), "object"),
+        (json!("dckr_pat_plain-text-secret"), "not JSON"),
         (json!([]), "object"),
         (json!({}), "organization"),
         ({ let mut v = document(); v["accessToken"] = json!(7); v }, "accessToken"),

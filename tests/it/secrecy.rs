@@ -5,7 +5,7 @@ use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, leak};
 use serde_json::json;
 
-use crate::world::{Begin, PASSWORD, Scene, logs, outcome};
+use crate::world::{Begin, PASSWORD, Scene, logged, outcome};
 
 #[tokio::test(start_paused = true)]
 async fn a_planted_leak_is_found() {
@@ -16,7 +16,7 @@ async fn a_planted_leak_is_found() {
     assert!(secrets.contains(&token) && secrets.iter().any(|secret| secret == PASSWORD));
     let clean = scene.output();
     assert!(leak::find(&secrets, &clean).is_empty());
-    for planted in [token.clone(), format!("Bearer x{token}y"), token.replace('_', "%5F")] {
+    for planted in [token.clone(), format!("Bearer x{token}y"), base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("xx{token}"))] {
         assert!(!leak::find(&secrets, &format!("{clean}{planted}")).is_empty(), "{planted}");
     }
 }
@@ -45,7 +45,7 @@ async fn services_that_quote_the_request_leak_nothing() {
 async fn every_event_is_logged_once_with_a_time_and_a_level() {
     let scene = Scene::new(Begin::ByHand);
     scene.onboard().await.unwrap();
-    let text = logs().text();
+    let text = logged();
     let mine: Vec<serde_json::Value> =
         text.lines().filter(|line| line.contains("event handled")).filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert!(!mine.is_empty());

@@ -3,10 +3,11 @@
 //! The three promises are watched at every change of the sandbox's state, and every output is searched for secrets, in
 //! every test, when the [`Scene`] ends.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -134,7 +135,7 @@ pub(crate) enum Begin {
 
 impl Scene {
     pub(crate) fn new(begin: Begin) -> Self {
-        logs();
+        begin_logs();
         let clock = Arc::new(SimClock(tokio::time::Instant::now()));
         let world = {
             let clock = Arc::clone(&clock);
@@ -269,7 +270,7 @@ impl Scene {
     /// Everything that left the function: answers, logs, URLs, labels, tags.
     pub(crate) fn output(&self) -> String {
         let mut all = self.outputs.lock().unwrap().join("\n");
-        all.push_str(&logs().text());
+        all.push_str(&logged());
         for entry in self.world.record() {
             all.push_str(&entry.request.uri().to_string());
             all.push('\n');
@@ -382,19 +383,16 @@ fn sdk() -> SdkConfig {
         .build()
 }
 
-/// All log lines of this test process, at TRACE.
-#[derive(Clone, Default)]
-pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
-
-impl Logs {
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
+thread_local! {
+    /// The log lines of this test, at TRACE: a test and its function run on one thread.
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
+
+struct Logs;
 
 impl io::Write for Logs {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
@@ -403,15 +401,18 @@ impl io::Write for Logs {
     }
 }
 
-pub(crate) fn logs() -> &'static Logs {
-    static LOGS: OnceLock<Logs> = OnceLock::new();
-    LOGS.get_or_init(|| {
-        let logs = Logs::default();
-        let writer = logs.clone();
-        let subscriber = hubkeeper::logging::subscriber(Some("trace"), move || writer.clone());
+/// What was logged since the last [`Scene`] began.
+pub(crate) fn logged() -> String {
+    LINES.with_borrow(|lines| String::from_utf8_lossy(lines).into_owned())
+}
+
+fn begin_logs() {
+    static SUBSCRIBED: Once = Once::new();
+    SUBSCRIBED.call_once(|| {
+        let subscriber = hubkeeper::logging::subscriber(Some("trace"), || Logs);
         tracing::subscriber::set_global_default(subscriber).expect("no other subscriber");
-        logs
-    })
+    });
+    LINES.with_borrow_mut(Vec::clear);
 }
 
 /// A gate at a request: before it is sent, or after it was handled.

@@ -30,6 +30,9 @@ const ARN: &str = "arn:aws:lambda:eu-west-1:111122223333:function:sandbox";
 /// The longest answer of a synchronous invocation is 6 MB, the longest request of the runtime hardly more.
 const ANSWER_BYTES: usize = 6 * 1024 * 1024 + 100 * 1024;
 
+/// The initialisation may take ten seconds.
+const INIT: Duration = Duration::from_secs(10);
+
 type Outcome = Result<Value, FunctionError>;
 
 struct Invocation {
@@ -39,12 +42,12 @@ struct Invocation {
     answer: oneshot::Sender<Outcome>,
 }
 
-/// What the API and the host share.
+/// What one child's Runtime API and the host share.
 struct Shared {
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     running: Mutex<BTreeMap<String, oneshot::Sender<Outcome>>>,
-    /// When the child was spawned, and the time from there to its first `GET next`.
-    spawned: Mutex<Instant>,
+    spawned: Instant,
+    /// The time from the start of the child to its first `GET next`.
     polled: watch::Sender<Option<Duration>>,
     init_error: Mutex<Option<FunctionError>>,
 }
@@ -53,16 +56,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A running child; it is killed when this is dropped.
+/// A child with a Runtime API of its own, so that what a child leaves behind reaches no later one. Dropping it kills the child.
 struct Running {
-    pid: u32,
+    shared: Arc<Shared>,
+    invocations: mpsc::UnboundedSender<Invocation>,
     ended: watch::Receiver<Option<String>>,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.task.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
@@ -72,18 +78,9 @@ pub struct LambdaHost {
     environment: Vec<(String, String)>,
     timeout: Duration,
     output: File,
-    shared: Arc<Shared>,
-    invocations: mpsc::UnboundedSender<Invocation>,
     next_id: AtomicU64,
     running: tokio::sync::Mutex<Option<Running>>,
-    pid: AtomicU64,
-    server: JoinHandle<()>,
-}
-
-impl Drop for LambdaHost {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    latest: Mutex<(u32, Option<Arc<Shared>>)>,
 }
 
 /// A nameless file: what a child wrote to it can be read at once, without a reader that has to catch up.
@@ -103,20 +100,7 @@ impl LambdaHost {
     /// # Errors
     /// No socket, no file for the output, or the binary cannot be started.
     pub fn start(binary: &Path, environment: &[(String, String)], timeout: Duration) -> io::Result<Self> {
-        let socket = std::net::TcpListener::bind(("127.0.0.1", 0))?;
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
-        let (invocations, waiting) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
-            waiting: tokio::sync::Mutex::new(waiting),
-            running: Mutex::default(),
-            spawned: Mutex::new(Instant::now()),
-            polled: watch::Sender::new(None),
-            init_error: Mutex::default(),
-        });
-        let server = tokio::spawn(serve(TcpListener::from_std(socket)?, Arc::clone(&shared)));
         let mut variables: Vec<(String, String)> = [
-            ("AWS_LAMBDA_RUNTIME_API", address.to_string().as_str()),
             ("AWS_LAMBDA_FUNCTION_NAME", "sandbox"),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
@@ -146,12 +130,9 @@ impl LambdaHost {
             environment: variables,
             timeout,
             output: nameless_file()?,
-            shared,
-            invocations,
             next_id: AtomicU64::new(1),
             running: tokio::sync::Mutex::new(None),
-            pid: AtomicU64::new(0),
-            server,
+            latest: Mutex::new((0, None)),
         };
         let running = host.spawn()?;
         *host.running.get_mut() = Some(running);
@@ -159,26 +140,36 @@ impl LambdaHost {
     }
 
     fn spawn(&self) -> io::Result<Running> {
-        *lock(&self.shared.spawned) = Instant::now();
-        self.shared.polled.send_replace(None);
-        *lock(&self.shared.init_error) = None;
+        let socket = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let socket = TcpListener::from_std(socket)?;
+        let (invocations, waiting) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            waiting: tokio::sync::Mutex::new(waiting),
+            running: Mutex::default(),
+            spawned: Instant::now(),
+            polled: watch::Sender::new(None),
+            init_error: Mutex::default(),
+        });
         let mut child = tokio::process::Command::new(&self.binary)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::from(self.output.try_clone()?))
             .stderr(Stdio::from(self.output.try_clone()?))
             .kill_on_drop(true)
             .spawn()?;
-        let pid = child.id().unwrap_or_default();
-        self.pid.store(u64::from(pid), Ordering::Relaxed);
+        *lock(&self.latest) = (child.id().unwrap_or_default(), Some(Arc::clone(&shared)));
         let (end, ended) = watch::channel(None);
-        let task = tokio::spawn(async move {
+        let watched = tokio::spawn(async move {
             let status = child.wait().await;
             let text = status.map_or_else(|error| error.to_string(), |status| status.to_string());
             end.send_replace(Some(text));
         });
-        Ok(Running { pid, ended, task })
+        let served = tokio::spawn(serve(socket, Arc::clone(&shared)));
+        Ok(Running { shared, invocations, ended, tasks: [watched, served] })
     }
 
     /// Invokes the function under its own timeout.
@@ -202,44 +193,30 @@ impl LambdaHost {
             Some(child) if child.ended.borrow().is_none() => child,
             _ => self.spawn().map_err(failed)?,
         };
+        let mut polled = child.shared.polled.subscribe();
+        tokio::select! {
+            _ = polled.wait_for(Option::is_some) => {}
+            status = ended(&mut child.ended) => return Err(child.exit(&id, &status)),
+            () = tokio::time::sleep(INIT) => return Err(fails("Sandbox.Timedout", "the initialisation took too long")),
+        }
         let (answer, mut answered) = oneshot::channel();
         let invocation = Invocation { id: id.clone(), event: event.to_string(), deadline: timeout, answer };
-        if self.invocations.send(invocation).is_err() {
+        if child.invocations.send(invocation).is_err() {
             return Err(fails("Sandbox.Failure", "the Runtime API is gone"));
         }
         let outcome = tokio::select! {
             biased;
             outcome = &mut answered => outcome.ok(),
-            ended = ended(&mut child.ended) => {
-                let init = lock(&self.shared.init_error).take();
-                let exit = || fails("Runtime.ExitError", format!("RequestId: {id} Error: Runtime exited: {ended}"));
-                // An answer that arrived just before the end counts.
-                let late = answered.try_recv().ok();
-                late.or_else(|| Some(Err(init.unwrap_or_else(exit))))
-            }
+            // An answer that arrived just before the end counts.
+            status = ended(&mut child.ended) => Some(answered.try_recv().unwrap_or_else(|_| Err(child.exit(&id, &status)))),
             () = tokio::time::sleep(timeout) => None,
         };
-        let Some(outcome) = outcome else {
-            self.forget(&id).await;
-            let seconds = timeout.as_secs_f64();
-            return Err(fails(
-                "Sandbox.Timedout",
-                format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds"),
-            ));
-        };
-        self.forget(&id).await;
-        if child.ended.borrow().is_none() {
+        if let Some(outcome) = outcome {
             *running = Some(child);
+            return outcome;
         }
-        outcome
-    }
-
-    /// Takes an invocation back that nobody will answer.
-    async fn forget(&self, id: &str) {
-        lock(&self.shared.running).remove(id);
-        if let Ok(mut waiting) = self.shared.waiting.try_lock() {
-            while waiting.try_recv().is_ok() {}
-        }
+        let seconds = timeout.as_secs_f64();
+        Err(fails("Sandbox.Timedout", format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds")))
     }
 
     /// Everything that the binary wrote so far, standard output and standard error in the order in which it came.
@@ -256,7 +233,7 @@ impl LambdaHost {
     /// The most memory that the running binary had in use, in KiB (`VmHWM` of `/proc`). `None` where it does not run.
     #[must_use]
     pub fn peak_memory_kib(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid.load(Ordering::Relaxed))).ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.trim().strip_suffix("kB")?.trim().parse().ok()
     }
@@ -266,21 +243,26 @@ impl LambdaHost {
     /// # Errors
     /// `TimedOut` where no poll came within the function's timeout.
     pub async fn started_to_first_poll(&self) -> io::Result<Duration> {
-        let mut polled = self.shared.polled.subscribe();
+        let latest = lock(&self.latest).1.clone();
+        let mut polled = latest.ok_or(io::ErrorKind::NotConnected)?.polled.subscribe();
         let wait = tokio::time::timeout(self.timeout, polled.wait_for(Option::is_some)).await;
         let first = wait.ok().and_then(|seen| seen.ok().and_then(|first| *first));
         first.ok_or_else(|| io::ErrorKind::TimedOut.into())
     }
 
-    /// The error that the binary reported at its start, if it did.
+    /// The process id of the binary as last started.
     #[must_use]
-    pub fn init_error(&self) -> Option<FunctionError> {
-        lock(&self.shared.init_error).clone()
+    pub fn pid(&self) -> u32 {
+        lock(&self.latest).0
     }
+}
 
-    /// The process id of the running binary, for a test that stops or kills it.
-    pub async fn pid(&self) -> Option<u32> {
-        self.running.lock().await.as_ref().map(|running| running.pid)
+impl Running {
+    /// Why the child ended: the error that it reported at its start, or its exit status.
+    fn exit(&self, id: &str, status: &str) -> FunctionError {
+        let reported = lock(&self.shared.init_error).take();
+        reported
+            .unwrap_or_else(|| fails("Runtime.ExitError", format!("RequestId: {id} Error: Runtime exited: {status}")))
     }
 }
 
@@ -374,7 +356,7 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> http::Resp
 }
 
 async fn next(shared: &Shared) -> http::Response<Full<Bytes>> {
-    let since = lock(&shared.spawned).elapsed();
+    let since = shared.spawned.elapsed();
     shared.polled.send_if_modified(|polled| {
         let first = polled.is_none();
         polled.get_or_insert(since);
@@ -405,3 +387,6 @@ async fn next(shared: &Shared) -> http::Response<Full<Bytes>> {
         );
     response.body(Full::from(event)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

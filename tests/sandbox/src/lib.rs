@@ -13,6 +13,7 @@ pub mod lambda;
 pub mod leak;
 pub mod registry;
 pub mod rotation;
+pub mod scene;
 pub mod serve;
 pub mod world;
 

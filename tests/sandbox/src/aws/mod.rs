@@ -32,6 +32,7 @@ pub(crate) use rotate::{begin_test, end_test, rotation_event};
 use input::Input;
 
 /// The state of the AWS services.
+#[expect(clippy::struct_excessive_bools, reason = "switches of the service's behaviour, each on its own")]
 pub struct Aws {
     /// The Region, `eu-west-1`.
     pub region: String,

@@ -68,8 +68,8 @@ pub fn value_of(state: &State, arn: &str, version_id: &str) -> Option<Value> {
 
 /// The id of the version that carries a label.
 #[must_use]
-pub fn version_with(state: &State, arn: &str, stage: &str) -> Option<String> {
-    state.aws.secrets.get(arn)?.version_with(stage).map(str::to_owned)
+pub fn version_with(state: &State, arn: &str, label: &str) -> Option<String> {
+    state.aws.secrets.get(arn)?.version_with(label).map(str::to_owned)
 }
 
 /// The tags of a secret; none for an unknown one.

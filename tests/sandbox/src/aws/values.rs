@@ -17,24 +17,24 @@ pub(super) fn seconds(at: time::OffsetDateTime) -> Value {
 
 pub(super) fn get(state: &mut State, input: &Input<'_>) -> Result<Value, Refusal> {
     let arn = input.live_arn(state)?;
-    let (id, stage) = (input.text("VersionId")?, input.text("VersionStage")?);
+    let (id, label) = (input.text("VersionId")?, input.text("VersionStage")?);
     let now = state.now();
     let secret = secret(state, &arn)?;
-    let missing = match (id, stage) {
+    let missing = match (id, label) {
         (Some(id), _) => format!("Secrets Manager can't find the specified secret value for VersionId: {id}"),
-        (None, stage) => {
-            let stage = stage.unwrap_or(CURRENT);
-            format!("Secrets Manager can't find the specified secret value for staging label: {stage}")
+        (None, label) => {
+            let label = label.unwrap_or(CURRENT);
+            format!("Secrets Manager can't find the specified secret value for staging label: {label}")
         }
     };
     let found = match id {
         Some(id) => Some(id.to_owned()),
-        None => secret.version_with(stage.unwrap_or(CURRENT)).map(str::to_owned),
+        None => secret.version_with(label.unwrap_or(CURRENT)).map(str::to_owned),
     };
     let Some((version_id, version)) = found.and_then(|id| secret.versions.get(&id).map(|version| (id, version))) else {
         return Err(Refusal::not_found(missing));
     };
-    if stage.is_some_and(|stage| !version.stages.contains(stage)) {
+    if label.is_some_and(|label| !version.stages.contains(label)) {
         return Err(Refusal::request("You provided a VersionStage that is not associated to the provided VersionId."));
     }
     let mut body = Map::new();

@@ -1,6 +1,7 @@
 use super::*;
 use crate::aws::sqs;
 
+#[expect(clippy::needless_pass_by_value, reason = "calls read better with the body in place")]
 fn call(world: &World, action: &str, body: Value) -> (u16, Value) {
     send(world, request(&format!("AmazonSQS.{action}"), "application/x-amz-json-1.0", body.to_string()))
 }

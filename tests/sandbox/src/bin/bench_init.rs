@@ -1,0 +1,82 @@
+//! `bench_init FUNCTION FLOOR`: how long the function takes from its start to its first poll of the Runtime API, as a multiple of
+//! an empty handler's time. Both are started alternately; the last line is `ratio N.NN`, of the best round.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it measured")]
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hubkeeper_sandbox::lambda::LambdaHost;
+use hubkeeper_sandbox::serve::{Options, serve};
+use hubkeeper_sandbox::{World, scene};
+
+const ROUNDS: usize = 3;
+const STARTS: usize = 40;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for a killed process to be gone before the next one starts.
+const PAUSE: Duration = Duration::from_millis(5);
+/// What the function may take at most.
+const MOST: f64 = 2.0;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [function, floor] = arguments.as_slice() else {
+        eprintln!("usage: bench_init FUNCTION FLOOR");
+        return ExitCode::from(2);
+    };
+    match measure(Path::new(function), Path::new(floor)).await {
+        Ok(ratio) => {
+            println!("at most {MOST:.2}: {}", if ratio <= MOST { "ok" } else { "OVER" });
+            println!("ratio {ratio:.2}");
+            if ratio <= MOST { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("bench_init: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn measure(function: &Path, floor: &Path) -> io::Result<f64> {
+    // a whole configuration, and as in Lambda no extra authority
+    let served = serve(World::new(), Options::default()).await?;
+    let environment = scene::environment(&served);
+    for binary in [floor, function] {
+        start(binary, &environment).await?;
+    }
+    println!("process start to first poll of the Runtime API: median of {STARTS} starts each, alternately");
+    println!("{:>5}  {:>10}  {:>13}  {:>5}", "round", "floor (ms)", "function (ms)", "ratio");
+    let mut best = f64::INFINITY;
+    for round in 1..=ROUNDS {
+        let (mut floors, mut functions) = (Vec::new(), Vec::new());
+        for _ in 0..STARTS {
+            floors.push(start(floor, &environment).await?);
+            functions.push(start(function, &environment).await?);
+        }
+        let (floor, function) = (median(floors), median(functions));
+        let ratio = function / floor;
+        println!("{round:>5}  {:>10.2}  {:>13.2}  {ratio:>5.2}", floor * 1e3, function * 1e3);
+        best = best.min(ratio);
+    }
+    Ok(best)
+}
+
+async fn start(binary: &Path, environment: &[(String, String)]) -> io::Result<Duration> {
+    let host = LambdaHost::start(binary, environment, PATIENCE)?;
+    let took = host.started_to_first_poll().await?;
+    drop(host);
+    tokio::time::sleep(PAUSE).await;
+    Ok(took)
+}
+
+/// In seconds.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    let middle = times.len() / 2;
+    let upper = times.get(middle).copied().unwrap_or_default();
+    let lower = times.get(middle.saturating_sub(1)).copied().unwrap_or_default();
+    if times.len().is_multiple_of(2) { (lower + upper).as_secs_f64() / 2.0 } else { upper.as_secs_f64() }
+}

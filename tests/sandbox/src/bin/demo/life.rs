@@ -1,0 +1,249 @@
+//! What goes well: onboarding, a scheduled rotation, a token made by hand; and the summary.
+
+use hubkeeper_sandbox::rotation::rotate;
+use hubkeeper_sandbox::{World, aws, hub, leak, scene};
+use serde_json::{Value, json};
+use time::Duration;
+
+use crate::page::{count, short};
+use crate::seen;
+use crate::stage::{Answer, Stage, summary_of};
+
+pub(crate) fn introduce(stage: &mut Stage, function: &str) {
+    let page = &mut stage.page;
+    page.line("hubkeeper: the life of a Docker Hub token");
+    page.line("");
+    page.row("function", &format!("{function}, run by a Lambda Runtime API"));
+    page.row("services", "AWS, Docker Hub, Entra and Azure are the sandbox in this process, on loopback sockets");
+    let private = scene::REPOSITORIES.iter().filter(|(_, private, _)| *private).count();
+    page.row(
+        "Docker Hub",
+        &format!(
+            "organization {}: {} repositories, {private} of them private; its user {} reads them all, as a member of the teams {} and {}",
+            scene::ORGANIZATION,
+            scene::REPOSITORIES.len(),
+            scene::USER,
+            scene::TEAM,
+            scene::PAYMENTS,
+        ),
+    );
+    page.row("AWS", &format!("secret {}, no token in it yet; its manager secret is {}", scene::SECRET, scene::MANAGER));
+    page.row("Azure", &format!("resource group {}, no connector in it yet", scene::GROUP));
+    page.row("ids", "version ids and uuids are cut to their first 8 characters");
+}
+
+/// The version and the token that the connector carries are those of AWSCURRENT.
+fn in_step(stage: &mut Stage) {
+    let (carried, current, same) = stage.world.with(|state| {
+        let current = aws::version_with(state, &stage.arn, "AWSCURRENT");
+        let value =
+            current.as_deref().and_then(|version| aws::value_of(state, &stage.arn, version)).unwrap_or_default();
+        let token = seen::connector(state).and_then(|connector| connector.credential()).map(|(_, token)| token);
+        (seen::carried_version(state), current, token.is_some() && token == value["accessToken"].as_str())
+    });
+    stage.page.expect(carried.is_some() && carried == current, "the connector carries the version that is AWSCURRENT");
+    stage.page.expect(same, "the connector's token is the one in AWSCURRENT");
+    let text = stage.world.with(|state| seen::carried(state));
+    stage.page.row("connector", &text);
+    stage.page.row("secret", &format!("AWSCURRENT is version {}", short(current.as_deref().unwrap_or("none"))));
+}
+
+fn expect_report(stage: &mut Stage, answer: &Answer, expected: &[(&str, Value)]) {
+    let none = Value::Null;
+    let report = answer.as_ref().unwrap_or(&none);
+    for (pointer, value) in expected {
+        let held = report.pointer(pointer) == Some(value);
+        stage.page.expect(held, &format!("the report says {value} at {pointer}"));
+    }
+}
+
+/// What AWS sends after our own change is `unchanged`: the connector carries the version already.
+async fn echoes(stage: &mut Stage) {
+    for event in stage.take_events() {
+        let name = match event["detail"]["labelUpdated"].as_str() {
+            Some(label) => format!("Secret Label Updated, {label}"),
+            None => event["detail"]["eventName"].as_str().unwrap_or_default().to_owned(),
+        };
+        if name == "RotationStarted" {
+            continue;
+        }
+        let answer = stage.invoke(event).await;
+        let text = answer.as_ref().map_or_else(ToString::to_string, summary_of);
+        stage.page.row("echo", &format!("{name} -> {text}"));
+        let outcome = answer.as_ref().ok().and_then(|report| report["outcome"].as_str());
+        stage.page.expect(outcome == Some("unchanged"), "an event about hubkeeper's own change is `unchanged`");
+    }
+    let writes = stage.take_writes();
+    stage.page.expect(writes.all() == 0, "such events write nothing");
+}
+
+fn show_writes(stage: &mut Stage) {
+    let writes = stage.take_writes();
+    let text = format!("{} to AWS, {} to Docker Hub, {} to Azure", writes.aws, writes.hub, writes.arm);
+    stage.page.row("writes", &text);
+}
+
+pub(crate) async fn onboarding(stage: &mut Stage) {
+    stage.page.scene("1  Onboarding: the manager mints the first token");
+    stage.page.row("happens", "an operator invokes the function once, by hand or from a deployment");
+    let event = json!({ "action": "onboard", "secretId": scene::SECRET });
+    stage.page.row("event", &event.to_string());
+    let answer = stage.invoke(event).await;
+    stage.show(&answer);
+    let expected = [
+        ("/outcome", json!("applied")),
+        ("/verdict/result", json!("complete")),
+        ("/verdict/repositories", json!(scene::REPOSITORIES.len())),
+        ("/connector/change", json!("created")),
+    ];
+    expect_report(stage, &answer, &expected);
+    show_stages(stage, &answer);
+    in_step(stage);
+    let minted = answer.as_ref().ok().and_then(|report| report["tokens"]["minted"].as_str()).unwrap_or_default();
+    let pats = stage.world.with(|state| hub::pats_of(state, scene::USER));
+    let one = pats.len() == 1 && pats.iter().all(|pat| pat.uuid == minted && pat.scopes == ["repo:read"]);
+    stage.page.expect(one, "Docker Hub has one token, read-only, and it is the one that the report names");
+    let tagged = stage.world.with(|state| aws::tags(state, &stage.arn).get("hubkeeper").cloned());
+    stage.page.expect(tagged.as_deref() == Some("managed"), "the secret is tagged hubkeeper = managed");
+    show_writes(stage);
+    echoes(stage).await;
+}
+
+fn show_stages(stage: &mut Stage, answer: &Answer) {
+    let Ok(report) = answer else { return };
+    let stages = report["stages"].as_array().into_iter().flatten();
+    let names: Vec<&str> = stages.filter_map(|stage| stage["name"].as_str()).collect();
+    stage.page.row("did", &names.join(", "));
+}
+
+pub(crate) async fn rotation(stage: &mut Stage) {
+    stage.page.scene("2  A scheduled rotation: four steps, called by Secrets Manager");
+    stage.page.row(
+        "happens",
+        "Secrets Manager makes a version AWSPENDING without a value, and calls the function step by step",
+    );
+    let before = stage.world.with(|state| seen::carried_now(state));
+    let rotation = rotate(&stage.world, &stage.host, &stage.arn, 1).await;
+    for (step, answer) in &rotation.steps {
+        let text = answer.as_ref().map_or_else(ToString::to_string, summary_of);
+        stage.page.row(step, &text);
+        stage.page.expect(answer.is_ok(), &format!("{step} succeeds"));
+    }
+    stage.page.expect(rotation.succeeded && rotation.steps.len() == 4, "the rotation succeeds at its first attempt");
+    let after = stage.world.with(|state| seen::carried_now(state));
+    let fresh = after.as_ref().and_then(|after| after.version.as_deref()) == Some(rotation.version_id.as_str());
+    stage.page.expect(before != after && fresh, "the connector carries the new version");
+    in_step(stage);
+    let old = stage.world.with(|state| hub::pats_of(state, scene::USER).iter().filter(|pat| pat.is_active).count());
+    stage.page.expect(old == 2, "the replaced token still lives");
+    stage.page.row("old token", "still accepted by Docker Hub: it is retired only when its grace is over");
+    show_writes(stage);
+    echoes(stage).await;
+}
+
+/// Makes a token on Docker Hub's web page, with an end some days from now, and gives uuid, value and end.
+pub(crate) fn by_hand(world: &World, label: &str, scope: &str, days: i64) -> (String, Value) {
+    world.with(|state| {
+        let end = state.now() + Duration::days(days);
+        let (uuid, token) = hub::add_pat(state, scene::USER, label, &[scope], Some(end));
+        (uuid, scene::document_with(&token, Some(end)))
+    })
+}
+
+/// Stages a document as the candidate, as a person does; gives the version and the event that AWS sends.
+pub(crate) fn put_candidate(stage: &mut Stage, mut document: Value) -> (String, Value) {
+    document["manager"] = json!(scene::MANAGER);
+    let version =
+        stage.world.with(|state| aws::put_version(state, &stage.arn, None, &document, &["HUBKEEPER_CANDIDATE"]));
+    let event = stage.take_events().pop().unwrap_or_default();
+    let named = event["detail"]["versionId"] == json!(version);
+    stage.page.expect(named, "AWS sends an event about the staged version");
+    let label = event["detail"]["labelUpdated"].as_str().unwrap_or_default();
+    let kind = event["detail-type"].as_str().unwrap_or_default();
+    stage.page.row("event", &format!("{kind}: {label} on version {}", short(&version)));
+    (version, event)
+}
+
+pub(crate) async fn candidate(stage: &mut Stage) {
+    stage.page.scene("3  A token made by hand is adopted");
+    stage.page.row("happens", "a person makes a read-only token and stages the document as HUBKEEPER_CANDIDATE");
+    let (_, document) = by_hand(&stage.world, "made by hand", "repo:read", 60);
+    let (version, event) = put_candidate(stage, document);
+    let answer = stage.invoke(event).await;
+    stage.show(&answer);
+    let expected = [
+        ("/outcome", json!("applied")),
+        ("/verdict/result", json!("complete")),
+        ("/connector/change", json!("updated")),
+        ("/versionId", json!(version)),
+    ];
+    expect_report(stage, &answer, &expected);
+    show_stages(stage, &answer);
+    in_step(stage);
+    let (current, label) = stage.world.with(|state| {
+        let of = |label: &str| aws::version_with(state, &stage.arn, label);
+        (of("AWSCURRENT"), of("HUBKEEPER_CANDIDATE"))
+    });
+    stage
+        .page
+        .expect(current == Some(version) && label.is_none(), "AWSCURRENT moved to the candidate, its label is off");
+    show_writes(stage);
+    echoes(stage).await;
+}
+
+pub(crate) fn summary(stage: &mut Stage) {
+    stage.take_writes();
+    let writes = stage.writes;
+    let (requests, dead, written, unproven) = {
+        let watched = stage.watched();
+        (watched.requests, watched.dead, watched.written, watched.unproven)
+    };
+    let secrets = stage.world.with(|state| leak::secrets_of(state));
+    let output = stage.host.output();
+    let leaks = leak::find(&secrets, &output).len() + leak::find(&secrets, stage.page.text()).len();
+    let failed = stage.page.failures();
+    stage.page.heading("Summary");
+    let scenes = count(stage.page.scenes(), "scene");
+    let all = if failed == 0 { "all as expected".to_owned() } else { format!("{failed} expectations not met") };
+    stage.page.row("scenes", &format!("{scenes}, {all}"));
+    let text = format!(
+        "{}: {} to AWS, {} to Docker Hub, {} to Azure",
+        count(writes.all(), "write"),
+        writes.aws,
+        writes.hub,
+        writes.arm
+    );
+    stage.page.row("writes", &text);
+    let yes = |held: bool| if held { "yes" } else { "NO" };
+    stage.page.row(
+        "no gap",
+        &format!(
+            "connector's token accepted by Docker Hub at every change: {} (looked after each of {requests} requests)",
+            yes(dead == 0)
+        ),
+    );
+    stage.page.row(
+        "no unproven",
+        &format!(
+            "every credential written reads the whole organization and nothing more: {} ({written} written)",
+            yes(unproven == 0)
+        ),
+    );
+    stage.page.row(
+        "no leak",
+        &format!(
+            "no secret in the function's output or on this page: {} ({} secrets looked for in {} KiB)",
+            yes(leaks == 0),
+            secrets.len(),
+            output.len() / 1024
+        ),
+    );
+    stage.page.expect(dead == 0, "the connector's token was accepted at every change");
+    stage.page.expect(written == 3 && unproven == 0, "three credentials were written, each of them proven");
+    stage.page.expect(leaks == 0, "no secret was printed");
+    let alive = stage.world.with(|state| {
+        let credential = seen::connector(state).and_then(|connector| connector.credential());
+        credential.is_some_and(|(username, token)| hub::accepts(state, username, token))
+    });
+    stage.page.expect(alive, "the connector's token is accepted at the end");
+}

@@ -1,0 +1,194 @@
+//! The sandbox, the function behind its Runtime API, and the watch over the promises.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hubkeeper_sandbox::lambda::LambdaHost;
+use hubkeeper_sandbox::rotation::FunctionError;
+use hubkeeper_sandbox::serve::{Options, Served, serve};
+use hubkeeper_sandbox::world::Service;
+use hubkeeper_sandbox::{World, arm, hub, scene};
+use serde_json::Value;
+
+use crate::Failure;
+use crate::page::{Page, count, short};
+
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What the function answered.
+pub(crate) type Answer = Result<Value, FunctionError>;
+
+/// What was watched so far.
+#[derive(Default)]
+pub(crate) struct Watched {
+    /// Requests after which the connector was looked at.
+    pub(crate) requests: usize,
+    /// Moments at which a connector's token was not accepted by Docker Hub.
+    pub(crate) dead: usize,
+    /// Credentials that were written into a connector.
+    pub(crate) written: usize,
+    /// Those that did not read everything, or could do more, when they were written.
+    pub(crate) unproven: usize,
+    last: Option<String>,
+}
+
+/// Writes by service.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Writes {
+    pub(crate) aws: usize,
+    pub(crate) hub: usize,
+    pub(crate) arm: usize,
+}
+
+impl Writes {
+    pub(crate) fn all(self) -> usize {
+        self.aws + self.hub + self.arm
+    }
+}
+
+/// The example world with the function in it.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) arn: String,
+    pub(crate) page: Page,
+    pub(crate) writes: Writes,
+    pub(crate) host: LambdaHost,
+    watched: Arc<Mutex<Watched>>,
+    authority: PathBuf,
+    _served: Served,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.authority);
+    }
+}
+
+impl Stage {
+    pub(crate) async fn open(function: &Path) -> Result<Self, Failure> {
+        let world = World::new();
+        let arn = world.with(scene::build);
+        let watched = Arc::new(Mutex::new(Watched::default()));
+        watch(&world, &watched);
+        let authority = scene::authority_file();
+        let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
+        let served = serve(world.clone(), options).await?;
+        let host = LambdaHost::start(function, &scene::environment(&served), TIMEOUT)
+            .map_err(|error| format!("{}: {error}", function.display()))?;
+        let (page, writes) = (Page::default(), Writes::default());
+        Ok(Self { world, arn, page, writes, host, watched, authority, _served: served })
+    }
+
+    pub(crate) fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends an event.
+    pub(crate) async fn invoke(&self, event: Value) -> Answer {
+        self.host.invoke(event).await
+    }
+
+    /// The writes since this was last asked, which the sum keeps.
+    pub(crate) fn take_writes(&mut self) -> Writes {
+        let mut writes = Writes::default();
+        for entry in self.world.take_record().iter().filter(|entry| entry.is_write()) {
+            match entry.service {
+                Service::Aws => writes.aws += 1,
+                Service::Arm => writes.arm += 1,
+                _ => writes.hub += 1,
+            }
+        }
+        self.writes.aws += writes.aws;
+        self.writes.hub += writes.hub;
+        self.writes.arm += writes.arm;
+        writes
+    }
+
+    /// The events that AWS sent meanwhile.
+    pub(crate) fn take_events(&self) -> Vec<Value> {
+        self.world.with(|state| std::mem::take(&mut state.aws.events))
+    }
+
+    /// Prints an answer: the outcome and what there is to it, or the error.
+    pub(crate) fn show(&mut self, answer: &Answer) {
+        match answer {
+            Ok(report) => {
+                self.page.row("answer", &summary_of(report));
+                for warning in report["warnings"].as_array().into_iter().flatten() {
+                    let text = |name: &str| warning[name].as_str().unwrap_or_default().to_owned();
+                    self.page.row("warning", &format!("{}: {}", text("code"), text("message")));
+                }
+            }
+            Err(error) => {
+                let verdict = verdict_of(error).map(|verdict| format!(", verdict {verdict}")).unwrap_or_default();
+                self.page.row("answer", &format!("error of type {}{verdict}", error.error_type));
+                self.page.row("message", &error.message);
+            }
+        }
+    }
+}
+
+/// Looks at every connector after every request: is its token alive, and was it whole when it was written?
+fn watch(world: &World, watched: &Arc<Mutex<Watched>>) {
+    let watched = Arc::clone(watched);
+    world.watch(move |state, _| {
+        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.requests += 1;
+        for connector in arm::connectors(state) {
+            let Some((username, token)) = connector.credential() else { continue };
+            if !hub::accepts(state, username, token) {
+                watched.dead += 1;
+            }
+            if watched.last.as_deref() != Some(token) {
+                watched.last = Some(token.to_owned());
+                watched.written += 1;
+                let whole = hub::can_pull_everything(state, username, token, scene::ORGANIZATION);
+                if !whole || hub::can_push(state, username, token, scene::ORGANIZATION) {
+                    watched.unproven += 1;
+                }
+            }
+        }
+    });
+}
+
+/// The verdict that an error's message names.
+pub(crate) fn verdict_of(error: &FunctionError) -> Option<&str> {
+    let rest = error.message.split_once("the verdict is ")?.1;
+    rest.split_once(':').map(|(verdict, _)| verdict)
+}
+
+/// A report in one sentence.
+pub(crate) fn summary_of(report: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut parts = vec![text(&report["outcome"])];
+    if let Some(items) = report["items"].as_array() {
+        parts.push(count(items.len(), "item"));
+        parts.extend(items.iter().map(|item| format!("{}: {}", text(&item["secretId"]), text(&item["outcome"]))));
+        return parts.join("; ");
+    }
+    let verdict = &report["verdict"];
+    if verdict.is_object() {
+        parts.push(format!(
+            "verdict {} ({} repositories, {} private)",
+            text(&verdict["result"]),
+            verdict["repositories"],
+            verdict["private"]
+        ));
+    }
+    if let Some(uuid) = report["tokens"]["minted"].as_str() {
+        parts.push(format!("minted PAT {}", short(uuid)));
+    }
+    match report["connector"]["change"].as_str() {
+        None | Some("none") => {}
+        Some(change) => parts.push(format!("connector {change}")),
+    }
+    if let Some(reason) = report["reason"].as_str() {
+        parts.push(reason.to_owned());
+    }
+    if let Some(steps) = report["plan"].as_array() {
+        let steps: Vec<String> = steps.iter().map(|step| text(&step["step"])).collect();
+        parts.push(format!("plan: {}", if steps.is_empty() { "nothing".to_owned() } else { steps.join(", ") }));
+    }
+    parts.join("; ")
+}

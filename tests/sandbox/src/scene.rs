@@ -1,0 +1,122 @@
+//! An example world for demonstrations and measurements: an organization at Docker Hub, a resource group at Azure, and a secret
+//! as its owner writes it.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::serve::Served;
+use crate::{State, arm, aws, entra, hub};
+
+/// The Docker Hub organization.
+pub const ORGANIZATION: &str = "acme";
+/// Its dedicated user.
+pub const USER: &str = "acme-scanner";
+/// The team that reads what everybody may read.
+pub const TEAM: &str = "scanning";
+/// The team that reads the repositories about money.
+pub const PAYMENTS: &str = "payments";
+/// The Entra tenant.
+pub const TENANT: &str = "7e4a0000-0000-4000-a000-000000000001";
+/// The Entra application.
+pub const CLIENT: &str = "c11e0000-0000-4000-a000-000000000001";
+/// The Azure subscription.
+pub const SUBSCRIPTION: &str = "a5caac9c-5c04-49af-b3d0-e204f40345d5";
+/// The resource group.
+pub const GROUP: &str = "rg-defender";
+/// The connector's name.
+pub const CONNECTOR: &str = "dockerhub-acme";
+/// The secret's name.
+pub const SECRET: &str = "hubkeeper/acme";
+/// The manager secret's name.
+pub const MANAGER: &str = "hubkeeper/acme-manager";
+/// Repositories: name, whether it is private, the team that reads it.
+pub const REPOSITORIES: [(&str, bool, &str); 6] = [
+    ("web", false, TEAM),
+    ("docs", false, TEAM),
+    ("api", true, TEAM),
+    ("worker", true, TEAM),
+    ("billing", true, PAYMENTS),
+    ("ledger", true, PAYMENTS),
+];
+
+/// The secret's document, without a token and without a manager.
+#[must_use]
+pub fn document() -> Value {
+    let names: Vec<&str> = REPOSITORIES.iter().map(|(name, ..)| *name).collect();
+    json!({
+        "organization": ORGANIZATION,
+        "username": USER,
+        "expectedRepositories": names,
+        "connector": {
+            "subscriptionId": SUBSCRIPTION, "resourceGroup": GROUP, "name": CONNECTOR, "location": "westeurope",
+        },
+    })
+}
+
+/// The document with a token in it, and with the token's end where it has one.
+#[must_use]
+pub fn document_with(token: &str, expires_at: Option<OffsetDateTime>) -> Value {
+    let mut document = document();
+    document["accessToken"] = json!(token);
+    if let Some(at) = expires_at {
+        document["expiresAt"] = json!(aws::time_text(at));
+    }
+    document
+}
+
+/// Entra and Azure: an application that trusts the function's role, and may write connectors in an empty resource group.
+pub fn azure(state: &mut State) {
+    let (issuer, role) = (state.aws.sts.issuer.clone(), state.aws.sts.role_arn.clone());
+    entra::register_application(state, TENANT, CLIENT);
+    entra::add_federated_credential(state, CLIENT, &issuer, &role, "api://AzureADTokenExchange");
+    arm::add_resource_group(state, SUBSCRIPTION, GROUP);
+    arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &["read", "write"]);
+}
+
+/// Docker Hub: the organization, its repositories, and the dedicated user, who reads all of them as a member of two teams.
+/// Returns the user's password.
+pub fn docker_hub(state: &mut State) -> String {
+    let password = state.random_text(24);
+    hub::add_organization(state, ORGANIZATION);
+    hub::add_user(state, USER, &password);
+    hub::add_member(state, ORGANIZATION, USER, hub::Role::Member);
+    for team in [TEAM, PAYMENTS] {
+        hub::add_to_team(state, ORGANIZATION, team, USER);
+    }
+    for (name, private, team) in REPOSITORIES {
+        hub::add_repository(state, ORGANIZATION, name, private);
+        hub::team_permission(state, ORGANIZATION, team, name, Some(hub::Permission::Read));
+    }
+    password
+}
+
+/// The whole example: Docker Hub, Azure, the manager secret, and the secret, which has no token yet; rotation is on. Returns the
+/// secret's ARN.
+pub fn build(state: &mut State) -> String {
+    let password = docker_hub(state);
+    azure(state);
+    aws::create_secret(state, MANAGER, &json!({ "username": USER, "password": password }), &[]);
+    let mut value = document();
+    value["manager"] = json!(MANAGER);
+    let arn = aws::create_secret(state, SECRET, &value, &[]);
+    aws::enable_rotation(state, &arn, true);
+    state.aws.events.clear();
+    arn
+}
+
+/// The function's environment: the sandbox's endpoints, tenant and client.
+#[must_use]
+pub fn environment(served: &Served) -> Vec<(String, String)> {
+    let mut variables = served.environment();
+    let azure = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT)];
+    variables.extend(azure.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    variables
+}
+
+/// A file for the certificate of the sandbox's authority, of this process alone.
+#[must_use]
+pub fn authority_file() -> PathBuf {
+    std::env::temp_dir().join(format!("sandbox-authority-{}.pem", std::process::id()))
+}
