@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::{BehaviorVersion, SdkConfig};
 use hubkeeper::clock::{SystemClock, SystemRandom};
 use hubkeeper::config::{Config, Environment, Problems};
 use hubkeeper::event_handler::Handler;
-use hubkeeper::http::Shared;
+use hubkeeper::http::aws::{SdkHttp, SdkTime};
 use hubkeeper::http::transport::Reqwest;
+use hubkeeper::http::{Outlet, Shared};
 use hubkeeper::logging;
 use hubkeeper::services::Process;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -33,20 +34,22 @@ async fn set_up(environment: &Environment) -> Result<Process, Problems> {
     let bundle = config.ca_bundle.as_ref().map(std::fs::read).transpose();
     let bundle = bundle.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))?;
     let transport = Reqwest::new(bundle.as_deref()).map_err(|error| Problems::one(error.to_string()))?;
-    Ok(Process {
-        aws: aws(environment).await,
-        config: Arc::new(config),
-        shared: Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom)),
-        bearers: Arc::default(),
-    })
+    let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
+    Ok(Process { aws: aws(environment, &shared).await, config: Arc::new(config), shared, bearers: Arc::default() })
 }
 
 /// In Lambda, credentials and Region stand in the environment; elsewhere the SDK's default chain looks for them.
-async fn aws(environment: &Environment) -> SdkConfig {
-    let loader = aws_config::defaults(BehaviorVersion::latest());
+async fn aws(environment: &Environment, shared: &Arc<Shared>) -> SdkConfig {
+    // the chain asks for credentials outside of any invocation too: this way out has no deadline of its own
+    let outlet = Outlet::new(Arc::clone(shared), shared.now() + time::Duration::days(36_500));
+    let time = SdkTime::new(outlet.clone());
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::latest()).http_client(SdkHttp::new(outlet)).time_source(time);
     if environment.contains_key("AWS_ACCESS_KEY_ID") {
-        loader.credentials_provider(EnvironmentVariableCredentialsProvider::new()).load().await
-    } else {
-        loader.load().await
+        loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
     }
+    if environment.contains_key("AWS_REGION") {
+        loader = loader.region(EnvironmentVariableRegionProvider::new());
+    }
+    loader.load().await
 }

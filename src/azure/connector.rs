@@ -69,7 +69,7 @@ impl Arm {
     /// By ARM's answer; a 404 that is not about the connector itself is an error.
     pub async fn get(&self, spec: &ConnectorSpec) -> Result<Found, Error> {
         let url = self.url(spec, Some(&spec.name))?;
-        let response = self.send("GET", &url, None, Policy::SAFE, &[]).await?.map_err(unreachable)?;
+        let response = self.send("GET", &url, None, Policy::SAFE, &[]).await?.map_err(|error| unreachable(&error))?;
         match response.status().as_u16() {
             200 => {
                 let observed = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
@@ -93,7 +93,7 @@ impl Arm {
         let response = match self.send("PUT", &url, Some(body), policy, &[token]).await? {
             Ok(response) => response,
             Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
-            Err(error) => return Err(unreachable(error)),
+            Err(error) => return Err(unreachable(&error)),
         };
         match response.status().as_u16() {
             200..=202 => Ok(Written::Yes),
@@ -112,8 +112,10 @@ impl Arm {
         let mut names = Vec::new();
         for _ in 0..PAGES {
             let Some(url) = next.take() else { break };
-            let response =
-                self.send("GET", &url, None, Policy::SAFE.capped(8 << 20), &[]).await?.map_err(unreachable)?;
+            let response = self
+                .send("GET", &url, None, Policy::SAFE.capped(8 << 20), &[])
+                .await?
+                .map_err(|error| unreachable(&error))?;
             if response.status() != 200 {
                 return Err(failed(&response, &[]));
             }
@@ -200,7 +202,7 @@ impl Arm {
     }
 }
 
-fn unreachable(error: SendError) -> Error {
+fn unreachable(error: &SendError) -> Error {
     Error::retryable(error.to_string(), "repeat the event")
 }
 

@@ -27,7 +27,7 @@ use crate::http::{Outlet, Policy, scrub};
 use crate::secret::SecretStore;
 
 /// A bearer is renewed this long before it expires: longer than a PUT may take.
-const MARGIN: Duration = Duration::from_secs(300);
+const MARGIN: Duration = Duration::from_mins(5);
 
 /// A bearer and its end, kept between invocations. No `Debug`: it holds the bearer.
 #[derive(Default)]
@@ -196,7 +196,7 @@ impl HttpClient for Carrier {
         }
         match self.outlet.send(ours, Policy::SAFE).await {
             Ok(response) => {
-                self.note(Seen::read(&response));
+                self.note(Some(Seen::read(&response)));
                 let mut headers = Headers::new();
                 for (name, value) in response.headers() {
                     if let Ok(value) = value.to_str() {
@@ -215,7 +215,7 @@ impl HttpClient for Carrier {
 }
 
 impl Seen {
-    fn read(response: &crate::http::Response) -> Option<Self> {
+    fn read(response: &crate::http::Response) -> Self {
         #[derive(Deserialize)]
         struct Body {
             error: String,
@@ -226,13 +226,10 @@ impl Seen {
         }
         let status = response.status().as_u16();
         match serde_json::from_slice::<Body>(response.body()) {
-            Ok(body) if status != 200 => Some(Seen::Answer {
-                status,
-                error: body.error,
-                codes: body.error_codes,
-                description: body.error_description,
-            }),
-            _ => Some(Seen::Unreadable(status)),
+            Ok(body) if status != 200 => {
+                Seen::Answer { status, error: body.error, codes: body.error_codes, description: body.error_description }
+            }
+            _ => Seen::Unreadable(status),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! EventBridge: the native `Secret Label Updated`, what CloudTrail tells of Secrets Manager, and actions as `detail`.
+//! `EventBridge`: the native `Secret Label Updated`, what `CloudTrail` tells of Secrets Manager, and actions as `detail`.
 //!
-//! CloudTrail spells `arn` and `aRN`; its `secretId` may be a name or an ARN, as the caller typed it.
+//! `CloudTrail` spells `arn` and `aRN`; its `secretId` may be a name or an ARN, as the caller typed it.
 
 use serde_json::Value;
 

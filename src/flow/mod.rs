@@ -102,7 +102,7 @@ impl Flow<'_> {
     async fn run(&mut self, organization: &mut Option<String>) -> Result<(), Error> {
         let trigger = &self.request.trigger;
         let since = self.services.now();
-        let read = self.read(organization).await;
+        let read = Box::pin(self.read(organization)).await;
         self.report.stage(self.services.outlet.clock().as_ref(), since, "read", &read);
         let Some((mut situation, mut look)) = read? else { return Ok(()) };
         for _ in 0..TURNS {
@@ -241,7 +241,7 @@ impl Flow<'_> {
             look,
             force,
         };
-        executor.run(&steps).await?;
+        Box::pin(executor.run(&steps)).await?;
         self.report.outcome = if empty { Outcome::Unchanged } else { Outcome::Applied };
         if empty {
             self.report.reason = Some("all is as it should be".into());

@@ -52,7 +52,7 @@ pub(crate) async fn examine(
 ) -> Result<(Verdict, Option<Look>), Error> {
     let document = document(situation, version)?;
     let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
-    prove(services, situation, version, &document, known(situation), None, writes).await
+    Box::pin(prove(services, situation, version, &document, known(situation), None, writes)).await
 }
 
 /// Proves a token that an onboarding has just made: it must also see what the manager's login sees.
@@ -66,7 +66,7 @@ pub(crate) async fn examine_minted(
     document: &Document,
 ) -> Result<(Verdict, Option<Look>), Error> {
     let session = services.manager(document).await?;
-    prove(services, situation, version, document, known(situation), Some(session), true).await
+    Box::pin(prove(services, situation, version, document, known(situation), Some(session), true)).await
 }
 
 /// setSecret: proves the pending version while AWSCURRENT and the connector are read, and puts them into the situation.
@@ -91,7 +91,7 @@ pub(super) async fn examine_while_reading(
         .shared()
     };
     let (examined, context, neighbours) = join3(
-        prove(services, &before, &version, &document, context.clone(), None, true),
+        Box::pin(prove(services, &before, &version, &document, context.clone(), None, true)),
         context,
         gather::neighbours(services, &document),
     )
@@ -117,7 +117,7 @@ pub(super) async fn examine_while_reading(
 pub(super) async fn sample(services: &Services, situation: &Situation, version: &str) -> Result<Verdict, Error> {
     let document = document(situation, version)?;
     let subject = subject(services, &document, true)?;
-    let survey = services.prover.survey(&subject).await;
+    let survey = Box::pin(services.prover.survey(&subject)).await;
     let evidence = services.prover.finish(survey, async { false }).await;
     Ok(sample_verdict(&evidence))
 }
@@ -178,7 +178,7 @@ async fn prove(
         }
     };
     let own = async {
-        let survey = services.prover.survey(&subject).await;
+        let survey = Box::pin(services.prover.survey(&subject)).await;
         let promising = survey.evidence.pulls == Pulls::Asked && survey.evidence.gaps.is_empty();
         let look = async {
             if promising && writes {
@@ -207,7 +207,7 @@ async fn prove(
             None => Ok(None),
         }
     };
-    let ((mut evidence, look), in_use, manager) = join3(own, in_use, manager).await;
+    let ((mut evidence, look), in_use, manager) = Box::pin(join3(own, in_use, manager)).await;
     compare(&mut evidence, in_use?);
     compare(&mut evidence, manager);
     Ok((verdict(&evidence, services.config.over_privilege), look))

@@ -48,7 +48,7 @@ impl Executor<'_> {
     pub async fn run(&mut self, steps: &[Step]) -> Result<(), Error> {
         for step in steps {
             let since = self.services.now();
-            let result = self.step(step).await;
+            let result = Box::pin(self.step(step)).await;
             self.report.stage(self.services.outlet.clock().as_ref(), since, step.name(), &result);
             result?;
         }
@@ -97,18 +97,18 @@ impl Executor<'_> {
         let now = self.services.now();
         let expires_at = now.replace_nanosecond(0).unwrap_or(now) + time::Duration::days(days);
         let hub = self.services.hub();
-        let (id, token) = match hub.mint(&session, &token_label, expires_at).await.map_err(undecided)? {
+        let (id, token) = match hub.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
             Mint::Minted { id, token } => (id, token),
             Mint::Refused(status) => return Err(mint_refused(status)),
             Mint::Unknown(why) => {
                 // its value is lost in any case: the label shows what is there, and the stray is revoked after the put
-                let known = hub.tokens(&session).await.map_err(undecided)?;
+                let known = hub.tokens(&session).await.map_err(|error| undecided(&error))?;
                 let strays = known.iter().filter(|pat| pat.label == token_label).count();
                 self.report.warn(Warning::new(
                     "mintRepeated",
                     format!("the answer to a token's creation was lost ({why}); {strays} token(s) of its label were found and another is made"),
                 ));
-                match hub.mint(&session, &token_label, expires_at).await.map_err(undecided)? {
+                match hub.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
                     Mint::Minted { id, token } => (id, token),
                     Mint::Refused(status) => return Err(mint_refused(status)),
                     Mint::Unknown(why) => {
@@ -153,9 +153,9 @@ impl Executor<'_> {
     async fn revoke_all_but(&mut self, session: &Session, version: &str, kept: Option<&str>) -> Result<(), Error> {
         let label = self.situation.secret.token_label(version);
         let hub = self.services.hub();
-        let tokens = hub.tokens(session).await.map_err(undecided)?;
+        let tokens = hub.tokens(session).await.map_err(|error| undecided(&error))?;
         for pat in tokens.iter().filter(|pat| pat.label == label && Some(pat.id.as_str()) != kept) {
-            hub.revoke(session, &pat.id).await.map_err(undecided)?;
+            hub.revoke(session, &pat.id).await.map_err(|error| undecided(&error))?;
             self.report.tokens.retired.push(pat.id.clone());
         }
         Ok(())
@@ -274,23 +274,22 @@ impl Executor<'_> {
             }
             let found = self.services.arm.get(&document.connector).await?;
             let Some(observed) = found.observed() else { continue };
-            match observed.carries(document, &fingerprint, version, &self.services.config.client_id) {
-                Err(why) => differs = why,
-                Ok(()) => {
-                    let after = observed.foreign_offerings();
-                    let lost: Vec<_> = foreign_before.iter().filter(|name| !after.contains(&name.as_str())).collect();
-                    if !lost.is_empty() {
-                        self.report.warn(Warning::new(
-                            "offeringsLost",
-                            format!(
-                                "{} offering(s) of others were in the connector before the write and are not any more",
-                                lost.len()
-                            ),
-                        ));
-                    }
-                    self.situation.connector = Some(found);
-                    return Ok(());
+            if let Err(why) = observed.carries(document, &fingerprint, version, &self.services.config.client_id) {
+                differs = why;
+            } else {
+                let after = observed.foreign_offerings();
+                let lost: Vec<_> = foreign_before.iter().filter(|name| !after.contains(&name.as_str())).collect();
+                if !lost.is_empty() {
+                    self.report.warn(Warning::new(
+                        "offeringsLost",
+                        format!(
+                            "{} offering(s) of others were in the connector before the write and are not any more",
+                            lost.len()
+                        ),
+                    ));
                 }
+                self.situation.connector = Some(found);
+                return Ok(());
             }
         }
         Err(Error::retryable(
@@ -344,7 +343,7 @@ impl Executor<'_> {
     }
 }
 
-fn undecided(error: HubError) -> Error {
+fn undecided(error: &HubError) -> Error {
     Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
 }
 

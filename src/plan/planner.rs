@@ -3,6 +3,8 @@
 //! Three functions, in the order in which an event meets them: [`admit`] (labels and tags alone), [`plan`] (the whole
 //! state), [`may_write`] and [`may_move`] (a second look right before a write).
 
+use std::fmt::Write as _;
+
 use super::state::{Admission, Look, Situation, Trigger};
 use super::steps::Step;
 use crate::azure::Observed;
@@ -52,12 +54,12 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret) -> Result<
     }
     let from_eventbridge = matches!(trigger, Trigger::CandidateStaged { .. } | Trigger::SecretChanged { .. });
     if from_eventbridge && secret.managed() != Managed::Yes {
-        return nothing(Outcome::Ignored, "the secret is not tagged hubkeeper = managed");
+        return Ok(nothing(Outcome::Ignored, "the secret is not tagged hubkeeper = managed"));
     }
     if secret.deleted {
         let what = "the secret is scheduled for deletion";
         return if from_eventbridge {
-            nothing(Outcome::Ignored, what)
+            Ok(nothing(Outcome::Ignored, what))
         } else {
             Err(Error::needs_human(what, "restore it (aws secretsmanager restore-secret), or name another"))
         };
@@ -69,18 +71,18 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret) -> Result<
             match version {
                 Some(version) if secret.bears(version, Label::Candidate) => of(version, Label::Candidate),
                 Some(version) if Some(version) == current => {
-                    return nothing(Outcome::Unchanged, "the version is AWSCURRENT already");
+                    return Ok(nothing(Outcome::Unchanged, "the version is AWSCURRENT already"));
                 }
-                _ => return nothing(Outcome::Ignored, "the version is no longer staged HUBKEEPER_CANDIDATE"),
+                _ => return Ok(nothing(Outcome::Ignored, "the version is no longer staged HUBKEEPER_CANDIDATE")),
             }
         }
         Trigger::SecretChanged { version } => match (version.as_deref(), current) {
             (None, Some(current)) => of(current, Label::Current),
             (Some(version), Some(current)) if version == current => of(current, Label::Current),
             (Some(version), _) if secret.bears(version, Label::Pending) => {
-                return nothing(Outcome::Ignored, "the version is AWSPENDING only: its rotation goes on by itself");
+                return Ok(nothing(Outcome::Ignored, "the version is AWSPENDING only: its rotation goes on by itself"));
             }
-            _ => return nothing(Outcome::Ignored, "the version is not AWSCURRENT"),
+            _ => return Ok(nothing(Outcome::Ignored, "the version is not AWSCURRENT")),
         },
         Trigger::Onboard { version: Some(version), .. } => {
             if Some(version.as_str()) == current {
@@ -117,8 +119,8 @@ fn of(version: &str, label: Label) -> Admission {
     Admission::Version { version: version.to_owned(), label }
 }
 
-fn nothing(outcome: Outcome, reason: &str) -> Result<Admission, Error> {
-    Ok(Admission::Nothing { outcome, reason: reason.to_owned() })
+fn nothing(outcome: Outcome, reason: &str) -> Admission {
+    Admission::Nothing { outcome, reason: reason.to_owned() }
 }
 
 /// While a version other than AWSCURRENT is AWSPENDING, only rotation steps write.
@@ -162,7 +164,7 @@ fn admit_rotation(trigger: &Trigger, token: &str, secret: &Secret) -> Result<Adm
         return match trigger {
             // labels and tags may remain to be done
             Trigger::FinishSecret => Ok(of(token, Label::Current)),
-            _ => nothing(Outcome::Unchanged, "the version is AWSCURRENT already"),
+            _ => Ok(nothing(Outcome::Unchanged, "the version is AWSCURRENT already")),
         };
     }
     if !secret.bears(token, Label::Pending) {
@@ -502,7 +504,7 @@ pub fn refusal(verdict: &Verdict) -> Error {
         what.push_str(": ");
         what.push_str(&verdict.missing.join(", "));
         if verdict.missing_count > verdict.missing.len() {
-            what.push_str(&format!(" and {} more", verdict.missing_count - verdict.missing.len()));
+            let _ = write!(what, " and {} more", verdict.missing_count - verdict.missing.len());
         }
     }
     let error = match verdict.result {

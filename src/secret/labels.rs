@@ -1,6 +1,7 @@
 //! What `DescribeSecret` tells: which version bears which staging label, and the tags. No value is in here.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -119,7 +120,10 @@ fn hex_sha256(parts: &[&str]) -> String {
     for part in parts {
         hash.update(part.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 #[cfg(test)]

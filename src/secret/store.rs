@@ -70,7 +70,7 @@ impl SecretStore {
             .set_version_stage(stage.map(str::to_owned));
         match call.send().await {
             Ok(answer) => text(answer.secret_string).map(Some),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError::is_resource_not_found_exception) => {
                 Ok(None)
             }
             Err(error) => Err(failed("GetSecretValue", &error)),
@@ -133,7 +133,7 @@ impl SecretStore {
             .set_rotation_token(rotation_token.map(|token| token.expose_secret().to_owned()));
         match call.send().await {
             Ok(_) => Ok(Put::Stored),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_exists_exception()) => {
+            Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError::is_resource_exists_exception) => {
                 Ok(Put::Exists)
             }
             Err(error) => Err(failed("PutSecretValue", &error)),

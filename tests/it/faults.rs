@@ -81,7 +81,10 @@ async fn a_bearer_that_arm_does_not_take_is_replaced_once() {
     scene.world.script(move |_, service, _| {
         let hit = first && service == Service::Arm;
         first &= !hit;
-        let answer = hubkeeper_sandbox::world::json(401, &serde_json::json!({"error": {"code": "ExpiredAuthenticationToken", "message": "expired"}}));
+        let answer = hubkeeper_sandbox::world::json(
+            401,
+            &serde_json::json!({"error": {"code": "ExpiredAuthenticationToken", "message": "expired"}}),
+        );
         hit.then_some(Fault::Answer(answer))
     });
     assert_eq!(outcome(&scene.onboard().await), "applied");

@@ -65,7 +65,8 @@ async fn an_adoption_and_a_rotation() {
         let scene = Scene::new(Begin::Manager);
         scene.onboard().await.unwrap();
         let token = scene.good_token();
-        let candidate = scene.stage(&token, |value| value["manager"] = json!("hubkeeper/manager"), &["HUBKEEPER_CANDIDATE"]);
+        let candidate =
+            scene.stage(&token, |value| value["manager"] = json!("hubkeeper/manager"), &["HUBKEEPER_CANDIDATE"]);
         let event = scene.label_event("HUBKEEPER_CANDIDATE", &candidate);
         let (_, between) = interleave(&scene, event.clone(), at, scene.rotate(2)).await;
         let ended = between.is_none();

@@ -1,6 +1,9 @@
 //! The function in one process with the sandbox: the real handler over an injected transport, on simulated time.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod adoption;
+mod binary;
 mod docs;
 mod events;
 mod faults;

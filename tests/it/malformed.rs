@@ -56,10 +56,38 @@ async fn every_broken_secret_document_names_its_member() {
         (json!("dckr_pat_plain-text-secret"), "not JSON"),
         (json!([]), "object"),
         (json!({}), "organization"),
-        ({ let mut v = document(); v["accessToken"] = json!(7); v }, "accessToken"),
-        ({ let mut v = document(); v["connector"] = json!("x"); v }, "connector"),
-        ({ let mut v = document(); v["connector"]["scanIntervalHours"] = json!(0); v }, "scanIntervalHours"),
-        ({ let mut v = document(); v["organization"] = json!("Acme"); v }, "organization"),
+        (
+            {
+                let mut v = document();
+                v["accessToken"] = json!(7);
+                v
+            },
+            "accessToken",
+        ),
+        (
+            {
+                let mut v = document();
+                v["connector"] = json!("x");
+                v
+            },
+            "connector",
+        ),
+        (
+            {
+                let mut v = document();
+                v["connector"]["scanIntervalHours"] = json!(0);
+                v
+            },
+            "scanIntervalHours",
+        ),
+        (
+            {
+                let mut v = document();
+                v["organization"] = json!("Acme");
+                v
+            },
+            "organization",
+        ),
     ];
     for (value, member) in cases {
         let scene = Scene::new(Begin::ByHand);
@@ -91,7 +119,10 @@ async fn a_manager_secret_of_another_shape_or_user_is_named() {
 async fn no_redirect_is_followed() {
     let scene = Scene::new(Begin::ByHand);
     scene.world.script(|_, service, _| {
-        let away = http::Response::builder().status(307).header("location", "https://evil.example.com/").body(bytes::Bytes::new());
+        let away = http::Response::builder()
+            .status(307)
+            .header("location", "https://evil.example.com/")
+            .body(bytes::Bytes::new());
         (service == Service::Hub).then(|| Fault::Answer(away.unwrap()))
     });
     let text = outcome(&scene.onboard().await);

@@ -55,8 +55,8 @@ async fn the_first_token_is_minted_staged_and_adopted() {
     let pats = scene.world.with(|state| hub::pats_of(state, USER));
     assert_eq!(pats.len(), 1);
     assert_eq!(pats[0].scopes, ["repo:read"]);
-    let parts: Vec<&str> = pats[0].label.split('/').collect();
-    assert_eq!((parts[0], parts[1].len(), parts[2]), ("hubkeeper", 12, version.as_str()));
+    let label: Vec<&str> = pats[0].label.split('/').collect();
+    assert_eq!((label[0], label[1].len(), label[2]), ("hubkeeper", 12, version.as_str()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +68,7 @@ async fn a_dead_token_is_replaced_by_a_minted_one_also_twice() {
         let version = scene.version("AWSCURRENT").unwrap();
         let id = scene.value(&version)["tokenId"].as_str().unwrap().to_owned();
         scene.world.with(|state| hub::revoke(state, &id));
-        tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+        tokio::time::sleep(std::time::Duration::from_hours(1)).await;
         assert_eq!(outcome(&scene.onboard().await), "applied");
         assert_ne!(scene.version("AWSCURRENT").unwrap(), version);
         let (_, token) = scene.connector().unwrap();
@@ -83,7 +83,7 @@ async fn a_fresh_token_that_is_not_accepted_yet_is_not_replaced() {
     let answer = outcome(&scene.onboard().await);
     assert!(answer.starts_with("Retryable") && answer.contains("inconclusive"), "{answer}");
     assert_eq!(scene.connector_writes(), [""; 0]);
-    tokio::time::sleep(std::time::Duration::from_secs(180)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(3)).await;
     assert_eq!(outcome(&scene.onboard().await), "applied");
     assert_eq!(scene.world.with(|state| hub::pats_of(state, USER)).len(), 1, "the same token");
 }
@@ -102,16 +102,21 @@ async fn a_minted_token_must_see_what_the_manager_sees() {
 async fn a_plan_writes_nothing_and_names_the_steps_that_apply_then_runs() {
     for (begin, steps) in [
         (Begin::ByHand, vec!["tagManaged", "writeConnector"]),
-        (Begin::Manager, vec!["tagManaged", "mintToken", "revokeStrays", "prove", "writeConnector", "moveCurrent", "unstage"]),
+        (
+            Begin::Manager,
+            vec!["tagManaged", "mintToken", "revokeStrays", "prove", "writeConnector", "moveCurrent", "unstage"],
+        ),
     ] {
         let scene = Scene::new(begin);
         let report = scene.invoke(json!({"action": "onboard", "secretId": scene.arn, "mode": "plan"})).await.unwrap();
         assert_eq!((report["outcome"].as_str(), report["mode"].as_str()), (Some("planned"), Some("plan")));
-        let planned: Vec<&str> = report["plan"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+        let planned: Vec<&str> =
+            report["plan"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
         assert_eq!(planned, steps);
         assert_eq!(scene.writes(), [""; 0]);
         let applied = scene.onboard().await.unwrap();
-        let stages: Vec<&str> = applied["stages"].as_array().unwrap().iter().map(|stage| stage["name"].as_str().unwrap()).collect();
+        let stages: Vec<&str> =
+            applied["stages"].as_array().unwrap().iter().map(|stage| stage["name"].as_str().unwrap()).collect();
         assert!(steps.iter().all(|step| stages.contains(step)), "{stages:?}");
         let again = scene.invoke(json!({"action": "onboard", "secretId": scene.arn, "mode": "plan"})).await.unwrap();
         assert_eq!(again["outcome"], "unchanged", "plan(apply(x)) is unchanged: {again}");
@@ -124,7 +129,7 @@ async fn force_writes_though_nothing_changed_and_keeps_what_was_proven_when() {
     scene.onboard().await.unwrap();
     let tags = || scene.world.with(|state| arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR).unwrap().tags.clone());
     let before = tags();
-    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
     let _ = scene.world.take_record();
     let report = scene.invoke(json!({"action": "onboard", "secretId": scene.arn, "force": true})).await.unwrap();
     assert_eq!(report["connector"]["change"], "updated");
@@ -138,7 +143,8 @@ async fn a_version_may_be_named_but_only_the_current_one_or_the_candidate() {
     let current = scene.version("AWSCURRENT").unwrap();
     let token = scene.good_token();
     let candidate = scene.stage(&token, |_| {}, &["HUBKEEPER_CANDIDATE"]);
-    let onboard = |version: &str| scene.invoke(json!({"action": "onboard", "secretId": scene.arn, "versionId": version}));
+    let onboard =
+        |version: &str| scene.invoke(json!({"action": "onboard", "secretId": scene.arn, "versionId": version}));
     assert_eq!(outcome(&onboard(&current).await), "applied");
     assert_eq!(outcome(&onboard(&candidate).await), "applied");
     assert_eq!(scene.version("AWSCURRENT"), Some(candidate));
@@ -152,8 +158,12 @@ async fn several_secrets_are_worked_through_and_one_failure_stops_no_other() {
     let event = json!({"action": "onboard", "secretIds": ["hubkeeper/nowhere", scene.arn, scene.arn]});
     let report = scene.invoke(event).await.unwrap();
     assert_eq!(report["outcome"], "failed");
-    let items: Vec<(&str, &str)> = report["items"].as_array().unwrap().iter()
-        .map(|item| (item["outcome"].as_str().unwrap(), item["errorType"].as_str().unwrap_or(""))).collect();
+    let items: Vec<(&str, &str)> = report["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["outcome"].as_str().unwrap(), item["errorType"].as_str().unwrap_or("")))
+        .collect();
     assert_eq!(items, [("failed", "Misconfigured"), ("applied", "")]);
 }
 
@@ -177,9 +187,11 @@ async fn a_connector_of_the_portal_is_taken_over_with_a_warning_and_what_is_not_
 
 #[tokio::test(start_paused = true)]
 async fn a_connector_of_another_environment_organization_or_secret_is_never_touched() {
-    let ours = |organization: &str, environment: &str, tags: Value| json!({"location": "westeurope", "tags": tags, "properties": {
+    let ours = |organization: &str, environment: &str, tags: Value| {
+        json!({"location": "westeurope", "tags": tags, "properties": {
         "hierarchyIdentifier": organization, "environmentName": environment, "environmentData": {"environmentType": "DockerHubOrganization",
-            "authentication": {"authenticationType": "AccessToken", "username": "u", "accessToken": "another-secret-token"}}, "offerings": []}});
+            "authentication": {"authenticationType": "AccessToken", "username": "u", "accessToken": "another-secret-token"}}, "offerings": []}})
+    };
     for (body, why) in [
         (ours(ORG, "Github", json!({})), "environment"),
         (ours("other", "DockerHub", json!({})), "organization"),
@@ -187,7 +199,9 @@ async fn a_connector_of_another_environment_organization_or_secret_is_never_touc
     ] {
         let mut scene = Scene::new(Begin::ByHand);
         scene.checked = false; // the connector holds a token of nobody
-        scene.world.with(|state| arm::put_connector(state, SUBSCRIPTION, GROUP, CONNECTOR, &body, "person@example.com"));
+        scene
+            .world
+            .with(|state| arm::put_connector(state, SUBSCRIPTION, GROUP, CONNECTOR, &body, "person@example.com"));
         let answer = outcome(&scene.onboard().await);
         assert!(answer.starts_with("Refused") && answer.contains(why), "{answer}");
         assert_eq!(scene.writes(), [""; 0]);
@@ -202,7 +216,10 @@ async fn a_client_secret_works_too_and_each_refusal_of_entra_names_its_remedy() 
         entra::add_client_secret(state, CLIENT, None)
     });
     let answer = outcome(&scene.onboard().await);
-    assert!(answer.starts_with("Misconfigured") && answer.contains("arn:aws:iam::111122223333:role/sandbox"), "{answer}");
+    assert!(
+        answer.starts_with("Misconfigured") && answer.contains("arn:aws:iam::111122223333:role/sandbox"),
+        "{answer}"
+    );
     scene.set("HUBKEEPER_AZURE_AUTH", "client-secret");
     scene.set("HUBKEEPER_AZURE_CLIENT_SECRET_ID", "azure/client");
     scene.world.with(|state| aws::create_secret(state, "azure/client", &json!(secret), &[]));

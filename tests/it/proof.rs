@@ -1,7 +1,7 @@
 //! The credentials that lie, and what the proof does about them (contract, section 4).
 
-use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::hub;
+use hubkeeper_sandbox::world::Service;
 use serde_json::{Value, json};
 
 use crate::world::{Begin, ORG, Scene, USER, outcome};
@@ -15,7 +15,10 @@ async fn refused(verdict: &str, word: &str, make: impl FnOnce(&Scene) -> (String
     let version = scene.stage(&token, change, &["HUBKEEPER_CANDIDATE"]);
     let _ = scene.world.take_record();
     let answer = outcome(&scene.invoke(scene.label_event("HUBKEEPER_CANDIDATE", &version)).await);
-    assert!(answer.starts_with("Refused") && answer.contains(&format!("verdict is {verdict}")) && answer.contains(word), "{answer}");
+    assert!(
+        answer.starts_with("Refused") && answer.contains(&format!("verdict is {verdict}")) && answer.contains(word),
+        "{answer}"
+    );
     assert_eq!(scene.writes(), [""; 0], "no write request at all");
     assert_eq!((scene.connector(), scene.version("AWSCURRENT")), before);
     let report = scene.invoke(json!({"action": "verify", "secretId": scene.arn, "versionId": version})).await.unwrap();
@@ -184,8 +187,11 @@ async fn a_head_is_never_a_pull_and_every_manifest_type_is_found() {
     let report = scene.onboard().await.unwrap();
     assert_eq!(report["verdict"]["result"], "complete");
     let record = scene.world.record();
-    let manifests: Vec<String> =
-        record.iter().filter(|entry| entry.service == Service::Registry).map(hubkeeper_sandbox::Recorded::line).collect();
+    let manifests: Vec<String> = record
+        .iter()
+        .filter(|entry| entry.service == Service::Registry)
+        .map(hubkeeper_sandbox::Recorded::line)
+        .collect();
     assert!(!manifests.is_empty() && manifests.iter().all(|line| line.starts_with("HEAD ")), "{manifests:?}");
 }
 
@@ -219,7 +225,8 @@ async fn what_the_token_in_use_sees_must_be_seen_unless_it_is_excluded() {
         hub::add_pat(state, "second", "x", &["repo:read"], None)
     });
     let version = scene.stage(&token, |value| value["username"] = json!("second"), &["HUBKEEPER_CANDIDATE"]);
-    let verify = |version: String| scene.invoke(json!({"action": "verify", "secretId": scene.arn, "versionId": version}));
+    let verify =
+        |version: String| scene.invoke(json!({"action": "verify", "secretId": scene.arn, "versionId": version}));
     let report = verify(version).await.unwrap();
     assert_eq!(report["verdict"]["missing"], json!(["ops"]));
     let version = scene.stage(
@@ -249,9 +256,7 @@ async fn rate_limits_are_waited_out() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_inconclusive_and_ends_before_the_deadline() {
     let scene = Scene::new(Begin::ByHand);
-    scene.world.script(|_, service, _| {
-        (service == Service::Registry).then_some(hubkeeper_sandbox::Fault::Hang)
-    });
+    scene.world.script(|_, service, _| (service == Service::Registry).then_some(hubkeeper_sandbox::Fault::Hang));
     let deadline = scene.now() + time::Duration::seconds(30);
     let handler = scene.handler(None);
     let answer = handler.handle(&json!({"action": "onboard", "secretId": scene.arn}), deadline).await;

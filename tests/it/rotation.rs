@@ -39,7 +39,8 @@ async fn each_step_repeated_changes_nothing_more() {
         let _ = scene.world.take_record();
         let again = scene.invoke(event).await;
         assert!(["unchanged", "applied"].contains(&outcome(&again).as_str()), "{step}: {}", outcome(&again));
-        let after = (scene.connector(), scene.version("AWSCURRENT"), scene.pats_of_version(&version), scene.value(&version));
+        let after =
+            (scene.connector(), scene.version("AWSCURRENT"), scene.pats_of_version(&version), scene.value(&version));
         assert_eq!(before, after, "{step}");
         assert_eq!(scene.writes(), [""; 0], "{step}");
     }
@@ -51,7 +52,8 @@ async fn a_candidate_gives_its_token_to_the_pending_version() {
     scene.onboard().await.unwrap();
     // an event about the candidate would adopt it: here the rotation comes first
     let token = scene.good_token();
-    let candidate = scene.stage(&token, |value| value["expiresAt"] = json!("2027-11-24T00:00:00Z"), &["HUBKEEPER_CANDIDATE"]);
+    let candidate =
+        scene.stage(&token, |value| value["expiresAt"] = json!("2027-11-24T00:00:00Z"), &["HUBKEEPER_CANDIDATE"]);
     let rotation = scene.rotate(1).await;
     assert!(rotation.succeeded, "{:?}", rotation.steps);
     let value = scene.value(&rotation.version_id);
@@ -119,7 +121,10 @@ async fn while_a_rotation_is_in_progress_only_its_steps_write() {
     let scene = Scene::new(Begin::Manager);
     scene.onboard().await.unwrap();
     let current = scene.version("AWSCURRENT").unwrap();
-    let candidate = { let token = scene.good_token(); scene.stage(&token, |_| {}, &["HUBKEEPER_CANDIDATE"]) };
+    let candidate = {
+        let token = scene.good_token();
+        scene.stage(&token, |_| {}, &["HUBKEEPER_CANDIDATE"])
+    };
     let (version, _) = scene.world.with(|state| aws::begin_rotation(state, &scene.arn, true));
     let _ = scene.world.take_record();
     for event in [

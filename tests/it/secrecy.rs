@@ -16,7 +16,11 @@ async fn a_planted_leak_is_found() {
     assert!(secrets.contains(&token) && secrets.iter().any(|secret| secret == PASSWORD));
     let clean = scene.output();
     assert!(leak::find(&secrets, &clean).is_empty());
-    for planted in [token.clone(), format!("Bearer x{token}y"), base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("xx{token}"))] {
+    for planted in [
+        token.clone(),
+        format!("Bearer x{token}y"),
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("xx{token}")),
+    ] {
         assert!(!leak::find(&secrets, &format!("{clean}{planted}")).is_empty(), "{planted}");
     }
 }
@@ -46,8 +50,11 @@ async fn every_event_is_logged_once_with_a_time_and_a_level() {
     let scene = Scene::new(Begin::ByHand);
     scene.onboard().await.unwrap();
     let text = logged();
-    let mine: Vec<serde_json::Value> =
-        text.lines().filter(|line| line.contains("event handled")).filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mine: Vec<serde_json::Value> = text
+        .lines()
+        .filter(|line| line.contains("event handled"))
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
     assert!(!mine.is_empty());
     for line in mine {
         let at = line["timestamp"].as_str().unwrap();

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once};
@@ -35,7 +36,7 @@ pub(crate) const SUBSCRIPTION: &str = "a5caac9c-5c04-49af-b3d0-e204f40345d5";
 pub(crate) const GROUP: &str = "rg-security";
 pub(crate) const CONNECTOR: &str = "dockerhub-acme";
 /// Time of a function, as in Lambda.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(900);
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Simulated time: tokio's paused clock from a fixed start.
 pub(crate) struct SimClock(tokio::time::Instant);
@@ -142,8 +143,9 @@ impl Scene {
             World::with_clock(Arc::new(move || clock.now()), 7)
         };
         let arn = world.with(|state| build(state, begin));
-        let environment: Environment =
-            [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT)].map(|(n, v)| (n.to_owned(), v.to_owned())).into();
+        let environment: Environment = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT)]
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .into();
         let broken = Arc::new(Mutex::new(Vec::new()));
         watch(&world, &broken);
         let outputs = Mutex::new(Vec::new());
@@ -187,7 +189,9 @@ impl Scene {
     pub(crate) fn keep(&self, answer: &Answer) {
         let text = match answer {
             Ok(value) => value.to_string(),
-            Err(error) => format!("{error} {error:?} {}", lambda_runtime::Diagnostic::from(error.clone()).error_message),
+            Err(error) => {
+                format!("{error} {error:?} {}", lambda_runtime::Diagnostic::from(error.clone()).error_message)
+            }
         };
         self.outputs.lock().unwrap().push(text);
     }
@@ -277,9 +281,9 @@ impl Scene {
         }
         self.world.with(|state| {
             for connector in arm::connectors(state) {
-                all.push_str(&format!("{:?} {}\n", connector.tags, connector.name));
+                writeln!(all, "{:?} {}", connector.tags, connector.name).unwrap();
             }
-            all.push_str(&format!("{:?}\n", aws::tags(state, &self.arn)));
+            writeln!(all, "{:?}", aws::tags(state, &self.arn)).unwrap();
             for pat in hub::pats_of(state, USER) {
                 all.push_str(&pat.label);
                 all.push('\n');
@@ -303,16 +307,19 @@ impl Drop for Scene {
         assert!(!self.checked || broken.is_empty(), "promises broken: {broken:#?}");
         let secrets = self.world.with(|state| leak::secrets_of(state));
         let leaks = leak::find(&secrets, &self.output());
-        assert!(leaks.is_empty(), "secrets in the output: {:?}", leaks.iter().map(|leak| &leak.around).collect::<Vec<_>>());
+        assert!(
+            leaks.is_empty(),
+            "secrets in the output: {:?}",
+            leaks.iter().map(|leak| &leak.around).collect::<Vec<_>>()
+        );
     }
 }
 
 impl Function for Scene {
     async fn invoke(&self, event: Value) -> Result<Value, FunctionError> {
-        Scene::invoke(self, event).await.map_err(|error| FunctionError {
-            error_type: error.kind().name().to_owned(),
-            message: error.to_string(),
-        })
+        Scene::invoke(self, event)
+            .await
+            .map_err(|error| FunctionError { error_type: error.kind().name().to_owned(), message: error.to_string() })
     }
 }
 
@@ -324,7 +331,7 @@ pub(crate) fn document() -> Value {
     })
 }
 
-fn build(state: &mut State, begin: Begin) -> String {
+pub(crate) fn build(state: &mut State, begin: Begin) -> String {
     hub::add_organization(state, ORG);
     hub::add_user(state, USER, PASSWORD);
     hub::add_member(state, ORG, USER, hub::Role::Editor);
@@ -355,18 +362,21 @@ fn build(state: &mut State, begin: Begin) -> String {
 
 /// The oracles, at every change: the token in the connector is alive; it was written only if it reads the whole
 /// organization and nothing more.
-fn watch(world: &World, broken: &Arc<Mutex<Vec<String>>>) {
+pub(crate) fn watch(world: &World, broken: &Arc<Mutex<Vec<String>>>) {
     let broken = Arc::clone(broken);
     let mut known = BTreeSet::new();
     world.watch(move |state, entry| {
         for connector in arm::connectors(state) {
             let Some((username, token)) = connector.credential() else { continue };
-            let say = |what: &str| broken.lock().unwrap().push(format!("{what} after request {} ({})", entry.index, entry.line()));
+            let say = |what: &str| {
+                broken.lock().unwrap().push(format!("{what} after request {} ({})", entry.index, entry.line()));
+            };
             if !hub::accepts(state, username, token) {
                 say("no gap: the token in the connector is dead");
             }
             if known.insert((connector.name.clone(), token.to_owned()))
-                && (!hub::can_pull_everything(state, username, token, ORG) || hub::can_push(state, username, token, ORG))
+                && (!hub::can_pull_everything(state, username, token, ORG)
+                    || hub::can_push(state, username, token, ORG))
             {
                 say("no unproven write: the connector's token does not read everything, or more than that");
             }

@@ -1,0 +1,133 @@
+//! The real binary behind a Lambda Runtime API, over real sockets, with logs at TRACE.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hubkeeper_sandbox::lambda::LambdaHost;
+use hubkeeper_sandbox::rotation::rotate;
+use hubkeeper_sandbox::serve::{Options, Served, serve};
+use hubkeeper_sandbox::{Fault, World, aws, hub, leak};
+use serde_json::json;
+
+use crate::world::{Begin, CLIENT, ORG, TENANT, USER, build, watch};
+
+struct Running {
+    world: World,
+    arn: String,
+    served: Served,
+    host: LambdaHost,
+    broken: Arc<Mutex<Vec<String>>>,
+    authority: std::path::PathBuf,
+}
+
+impl Running {
+    async fn start(begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
+        let world = World::new();
+        let arn = world.with(|state| build(state, begin));
+        let broken = Arc::default();
+        watch(&world, &broken);
+        let authority =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("authority-{name}-{}.pem", std::process::id()));
+        let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
+        let served = serve(world.clone(), options).await.unwrap();
+        let mut environment = served.environment();
+        let own = [
+            ("AZURE_TENANT_ID", TENANT),
+            ("AZURE_CLIENT_ID", CLIENT),
+            ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+            ("RUST_LOG", "trace"),
+        ];
+        environment.extend(own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let host = LambdaHost::start(Path::new(env!("CARGO_BIN_EXE_hubkeeper")), &environment, Duration::from_mins(1))
+            .unwrap();
+        Self { world, arn, served, host, broken, authority }
+    }
+
+    fn finish(self) {
+        let broken = self.broken.lock().unwrap().clone();
+        assert!(broken.is_empty(), "{broken:#?}");
+        let secrets = self.world.with(|state| leak::secrets_of(state));
+        let mut output = self.host.output();
+        for entry in self.world.record() {
+            output.push_str(&entry.request.uri().to_string());
+        }
+        let leaks = leak::find(&secrets, &output);
+        assert!(leaks.is_empty(), "{:?}", leaks.iter().map(|leak| &leak.around).collect::<Vec<_>>());
+        let _ = std::fs::remove_file(&self.authority);
+        drop(self.served);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_life_over_real_sockets() {
+    let running = Running::start(Begin::Manager, "life", &[]).await;
+    let report = running.host.invoke(json!({"action": "onboard", "secretId": running.arn})).await.unwrap();
+    assert_eq!(report["outcome"], "applied", "{report}");
+    let rotation = rotate(&running.world, &running.host, &running.arn, 1).await;
+    assert!(rotation.succeeded, "{:?}", rotation.steps);
+    let (_, public) = running.world.with(|state| hub::add_pat(state, USER, "public", &["repo:public_read"], None));
+    let mut value = crate::world::document();
+    value["accessToken"] = json!(public);
+    let version =
+        running.world.with(|state| aws::put_version(state, &running.arn, None, &value, &["HUBKEEPER_CANDIDATE"]));
+    let error = running
+        .host
+        .invoke(json!({"action": "onboard", "secretId": running.arn, "versionId": version}))
+        .await
+        .unwrap_err();
+    assert_eq!(error.error_type, "Refused");
+    assert!(
+        error.message.contains(ORG) && error.message.contains("partial") && error.message.contains("remedy"),
+        "{}",
+        error.message
+    );
+    let error = running.host.invoke(json!({"action": "nonsense"})).await.unwrap_err();
+    assert_eq!(error.error_type, "BadEvent");
+    let lines = running.host.output();
+    let failed = lines.lines().filter(|line| line.contains("event failed")).count();
+    assert_eq!(failed, 2, "each error is logged once: {lines}");
+    for line in lines.lines().filter(|line| line.starts_with('{')) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(hubkeeper::clock::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_some());
+    }
+    running.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_ca_bundle_entra_is_not_trusted_and_the_error_says_so() {
+    let running = Running::start(Begin::ByHand, "untrusted", &[("HUBKEEPER_CA_BUNDLE", "")]).await;
+    let error = running.host.invoke(json!({"action": "onboard", "secretId": running.arn})).await.unwrap_err();
+    assert!(error.message.contains("certificate"), "{}", error.message);
+    running.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_after_the_connector_was_written_is_settled_by_a_look() {
+    let running = Running::start(Begin::ByHand, "reset", &[]).await;
+    let mut done = false;
+    running.world.script(move |_, service, request| {
+        let hit = !done && service == hubkeeper_sandbox::Service::Arm && request.method() == "PUT";
+        done |= hit;
+        hit.then_some(Fault::ResetAfter)
+    });
+    let report = running.host.invoke(json!({"action": "onboard", "secretId": running.arn})).await.unwrap();
+    assert_eq!(report["outcome"], "applied");
+    running.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_problem_of_the_environment_is_in_the_answer_to_every_event() {
+    let running = Running::start(
+        Begin::ByHand,
+        "misconfigured",
+        &[("AZURE_TENANT_ID", ""), ("HUBKEEPER_CA_BUNDLE", "/nowhere.pem")],
+    )
+    .await;
+    for event in [json!({"action": "onboard", "secretId": running.arn}), json!({})] {
+        let error = running.host.invoke(event).await.unwrap_err();
+        assert_eq!(error.error_type, "Misconfigured");
+        assert!(error.message.contains("AZURE_TENANT_ID"), "{}", error.message);
+    }
+    running.finish();
+}
