@@ -616,3 +616,6 @@ pub(super) fn still_admitted(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,404 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use time::macros::datetime;
+
+use super::*;
+use crate::azure::Found;
+use crate::azure::merge::tests::{CLIENT, VERSION, document, written};
+use crate::error::Kind;
+use crate::plan::state::{Slot, Version};
+use crate::secret::labels::tests::secret;
+
+const OLD: &str = "00000000-0000-4000-a000-000000000000";
+const DERIVED: &str = "dddddddddddddddddddddddddddddddd";
+
+fn verdict(result: Finding) -> Verdict {
+    Verdict {
+        result,
+        repositories: 7,
+        private: 3,
+        missing: vec!["ops".into()],
+        missing_count: 30,
+        reasons: vec!["why".into()],
+        warnings: Vec::new(),
+    }
+}
+
+/// AWSCURRENT is `OLD`, AWSPENDING is `VERSION`; no connector, no verdict.
+fn rotating() -> Situation {
+    let mut secret = secret(&[(OLD, &["AWSCURRENT"]), (VERSION, &["AWSPENDING"])]);
+    secret.tags.insert("hubkeeper".into(), "managed".into());
+    Situation {
+        secret,
+        version: VERSION.into(),
+        label: Label::Pending,
+        document: Some(document(|value| value["accessToken"] = json!("dckr_pat_new"))),
+        current: Some(Version { id: OLD.into(), document: document(|_| {}) }),
+        candidate: None,
+        slot: None,
+        dead: BTreeSet::new(),
+        connector: Some(Found::Absent),
+        verdict: None,
+        now: datetime!(2026-11-24 10:00 UTC),
+    }
+}
+
+/// AWSCURRENT is `VERSION`, nothing else.
+fn settled() -> Situation {
+    let mut situation = rotating();
+    situation.secret.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
+    situation.label = Label::Current;
+    situation.document = Some(document(|_| {}));
+    situation.current = Some(Version { id: VERSION.into(), document: document(|_| {}) });
+    situation
+}
+
+fn connector(situation: &Situation, version: &str, change: impl FnOnce(&mut Value)) -> Option<Found> {
+    let mut body = written(&document(|_| {}), version, None);
+    body["tags"]["hubkeeper-secret"] = json!(situation.secret.fingerprint());
+    change(&mut body);
+    Some(Found::There(Box::new(Observed::parse(body).unwrap())))
+}
+
+fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
+    match plan(trigger, situation, CLIENT).unwrap_or_else(|error| panic!("{error}")).next {
+        Next::Do(steps) => steps.iter().map(Step::name).collect(),
+        Next::Prove(_) => vec!["prove first"],
+        Next::Test(_) => vec!["test"],
+        Next::Dead(_) => vec!["dead"],
+        Next::Nothing(_, _) => vec!["nothing"],
+    }
+}
+
+fn onboard_trigger() -> Trigger {
+    Trigger::Onboard { force: false, version: None }
+}
+
+#[test]
+fn admission_follows_labels_and_tags() {
+    type Change = fn(&mut Secret);
+    let candidate = || Trigger::CandidateStaged { version: Some(VERSION.into()) };
+    let changed = |version: &str| Trigger::SecretChanged { version: Some(version.into()) };
+    let none: Change = |_| {};
+    let table: Vec<(&str, Trigger, Change, &str)> = vec![
+        ("pending is rotated", Trigger::SetSecret, none, "version AWSPENDING"),
+        ("rotation off", Trigger::SetSecret, |s| s.rotation_enabled = false, "Misconfigured"),
+        (
+            "version gone",
+            Trigger::SetSecret,
+            |s| {
+                s.versions.remove(VERSION);
+            },
+            "NeedsHuman",
+        ),
+        (
+            "label moved",
+            Trigger::SetSecret,
+            |s| {
+                s.versions.insert(VERSION.into(), vec!["OTHER".into()]);
+            },
+            "NeedsHuman",
+        ),
+        (
+            "current already",
+            Trigger::SetSecret,
+            |s| {
+                s.versions.insert(VERSION.into(), vec!["AWSCURRENT".into()]);
+            },
+            "unchanged",
+        ),
+        (
+            "finish what remains",
+            Trigger::FinishSecret,
+            |s| {
+                s.versions.insert(VERSION.into(), vec!["AWSCURRENT".into()]);
+            },
+            "version AWSCURRENT",
+        ),
+        (
+            "offboarded",
+            Trigger::CreateSecret,
+            |s| {
+                s.tags.insert("hubkeeper".into(), "offboarded".into());
+            },
+            "Refused",
+        ),
+        ("event about pending", changed(VERSION), none, "ignored"),
+        ("event about current", changed(OLD), none, "Retryable"),
+        (
+            "event about current at rest",
+            changed(OLD),
+            |s| {
+                s.versions.remove(VERSION);
+            },
+            "version AWSCURRENT",
+        ),
+        ("event about an old version", changed(DERIVED), none, "ignored"),
+        ("event without tag", changed(OLD), |s| s.tags.clear(), "ignored"),
+        (
+            "event about an offboarded secret",
+            changed(OLD),
+            |s| {
+                s.tags.insert("hubkeeper".into(), "offboarded".into());
+            },
+            "ignored",
+        ),
+        (
+            "candidate during a rotation",
+            candidate(),
+            |s| {
+                s.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+                s.versions.insert(DERIVED.into(), vec!["AWSPENDING".into()]);
+            },
+            "Retryable",
+        ),
+        (
+            "candidate at rest",
+            candidate(),
+            |s| {
+                s.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+            },
+            "version HUBKEEPER_CANDIDATE",
+        ),
+        (
+            "candidate adopted already",
+            candidate(),
+            |s| {
+                s.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
+            },
+            "unchanged",
+        ),
+        ("candidate unstaged", candidate(), none, "ignored"),
+        ("onboard during a rotation", onboard_trigger(), none, "Retryable"),
+        ("onboard without value", onboard_trigger(), |s| s.versions.clear(), "NeedsHuman"),
+        ("onboard of a deleted secret", onboard_trigger(), |s| s.deleted = true, "NeedsHuman"),
+        (
+            "pending beside current is no rotation",
+            onboard_trigger(),
+            |s| {
+                s.versions = [(OLD.to_owned(), vec!["AWSCURRENT".to_owned(), "AWSPENDING".to_owned()])].into();
+            },
+            "version AWSCURRENT",
+        ),
+        ("verify during a rotation", Trigger::Verify { version: None }, none, "version AWSCURRENT"),
+        ("verify of nothing", Trigger::Verify { version: Some(DERIVED.into()) }, none, "BadEvent"),
+        ("onboard of a version", Trigger::Onboard { force: false, version: Some(DERIVED.into()) }, none, "BadEvent"),
+    ];
+    for (name, trigger, change, expected) in table {
+        let mut secret = rotating().secret;
+        change(&mut secret);
+        let got = match admit(&trigger, Some(VERSION), &secret) {
+            Ok(Admission::Version { label, .. }) => format!("version {}", label.name()),
+            Ok(Admission::Nothing { outcome, .. }) => {
+                serde_json::to_value(outcome).unwrap().as_str().unwrap().to_owned()
+            }
+            Err(error) => error.kind().name().to_owned(),
+        };
+        assert_eq!(got, expected, "{name}");
+    }
+}
+
+#[test]
+fn create_secret_mints_or_copies_or_asks_a_person() {
+    let mut situation = rotating();
+    assert_eq!(steps(&Trigger::CreateSecret, &situation), [""; 0], "a value that is there is kept");
+    situation.document = None;
+    let error = plan(&Trigger::CreateSecret, &situation, CLIENT).unwrap_err();
+    assert_eq!(error.kind(), Kind::NeedsHuman);
+    situation.candidate = Some(Version { id: DERIVED.into(), document: document(|_| {}) });
+    assert_eq!(steps(&Trigger::CreateSecret, &situation), ["copyCandidate"]);
+    situation.candidate =
+        Some(Version { id: DERIVED.into(), document: document(|value| value["organization"] = json!("other")) });
+    assert_eq!(plan(&Trigger::CreateSecret, &situation, CLIENT).unwrap_err().kind(), Kind::NeedsHuman);
+    let managed = document(|value| value["manager"] = json!("m"));
+    situation.current = Some(Version { id: OLD.into(), document: managed });
+    assert_eq!(steps(&Trigger::CreateSecret, &situation), ["mintToken", "revokeStrays"]);
+    situation.document = Some(document(|value| {
+        value["manager"] = json!("m");
+        value["tokenId"] = json!("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001");
+    }));
+    assert_eq!(steps(&Trigger::CreateSecret, &situation), ["revokeStrays"], "an earlier attempt may have left one");
+}
+
+#[test]
+fn only_a_complete_verdict_leads_to_a_write() {
+    for trigger in [Trigger::SetSecret, Trigger::SecretChanged { version: None }, onboard_trigger()] {
+        let mut situation = if trigger == Trigger::SetSecret { rotating() } else { settled() };
+        assert_eq!(steps(&trigger, &situation), ["prove first"]);
+        for finding in [Finding::Rejected, Finding::Inconclusive, Finding::OverPrivileged, Finding::Partial] {
+            situation.verdict = Some((VERSION.into(), verdict(finding)));
+            let error = plan(&trigger, &situation, CLIENT).unwrap_err();
+            let expected = if finding == Finding::Inconclusive { Kind::Retryable } else { Kind::Refused };
+            assert_eq!(error.kind(), expected, "{trigger:?} {finding:?}");
+            assert!(error.to_string().contains("ops and 29 more"), "{error}");
+        }
+        situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
+        assert_eq!(steps(&trigger, &situation), ["prove first"], "a verdict on another version is none");
+        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        assert_eq!(steps(&trigger, &situation), ["writeConnector"]);
+    }
+}
+
+#[test]
+fn a_connector_that_carries_the_version_is_not_written_again_but_by_force() {
+    let mut situation = settled();
+    situation.connector = connector(&situation, VERSION, |_| {});
+    assert_eq!(steps(&Trigger::SecretChanged { version: None }, &situation), [""; 0], "and without a proof");
+    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    assert_eq!(steps(&onboard_trigger(), &situation), [""; 0]);
+    assert_eq!(steps(&Trigger::Onboard { force: true, version: None }, &situation), ["writeConnector"]);
+    situation.connector = connector(&situation, OLD, |_| {});
+    assert_eq!(steps(&onboard_trigger(), &situation), ["writeConnector"]);
+}
+
+#[test]
+fn another_s_connector_is_refused_and_one_of_the_portal_is_taken_over() {
+    let mut situation = settled();
+    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    situation.connector =
+        connector(&situation, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
+    assert_eq!(plan(&onboard_trigger(), &situation, CLIENT).unwrap_err().kind(), Kind::Refused);
+    situation.connector = connector(&situation, VERSION, |body| body["tags"] = json!({}));
+    let taken = plan(&onboard_trigger(), &situation, CLIENT).unwrap();
+    assert_eq!(taken.warnings[0].code, "connectorTakenOver");
+    situation.connector = connector(&situation, VERSION, |body| body["location"] = json!("North Europe"));
+    let kept = plan(&onboard_trigger(), &situation, CLIENT).unwrap();
+    assert_eq!(kept.warnings[0].code, "locationKept");
+}
+
+#[test]
+fn adoption_writes_moves_and_unstages_in_this_order() {
+    let trigger = Trigger::CandidateStaged { version: None };
+    let mut situation = rotating();
+    situation.secret.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+    situation.label = Label::Candidate;
+    assert_eq!(steps(&trigger, &situation), ["prove first"]);
+    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    assert_eq!(steps(&trigger, &situation), ["writeConnector", "moveCurrent", "unstage"]);
+    situation.connector = connector(&situation, VERSION, |_| {});
+    assert_eq!(steps(&trigger, &situation), ["moveCurrent", "unstage"]);
+    situation.secret.versions =
+        [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned(), "HUBKEEPER_CANDIDATE".to_owned()])].into();
+    assert_eq!(steps(&trigger, &situation), ["unstage"]);
+    situation.document = Some(document(|value| value["accessToken"] = Value::Null));
+    assert_eq!(steps(&trigger, &situation), ["nothing"]);
+}
+
+#[test]
+fn finish_moves_only_what_the_connector_carries() {
+    let mut situation = rotating();
+    assert_eq!(plan(&Trigger::FinishSecret, &situation, CLIENT).unwrap_err().kind(), Kind::Retryable);
+    situation.connector = connector(&situation, OLD, |_| {});
+    assert_eq!(plan(&Trigger::FinishSecret, &situation, CLIENT).unwrap_err().kind(), Kind::Retryable);
+    situation.connector = connector(&situation, VERSION, |_| {});
+    assert_eq!(steps(&Trigger::FinishSecret, &situation), ["moveCurrent"]);
+    situation.secret.tags.clear();
+    situation.secret.versions.insert(DERIVED.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+    situation.document = Some(document(|value| value["candidateVersion"] = json!(DERIVED)));
+    assert_eq!(steps(&Trigger::FinishSecret, &situation), ["moveCurrent", "unstage", "tagManaged"]);
+    situation.secret.versions.insert(VERSION.into(), vec!["AWSCURRENT".into()]);
+    assert_eq!(steps(&Trigger::FinishSecret, &situation), ["unstage", "tagManaged"]);
+}
+
+#[test]
+fn test_secret_proves_what_is_current_where_nothing_is_pending() {
+    let mut situation = rotating();
+    assert_eq!(plan(&Trigger::TestSecret, &situation, CLIENT).unwrap_err().kind(), Kind::Retryable);
+    situation.connector = connector(&situation, VERSION, |_| {});
+    assert_eq!(steps(&Trigger::TestSecret, &situation), ["test"]);
+    for pending in [None, Some(document(|_| {}))] {
+        situation.document = pending;
+        situation.connector = Some(Found::Absent);
+        assert_eq!(steps(&Trigger::TestSecret, &situation), ["prove first"]);
+    }
+    situation.current =
+        Some(Version { id: OLD.into(), document: document(|value| value["accessToken"] = Value::Null) });
+    assert_eq!(steps(&Trigger::TestSecret, &situation), ["nothing"]);
+}
+
+#[test]
+fn onboarding_goes_on_with_what_is_there_before_it_mints() {
+    let managed = |token: &str| {
+        document(|value| {
+            value["manager"] = json!("m");
+            value["accessToken"] = json!(token);
+        })
+    };
+    let mut situation = settled();
+    situation.document = Some(managed("dckr_pat_old"));
+    situation.verdict = Some((VERSION.into(), verdict(Finding::Rejected)));
+    assert_eq!(steps(&onboard_trigger(), &situation), ["dead"]);
+    situation.dead.insert(VERSION.into());
+    situation.verdict = None;
+    situation.slot = Some(Slot { id: DERIVED.into(), document: None });
+    let minted = ["mintToken", "revokeStrays", "prove", "writeConnector", "moveCurrent", "unstage"];
+    assert_eq!(steps(&onboard_trigger(), &situation), minted);
+    situation.slot = Some(Slot { id: DERIVED.into(), document: Some(managed("dckr_pat_earlier")) });
+    assert_eq!(steps(&onboard_trigger(), &situation), ["prove first"]);
+    situation.verdict = Some((DERIVED.into(), verdict(Finding::Complete)));
+    assert_eq!(steps(&onboard_trigger(), &situation), ["stageCandidate", "writeConnector", "moveCurrent", "unstage"]);
+    situation.verdict = Some((DERIVED.into(), verdict(Finding::Rejected)));
+    assert_eq!(steps(&onboard_trigger(), &situation), ["dead"]);
+    // a candidate of a person comes before one of our own
+    situation.candidate = Some(Version { id: OLD.into(), document: managed("dckr_pat_by_hand") });
+    situation.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+    situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
+    assert_eq!(steps(&onboard_trigger(), &situation), ["writeConnector", "moveCurrent", "unstage"]);
+    let mut alone = settled();
+    alone.document = Some(document(|value| value["accessToken"] = Value::Null));
+    assert_eq!(plan(&onboard_trigger(), &alone, CLIENT).unwrap_err().kind(), Kind::NeedsHuman);
+}
+
+#[test]
+fn the_second_look_stops_a_write_after_any_change_that_matters() {
+    type Change = fn(&mut Look);
+    let document = document(|_| {});
+    let before = rotating();
+    let changes: [(&str, Change, Option<Kind>); 6] = [
+        ("nothing", |_| {}, None),
+        (
+            "abandoned",
+            |look| {
+                look.secret.versions.remove(VERSION);
+            },
+            Some(Kind::Retryable),
+        ),
+        ("deleted", |look| look.secret.deleted = true, Some(Kind::Retryable)),
+        (
+            "offboarded",
+            |look| {
+                look.secret.tags.insert("hubkeeper".into(), "offboarded".into());
+            },
+            Some(Kind::Retryable),
+        ),
+        (
+            "written by somebody",
+            |look| look.connector = connector(&rotating(), DERIVED, |_| {}).unwrap(),
+            Some(Kind::Retryable),
+        ),
+        (
+            "another's now",
+            |look| {
+                look.connector =
+                    connector(&rotating(), VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("x")).unwrap()
+            },
+            Some(Kind::Refused),
+        ),
+    ];
+    for (name, change, expected) in changes {
+        let mut look = Look { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
+        change(&mut look);
+        let got = may_write(&Trigger::SetSecret, VERSION, &document, &before, &look).err().map(|error| error.kind());
+        assert_eq!(got, expected, "{name}");
+    }
+    let mut look =
+        Look { secret: before.secret.clone(), connector: connector(&before, VERSION, |_| {}).unwrap(), at: before.now };
+    let may = |look: &Look| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, CLIENT, &before, look);
+    assert!(may(&look).is_ok());
+    look.connector = Found::Absent;
+    assert!(may(&look).is_err(), "AWSCURRENT moves to what the connector carries");
+    look.connector = connector(&before, VERSION, |_| {}).unwrap();
+    look.secret.versions.insert(OLD.into(), vec![]);
+    assert!(may(&look).is_err(), "a compare-and-swap");
+}
