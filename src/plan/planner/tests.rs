@@ -312,6 +312,7 @@ fn test_secret_proves_what_is_current_where_nothing_is_pending() {
         situation.connector = Some(Found::Absent);
         assert_eq!(steps(&Trigger::TestSecret, &situation), ["prove first"]);
     }
+    situation.document = None;
     situation.current =
         Some(Version { id: OLD.into(), document: document(|value| value["accessToken"] = Value::Null) });
     assert_eq!(steps(&Trigger::TestSecret, &situation), ["nothing"]);
