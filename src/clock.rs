@@ -1,4 +1,5 @@
-//! Time and chance, injected: the function reads neither the system's clock nor its randomness anywhere else.
+//! Time and chance, injected: the function reads neither the system's clock nor its randomness anywhere else, but for
+//! the lifetime of a bearer, which the identity library counts from the system's clock (`azure::entra`).
 
 use std::time::Duration;
 

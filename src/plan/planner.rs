@@ -185,7 +185,7 @@ pub fn plan(trigger: &Trigger, situation: &Situation, client_id: &str) -> Result
             same_subject(situation, document)?;
             connect(situation, &situation.version, document, client_id, false)
         }
-        Trigger::TestSecret => test_secret(situation, client_id).map(Plan::of),
+        Trigger::TestSecret => test_secret(situation, client_id),
         Trigger::FinishSecret => finish_secret(situation, client_id).map(Plan::of),
         Trigger::SecretChanged { .. } => {
             let Some(document) = situation.document.as_ref().filter(|document| document.access_token.is_some()) else {
@@ -245,7 +245,7 @@ fn create_secret(situation: &Situation) -> Result<Next, Error> {
     Ok(Next::Do(vec![Step::CopyCandidate { from: candidate.id.clone(), to: version }]))
 }
 
-fn test_secret(situation: &Situation, client_id: &str) -> Result<Next, Error> {
+fn test_secret(situation: &Situation, client_id: &str) -> Result<Plan, Error> {
     let current = situation.current.as_ref();
     let of_its_own = situation.document.as_ref().filter(|document| {
         document.access_token.is_some() && !current.is_some_and(|current| current.document.same_token(document))
@@ -258,7 +258,7 @@ fn test_secret(situation: &Situation, client_id: &str) -> Result<Next, Error> {
             }
         };
         return match carried {
-            Ok(()) => Ok(Next::Test(situation.version.clone())),
+            Ok(()) => Ok(Plan::of(Next::Test(situation.version.clone()))),
             Err(why) => Err(Error::retryable(
                 format!("the connector does not carry the pending version: {why}"),
                 "let the rotation run again: setSecret writes the connector",
@@ -266,17 +266,24 @@ fn test_secret(situation: &Situation, client_id: &str) -> Result<Next, Error> {
         };
     }
     // RotateImmediately=false: the rotation is only tried out, so what is current is proven
-    Ok(match current {
-        Some(current) if current.document.access_token.is_none() => {
-            Next::Nothing(Outcome::Unchanged, "there is no token yet to test".into())
-        }
-        Some(current) => match situation.verdict_on(&current.id) {
-            None => Next::Prove(current.id.clone()),
-            Some(verdict) if verdict.is_complete() => Next::Do(Vec::new()),
-            Some(verdict) => return Err(refusal(verdict)),
-        },
-        None => Next::Nothing(Outcome::Unchanged, "there is no token yet to test".into()),
-    })
+    let mut warnings = Vec::new();
+    if observed(situation).is_none() {
+        warnings.push(Warning::new("connectorAbsent", "there is no connector yet: onboard the secret, or rotate it"));
+    }
+    let Some(current) = current.filter(|current| current.document.access_token.is_some()) else {
+        warnings.push(Warning::new(
+            "tokenAbsent",
+            "the current version holds no token yet: onboard the secret, or rotate it",
+        ));
+        let next = Next::Nothing(Outcome::Unchanged, "there is no token yet to test".into());
+        return Ok(Plan { next, warnings });
+    };
+    let next = match situation.verdict_on(&current.id) {
+        None => Next::Prove(current.id.clone()),
+        Some(verdict) if verdict.is_complete() => Next::Do(Vec::new()),
+        Some(verdict) => return Err(refusal(verdict)),
+    };
+    Ok(Plan { next, warnings })
 }
 
 fn finish_secret(situation: &Situation, client_id: &str) -> Result<Next, Error> {

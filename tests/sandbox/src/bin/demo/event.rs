@@ -21,12 +21,13 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
     stage.page.line("");
     let ids = prepare(stage, &event).await;
     adapt(&mut event, &ids);
-    let version = short(&ids.version);
+    let token = if ids.rotation_token.is_some() { ", its rotation token by the real one" } else { "" };
     stage.page.row(
         "ids",
         &format!(
-            "the file's secret is replaced by the example's, {}, its version ids by {version}…, a rotation token by the real one",
-            scene::SECRET
+            "the file's secret is replaced by the example's, {}, a version id by {}…{token}",
+            scene::SECRET,
+            short(&ids.version)
         ),
     );
     stage.take_writes();
@@ -57,7 +58,11 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
         .err()
         .is_none_or(|error| !error.error_type.starts_with("Sandbox.") && !error.error_type.starts_with("Runtime."));
     stage.page.expect(ran, "the function answers");
-    let dead = stage.watched().dead;
+    let (dead, unproven) = {
+        let watched = stage.watched();
+        (watched.dead, watched.unproven)
+    };
+    stage.page.expect(unproven == 0, "every credential written was proven");
     stage.page.expect(dead == 0, "the connector's token was accepted by Docker Hub at every change");
     let secrets = stage.world.with(|state| leak::secrets_of(state));
     let leaks = leak::find(&secrets, &stage.host.output()).len() + leak::find(&secrets, stage.page.text()).len();
@@ -153,6 +158,9 @@ fn adapt(event: &mut Value, ids: &Ids) {
         }
         Value::Array(items) => items.iter_mut().for_each(|item| adapt(item, ids)),
         Value::String(text) if text.starts_with("arn:aws:secretsmanager:") => ids.arn.clone_into(text),
+        Value::String(text) if text.starts_with("Rotation-arn:") => {
+            *text = format!("Rotation-{}-{}", ids.arn, ids.version);
+        }
         _ => {}
     }
 }

@@ -98,5 +98,7 @@ async fn wrong_namespace(stage: &mut Stage) {
         hubkeeper_sandbox::arm::connector(state, scene::SUBSCRIPTION, scene::GROUP, OTHER_CONNECTOR).is_some()
     });
     stage.page.expect(!made, "no connector was made for it");
-    stage.page.row("", &format!("and no connector {OTHER_CONNECTOR} was made"));
+    if !made {
+        stage.page.row("", &format!("and no connector {OTHER_CONNECTOR} was made"));
+    }
 }

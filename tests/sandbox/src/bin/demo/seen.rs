@@ -57,7 +57,7 @@ pub(crate) fn carried(state: &State) -> String {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Carried {
     pub(crate) version: Option<String>,
-    credential: Option<(String, String)>,
+    pub(crate) credential: Option<(String, String)>,
     stamp: String,
 }
 
@@ -111,13 +111,11 @@ pub(crate) fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String
     let mut lines = Vec::new();
     for (name, value) in after {
         match before.get(name) {
-            None => lines.push(format!("new      {name}: {value}")),
-            Some(old) if old != value => lines.push(format!("changed  {name}: {value} (was: {old})")),
+            None => lines.push(format!("new: {name}: {value}")),
+            Some(old) if old != value => lines.push(format!("changed: {name}: {value} (was: {old})")),
             Some(_) => {}
         }
     }
-    lines.extend(
-        before.iter().filter(|(name, _)| !after.contains_key(*name)).map(|(name, _)| format!("gone     {name}")),
-    );
+    lines.extend(before.iter().filter(|(name, _)| !after.contains_key(*name)).map(|(name, _)| format!("gone: {name}")));
     lines
 }

@@ -22,8 +22,8 @@ pub(crate) type Answer = Result<Value, FunctionError>;
 /// What was watched so far.
 #[derive(Default)]
 pub(crate) struct Watched {
-    /// Requests after which the connector was looked at.
-    pub(crate) requests: usize,
+    /// Requests after which a connector's token was looked at.
+    pub(crate) looks: usize,
     /// Moments at which a connector's token was not accepted by Docker Hub.
     pub(crate) dead: usize,
     /// Credentials that were written into a connector.
@@ -134,9 +134,9 @@ fn watch(world: &World, watched: &Arc<Mutex<Watched>>) {
     let watched = Arc::clone(watched);
     world.watch(move |state, _| {
         let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.requests += 1;
         for connector in arm::connectors(state) {
             let Some((username, token)) = connector.credential() else { continue };
+            watched.looks += 1;
             if !hub::accepts(state, username, token) {
                 watched.dead += 1;
             }
