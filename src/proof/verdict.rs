@@ -103,6 +103,8 @@ pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
     if result == Finding::Complete {
         warnings.extend(weaknesses(evidence));
     }
+    // of a token that was not heard to the end, what it does not see is no finding
+    let missing = if result == Finding::Partial { missing } else { Vec::new() };
     let missing_count = missing.len();
     Verdict {
         result,
