@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::{Request, stage_of};
 use crate::azure::Found;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::plan::planner::admit;
 use crate::plan::state::{Slot, Version};
 use crate::plan::{Admission, Situation, Trigger};
@@ -93,6 +93,11 @@ pub(super) async fn documents(
         }
         None => None,
     };
+    // an onboarding goes on without a candidate that nobody can read; a rotation that wants one says what is wrong with it
+    let candidate = match candidate {
+        Err(error) if error.kind() == Kind::Misconfigured && matches!(trigger, Trigger::Onboard { .. }) => None,
+        candidate => candidate?,
+    };
     let mut situation = Situation {
         now: services.now(),
         secret,
@@ -100,7 +105,7 @@ pub(super) async fn documents(
         label,
         document,
         current,
-        candidate: candidate?,
+        candidate,
         slot: None,
         dead: std::collections::BTreeSet::new(),
         connector: None,

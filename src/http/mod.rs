@@ -30,6 +30,9 @@ pub type Response = http::Response<Bytes>;
 /// Requests under way to one host at most (contract, section 4).
 pub const UNDER_WAY: usize = 64;
 
+/// Answers 429 that one request waits out at most: a service that goes on saying so is not asked for ever.
+const RATE_LIMITED: u32 = 30;
+
 /// What may be done about a failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Repeat {
@@ -212,6 +215,7 @@ impl Outlet {
         let fail = |cause, acted| SendError { host: name.clone(), cause, acted };
         let mut acted = false;
         let mut attempt = 0;
+        let mut limited = 0;
         loop {
             attempt += 1;
             let permit = host.admit(self.shared.clock.as_ref(), self.deadline).await;
@@ -233,10 +237,12 @@ impl Outlet {
                     };
                     match asked {
                         // the service said when: `admit` waits for it, and the attempt does not count
-                        Some(_) if again => {
-                            attempt -= u32::from(status == 429);
+                        Some(_) if again && status == 429 && limited < RATE_LIMITED => {
+                            limited += 1;
+                            attempt -= 1;
                             Duration::ZERO
                         }
+                        Some(_) if again && attempt < policy.attempts => Duration::ZERO,
                         _ if again && attempt < policy.attempts => self.back_off(attempt),
                         _ => return Ok(response),
                     }

@@ -38,6 +38,7 @@ pub struct Survey {
     /// The evidence so far.
     pub evidence: Evidence,
     credential: Credential,
+    young: bool,
     /// Repositories of the sample that have a tag and a grant.
     manifests: Vec<(Repository, String, Granted)>,
     /// The repository that a push would be asked for.
@@ -103,12 +104,12 @@ impl Prover {
                 manifests = conclude(&mut evidence, subject, &targets, &tagged, asked);
             }
         }
-        Survey { evidence, credential: subject.credential.clone(), manifests, push_on }
+        Survey { evidence, credential: subject.credential.clone(), young: subject.young, manifests, push_on }
     }
 
     /// Manifests and, where the scope claim leaves it open and `may_ask` allows it, the question for `push`.
     pub async fn finish(&self, survey: Survey, may_ask: impl Future<Output = bool>) -> Evidence {
-        let Survey { mut evidence, credential, manifests, push_on } = survey;
+        let Survey { mut evidence, credential, young, manifests, push_on } = survey;
         let organization = evidence.organization.clone();
         let heads = join_all(
             manifests
@@ -142,7 +143,7 @@ impl Prover {
                 let name = push_on.as_ref().map_or("", |repository| repository.name.as_str());
                 evidence.push = if granted.grants(&organization, name, "push") { Push::Granted } else { Push::Refused };
             }
-            Some(Ok(Grant::Rejected)) => evidence.pulls = Pulls::Rejected,
+            Some(Ok(Grant::Rejected)) => rejected(&mut evidence, young),
             Some(Ok(Grant::LockedOut)) => evidence.gaps.push(LOCKED_OUT.to_owned()),
             Some(Err(error)) => evidence.gaps.push(error.message().to_owned()),
         }
@@ -292,6 +293,15 @@ impl Prover {
 
 const LOCKED_OUT: &str = "Docker Hub has locked the user or the address out after too many failed logins";
 
+/// The registry does not accept the credential: a token that was made just now may still be spreading.
+fn rejected(evidence: &mut Evidence, young: bool) {
+    if young {
+        evidence.login = Login::RejectedYoung;
+    } else {
+        evidence.pulls = Pulls::Rejected;
+    }
+}
+
 /// Puts the grants into the evidence; gives the manifests that can be asked for.
 fn conclude(
     evidence: &mut Evidence,
@@ -302,7 +312,7 @@ fn conclude(
 ) -> Vec<(Repository, String, Granted)> {
     match asked.end {
         Some(End::InsufficientScopes) => evidence.pulls = Pulls::InsufficientScopes,
-        Some(End::Rejected) => evidence.pulls = Pulls::Rejected,
+        Some(End::Rejected) => rejected(evidence, subject.young),
         Some(End::Gap(gap)) => evidence.gaps.push(gap),
         None => {
             evidence.pulls = if subject.sample_only { Pulls::Sampled } else { Pulls::Asked };

@@ -75,6 +75,33 @@ async fn a_password_that_is_refused_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_never_stops_asking_to_wait_is_left_before_the_deadline() {
+    for (status, wait) in [(429, "0"), (429, "1"), (503, "1"), (503, "0")] {
+        let scene = Scene::new(Begin::ByHand);
+        scene.world.script(move |_, service, _| {
+            let answer = http::Response::builder().status(status).header("retry-after", wait).body(bytes::Bytes::new());
+            (service == Service::Hub).then(|| Fault::Answer(answer.unwrap()))
+        });
+        let answer = outcome(&scene.onboard().await);
+        assert!(answer.starts_with("Retryable") && answer.contains("inconclusive"), "{answer}");
+        assert!(scene.requests(Service::Hub) < 50, "{status} {wait}: {}", scene.requests(Service::Hub));
+        assert_eq!(scene.connector_writes(), [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_locked_out_address_is_not_made_worse() {
+    let scene = Scene::new(Begin::ByHand);
+    scene.world.script(|_, service, _| {
+        let body = bytes::Bytes::from_static(b"too many failed login attempts for username or IP address");
+        let answer = http::Response::builder().status(429).body(body);
+        (service == Service::Hub).then(|| Fault::Answer(answer.unwrap()))
+    });
+    assert!(outcome(&scene.onboard().await).starts_with("Retryable"));
+    assert_eq!(scene.requests(Service::Hub), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bearer_that_arm_does_not_take_is_replaced_once() {
     let scene = Scene::new(Begin::ByHand);
     let mut first = true;

@@ -254,6 +254,15 @@ async fn rate_limits_are_waited_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broken_candidate_does_not_stop_the_onboarding_of_what_is_current() {
+    let scene = Scene::new(Begin::ByHand);
+    scene.world.with(|state| {
+        hubkeeper_sandbox::aws::put_version(state, &scene.arn, None, &json!("no JSON"), &["HUBKEEPER_CANDIDATE"])
+    });
+    assert_eq!(outcome(&scene.onboard().await), "applied");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_is_inconclusive_and_ends_before_the_deadline() {
     let scene = Scene::new(Begin::ByHand);
     scene.world.script(|_, service, _| (service == Service::Registry).then_some(hubkeeper_sandbox::Fault::Hang));
