@@ -1,7 +1,7 @@
 //! Runs the proof for a version: whose view it is compared with, and what is read meanwhile.
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared, join, join3};
+use futures_util::future::{BoxFuture, Either, Shared, join, join3, select};
 use time::Duration;
 
 use super::gather;
@@ -90,27 +90,38 @@ pub(super) async fn examine_while_reading(
         .boxed()
         .shared()
     };
-    let (examined, context, neighbours) = join3(
-        Box::pin(prove(services, &before, &version, &document, context.clone(), None, true)),
-        context,
-        gather::neighbours(services, &document),
-    )
-    .await;
-    let context = context?;
+    let fingerprint = situation.secret.fingerprint();
+    let client_id = &services.config.client_id;
+    let carried = |context: &Context| {
+        let found = context.connector.observed();
+        found.is_some_and(|found| found.carries(&document, &fingerprint, &version, client_id).is_ok())
+    };
+    // what is read may end the proof early: nothing is left to be proven, or nothing can be written
+    let early = {
+        let context = context.clone();
+        async move {
+            match context.await {
+                Ok(context) if !carried(&context) => std::future::pending().await,
+                _ => (),
+            }
+        }
+    };
+    let proof = Box::pin(prove(services, &before, &version, &document, context.clone(), None, true));
+    let neighbours = gather::neighbours(services, &document);
+    let (examined, neighbours) = join(select(proof, Box::pin(early)), neighbours).await;
+    let context = context.await?;
     if let Some(warning) = neighbours {
         report.warn(warning);
     }
-    let fingerprint = situation.secret.fingerprint();
-    let client_id = &services.config.client_id;
-    let carried = context.connector.observed();
-    let carried = carried.is_some_and(|found| found.carries(&document, &fingerprint, &version, client_id).is_ok());
     situation.current = context.current;
     situation.connector = Some(context.connector);
-    if carried {
-        return Ok(Examined { verdict: None, look: None });
+    match examined {
+        Either::Right(_) => Ok(Examined { verdict: None, look: None }),
+        Either::Left((examined, _)) => {
+            let (verdict, look) = examined?;
+            Ok(Examined { verdict: Some(verdict), look })
+        }
     }
-    let (verdict, look) = examined?;
-    Ok(Examined { verdict: Some(verdict), look })
 }
 
 /// Whether a token that was proven before still logs in and pulls: a sample.
