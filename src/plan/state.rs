@@ -113,7 +113,7 @@ pub struct Situation {
     pub dead: BTreeSet<String>,
     /// The connector of the document in question; `None` where it was not read.
     pub connector: Option<Found>,
-    /// The verdict on [`Situation::subject`], once there is one.
+    /// A version and the verdict on it, once there is one.
     pub verdict: Option<(String, Verdict)>,
     /// When this was read.
     pub now: Timestamp,
