@@ -169,7 +169,12 @@ impl Flow<'_> {
 
     /// setSecret: proof and connector side by side.
     async fn read_and_prove(&mut self, situation: &mut Situation) -> Result<Option<Look>, Error> {
-        let examined = prove::examine_while_reading(self.services, situation, self.report).await?;
+        let since = self.services.now();
+        let examined = prove::examine_while_reading(self.services, situation, self.report).await;
+        if !examined.as_ref().is_ok_and(|examined| examined.verdict.is_none()) {
+            self.report.stage(self.services.outlet.clock().as_ref(), since, "prove", &examined);
+        }
+        let examined = examined?;
         if let Some(verdict) = &examined.verdict {
             self.report.verdict = Some(verdict.clone());
             for warning in &verdict.warnings {

@@ -208,6 +208,7 @@ impl Executor<'_> {
     /// The second look, the merge, the PUT, the read-back. A lost answer is settled by looking.
     async fn write_connector(&mut self, version: &str) -> Result<(), Error> {
         let document = self.document(version)?;
+        self.report.version_id = Some(version.to_owned());
         let verdict = self.situation.verdict_on(version).filter(|verdict| verdict.is_complete()).cloned();
         let (Some(verdict), Some(token)) = (verdict, document.access_token.clone()) else {
             return Err(Error::retryable("the token is not proven", "repeat the event"));

@@ -51,6 +51,7 @@ async fn the_first_token_is_minted_staged_and_adopted() {
     assert_eq!(scene.version("HUBKEEPER_CANDIDATE"), None);
     let value = scene.value(&version);
     assert_eq!(report["tokens"]["minted"], value["tokenId"]);
+    assert_eq!(report["versionId"], json!(version), "the version that was proven and written");
     assert_eq!(value["expiresAt"], "2027-02-22T10:00:00Z");
     let pats = scene.world.with(|state| hub::pats_of(state, USER));
     assert_eq!(pats.len(), 1);

@@ -13,6 +13,8 @@ async fn a_managed_rotation_mints_proves_connects_and_keeps_the_old_token() {
     let old = scene.connector().unwrap();
     let rotation = scene.rotate(1).await;
     assert!(rotation.succeeded, "{:?}", rotation.steps);
+    let stages = rotation.steps[1].1.as_ref().unwrap()["stages"].to_string();
+    assert!(stages.contains("prove") && stages.contains("writeConnector"), "{stages}");
     let new = scene.connector().unwrap();
     assert_eq!(new.0, rotation.version_id);
     assert_eq!(scene.version("AWSCURRENT").as_deref(), Some(rotation.version_id.as_str()));

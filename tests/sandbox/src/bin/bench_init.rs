@@ -49,16 +49,26 @@ async fn measure(function: &Path, floor: &Path) -> io::Result<f64> {
     println!("process start to first poll of the Runtime API: median of {STARTS} starts each, alternately");
     println!("{:>5}  {:>10}  {:>13}  {:>5}", "round", "floor (ms)", "function (ms)", "ratio");
     let mut best = f64::INFINITY;
+    let mut all = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let (mut floors, mut functions) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {
             floors.push(start(floor, &environment).await?);
             functions.push(start(function, &environment).await?);
         }
+        all.0.extend_from_slice(&floors);
+        all.1.extend_from_slice(&functions);
         let (floor, function) = (median(floors), median(functions));
         let ratio = function / floor;
         println!("{round:>5}  {:>10.2}  {:>13.2}  {ratio:>5.2}", floor * 1e3, function * 1e3);
         best = best.min(ratio);
+    }
+    let (floor, function) = (median(all.0), median(all.1));
+    println!("{:>5}  {:>10.2}  {:>13.2}  {:>5.2}", "all", floor * 1e3, function * 1e3, function / floor);
+    if best < 1.0 {
+        println!(
+            "a round below 1.00 was disturbed: the machine is busy, and the line `all` says more than the best round"
+        );
     }
     Ok(best)
 }
