@@ -154,22 +154,35 @@ async fn an_organization_token_that_reads_everything_is_complete_with_a_warning(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_401_ends_the_login_and_the_token_requests_of_the_run() {
-    let scene = Scene::new(Begin::ByHand);
-    scene.world.with(|state| {
-        state.hub.scope_claim = false;
-        hub::add_repositories(state, ORG, "service", 400, 2);
-    });
-    let resources = vec![hub::OatResource::organization(ORG, &["scope-repository-list"])];
-    let (_, token) = scene.world.with(|state| hub::add_oat(state, ORG, "x", resources));
-    scene.stage(&token, |value| value["username"] = json!(ORG), &["AWSCURRENT"]);
-    let _ = scene.onboard().await;
-    assert!(scene.requests(Service::HubAuth) <= 1 + 20 + 12, "{}", scene.requests(Service::HubAuth));
+async fn a_401_ends_the_login() {
     let scene = Scene::new(Begin::ByHand);
     scene.stage("dckr_pat_000000000000000000000000000", |_| {}, &["AWSCURRENT"]);
     let answer = outcome(&scene.onboard().await);
     assert!(answer.contains("rejected"), "{answer}");
     assert_eq!((scene.requests(Service::Hub), scene.requests(Service::HubAuth)), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_401_ends_the_token_requests_of_the_run_and_its_text_decides() {
+    for (text, word) in [
+        ("access token has insufficient scopes", "verdict is partial"),
+        ("personal access token is expired", "verdict is rejected"),
+        ("too many failed login attempts for username or IP address", "verdict is inconclusive"),
+    ] {
+        let scene = Scene::new(Begin::ByHand);
+        scene.world.with(|state| {
+            state.hub.scope_claim = false;
+            hub::add_repositories(state, ORG, "service", 400, 2);
+        });
+        scene.world.script(move |_, service, _| {
+            let answer = hubkeeper_sandbox::world::json(401, &json!({"details": text}));
+            (service == Service::HubAuth).then_some(hubkeeper_sandbox::Fault::Answer(answer))
+        });
+        let answer = outcome(&scene.onboard().await);
+        assert!(answer.contains(word), "{text}: {answer}");
+        assert_eq!(scene.requests(Service::HubAuth), 1, "{text}: one failed login is enough");
+        assert_eq!(scene.connector_writes(), [""; 0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,7 +209,7 @@ async fn a_head_is_never_a_pull_and_every_manifest_type_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_repositories_are_all_asked_within_the_limits() {
+async fn two_thousand_repositories_are_all_asked_in_request_lines_under_four_thousand_bytes() {
     let mut scene = Scene::new(Begin::ByHand);
     scene.checked = false; // the watch would compute the truth of 10,000 repositories at each request
     scene.world.with(|state| {
