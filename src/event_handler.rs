@@ -1,26 +1,24 @@
 //! The boundary: JSON in, report or typed error out, one log line for each. The only place that knows Lambda.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::stream::{self, StreamExt};
 use lambda_runtime::LambdaEvent;
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::clock::{Timestamp, until};
 use crate::config::Problems;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::event::{self, Event};
-use crate::flow::{self, Mode, Request};
+use crate::fleet;
 use crate::report::{FleetReport, Outcome, Report};
-use crate::services::Process;
+use crate::services::{Process, Sessions};
 
 /// Time kept free before the function's deadline, for the report: this, or a tenth of the time where that is less.
 const RESERVE: Duration = Duration::from_secs(3);
-/// Secrets of one event that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
 
 /// The function: a process that is set up, or what is wrong with its configuration.
 pub enum Handler {
@@ -64,21 +62,19 @@ impl Handler {
                 return Err(error);
             }
         };
+        let end = requests_until(process.shared.now(), deadline);
         match event::parse(event) {
             Err(error) => {
                 log_error(&error, None);
                 Err(error)
             }
             Ok(Event::Ignored { action, secret_id, reason }) => {
-                let mut report = Report::new(action, Mode::Apply.name());
-                report.outcome = Outcome::Ignored;
-                report.secret_id = secret_id;
-                report.reason = Some(reason);
+                let report = fleet::ignored(action, secret_id, reason);
                 log_report(&report);
                 Ok(report.to_json())
             }
             Ok(Event::One(request)) => {
-                let (report, error) = one(process, &request, deadline).await;
+                let (report, error) = fleet::one(process, &request, &Sessions::default(), end).await;
                 match error {
                     None => {
                         log_report(&report);
@@ -90,10 +86,29 @@ impl Handler {
                     }
                 }
             }
-            Ok(Event::Many { requests, .. }) => {
-                let fleet = FleetReport::new(many(process, requests, deadline).await);
-                log_fleet(&fleet);
-                Ok(serde_json::to_value(&fleet).unwrap_or(Value::Null))
+            Ok(Event::Fleet(fleet)) => match fleet::run(process, &fleet, end).await {
+                Ok(items) => {
+                    items.iter().for_each(log_report);
+                    let report = FleetReport::new(items);
+                    log_fleet(&report);
+                    Ok(serde_json::to_value(&report).unwrap_or(Value::Null))
+                }
+                Err(error) => {
+                    log_error(&error, None);
+                    Err(error)
+                }
+            },
+            Ok(Event::Records(records)) => {
+                let handled = fleet::records(process, records, end).await;
+                let failed = handled.iter().filter(|record| record.failed());
+                let failures: Vec<Value> = failed.map(|record| json!({"itemIdentifier": record.message_id})).collect();
+                for record in &handled {
+                    record.reports.iter().for_each(log_report);
+                    if let Some(error) = &record.error {
+                        log_error(error, None);
+                    }
+                }
+                Ok(json!({"batchItemFailures": failures}))
             }
         }
     }
@@ -104,67 +119,31 @@ fn requests_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
     deadline - RESERVE.min(until(now, deadline) / 10)
 }
 
-async fn one(process: &Process, request: &Request, deadline: Timestamp) -> (Report, Option<Error>) {
-    let now = process.shared.now();
-    let services = process.services(requests_until(now, deadline));
-    let mut report = new_report(request);
-    let result = flow::run(&services, request, &mut report).await;
-    (report, result.err())
-}
-
-fn new_report(request: &Request) -> Report {
-    let name = request.trigger.name();
-    let action = if request.trigger.is_rotation() { format!("rotation:{name}") } else { name.to_owned() };
-    let mut report = Report::new(action, request.mode.name());
-    report.secret_id = Some(request.secret_id.clone());
-    report
-}
-
-/// Each secret by itself: one organization's failure never stops another's.
-async fn many(process: &Process, requests: Vec<Request>, deadline: Timestamp) -> Vec<Report> {
-    let end = requests_until(process.shared.now(), deadline);
-    let mut reports: Vec<(usize, Report)> =
-        stream::iter(requests.into_iter().enumerate().map(|(at, request)| async move {
-            if process.shared.now() >= end {
-                let mut report = new_report(&request);
-                report.outcome = Outcome::NotReached;
-                return (at, report);
-            }
-            let run = AssertUnwindSafe(one(process, &request, deadline)).catch_unwind().await;
-            let report = run.map_or_else(
-                |_| {
-                    let mut report = new_report(&request);
-                    report.fail(&Error::retryable("the function panicked", "report this as a bug"));
-                    report
-                },
-                |(mut report, error)| {
-                    if error.is_some_and(|error| error.kind() == Kind::Retryable) && process.shared.now() >= end {
-                        report.outcome = Outcome::NotReached;
-                    }
-                    report
-                },
-            );
-            (at, report)
-        }))
-        .buffer_unordered(SIDE_BY_SIDE)
-        .collect()
-        .await;
-    reports.sort_by_key(|(at, _)| *at);
-    reports.into_iter().map(|(_, report)| report).collect()
-}
-
+/// One line for each secret. What failed is an error, what somebody should know of a warning.
 fn log_report(report: &Report) {
-    tracing::info!(
-        action = %report.action,
-        mode = report.mode,
-        outcome = ?report.outcome,
-        hub.organization = report.organization,
-        secret.id = report.secret_id,
-        secret.version_id = report.version_id,
-        warnings = report.warnings.len(),
-        report = %report.to_json(),
-        "event handled"
-    );
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                action = %report.action,
+                mode = report.mode,
+                outcome = ?report.outcome,
+                error.kind = report.error_type,
+                error.message = report.error_message,
+                hub.organization = report.organization,
+                secret.id = report.secret_id,
+                secret.version_id = report.version_id,
+                warnings = report.warnings.len(),
+                report = %report.to_json(),
+                $message
+            )
+        };
+    }
+    match report.outcome {
+        Outcome::Failed | Outcome::Refused if report.error_type.is_some() => line!(error, "event failed"),
+        Outcome::Refused | Outcome::NotReached => line!(warn, "event handled"),
+        Outcome::Recorded if report.action.starts_with("rotation") => line!(error, "rotation ended without success"),
+        _ => line!(info, "event handled"),
+    }
 }
 
 fn log_error(error: &Error, report: Option<&Report>) {
@@ -179,7 +158,11 @@ fn log_error(error: &Error, report: Option<&Report>) {
     );
 }
 
+/// The fleet as a whole; its secrets have lines of their own, since one line may not hold them all.
 fn log_fleet(fleet: &FleetReport) {
-    let json = serde_json::to_string(fleet).unwrap_or_default();
-    tracing::info!(outcome = ?fleet.outcome, items = fleet.items.len(), report = %json, "fleet handled");
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for item in &fleet.items {
+        *counts.entry(format!("{:?}", item.outcome)).or_default() += 1;
+    }
+    tracing::info!(outcome = ?fleet.outcome, items = fleet.items.len(), counts = ?counts, "fleet handled");
 }

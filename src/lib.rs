@@ -18,6 +18,7 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod event_handler;
+pub mod fleet;
 pub mod flow;
 pub mod http;
 pub mod hub;

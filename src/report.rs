@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::azure::Health;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::plan::Step;
@@ -60,10 +61,14 @@ pub enum Change {
     Updated,
     /// It was there and was not written.
     None,
+    /// It was deleted, or was gone.
+    Deleted,
     /// `mode: plan`: it would be made.
     WouldCreate,
     /// `mode: plan`: it would be written.
     WouldUpdate,
+    /// `mode: plan`: it would be deleted.
+    WouldDelete,
 }
 
 /// The connector in the report.
@@ -73,6 +78,9 @@ pub struct ConnectorReport {
     pub id: String,
     /// What happened to it.
     pub change: Change,
+    /// What Defender says about its health; read by reconcile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// The tokens in the report: ids and times, never values.
@@ -82,7 +90,7 @@ pub struct TokensReport {
     /// Uuid of the PAT that this run made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minted: Option<String>,
-    /// Uuids of PATs that this run revoked.
+    /// Uuids of PATs that this run deactivated or deleted.
     pub retired: Vec<String>,
     /// When the token in question was last used, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +187,12 @@ impl Report {
             error_type: None,
             error_message: None,
         }
+    }
+
+    /// Notes what happened to the connector; what is known of its health stays.
+    pub fn connector(&mut self, id: String, change: Change) {
+        let health = self.connector.take().and_then(|known| known.health);
+        self.connector = Some(ConnectorReport { id, change, health });
     }
 
     /// Adds a warning, once.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::azure::entra::{BearerCache, Entra};
 use crate::azure::{Arm, Found};
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::aws::{SdkHttp, SdkTime};
 use crate::http::{Outlet, Shared};
 use crate::hub::{Hub, Session};
@@ -45,34 +45,47 @@ pub struct Services {
     pub arm: Arm,
     /// The proof, and Docker Hub.
     pub prover: Prover,
-    /// One password login for each manager secret.
-    sessions: Mutex<BTreeMap<String, Session>>,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    sessions: Sessions,
+}
+
+/// The password sessions of one invocation: one login for each manager secret, however many secrets share it.
+#[derive(Clone, Default)]
+pub struct Sessions(Arc<Mutex<BTreeMap<String, Arc<OnceCell<Entered>>>>>);
+
+/// Who logged in with a manager secret, and how that went. No `Debug`: it holds a bearer.
+struct Entered {
+    username: String,
+    session: Result<Session, Error>,
 }
 
 impl Process {
-    /// The clients for an invocation whose requests stop at `deadline`.
-    pub fn services(&self, deadline: Timestamp) -> Services {
+    /// The clients for work on one secret: requests stop at `deadline`, password sessions are shared with the rest of the
+    /// invocation.
+    pub fn services(&self, deadline: Timestamp, sessions: &Sessions) -> Services {
         let outlet = Outlet::new(Arc::clone(&self.shared), deadline);
         let http = SdkHttp::new(outlet.clone());
         let time = SdkTime::new(outlet.clone());
         // one policy for all requests stands in `http`: the SDK's own retries and time-outs are off
-        let secrets = aws_sdk_secretsmanager::config::Builder::from(&self.aws)
-            .http_client(http.clone())
-            .time_source(time.clone())
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::disabled())
-            .stalled_stream_protection(aws_sdk_secretsmanager::config::StalledStreamProtectionConfig::disabled());
-        let sts = aws_sdk_sts::config::Builder::from(&self.aws)
-            .http_client(http)
-            .time_source(time)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::disabled())
-            .stalled_stream_protection(aws_sdk_sts::config::StalledStreamProtectionConfig::disabled());
-        let store = SecretStore::new(aws_sdk_secretsmanager::Client::from_conf(secrets.build()), outlet.clone());
+        macro_rules! client {
+            ($sdk:ident) => {
+                $sdk::Client::from_conf(
+                    $sdk::config::Builder::from(&self.aws)
+                        .http_client(http.clone())
+                        .time_source(time.clone())
+                        .retry_config(RetryConfig::disabled())
+                        .timeout_config(TimeoutConfig::disabled())
+                        .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
+                        .build(),
+                )
+            };
+        }
+        let store = SecretStore::new(client!(aws_sdk_secretsmanager), outlet.clone());
         let entra = Entra {
             outlet: outlet.clone(),
             config: Arc::clone(&self.config),
-            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            sts: client!(aws_sdk_sts),
             store: store.clone(),
             cache: Arc::clone(&self.bearers),
         };
@@ -94,7 +107,8 @@ impl Process {
                 },
             },
             config: Arc::clone(config),
-            sessions: Mutex::default(),
+            sqs: client!(aws_sdk_sqs),
+            sessions: sessions.clone(),
             outlet,
         }
     }
@@ -129,19 +143,32 @@ impl Services {
         let id = document.manager.as_deref().ok_or_else(|| {
             Error::misconfigured("the secret names no manager", "add the member `manager` to mint tokens")
         })?;
-        let mut sessions = self.sessions.lock().await;
-        if let Some(session) = sessions.get(id) {
-            return Ok(session.clone());
+        let slot = Arc::clone(self.sessions.0.lock().await.entry(id.to_owned()).or_default());
+        let entered = slot.get_or_try_init(|| async {
+            let login = Login::parse(&self.store.current_value(id).await?, "manager")?;
+            if !login.username.eq_ignore_ascii_case(&document.username) {
+                return Err(other_user());
+            }
+            match self.hub().password_login(&login, "manager").await {
+                Ok(session) => Ok(Entered { username: login.username, session: Ok(session) }),
+                // a login that was refused is not tried again for the next secret: enough of them lock the user out
+                Err(error) if error.kind() == Kind::NeedsHuman => {
+                    Ok(Entered { username: login.username, session: Err(error) })
+                }
+                Err(error) => Err(error),
+            }
+        });
+        let entered = entered.await?;
+        if !entered.username.eq_ignore_ascii_case(&document.username) {
+            return Err(other_user());
         }
-        let login = Login::parse(&self.store.current_value(id).await?, "manager")?;
-        if !login.username.eq_ignore_ascii_case(&document.username) {
-            return Err(Error::misconfigured(
-                "the manager secret is of another user than the secret's `username`",
-                "the manager is the dedicated user itself: make both names equal",
-            ));
-        }
-        let session = self.hub().password_login(&login, "manager").await?;
-        sessions.insert(id.to_owned(), session.clone());
-        Ok(session)
+        entered.session.clone()
     }
+}
+
+fn other_user() -> Error {
+    Error::misconfigured(
+        "the manager secret is of another user than the secret's `username`",
+        "the manager is the dedicated user itself: make both names equal",
+    )
 }

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::entra::Entra;
 use super::merge::Observed;
+use crate::clock::{parse_rfc3339, rfc3339};
 use crate::error::Error;
 use crate::http::{Outlet, Policy, Repeat, Request, Response, SendError, scrub};
 use crate::secret::document::ConnectorSpec;
@@ -20,6 +21,48 @@ use crate::secret::document::ConnectorSpec;
 const PUT_TIMEOUT: Duration = Duration::from_secs(90);
 /// Pages of a list at most.
 const PAGES: usize = 50;
+
+/// api-version of `Microsoft.Security/healthReports`.
+const HEALTH_API_VERSION: &str = "2023-05-01-preview";
+
+/// What Defender says about a connector's health (`Microsoft.Security/healthReports`).
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `Healthy`, `NotHealthy`, `NotApplicable`; an open set.
+    pub status: String,
+    /// Plain words of the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When Defender looked, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_scanned_at: Option<String>,
+    /// Open issues.
+    pub issues: usize,
+}
+
+impl Health {
+    /// The worst of a connector's reports.
+    fn parse(reports: &[Value]) -> Option<Health> {
+        let read = reports.iter().filter_map(|report| {
+            let properties = report.get("properties")?;
+            let status = properties.get("status")?;
+            let text = |name: &str| status.get(name).and_then(Value::as_str);
+            Some(Health {
+                status: scrub::code(text("code")?)?.to_owned(),
+                reason: text("reason").map(|reason| scrub::words(reason, &[])).filter(|reason| !reason.is_empty()),
+                last_scanned_at: text("lastScannedDate").and_then(parse_rfc3339).map(rfc3339),
+                issues: properties.get("issues").and_then(Value::as_array).map_or(0, Vec::len),
+            })
+        });
+        read.min_by_key(|health| (health.is_healthy(), std::cmp::Reverse(health.issues)))
+    }
+
+    /// Whether Defender finds nothing wrong.
+    pub fn is_healthy(&self) -> bool {
+        !self.status.eq_ignore_ascii_case("NotHealthy")
+    }
+}
 
 /// What a GET found.
 #[derive(Clone)]
@@ -40,10 +83,10 @@ impl Found {
     }
 }
 
-/// What a PUT came to.
+/// What a PUT or DELETE came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Written {
-    /// ARM took it.
+    /// ARM did it.
     Yes,
     /// The answer was lost, or ARM failed: read the connector to know.
     Unknown(String),
@@ -100,6 +143,39 @@ impl Arm {
             status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
             _ => Err(failed(&response, &[token])),
         }
+    }
+
+    /// Deletes a connector; one that is gone already is success. Not repeated here, since between two attempts it may have been
+    /// made anew.
+    ///
+    /// # Errors
+    /// By ARM's answer where it certainly refused.
+    pub async fn delete(&self, spec: &ConnectorSpec) -> Result<Written, Error> {
+        let url = self.url(spec, Some(&spec.name))?;
+        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
+        let response = match self.send("DELETE", &url, None, policy, &[]).await? {
+            Ok(response) => response,
+            Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
+            Err(error) => return Err(unreachable(&error)),
+        };
+        match response.status().as_u16() {
+            200..=204 => Ok(Written::Yes),
+            404 if is_absent(&response) => Ok(Written::Yes),
+            status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
+            _ => Err(failed(&response, &[])),
+        }
+    }
+
+    /// What Defender says about the connector's health; `None` where there is no report, or it may not be read: whether
+    /// Docker Hub connectors have one is not documented, and neither is the right to read it.
+    pub async fn health(&self, spec: &ConnectorSpec) -> Option<Health> {
+        let mut url = self.url(spec, Some(&spec.name)).ok()?;
+        url.path_segments_mut().ok()?.extend(["providers", "Microsoft.Security", "healthReports"]);
+        url.set_query(Some(&format!("api-version={HEALTH_API_VERSION}")));
+        let policy = Policy { attempts: 1, ..Policy::SAFE };
+        let response = self.send("GET", &url, None, policy, &[]).await.ok()?.ok()?;
+        let page: Value = (response.status() == 200).then(|| serde_json::from_slice(response.body()).ok())??;
+        Health::parse(page.get("value")?.as_array()?)
     }
 
     /// Names of the other Docker Hub connectors of `organization` in the resource group.
@@ -245,7 +321,7 @@ fn failed(response: &Response, secrets: &[&SecretString]) -> Error {
         (401, _) => Error::misconfigured(what, "check tenant, client and cloud: ARM does not take Entra's token"),
         (403, _) => Error::needs_human(
             what,
-            "give the client the custom role with Microsoft.Security/securityConnectors/read and /write on the resource group; a fresh assignment takes minutes",
+            "give the client the custom role with Microsoft.Security/securityConnectors/read and /write (and /delete, to offboard) on the resource group; a fresh assignment takes minutes",
         ),
         (404, "SubscriptionNotFound") => Error::misconfigured(what, "check `connector.subscriptionId` in the secret"),
         (404, "ResourceGroupNotFound") => {

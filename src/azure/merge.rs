@@ -109,6 +109,12 @@ impl Observed {
         self.tag(TAG_PROVED_AT).and_then(parse_rfc3339)
     }
 
+    /// What the last proof of a written version saw: repositories, and how many of them are private.
+    pub fn proved(&self) -> Option<(usize, usize)> {
+        let (repositories, private) = self.tag(TAG_PROVED)?.split_once('/')?;
+        Some((repositories.parse().ok()?, private.parse().ok()?))
+    }
+
     fn offerings(&self) -> Vec<&str> {
         let list =
             self.raw.get("properties").and_then(|properties| properties.get("offerings")).and_then(Value::as_array);

@@ -5,5 +5,5 @@ pub mod connector;
 pub mod entra;
 pub mod merge;
 
-pub use connector::{Arm, Found};
+pub use connector::{Arm, Found, Health};
 pub use merge::Observed;

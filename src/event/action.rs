@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Event, Members, is_secret_id, is_version_id};
+use super::{Event, Fleet, Members, is_secret_id, is_version_id};
 use crate::error::Error;
 use crate::flow::{Mode, Request};
 use crate::plan::Trigger;
@@ -10,8 +10,10 @@ use crate::plan::Trigger;
 pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
     match members.required("action")? {
         "onboard" => onboard(members),
+        "reconcile" => reconcile(members),
         "verify" => verify(members),
-        _ => Err(members.wrong("action", "is none of onboard, verify")),
+        "offboard" => offboard(members),
+        _ => Err(members.wrong("action", "is none of onboard, reconcile, verify, offboard")),
     }
 }
 
@@ -20,15 +22,9 @@ fn onboard(members: &Members<'_>) -> Result<Event, Error> {
     let mode = mode(members)?;
     let version = version(members)?;
     let force = members.flag("force")?;
-    let request = |secret_id: String| Request {
-        trigger: Trigger::Onboard { force, version: version.clone() },
-        mode,
-        secret_id,
-        version: None,
-        rotation_token: None,
-    };
+    let trigger = Trigger::Onboard { force, version: version.clone() };
     if !members.has("secretIds") {
-        return Ok(Event::One(request(members.secret_id("secretId")?)));
+        return Ok(one(trigger, mode, members.secret_id("secretId")?));
     }
     if members.has("secretId") {
         return Err(members.wrong("secretIds", "stands beside `secretId`"));
@@ -36,16 +32,36 @@ fn onboard(members: &Members<'_>) -> Result<Event, Error> {
     if version.is_some() {
         return Err(members.wrong("versionId", "goes with `secretId` alone"));
     }
-    let requests = secret_ids(members)?.into_iter().map(request).collect();
-    Ok(Event::Many { action: "onboard", mode, requests })
+    Ok(Event::Fleet(Fleet { trigger, mode, secret_ids: Some(secret_ids(members)?) }))
+}
+
+fn reconcile(members: &Members<'_>) -> Result<Event, Error> {
+    members.only(&["action", "secretIds", "mode", "revokeReplaced"])?;
+    let mode = mode(members)?;
+    let revoke_replaced = members.flag("revokeReplaced")?;
+    let secret_ids = if members.has("secretIds") { Some(secret_ids(members)?) } else { None };
+    if revoke_replaced && secret_ids.is_none() {
+        return Err(
+            members.wrong("revokeReplaced", "goes with `secretIds` alone: name the secrets whose tokens leaked")
+        );
+    }
+    Ok(Event::Fleet(Fleet { trigger: Trigger::Reconcile { revoke_replaced }, mode, secret_ids }))
+}
+
+fn offboard(members: &Members<'_>) -> Result<Event, Error> {
+    members.only(&["action", "secretId", "mode"])?;
+    Ok(one(Trigger::Offboard, mode(members)?, members.secret_id("secretId")?))
+}
+
+fn one(trigger: Trigger, mode: Mode, secret_id: String) -> Event {
+    Event::One(Request { trigger, mode, secret_id, version: None, rotation_token: None })
 }
 
 fn verify(members: &Members<'_>) -> Result<Event, Error> {
     members.only(&["action", "secretId", "mode", "versionId"])?;
     let mode = mode(members)?;
     let trigger = Trigger::Verify { version: version(members)? };
-    let secret_id = members.secret_id("secretId")?;
-    Ok(Event::One(Request { trigger, mode, secret_id, version: None, rotation_token: None }))
+    Ok(one(trigger, mode, members.secret_id("secretId")?))
 }
 
 fn mode(members: &Members<'_>) -> Result<Mode, Error> {

@@ -81,11 +81,31 @@ fn service_event(detail: &Members<'_>) -> Result<Event, Error> {
     let secret_id = additional
         .and_then(|data| data.secret_id("SecretId").ok())
         .or_else(|| service.and_then(|data| data.secret_id("secretId").ok()));
-    if name != "RotationSucceeded" {
-        return Ok(ignored(secret_id, "the event tells of no new value"));
-    }
+    let trigger = match name {
+        "RotationSucceeded" => Trigger::SecretChanged { version: None },
+        "RotationFailed" | "TestRotationFailed" | "RotationAbandoned" => Trigger::RotationEnded {
+            abandoned: name == "RotationAbandoned",
+            step: [additional, service].into_iter().flatten().find_map(|data| step(&data)),
+            version: detail.text("requestID")?.and_then(version_of_request),
+        },
+        _ => return Ok(ignored(secret_id, "the event tells neither of a new value nor of a rotation that failed")),
+    };
     let secret_id = secret_id.ok_or_else(|| detail.wrong("additionalEventData.SecretId", "is missing"))?;
-    Ok(one(Trigger::SecretChanged { version: None }, secret_id))
+    Ok(one(trigger, secret_id))
+}
+
+/// The step that failed, where the event tells it: no document says under which name.
+fn step(data: &Members<'_>) -> Option<&'static str> {
+    let named =
+        ["Step", "step", "RotationStep", "rotationStep"].iter().find_map(|name| data.text(name).ok().flatten())?;
+    ["createSecret", "setSecret", "testSecret", "finishSecret"].into_iter().find(|step| *step == named)
+}
+
+/// The pending version: the last part of `Rotation-<arn>-<version>`, a uuid.
+fn version_of_request(request: &str) -> Option<String> {
+    let from = request.len().checked_sub(36)?;
+    let version = request.strip_prefix("Rotation-").and_then(|_| request.get(from..))?;
+    crate::secret::document::is_uuid(version).then(|| version.to_owned())
 }
 
 fn version(detail: &Members<'_>, name: &str) -> Result<String, Error> {

@@ -3,27 +3,24 @@
 
 pub mod action;
 pub mod eventbridge;
+pub mod queue;
 pub mod rotation;
 
 use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::flow::{Mode, Request};
+use crate::plan::Trigger;
 
 /// An event that was understood. No `Debug`: it may hold a rotation token.
 #[derive(Clone)]
 pub enum Event {
     /// About one secret.
     One(Request),
-    /// One action on several secrets.
-    Many {
-        /// The action, as it is reported.
-        action: &'static str,
-        /// Apply or plan.
-        mode: Mode,
-        /// One request for each secret.
-        requests: Vec<Request>,
-    },
+    /// One action on several secrets, or on all that are managed.
+    Fleet(Fleet),
+    /// Records of a queue, each an event by itself.
+    Records(Vec<Record>),
     /// Not for this function, and why.
     Ignored {
         /// What kind of event it is.
@@ -35,6 +32,46 @@ pub enum Event {
     },
 }
 
+/// One action on several secrets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fleet {
+    /// What is done with each: reconcile or onboard.
+    pub trigger: Trigger,
+    /// Apply or plan.
+    pub mode: Mode,
+    /// ARNs or names; `None` for every managed secret.
+    pub secret_ids: Option<Vec<String>>,
+}
+
+impl Fleet {
+    /// The request about one of the secrets.
+    pub fn request(&self, secret_id: String) -> Request {
+        let (trigger, mode) = (self.trigger.clone(), self.mode);
+        Request { trigger, mode, secret_id, version: None, rotation_token: None }
+    }
+
+    /// The same action on one secret, as an event: the body of a queue's message. It holds no secret.
+    pub fn message(&self, secret_id: &str) -> Value {
+        let mut event =
+            serde_json::json!({"action": self.trigger.name(), "secretIds": [secret_id], "mode": self.mode.name()});
+        match self.trigger {
+            Trigger::Onboard { force: true, .. } => event["force"] = true.into(),
+            Trigger::Reconcile { revoke_replaced: true } => event["revokeReplaced"] = true.into(),
+            _ => {}
+        }
+        event
+    }
+}
+
+/// One record of a queue. No `Debug`: its event may hold a rotation token.
+#[derive(Clone)]
+pub struct Record {
+    /// What the answer calls it, should it have to come again.
+    pub message_id: String,
+    /// What its body says, or what is wrong with it.
+    pub event: Result<Box<Event>, Error>,
+}
+
 /// Parses an event.
 ///
 /// # Errors
@@ -44,16 +81,23 @@ pub fn parse(event: &Value) -> Result<Event, Error> {
         return Err(Error::bad_event("the event is not a JSON object").at("event"));
     };
     let members = Members { map: members, path: "" };
-    let parsed = if members.has("Step") {
-        rotation::parse(&members).map(Event::One)
-    } else if members.has("action") {
-        action::parse(&members)
-    } else if members.has("detail-type") {
-        eventbridge::parse(&members)
-    } else {
-        Err(Error::bad_event("the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge)"))
-    };
+    let parsed = if members.has("Records") { queue::parse(&members) } else { parse_one(&members) };
     parsed.map_err(|error| error.at("event"))
+}
+
+/// An event that is not wrapped into records.
+fn parse_one(members: &Members<'_>) -> Result<Event, Error> {
+    if members.has("Step") {
+        rotation::parse(members).map(Event::One)
+    } else if members.has("action") {
+        action::parse(members)
+    } else if members.has("detail-type") {
+        eventbridge::parse(members)
+    } else {
+        Err(Error::bad_event(
+            "the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge), nor `Records` (SQS)",
+        ))
+    }
 }
 
 /// The members of an object and where it stands.
@@ -170,6 +214,24 @@ mod tests {
             (json!({"action": "onboard", "secretId": arn, "versionId": "x"}), "`versionId`"),
             (json!({"action": "verify", "secretId": arn, "force": true}), "`force`"),
             (json!({"action": "verify", "secretIds": [arn]}), "`secretIds`"),
+            (json!({"action": "reconcile", "secretId": arn}), "`secretId`"),
+            (json!({"action": "reconcile", "secretIds": []}), "`secretIds`"),
+            (json!({"action": "reconcile", "revokeReplaced": true}), "`revokeReplaced`"),
+            (json!({"action": "reconcile", "secretIds": [arn], "revokeReplaced": "yes"}), "`revokeReplaced`"),
+            (json!({"action": "reconcile", "force": true}), "`force`"),
+            (json!({"action": "offboard"}), "`secretId`"),
+            (json!({"action": "offboard", "secretIds": [arn]}), "`secretIds`"),
+            (json!({"Records": {}}), "`Records`"),
+            (json!({"Records": [7]}), "`Records[0]`"),
+            (json!({"Records": [{"body": "{}", "eventSource": "aws:sqs"}]}), "`Records[0].messageId`"),
+            (
+                json!({"Records": [{"messageId": "m", "body": "{}", "eventSource": "aws:s3"}]}),
+                "`Records[0].eventSource`",
+            ),
+            (
+                json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "dckr_pat_x"}}]}),
+                "`Records[0].eventSource`",
+            ),
             (json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager"}), "`detail`"),
             (
                 json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager", "detail": {}}),

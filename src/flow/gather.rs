@@ -1,16 +1,16 @@
 //! Reads the state that the planner is given.
 
-use futures_util::future::{join, join3};
+use futures_util::future::{join, join3, join5};
 use secrecy::SecretString;
 
 use super::{Request, stage_of};
 use crate::azure::Found;
 use crate::error::{Error, Kind};
-use crate::plan::planner::admit;
+use crate::plan::admit::admit;
 use crate::plan::state::{Slot, Version};
 use crate::plan::{Admission, Situation, Trigger};
-use crate::report::{Report, Warning};
-use crate::secret::{Document, Label, Secret};
+use crate::report::{Change, ConnectorReport, Report, Warning};
+use crate::secret::{Document, Label, Managed, Secret};
 use crate::services::Services;
 
 /// What the first requests tell.
@@ -22,18 +22,24 @@ pub(super) struct Entered {
 }
 
 /// Labels, and for a rotation its value, side by side.
-pub(super) async fn enter(services: &Services, request: &Request) -> Result<Entered, Error> {
+pub(super) async fn enter(services: &Services, request: &Request, trigger: &Trigger) -> Result<Entered, Error> {
     let store = &services.store;
     let id = &request.secret_id;
     let value = async {
-        match (&request.version, request.trigger.is_rotation()) {
+        match (&request.version, trigger.is_rotation()) {
             (Some(version), true) => store.value(id, version, Some(Label::Pending.name())).await,
             _ => Ok(None),
         }
     };
     let (secret, value) = join(store.describe(id), value).await;
-    let secret = secret?;
-    let admission = admit(&request.trigger, request.version.as_deref(), &secret)?;
+    let mut secret = secret?;
+    if matches!(trigger, Trigger::Reconcile { .. })
+        && secret.managed() == Managed::Yes
+        && let Some(pending) = secret.rotation_in_progress().map(str::to_owned)
+    {
+        secret.pending_since = store.history(&secret.arn).await?.get(&pending).copied();
+    }
+    let admission = admit(trigger, request.version.as_deref(), &secret, services.now())?;
     // the value counts only where the labels say that the version is pending: else its error is of no interest
     let value = match &admission {
         Admission::Version { label: Label::Pending, .. } => value?,
@@ -53,7 +59,6 @@ pub(super) async fn documents(
 ) -> Result<Situation, Error> {
     let store = &services.store;
     let arn = secret.arn.as_str();
-    let current_id = secret.version(Label::Current).filter(|current| *current != version);
     let subject = async {
         match value {
             Some(value) => Document::parse(&value).map(Some),
@@ -64,13 +69,19 @@ pub(super) async fn documents(
             },
             None => {
                 let stage = secret.any_label(&version).unwrap_or(stage_of(label));
-                let value = store.value(arn, &version, Some(stage)).await?;
-                value.map(|value| Document::parse(&value)).transpose()
+                let value = store.value(arn, &version, Some(stage)).await;
+                match (value, trigger) {
+                    // what is only taken note of needs no document
+                    (value, Trigger::RotationEnded { .. }) => {
+                        Ok(value.ok().flatten().and_then(|value| Document::parse(&value).ok()))
+                    }
+                    (value, _) => value?.map(|value| Document::parse(&value)).transpose(),
+                }
             }
         }
     };
-    let read = |id: Option<&str>, label: Label| {
-        let id = id.map(str::to_owned);
+    let read = |wanted: bool, label: Label| {
+        let id = secret.version(label).filter(|id| wanted && *id != version).map(str::to_owned);
         async move {
             let Some(id) = id else { return Ok(None) };
             let value = store.value(arn, &id, Some(stage_of(label))).await?;
@@ -78,13 +89,20 @@ pub(super) async fn documents(
             Ok::<_, Error>(document.map(|document| Version { id, document }))
         }
     };
+    let now = services.now();
+    let onboards = matches!(trigger, Trigger::Onboard { .. });
+    let reconciles = matches!(trigger, Trigger::Reconcile { .. });
+    let changed = matches!(trigger, Trigger::SecretChanged { .. });
     // setSecret reads AWSCURRENT while the token is being proven
-    let with_current = !matches!(trigger, Trigger::SetSecret | Trigger::Verify { .. });
-    let with_candidate = matches!(trigger, Trigger::CreateSecret | Trigger::Onboard { .. });
-    let candidate_id = secret.version(Label::Candidate).filter(|id| with_candidate && *id != version);
-    let (document, current, candidate) =
-        join3(subject, read(current_id.filter(|_| with_current), Label::Current), read(candidate_id, Label::Candidate))
-            .await;
+    let with_current = !matches!(trigger, Trigger::SetSecret | Trigger::Verify { .. } | Trigger::RotationEnded { .. });
+    let (document, current, candidate, pending, previous) = join5(
+        subject,
+        read(with_current, Label::Current),
+        read(matches!(trigger, Trigger::CreateSecret) || onboards || reconciles, Label::Candidate),
+        read(reconciles && secret.stuck_rotation(now).is_some(), Label::Pending),
+        read(onboards || reconciles || changed, Label::Previous),
+    )
+    .await;
     let document = document?;
     let current = match current? {
         Some(current) => Some(current),
@@ -93,25 +111,36 @@ pub(super) async fn documents(
         }
         None => None,
     };
-    // an onboarding goes on without a candidate that nobody can read; a rotation that wants one says what is wrong with it
-    let candidate = match candidate {
-        Err(error) if error.kind() == Kind::Misconfigured && matches!(trigger, Trigger::Onboard { .. }) => None,
-        candidate => candidate?,
+    // what is current is looked after though nobody can read the candidate; a rotation that wants one says what is wrong
+    let (candidate, aside) = match candidate {
+        Err(error) if error.kind() == Kind::Misconfigured && onboards => (None, None),
+        Err(error) if error.kind() == Kind::Misconfigured && reconciles => (None, Some(error)),
+        candidate => (candidate?, None),
+    };
+    let readable = |version: Result<Option<Version>, Error>| match version {
+        Err(error) if error.kind() == Kind::Misconfigured => Ok(None),
+        version => version,
     };
     let mut situation = Situation {
-        now: services.now(),
+        now,
         secret,
         version,
         label,
         document,
         current,
         candidate,
+        pending: readable(pending)?,
+        previous: readable(previous)?,
+        aside,
+        pats: Vec::new(),
+        revived: false,
+        read: Vec::new(),
         slot: None,
         dead: std::collections::BTreeSet::new(),
         connector: None,
         verdict: None,
     };
-    if matches!(trigger, Trigger::Onboard { .. }) {
+    if onboards {
         let without_token = situation.document.as_ref().is_some_and(|document| document.access_token.is_none());
         if without_token {
             read_slot(services, &mut situation).await?;
@@ -153,15 +182,27 @@ pub(super) async fn connector(
 ) -> Result<(), Error> {
     let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
     let Some(document) = document else { return Ok(()) };
+    let reconciles = matches!(trigger, Trigger::Reconcile { .. }) && situation.secret.managed() == Managed::Yes;
     let neighbours = async {
         match trigger {
             Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } => neighbours(services, document).await,
+            Trigger::Reconcile { .. } if reconciles => neighbours(services, document).await,
             _ => None,
         }
     };
-    let (found, neighbours) = join(services.arm.get(&document.connector), neighbours).await;
+    let health = async { if reconciles { services.arm.health(&document.connector).await } else { None } };
+    let (found, neighbours, health) = join3(services.arm.get(&document.connector), neighbours, health).await;
     if let Some(warning) = neighbours {
         report.warn(warning);
+    }
+    if matches!(&found, Ok(Found::There(_))) && health.is_some() {
+        if health.as_ref().is_some_and(|health| !health.is_healthy()) {
+            report.warn(Warning::new(
+                "connectorNotHealthy",
+                "Defender reports the connector as not healthy: see `connector.health`, and the connector in the portal",
+            ));
+        }
+        report.connector = Some(ConnectorReport { id: document.connector.id(), change: Change::None, health });
     }
     match (found, trigger) {
         (Ok(found), _) => situation.connector = Some(found),

@@ -4,6 +4,7 @@
 
 pub mod gather;
 pub mod prove;
+pub mod retire;
 
 use futures_util::future::{Either, select};
 use secrecy::SecretString;
@@ -13,10 +14,11 @@ use crate::error::Error;
 use crate::plan::execute::Executor;
 use crate::plan::planner::{self, Next, refusal};
 use crate::plan::{Admission, Look, Situation, Step, Trigger};
-use crate::proof::Finding;
-use crate::report::{Change, ConnectorReport, Outcome, Report};
-use crate::secret::Label;
+use crate::proof::{Finding, Verdict};
+use crate::report::{Change, Outcome, Report, Warning};
 use crate::secret::document::expiry_warning;
+use crate::secret::schedule::ends_before_rotation;
+use crate::secret::{Label, Managed};
 use crate::services::Services;
 
 /// Whether the plan is run or returned.
@@ -55,6 +57,8 @@ pub struct Request {
 
 /// More turns than any event takes: a state that keeps the planner undecided ends here.
 const TURNS: usize = 12;
+/// Times that the state is read anew because it moved on while it was acted on.
+const ROUNDS: usize = 3;
 
 /// Handles one event about one secret; the report is filled whether it ends well or not.
 ///
@@ -63,7 +67,14 @@ const TURNS: usize = 12;
 pub async fn run(services: &Services, request: &Request, report: &mut Report) -> Result<(), Error> {
     let mut organization = None;
     let result = {
-        let mut flow = Flow { services, request, report: &mut *report };
+        let mut flow = Flow {
+            services,
+            request,
+            trigger: request.trigger.clone(),
+            report: &mut *report,
+            proven: None,
+            written: false,
+        };
         let handled = Box::pin(flow.run(&mut organization));
         let ready = Box::pin(ready_bearer(services, &request.trigger));
         match select(handled, ready).await {
@@ -92,47 +103,125 @@ async fn ready_bearer(services: &Services, trigger: &Trigger) {
     }
 }
 
+/// How a round ended.
+enum Round {
+    /// There is nothing more to do.
+    Over,
+    /// All is as planned, in this state.
+    Settled(Box<Situation>),
+    /// The state has to be read anew.
+    Again,
+}
+
 struct Flow<'a> {
     services: &'a Services,
     request: &'a Request,
+    /// The event's, until the state has moved on under it.
+    trigger: Trigger,
     report: &'a mut Report,
+    /// A version that an earlier round proved.
+    proven: Option<(String, Verdict)>,
+    /// Whether anything was written.
+    written: bool,
 }
 
 impl Flow<'_> {
     async fn run(&mut self, organization: &mut Option<String>) -> Result<(), Error> {
-        let trigger = &self.request.trigger;
+        for _ in 0..ROUNDS {
+            match Box::pin(self.round(organization)).await? {
+                Round::Over => return Ok(()),
+                Round::Again => {}
+                Round::Settled(mut situation) => return Box::pin(self.settle(&mut situation)).await,
+            }
+        }
+        Err(Error::retryable("the secret is being changed again and again", "repeat the event"))
+    }
+
+    /// Read, plan, act: until the planner has no more questions.
+    async fn round(&mut self, organization: &mut Option<String>) -> Result<Round, Error> {
         let since = self.services.now();
         let read = Box::pin(self.read(organization)).await;
         self.report.stage(self.services.outlet.clock().as_ref(), since, "read", &read);
-        let Some((mut situation, mut look)) = read? else { return Ok(()) };
+        let Some((mut situation, mut look)) = read? else { return Ok(Round::Over) };
+        if let Some((version, verdict)) = self.proven.take()
+            && version == situation.version
+        {
+            situation.verdict = Some((version, verdict));
+        }
         for _ in 0..TURNS {
-            let plan = planner::plan(trigger, &situation, &self.services.config.client_id)?;
+            let plan = planner::plan(&self.trigger, &situation, &self.services.config.client_id)?;
             for warning in plan.warnings {
                 self.report.warn(warning);
             }
             match plan.next {
                 Next::Prove(version) => look = self.prove(&mut situation, &version).await?,
-                Next::Test(version) => return self.test(&situation, &version).await,
+                Next::Test(version) => return self.test(&situation, &version).await.map(|()| Round::Over),
                 Next::Dead(version) => {
                     situation.dead.insert(version);
                     situation.verdict = None;
                     gather::read_slot(self.services, &mut situation).await?;
                 }
+                Next::Revive => self.revive(&mut situation).await?,
+                Next::SetAside(error) => {
+                    self.report.warn(Warning::new("candidateNotAdopted", error.to_string()));
+                    situation.aside = Some(error);
+                    situation.verdict = None;
+                }
                 Next::Nothing(outcome, reason) => {
                     self.report.outcome = outcome;
                     self.report.reason = Some(reason);
-                    return Ok(());
+                    return Ok(Round::Over);
                 }
-                Next::Do(steps) => return self.act(&mut situation, steps, look).await,
+                Next::Do(steps) => return self.act(situation, steps, look).await,
             }
         }
         Err(Error::retryable("the state does not settle", "repeat the event"))
     }
 
+    /// What comes after a round: a reconcile's tokens, the outcome, and the candidate that was set aside.
+    async fn settle(&mut self, situation: &mut Situation) -> Result<(), Error> {
+        if let Trigger::Reconcile { revoke_replaced } = self.trigger
+            && situation.stuck().is_none()
+        {
+            let since = self.services.now();
+            let planned = retire::plan(self.services, situation, revoke_replaced, self.report).await;
+            if !planned.as_ref().is_ok_and(Vec::is_empty) {
+                self.report.stage(self.services.outlet.clock().as_ref(), since, "readTokens", &planned);
+            }
+            self.execute(situation, &planned?, None).await?;
+        }
+        let planned = self.report.plan.as_ref().is_some_and(|steps| !steps.is_empty());
+        self.report.outcome = match (planned, self.written) {
+            (true, _) => Outcome::Planned,
+            (false, true) => Outcome::Applied,
+            (false, false) => Outcome::Unchanged,
+        };
+        if self.report.outcome == Outcome::Unchanged && self.request.mode == Mode::Apply {
+            self.report.reason = Some("all is as it should be".into());
+        }
+        self.note_expiry(situation);
+        match situation.aside.take() {
+            Some(error) => Err(error.at("adopt")),
+            None => Ok(()),
+        }
+    }
+
+    /// A token in use that an interrupted run deactivated is activated, and proven again.
+    async fn revive(&mut self, situation: &mut Situation) -> Result<(), Error> {
+        situation.revived = true;
+        let steps = retire::plan(self.services, situation, false, self.report).await?;
+        let steps: Vec<Step> = steps.into_iter().filter(|step| matches!(step, Step::ActivateToken { .. })).collect();
+        if !steps.is_empty() && self.request.mode == Mode::Apply {
+            self.execute(situation, &steps, None).await?;
+            situation.verdict = None;
+        }
+        Ok(())
+    }
+
     /// Labels, documents, connector; `None` where the event is not admitted to go on.
     async fn read(&mut self, organization: &mut Option<String>) -> Result<Option<(Situation, Option<Look>)>, Error> {
-        let trigger = &self.request.trigger;
-        let entered = gather::enter(self.services, self.request).await?;
+        let trigger = &self.trigger;
+        let entered = gather::enter(self.services, self.request, trigger).await?;
         self.report.secret_id = Some(entered.secret.arn.clone());
         let (version, label) = match entered.admission {
             Admission::Version { version, label } => (version, label),
@@ -149,7 +238,7 @@ impl Flow<'_> {
         let known = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
         *organization = known.map(|document| document.organization.clone());
         let look = match trigger {
-            Trigger::CreateSecret => None,
+            Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
             // the connector is read while the token is being proven
             Trigger::SetSecret if situation.document.is_some() => self.read_and_prove(&mut situation).await?,
             _ => {
@@ -157,12 +246,11 @@ impl Flow<'_> {
                 None
             }
         };
-        if let Some(document) = &situation.document {
-            let id = document.connector.id();
-            let there = situation.connector.is_some();
-            if there {
-                self.report.connector = Some(ConnectorReport { id, change: Change::None });
-            }
+        if let Some(document) = &situation.document
+            && situation.connector.is_some()
+            && self.report.connector.is_none()
+        {
+            self.report.connector(document.connector.id(), Change::None);
         }
         Ok(Some((situation, look)))
     }
@@ -187,14 +275,14 @@ impl Flow<'_> {
 
     async fn prove(&mut self, situation: &mut Situation, version: &str) -> Result<Option<Look>, Error> {
         let since = self.services.now();
-        let examined = prove::examine(self.services, situation, version, self.request.trigger.clone()).await;
+        let examined = prove::examine(self.services, situation, version, self.trigger.clone()).await;
         self.report.stage(self.services.outlet.clock().as_ref(), since, "prove", &examined);
         let (verdict, look) = examined?;
         self.report.verdict = Some(verdict.clone());
         for warning in &verdict.warnings {
             self.report.warn(warning.clone());
         }
-        if matches!(self.request.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
+        if matches!(self.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
             return Err(refusal(&verdict));
         }
         situation.verdict = Some((version.to_owned(), verdict));
@@ -213,46 +301,68 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn act(&mut self, situation: &mut Situation, steps: Vec<Step>, look: Option<Look>) -> Result<(), Error> {
-        let trigger = &self.request.trigger;
-        if let Trigger::Verify { .. } = trigger {
-            let complete = situation.verdict_on(&situation.version).is_some_and(crate::proof::Verdict::is_complete);
+    async fn act(&mut self, mut situation: Situation, steps: Vec<Step>, look: Option<Look>) -> Result<Round, Error> {
+        if let Trigger::Verify { .. } = self.trigger {
+            let complete = situation.verdict_on(&situation.version).is_some_and(Verdict::is_complete);
             self.report.outcome = if complete { Outcome::Proven } else { Outcome::Refused };
-            self.note_expiry(situation);
-            return Ok(());
+            self.note_expiry(&situation);
+            return Ok(Round::Over);
         }
-        // the tag alone is no change that a plan would be asked for twice
-        let empty = steps.is_empty();
+        if self.execute(&mut situation, &steps, look).await? {
+            return Ok(Round::Again);
+        }
+        // what was adopted is AWSCURRENT now: the rest of the reconcile is about that one
+        let adopted = steps.iter().any(|step| matches!(step, Step::MoveCurrent { .. }));
+        if adopted && matches!(self.trigger, Trigger::Reconcile { .. }) && self.request.mode == Mode::Apply {
+            self.proven = situation.verdict.take();
+            return Ok(Round::Again);
+        }
+        Ok(Round::Settled(Box::new(situation)))
+    }
+
+    /// Runs the steps, or notes them with `mode: plan`; `true` where the labels moved on meanwhile, so that the state has to be
+    /// read and planned anew.
+    async fn execute(&mut self, situation: &mut Situation, steps: &[Step], look: Option<Look>) -> Result<bool, Error> {
         if self.request.mode == Mode::Plan {
-            if let Some(Step::WriteConnector { create, .. }) =
-                steps.iter().find(|step| matches!(step, Step::WriteConnector { .. }))
-                && let Some(document) = situation.document.as_ref()
-            {
-                let change = if *create { Change::WouldCreate } else { Change::WouldUpdate };
-                self.report.connector = Some(ConnectorReport { id: document.connector.id(), change });
-            }
-            self.report.outcome = if empty { Outcome::Unchanged } else { Outcome::Planned };
-            self.report.plan = Some(steps);
-            self.note_expiry(situation);
-            return Ok(());
+            self.foresee(situation, steps);
+            return Ok(false);
         }
-        let force = matches!(trigger, Trigger::Onboard { force: true, .. });
+        let force = matches!(self.trigger, Trigger::Onboard { force: true, .. });
         let mut executor = Executor {
             services: self.services,
-            trigger,
+            trigger: &self.trigger,
             situation,
             report: self.report,
             rotation_token: self.request.rotation_token.as_ref(),
             look,
             force,
+            overtaken: false,
         };
-        Box::pin(executor.run(&steps)).await?;
-        self.report.outcome = if empty { Outcome::Unchanged } else { Outcome::Applied };
-        if empty {
-            self.report.reason = Some("all is as it should be".into());
+        let ran = Box::pin(executor.run(steps)).await;
+        let overtaken = executor.overtaken;
+        self.written |= !steps.is_empty();
+        if overtaken {
+            // what the event was about is gone: what is current now is what counts
+            match &mut self.trigger {
+                Trigger::SecretChanged { version } | Trigger::Onboard { version, .. } => *version = None,
+                _ => {}
+            }
+            return Ok(true);
         }
-        self.note_expiry(situation);
-        Ok(())
+        ran.map(|()| false)
+    }
+
+    fn foresee(&mut self, situation: &Situation, steps: &[Step]) {
+        let change = steps.iter().find_map(|step| match step {
+            Step::WriteConnector { create: true, .. } => Some(Change::WouldCreate),
+            Step::WriteConnector { create: false, .. } => Some(Change::WouldUpdate),
+            Step::DeleteConnector => Some(Change::WouldDelete),
+            _ => None,
+        });
+        if let (Some(change), Some(document)) = (change, &situation.document) {
+            self.report.connector(document.connector.id(), change);
+        }
+        self.report.plan.get_or_insert_default().extend_from_slice(steps);
     }
 
     fn note_expiry(&mut self, situation: &Situation) {
@@ -261,9 +371,22 @@ impl Flow<'_> {
         if document.access_token.is_none() {
             return;
         }
+        let now = self.services.now();
         self.report.tokens.expires_at = document.expires_at.map(rfc3339);
-        if let Some(warning) = expiry_warning(document, self.services.now()) {
+        if matches!(self.trigger, Trigger::Offboard) || situation.secret.managed() == Managed::Offboarded {
+            return;
+        }
+        if let Some(warning) = expiry_warning(document, now) {
             self.report.warn(warning);
+        }
+        if let (Some(schedule), Some(expires_at)) = (&situation.secret.schedule, document.expires_at)
+            && expires_at > now
+        {
+            let due = if self.trigger.is_rotation() { schedule.after(now) } else { schedule.next };
+            let grace = time::Duration::hours(i64::from(self.services.config.revoke_after_hours));
+            if let Some(warning) = ends_before_rotation(schedule, due, expires_at, grace) {
+                self.report.warn(warning);
+            }
         }
     }
 }

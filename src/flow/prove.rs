@@ -30,6 +30,13 @@ struct Context {
     connector: Found,
 }
 
+/// Whose views a proof is compared with. No `Debug`: it may hold a bearer.
+struct Compared<'a> {
+    context: ContextFuture<'a>,
+    manager: Option<Session>,
+    last_proof: Option<(usize, usize)>,
+}
+
 type ContextFuture<'a> = Shared<BoxFuture<'a, Result<Context, Error>>>;
 
 /// What [`examine_while_reading`] learned.
@@ -52,7 +59,17 @@ pub(crate) async fn examine(
 ) -> Result<(Verdict, Option<Look>), Error> {
     let document = document(situation, version)?;
     let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
-    Box::pin(prove(services, situation, version, &document, known(situation), None, writes)).await
+    let again = matches!(trigger, Trigger::Reconcile { .. }) && version == situation.version;
+    let last_proof = if again { last_proof(situation, &document) } else { None };
+    let compared = Compared { context: known(situation), manager: None, last_proof };
+    Box::pin(prove(services, situation, version, &document, compared, writes)).await
+}
+
+/// What the connector's tag tells of the last proof, where the connector is this secret's.
+fn last_proof(situation: &Situation, document: &Document) -> Option<(usize, usize)> {
+    let observed = situation.connector.as_ref()?.observed()?;
+    let ours = observed.ownership(&document.organization, &situation.secret.fingerprint()) == Ownership::Ours;
+    observed.proved().filter(|_| ours)
 }
 
 /// Proves a token that an onboarding has just made: it must also see what the manager's login sees.
@@ -66,7 +83,8 @@ pub(crate) async fn examine_minted(
     document: &Document,
 ) -> Result<(Verdict, Option<Look>), Error> {
     let session = services.manager(document).await?;
-    Box::pin(prove(services, situation, version, document, known(situation), Some(session), true)).await
+    let compared = Compared { context: known(situation), manager: Some(session), last_proof: None };
+    Box::pin(prove(services, situation, version, document, compared, true)).await
 }
 
 /// setSecret: proves the pending version while AWSCURRENT and the connector are read, and puts them into the situation.
@@ -106,7 +124,8 @@ pub(super) async fn examine_while_reading(
             }
         }
     };
-    let proof = Box::pin(prove(services, &before, &version, &document, context.clone(), None, true));
+    let compared = Compared { context: context.clone(), manager: None, last_proof: None };
+    let proof = Box::pin(prove(services, &before, &version, &document, compared, true));
     let neighbours = gather::neighbours(services, &document);
     let (examined, neighbours) = join(select(proof, Box::pin(early)), neighbours).await;
     let context = context.await?;
@@ -171,10 +190,10 @@ async fn prove(
     situation: &Situation,
     version: &str,
     document: &Document,
-    context: ContextFuture<'_>,
-    manager: Option<Session>,
+    compared: Compared<'_>,
     writes: bool,
 ) -> Result<(Verdict, Option<Look>), Error> {
+    let Compared { context, manager, last_proof } = compared;
     let subject = subject(services, document, false)?;
     let organization = &document.organization;
     let fingerprint = situation.secret.fingerprint();
@@ -219,6 +238,7 @@ async fn prove(
         }
     };
     let ((mut evidence, look), in_use, manager) = Box::pin(join3(own, in_use, manager)).await;
+    evidence.last_proof = last_proof;
     compare(&mut evidence, in_use?);
     compare(&mut evidence, manager);
     Ok((verdict(&evidence, services.config.over_privilege), look))

@@ -12,6 +12,7 @@ pub mod transport;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -158,6 +159,7 @@ impl Shared {
 pub struct Outlet {
     shared: Arc<Shared>,
     deadline: Timestamp,
+    out_of_time: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Outlet {
@@ -169,7 +171,7 @@ impl fmt::Debug for Outlet {
 impl Outlet {
     /// The way out until `deadline`, which leaves time for the report.
     pub fn new(shared: Arc<Shared>, deadline: Timestamp) -> Self {
-        Self { shared, deadline }
+        Self { shared, deadline, out_of_time: Arc::default() }
     }
 
     /// The clock that the requests run on.
@@ -192,12 +194,26 @@ impl Outlet {
         self.shared.clock.now()
     }
 
+    /// Whether so much time is left before the deadline.
+    pub fn has(&self, time: Duration) -> bool {
+        let enough = self.now() + time < self.deadline;
+        if !enough {
+            self.out_of_time.store(true, Ordering::Relaxed);
+        }
+        enough
+    }
+
+    /// Whether something was given up because the deadline comes first: what failed then was not reached.
+    pub fn is_out_of_time(&self) -> bool {
+        self.out_of_time.load(Ordering::Relaxed)
+    }
+
     /// Waits, unless the deadline comes first.
     ///
     /// # Errors
     /// Gives `false` without waiting where the deadline comes first.
     pub async fn wait(&self, duration: Duration) -> bool {
-        if self.now() + duration >= self.deadline {
+        if !self.has(duration) {
             return false;
         }
         self.shared.clock.sleep(duration).await;
@@ -212,7 +228,12 @@ impl Outlet {
     pub async fn send(&self, request: Request, policy: Policy) -> Result<Response, SendError> {
         let name = host_of(&request);
         let host = self.shared.host(&name);
-        let fail = |cause, acted| SendError { host: name.clone(), cause, acted };
+        let fail = |cause, acted| {
+            if matches!(cause, Cause::Deadline | Cause::RateLimited) {
+                self.out_of_time.store(true, Ordering::Relaxed);
+            }
+            SendError { host: name.clone(), cause, acted }
+        };
         let mut acted = false;
         let mut attempt = 0;
         let mut limited = 0;

@@ -93,6 +93,13 @@ impl Host {
                 _ => (left, reset),
             });
         }
+        // ARM's token buckets have no window: what is spent is refilled at 10 or 25 requests a second
+        if headers.iter().any(|(name, left)| {
+            name.as_str().starts_with("x-ms-ratelimit-remaining-") && left.to_str().is_ok_and(|left| left.trim() == "0")
+        }) {
+            let refilled = now + Duration::from_secs(1);
+            budget.not_before = Some(budget.not_before.map_or(refilled, |known| known.max(refilled)));
+        }
         let status = response.status().as_u16();
         if status != 429 && status != 503 {
             return None;

@@ -1,11 +1,14 @@
-//! From what is to what is done: the state as a value ([`state`]), the one planner ([`planner`]), the one executor
-//! ([`execute`]).
+//! From what is to what is done: the state as a value ([`state`]), the rules ([`admit`], [`planner`], [`retire`]), the one
+//! executor ([`execute`]).
 //!
-//! The contract's rules about races and order stand in [`planner`], once: what an event is admitted to, which steps follow
-//! from the state, and what must still hold right before a write. The planner is pure: no I/O, no clock, no secret shown.
+//! The contract's rules about races and order stand here, once: what an event is admitted to and what must still hold right
+//! before a write ([`admit`]), which steps follow from the state ([`planner`]), which tokens may go ([`retire`]). All three are
+//! pure: no I/O, no clock, no secret shown.
 
+pub mod admit;
 pub mod execute;
 pub mod planner;
+pub mod retire;
 pub mod state;
 pub mod steps;
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::azure::Found;
 use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::hub::tokens::Pat;
 use crate::proof::Verdict;
 use crate::report::Outcome;
 use crate::secret::{Document, Label, Secret};
@@ -36,6 +38,22 @@ pub enum Trigger {
         /// The version that the event names.
         version: Option<String>,
     },
+    /// See that all is as it should be, and mend what is not.
+    Reconcile {
+        /// Retire replaced tokens without the grace: after a leak.
+        revoke_replaced: bool,
+    },
+    /// Give the connector up.
+    Offboard,
+    /// Secrets Manager gave a rotation up: it is only taken note of.
+    RotationEnded {
+        /// Whether a value put by hand ended it.
+        abandoned: bool,
+        /// The step that failed, where the event tells it.
+        step: Option<&'static str>,
+        /// The pending version, where the event tells it.
+        version: Option<String>,
+    },
     /// Prove, and nothing else.
     Verify {
         /// A version; AWSCURRENT where none is named.
@@ -49,6 +67,11 @@ impl Trigger {
         matches!(self, Trigger::CreateSecret | Trigger::SetSecret | Trigger::TestSecret | Trigger::FinishSecret)
     }
 
+    /// Whether it came from `EventBridge` by itself: it counts for managed secrets alone.
+    pub fn is_notice(&self) -> bool {
+        matches!(self, Trigger::CandidateStaged { .. } | Trigger::SecretChanged { .. } | Trigger::RotationEnded { .. })
+    }
+
     /// Its name in reports and errors.
     pub fn name(&self) -> &'static str {
         match self {
@@ -59,6 +82,10 @@ impl Trigger {
             Trigger::Onboard { .. } => "onboard",
             Trigger::CandidateStaged { .. } => "adopt",
             Trigger::SecretChanged { .. } => "secretChanged",
+            Trigger::Reconcile { .. } => "reconcile",
+            Trigger::Offboard => "offboard",
+            Trigger::RotationEnded { abandoned: false, .. } => "rotationFailed",
+            Trigger::RotationEnded { abandoned: true, .. } => "rotationAbandoned",
             Trigger::Verify { .. } => "verify",
         }
     }
@@ -107,6 +134,18 @@ pub struct Situation {
     pub current: Option<Version>,
     /// The version staged `HUBKEEPER_CANDIDATE`.
     pub candidate: Option<Version>,
+    /// The version staged AWSPENDING, where it is not the one in question: of a rotation that is stuck.
+    pub pending: Option<Version>,
+    /// AWSPREVIOUS.
+    pub previous: Option<Version>,
+    /// Reconcile: why the candidate is not taken up.
+    pub aside: Option<Error>,
+    /// Reconcile: every PAT of the dedicated user, once they are listed.
+    pub pats: Vec<Pat>,
+    /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
+    pub revived: bool,
+    /// Versions that were read besides, by id.
+    pub read: Vec<Version>,
     /// Onboard: what stands under the derived version id, and that id.
     pub slot: Option<Slot>,
     /// Versions whose token Docker Hub rejected in this run.
@@ -129,6 +168,11 @@ pub struct Slot {
 }
 
 impl Situation {
+    /// The pending version of a rotation that is stuck.
+    pub fn stuck(&self) -> Option<&str> {
+        self.secret.stuck_rotation(self.now)
+    }
+
     /// The verdict on a version, if there is one.
     pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
         self.verdict.as_ref().filter(|(subject, _)| subject == version).map(|(_, verdict)| verdict)
@@ -143,6 +187,7 @@ impl Situation {
             .filter(|_| self.version == version)
             .or_else(|| self.candidate.as_ref().filter(named).map(|known| &known.document))
             .or_else(|| self.current.as_ref().filter(named).map(|known| &known.document))
+            .or_else(|| self.pending.as_ref().filter(named).map(|known| &known.document))
             .or(slot)
     }
 }

@@ -10,6 +10,25 @@ use crate::secret::Label;
 pub enum Step {
     /// Tag the secret `hubkeeper` = `managed`.
     TagManaged,
+    /// Tag the secret `hubkeeper` = `offboarded`.
+    TagOffboarded,
+    /// Delete the connector.
+    DeleteConnector,
+    /// Deactivate a PAT that is not in use; activate it again should it turn out to be.
+    DeactivateToken {
+        /// Its uuid.
+        id: String,
+    },
+    /// Delete a PAT that was deactivated at an earlier run.
+    DeleteToken {
+        /// Its uuid.
+        id: String,
+    },
+    /// Activate a PAT that is in use and that an interrupted run left deactivated.
+    ActivateToken {
+        /// Its uuid.
+        id: String,
+    },
     /// Make a PAT and put it, under this version id and label.
     MintToken {
         /// Version id.
@@ -65,6 +84,11 @@ impl Step {
     pub fn name(&self) -> &'static str {
         match self {
             Step::TagManaged => "tagManaged",
+            Step::TagOffboarded => "tagOffboarded",
+            Step::DeleteConnector => "deleteConnector",
+            Step::DeactivateToken { .. } => "deactivateToken",
+            Step::DeleteToken { .. } => "deleteToken",
+            Step::ActivateToken { .. } => "activateToken",
             Step::MintToken { .. } => "mintToken",
             Step::CopyCandidate { .. } => "copyCandidate",
             Step::RevokeStrays { .. } => "revokeStrays",

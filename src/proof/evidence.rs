@@ -66,6 +66,8 @@ pub struct Evidence {
     pub visible: Vec<Repository>,
     /// What others see.
     pub references: Vec<Reference>,
+    /// What the last proof saw, where a token is proven again: repositories, and how many of them are private.
+    pub last_proof: Option<(usize, usize)>,
     /// What the secret says must be there.
     pub expected: Vec<Expected>,
     /// What completeness leaves out.
@@ -94,6 +96,7 @@ impl Evidence {
             scope: None,
             visible: Vec::new(),
             references: Vec::new(),
+            last_proof: None,
             expected: expected.to_vec(),
             excluded: excluded.to_vec(),
             pulls: Pulls::NotAsked,

@@ -132,6 +132,15 @@ fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> Vec<String> 
     if evidence.visible.is_empty() {
         reasons.push(format!("the token sees no repository of {}", evidence.organization));
     }
+    if let Some((_, private)) = evidence.last_proof
+        && private > 0
+        && !evidence.visible.is_empty()
+        && !evidence.visible.iter().any(|repository| repository.private)
+    {
+        reasons.push(format!(
+            "the token sees no private repository any more, the last proof saw {private}; should that be right, a new token (rotate, or stage one) sets the new count"
+        ));
+    }
     if level == Level::PublicRead {
         reasons.push("the token's scope is public read only".to_owned());
     }
@@ -151,13 +160,25 @@ fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> Vec<String> 
 /// What makes a `complete` verdict weaker than it could be.
 fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    if evidence.references.is_empty() && evidence.expected.is_empty() {
+    let private = evidence.visible.iter().filter(|repository| repository.private).count();
+    if let Some((repositories, private_then)) = evidence.last_proof
+        && (evidence.visible.len() < repositories || private < private_then)
+    {
+        warnings.push(Warning::new(
+            "fewerRepositories",
+            format!(
+                "the token sees {} repositories, {private} of them private; the last proof saw {repositories}, {private_then} of them private",
+                evidence.visible.len()
+            ),
+        ));
+    }
+    if evidence.references.is_empty() && evidence.expected.is_empty() && evidence.last_proof.is_none() {
         warnings.push(Warning::new(
             "nothingToCompare",
             "no other token's view and no expectedRepositories to compare with: name in the secret's `expectedRepositories` what must be readable",
         ));
     }
-    if !evidence.visible.iter().any(|repository| repository.private) {
+    if private == 0 {
         warnings.push(Warning::new(
             "noPrivateRepository",
             "no visible repository is private, and anybody's token sees the public ones: name private repositories in the secret's `expectedRepositories`",

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::schedule::Schedule;
 use crate::clock::Timestamp;
 
 /// A staging label of Secrets Manager.
@@ -20,6 +21,9 @@ pub enum Label {
     /// A version that waits to be adopted.
     #[serde(rename = "HUBKEEPER_CANDIDATE")]
     Candidate,
+    /// The version that was in use before.
+    #[serde(rename = "AWSPREVIOUS")]
+    Previous,
 }
 
 impl Label {
@@ -29,6 +33,7 @@ impl Label {
             Label::Current => "AWSCURRENT",
             Label::Pending => "AWSPENDING",
             Label::Candidate => "HUBKEEPER_CANDIDATE",
+            Label::Previous => "AWSPREVIOUS",
         }
     }
 }
@@ -44,6 +49,21 @@ pub enum Managed {
     Offboarded,
 }
 
+impl Managed {
+    /// By the tag's value.
+    pub fn of(value: Option<&str>) -> Self {
+        match value {
+            Some(MANAGED) => Managed::Yes,
+            Some(OFFBOARDED) => Managed::Offboarded,
+            _ => Managed::No,
+        }
+    }
+}
+
+/// The tag's value on a secret that hubkeeper keeps.
+pub const MANAGED: &str = "managed";
+/// The tag's value on a secret whose connector was given up.
+pub const OFFBOARDED: &str = "offboarded";
 /// The tag that marks a secret as ours.
 pub const MANAGED_TAG: &str = "hubkeeper";
 
@@ -60,9 +80,19 @@ pub struct Secret {
     pub versions: BTreeMap<String, Vec<String>>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// When a value or a label last changed.
+    /// When the secret last changed in any way (AWS's reference of `LastChangedDate`).
     pub last_changed: Option<Timestamp>,
+    /// The schedule of its rotation, where it is on.
+    pub schedule: Option<Schedule>,
+    /// When the pending version was made; known only where it was asked for.
+    pub pending_since: Option<Timestamp>,
 }
+
+/// When each version was made, those without a label included (`ListSecretVersionIds`).
+pub type History = BTreeMap<String, Timestamp>;
+
+/// A pending version that is older than this is stuck (contract, section 3).
+const STUCK: time::Duration = time::Duration::DAY;
 
 impl Secret {
     /// The version that bears a label.
@@ -86,13 +116,15 @@ impl Secret {
         self.version(Label::Pending).filter(|pending| Some(*pending) != self.version(Label::Current))
     }
 
+    /// The pending version of a rotation that has been under way for more than a day.
+    pub fn stuck_rotation(&self, now: Timestamp) -> Option<&str> {
+        let old = self.pending_since.is_some_and(|since| now - since > STUCK);
+        self.rotation_in_progress().filter(|_| old)
+    }
+
     /// What the tag `hubkeeper` says.
     pub fn managed(&self) -> Managed {
-        match self.tags.get(MANAGED_TAG).map(String::as_str) {
-            Some("managed") => Managed::Yes,
-            Some("offboarded") => Managed::Offboarded,
-            _ => Managed::No,
-        }
+        Managed::of(self.tags.get(MANAGED_TAG).map(String::as_str))
     }
 
     /// The secret's fingerprint: 12 hexadecimal digits of the SHA-256 of its ARN.
@@ -107,6 +139,21 @@ impl Secret {
         format!("hubkeeper/{}/{version}", self.fingerprint())
     }
 
+    /// The label of that PAT while it is being retired: who finds it on a token in use knows that it was us who
+    /// deactivated it.
+    pub fn retiring_label(&self, version: &str) -> String {
+        format!("{}{RETIRING}", self.token_label(version))
+    }
+
+    /// The version in the label of a PAT of this secret, and whether it is being retired; `None` for every other PAT.
+    pub fn version_of_label<'a>(&self, label: &'a str) -> Option<(&'a str, bool)> {
+        let version = label.strip_prefix("hubkeeper/")?.strip_prefix(&self.fingerprint())?.strip_prefix('/')?;
+        match version.strip_suffix(RETIRING) {
+            Some(version) => Some((version, true)),
+            None => Some((version, false)),
+        }
+    }
+
     /// The version id under which onboard stores a token that it mints while `version` is current: a repeat finds it again.
     pub fn derived_version(&self, version: &str) -> String {
         let mut hex = hex_sha256(&[self.arn.as_str(), "\n", version]);
@@ -114,6 +161,9 @@ impl Secret {
         hex
     }
 }
+
+/// What the label of a PAT ends with while it is being retired.
+const RETIRING: &str = "/retiring";
 
 fn hex_sha256(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
@@ -141,6 +191,8 @@ pub(crate) mod tests {
                 .collect(),
             tags: BTreeMap::new(),
             last_changed: None,
+            schedule: None,
+            pending_since: None,
         }
     }
 
@@ -155,7 +207,31 @@ pub(crate) mod tests {
         let one = secret(&[("a", &["AWSCURRENT"])]);
         assert_eq!(one.fingerprint(), secret(&[]).fingerprint());
         assert_eq!(one.fingerprint().len(), 12);
-        assert!(one.token_label(&"v".repeat(64)).len() <= 100, "Docker Hub takes labels of 1 to 100 characters");
+        assert!(one.retiring_label(&"v".repeat(64)).len() <= 100, "Docker Hub takes labels of 1 to 100 characters");
+    }
+
+    #[test]
+    fn a_label_names_its_version_and_another_secret_s_names_none() {
+        let (one, mut other) = (secret(&[]), secret(&[]));
+        other.arn.push('x');
+        assert_eq!(one.version_of_label(&one.token_label("v")), Some(("v", false)));
+        assert_eq!(one.version_of_label(&one.retiring_label("v")), Some(("v", true)));
+        for label in
+            [other.token_label("v"), "by hand".into(), one.fingerprint(), format!("hubkeeper/{}", one.fingerprint())]
+        {
+            assert_eq!(one.version_of_label(&label), None, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_stuck_after_a_day() {
+        let now = time::macros::datetime!(2026-11-24 10:00 UTC);
+        let mut one = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"])]);
+        assert_eq!(one.stuck_rotation(now), None, "its age is not known");
+        one.pending_since = Some(now - time::Duration::DAY);
+        assert_eq!(one.stuck_rotation(now), None);
+        one.pending_since = Some(now - time::Duration::hours(25));
+        assert_eq!(one.stuck_rotation(now), Some("b"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod document;
 pub mod labels;
 pub mod login;
+pub mod schedule;
 pub mod store;
 
 pub use document::Document;

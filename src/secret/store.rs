@@ -7,13 +7,20 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_secretsmanager::types::Tag;
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::document::Document;
-use super::labels::{Label, MANAGED_TAG, Secret};
+use super::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
+use super::schedule::Schedule;
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::http::{Outlet, scrub};
+
+/// Entries a page: the most that AWS gives.
+const PAGE_SIZE: i32 = 100;
+/// Pages of a list at most: a page may be empty and still have a next one.
+const PAGES: usize = 1000;
 
 /// What a put came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,16 +52,96 @@ impl SecretStore {
         let answer = self.client.describe_secret().secret_id(id).send().await;
         let answer = answer.map_err(|error| failed("DescribeSecret", &error))?;
         let arn = answer.arn.unwrap_or_else(|| id.to_owned());
+        let rotation_enabled = answer.rotation_enabled == Some(true);
+        let rules = answer.rotation_rules.as_ref();
+        let schedule = rotation_enabled.then(|| {
+            Schedule::new(
+                rules.and_then(|rules| rules.automatically_after_days),
+                rules.and_then(|rules| rules.schedule_expression.as_deref()),
+                rules.and_then(|rules| rules.duration.as_deref()),
+                answer.next_rotation_date.as_ref().and_then(timestamp),
+            )
+        });
         Ok(Secret {
             arn,
-            rotation_enabled: answer.rotation_enabled == Some(true),
+            rotation_enabled,
             deleted: answer.deleted_date.is_some(),
             versions: answer.version_ids_to_stages.unwrap_or_default().into_iter().collect(),
             tags: answer.tags.unwrap_or_default().into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
-            last_changed: answer
-                .last_changed_date
-                .and_then(|at| time::OffsetDateTime::from_unix_timestamp_nanos(at.as_nanos()).ok()),
+            last_changed: answer.last_changed_date.as_ref().and_then(timestamp),
+            schedule,
+            pending_since: None,
         })
+    }
+
+    /// ARNs of all secrets with the tag `hubkeeper` = `managed` or `offboarded`. The list's filter matches by prefix, so the
+    /// tags are looked at again; it lags by minutes, so they are looked at once more where a secret is worked on.
+    ///
+    /// # Errors
+    /// As [`SecretStore::describe`].
+    pub async fn managed(&self) -> Result<Vec<String>, Error> {
+        let filter = |key: FilterNameStringType, values: &[&str]| {
+            Filter::builder()
+                .key(key)
+                .set_values(Some(values.iter().map(|value| (*value).to_owned()).collect()))
+                .build()
+        };
+        let mut found = Vec::new();
+        let mut token = None;
+        for _ in 0..PAGES {
+            let call = self
+                .client
+                .list_secrets()
+                .max_results(PAGE_SIZE)
+                .filters(filter(FilterNameStringType::TagKey, &[MANAGED_TAG]))
+                .filters(filter(FilterNameStringType::TagValue, &[MANAGED, OFFBOARDED]))
+                .set_next_token(token);
+            let page = call.send().await.map_err(|error| failed("ListSecrets", &error))?;
+            for entry in page.secret_list.unwrap_or_default() {
+                let tag = entry.tags.unwrap_or_default().into_iter().find(|tag| tag.key() == Some(MANAGED_TAG));
+                let managed = Managed::of(tag.as_ref().and_then(Tag::value));
+                if managed != Managed::No
+                    && let Some(arn) = entry.arn
+                    && !found.contains(&arn)
+                {
+                    found.push(arn);
+                }
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(found);
+            }
+        }
+        Err(Error::retryable("ListSecrets: the list does not end", "repeat the event"))
+    }
+
+    /// When each version was made, those without a label included.
+    ///
+    /// # Errors
+    /// As [`SecretStore::describe`].
+    pub async fn history(&self, id: &str) -> Result<History, Error> {
+        let mut history = History::new();
+        let mut token = None;
+        for _ in 0..PAGES {
+            let call = self
+                .client
+                .list_secret_version_ids()
+                .secret_id(id)
+                .include_deprecated(true)
+                .max_results(PAGE_SIZE)
+                .set_next_token(token);
+            let page = call.send().await.map_err(|error| failed("ListSecretVersionIds", &error))?;
+            for entry in page.versions.unwrap_or_default() {
+                if let (Some(version), Some(at)) = (entry.version_id, entry.created_date.as_ref().and_then(timestamp)) {
+                    history.insert(version, at);
+                }
+            }
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(history);
+            }
+        }
+        Err(Error::retryable("ListSecretVersionIds: the list does not end", "repeat the event"))
     }
 
     /// The value of a version; `None` where the version has none yet.
@@ -155,15 +242,19 @@ impl SecretStore {
         call.send().await.map(|_| ()).map_err(|error| failed("UpdateSecretVersionStage", &error))
     }
 
-    /// Tags the secret `hubkeeper` = `managed`.
+    /// Gives the tag `hubkeeper` a value: [`MANAGED`] or [`OFFBOARDED`].
     ///
     /// # Errors
     /// As [`SecretStore::describe`].
-    pub async fn tag_managed(&self, id: &str) -> Result<(), Error> {
-        let tag = Tag::builder().key(MANAGED_TAG).value("managed").build();
+    pub async fn tag(&self, id: &str, value: &str) -> Result<(), Error> {
+        let tag = Tag::builder().key(MANAGED_TAG).value(value).build();
         let call = self.client.tag_resource().secret_id(id).tags(tag);
         call.send().await.map(|_| ()).map_err(|error| failed("TagResource", &error))
     }
+}
+
+fn timestamp(at: &aws_smithy_types::DateTime) -> Option<Timestamp> {
+    time::OffsetDateTime::from_unix_timestamp_nanos(at.as_nanos()).ok()
 }
 
 fn text(value: Option<String>) -> Result<SecretString, Error> {

@@ -89,9 +89,16 @@ fn every_example_is_understood_as_its_name_says() {
                 let action = request.trigger.name();
                 if request.trigger.is_rotation() { format!("rotation {action}") } else { action.to_owned() }
             }
-            Event::Many { action, requests, .. } => {
-                assert!(requests.len() > 1, "{name} is about one secret");
-                format!("many {action}")
+            Event::Fleet(fleet) => {
+                let action = fleet.trigger.name();
+                match fleet.secret_ids {
+                    None => format!("all {action}"),
+                    Some(ids) => format!("{} {action}", if ids.len() > 1 { "many" } else { "named" }),
+                }
+            }
+            Event::Records(records) => {
+                assert!(records.len() > 1 && records.iter().all(|record| record.event.is_ok()), "{name}");
+                "records".to_owned()
             }
             Event::Ignored { reason, .. } => {
                 assert!(name.contains("ignored"), "{name} is ignored: {reason}");
@@ -110,6 +117,13 @@ fn every_example_is_understood_as_its_name_says() {
             | "cloudtrail-update-secret.json"
             | "rotation-succeeded.json" => "secretChanged",
             "verify.json" => "verify",
+            "reconcile.json" | "reconcile-plan.json" | "reconcile-in-eventbridge-detail.json" => "all reconcile",
+            "reconcile-many.json" => "many reconcile",
+            "reconcile-revoke-replaced.json" => "named reconcile",
+            "offboard.json" => "offboard",
+            "rotation-failed.json" => "rotationFailed",
+            "rotation-abandoned.json" => "rotationAbandoned",
+            "sqs-records.json" => "records",
             other if other.starts_with("onboard") || other == "action-in-eventbridge-detail.json" => "onboard",
             other => panic!("{other}: say here what this example is"),
         };

@@ -6,11 +6,16 @@ use time::macros::datetime;
 use super::*;
 use crate::azure::Found;
 use crate::azure::merge::tests::{CLIENT, VERSION, document, written};
+use crate::clock::Timestamp;
 use crate::error::Kind;
+use crate::plan::admit::{admit, may_move, may_write};
+use crate::plan::state::{Admission, Look};
 use crate::plan::state::{Slot, Version};
+use crate::secret::Secret;
 use crate::secret::labels::tests::secret;
 
 const OLD: &str = "00000000-0000-4000-a000-000000000000";
+const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
 const DERIVED: &str = "dddddddddddddddddddddddddddddddd";
 
 fn verdict(result: Finding) -> Verdict {
@@ -36,11 +41,17 @@ fn rotating() -> Situation {
         document: Some(document(|value| value["accessToken"] = json!("dckr_pat_new"))),
         current: Some(Version { id: OLD.into(), document: document(|_| {}) }),
         candidate: None,
+        pending: None,
+        previous: None,
+        aside: None,
+        pats: Vec::new(),
+        revived: false,
+        read: Vec::new(),
         slot: None,
         dead: BTreeSet::new(),
         connector: Some(Found::Absent),
         verdict: None,
-        now: datetime!(2026-11-24 10:00 UTC),
+        now: NOW,
     }
 }
 
@@ -67,6 +78,8 @@ fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
         Next::Prove(_) => vec!["prove first"],
         Next::Test(_) => vec!["test"],
         Next::Dead(_) => vec!["dead"],
+        Next::Revive => vec!["revive"],
+        Next::SetAside(_) => vec!["set aside"],
         Next::Nothing(_, _) => vec!["nothing"],
     }
 }
@@ -189,7 +202,7 @@ fn admission_follows_labels_and_tags() {
     for (name, trigger, change, expected) in table {
         let mut secret = rotating().secret;
         change(&mut secret);
-        let got = match admit(&trigger, Some(VERSION), &secret) {
+        let got = match admit(&trigger, Some(VERSION), &secret, NOW) {
             Ok(Admission::Version { label, .. }) => format!("version {}", label.name()),
             Ok(Admission::Nothing { outcome, .. }) => {
                 serde_json::to_value(outcome).unwrap().as_str().unwrap().to_owned()

@@ -1,0 +1,167 @@
+//! Many secrets in one event: all that are managed, or those that are named. Each by itself, a few at a time; or one message
+//! each for a queue.
+
+pub mod queue;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+
+use crate::clock::Timestamp;
+use crate::error::{Error, Kind};
+use crate::event::{Event, Fleet, Record};
+use crate::flow::{self, Mode, Request};
+use crate::report::{Outcome, Report};
+use crate::services::{Process, Sessions};
+
+/// Secrets that are worked on side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Handles one event about several secrets, or about all: through the queue where there is one.
+///
+/// # Errors
+/// Where the managed secrets cannot be listed. What happens to one secret is in its report.
+pub async fn run(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec<Report>, Error> {
+    let secret_ids = members(process, fleet, end).await?;
+    match &process.config.queue_url {
+        // a plan writes nothing: no message either
+        Some(queue) if fleet.mode == Mode::Apply => {
+            let services = process.services(end, &Sessions::default());
+            Ok(queue::send(&services, queue, fleet, secret_ids).await)
+        }
+        _ => Ok(work(process, secret_ids.into_iter().map(|id| fleet.request(id)).collect(), end).await),
+    }
+}
+
+async fn members(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec<String>, Error> {
+    match &fleet.secret_ids {
+        Some(named) => Ok(named.clone()),
+        None => {
+            let listed = process.services(end, &Sessions::default()).store.managed().await;
+            listed.map_err(|error| error.at(fleet.trigger.name()))
+        }
+    }
+}
+
+/// What became of a record: its reports, and whether it has to come again.
+pub struct Handled {
+    /// The record.
+    pub message_id: String,
+    /// What became of its secrets.
+    pub reports: Vec<Report>,
+    /// What is wrong with the record itself.
+    pub error: Option<Error>,
+}
+
+impl Handled {
+    /// Whether the record has to come again: what failed, was refused or was not reached goes to the dead-letter queue in the
+    /// end, where somebody sees it.
+    pub fn failed(&self) -> bool {
+        self.error.is_some() || self.reports.iter().any(|report| report.outcome <= Outcome::NotReached)
+    }
+}
+
+/// Handles the records of a queue. A record never fans out again.
+pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) -> Vec<Handled> {
+    let mut handled = Vec::new();
+    let mut requests = Vec::new();
+    for (at, record) in records.into_iter().enumerate() {
+        let mut entry = Handled { message_id: record.message_id, reports: Vec::new(), error: None };
+        match record.event.map(|event| *event) {
+            Ok(Event::One(request)) => requests.push((at, request)),
+            Ok(Event::Fleet(fleet)) => match members(process, &fleet, end).await {
+                Ok(ids) => requests.extend(ids.into_iter().map(|id| (at, fleet.request(id)))),
+                Err(error) => entry.error = Some(error),
+            },
+            Ok(Event::Ignored { action, secret_id, reason }) => {
+                entry.reports.push(ignored(action, secret_id, reason));
+            }
+            Ok(Event::Records(_)) => entry.error = Some(Error::bad_event("a record holds records").at("event")),
+            Err(error) => entry.error = Some(error),
+        }
+        handled.push(entry);
+    }
+    let (owners, requests): (Vec<usize>, Vec<Request>) = requests.into_iter().unzip();
+    for (owner, report) in owners.into_iter().zip(work(process, requests, end).await) {
+        if let Some(entry) = handled.get_mut(owner) {
+            entry.reports.push(report);
+        }
+    }
+    handled
+}
+
+/// The report of an event that is not for this function.
+pub fn ignored(action: &str, secret_id: Option<String>, reason: String) -> Report {
+    let mut report = Report::new(action, Mode::Apply.name());
+    report.outcome = Outcome::Ignored;
+    report.secret_id = secret_id;
+    report.reason = Some(reason);
+    report
+}
+
+/// Each secret by itself: one organization's failure never stops another's. Requests about the same secret run one after
+/// another. The reports are in the order of the requests.
+pub async fn work(process: &Process, requests: Vec<Request>, end: Timestamp) -> Vec<Report> {
+    let sessions = Sessions::default();
+    let mut queues: BTreeMap<String, Vec<(usize, Request)>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for (at, request) in requests.into_iter().enumerate() {
+        if !queues.contains_key(&request.secret_id) {
+            order.push(request.secret_id.clone());
+        }
+        queues.entry(request.secret_id.clone()).or_default().push((at, request));
+    }
+    let sessions = &sessions;
+    let each = order.into_iter().filter_map(|id| queues.remove(&id)).map(|queue| async move {
+        let mut reports = Vec::with_capacity(queue.len());
+        for (at, request) in queue {
+            reports.push((at, Box::pin(item(process, &request, sessions, end)).await));
+        }
+        reports
+    });
+    let mut reports: Vec<(usize, Report)> =
+        stream::iter(each).buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await.into_iter().flatten().collect();
+    reports.sort_by_key(|(at, _)| *at);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
+async fn item(process: &Process, request: &Request, sessions: &Sessions, end: Timestamp) -> Report {
+    if process.shared.now() >= end {
+        let mut report = new_report(request);
+        report.outcome = Outcome::NotReached;
+        report.reason = Some("the function's time was up".into());
+        return report;
+    }
+    let run = AssertUnwindSafe(one(process, request, sessions, end)).catch_unwind().await;
+    run.map_or_else(
+        |_| {
+            let mut report = new_report(request);
+            report.fail(&Error::retryable("the function panicked", "report this as a bug"));
+            report
+        },
+        |(report, _)| report,
+    )
+}
+
+/// Handles one event about one secret.
+pub async fn one(process: &Process, request: &Request, sessions: &Sessions, end: Timestamp) -> (Report, Option<Error>) {
+    let services = process.services(end, sessions);
+    let mut report = new_report(request);
+    let error = flow::run(&services, request, &mut report).await.err();
+    // nothing is wrong with a secret for which there was no time
+    if error.as_ref().is_some_and(|error| error.kind() == Kind::Retryable) && services.outlet.is_out_of_time() {
+        report.outcome = Outcome::NotReached;
+    }
+    (report, error)
+}
+
+/// A report that nothing has been put into but what the request says.
+pub fn new_report(request: &Request) -> Report {
+    let name = request.trigger.name();
+    let action = if request.trigger.is_rotation() { format!("rotation:{name}") } else { name.to_owned() };
+    let mut report = Report::new(action, request.mode.name());
+    report.secret_id = Some(request.secret_id.clone());
+    report
+}

@@ -1,0 +1,103 @@
+//! Fan-out: one message for each secret, by `SendMessageBatch`. A batch that is answered with 200 may still hold entries that
+//! failed; those are sent again.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+
+use crate::error::Error;
+use crate::event::Fleet;
+use crate::report::{Outcome, Report};
+use crate::secret::store::failed;
+use crate::services::Services;
+
+/// Messages of a batch at most (AWS's reference of `SendMessageBatch`); their bodies are far from its 1 MiB.
+const BATCH: usize = 10;
+/// Times that a message is sent before it counts as failed.
+const ATTEMPTS: u32 = 4;
+
+/// Sends one message for each secret. The reports are in the order of the ids: `recorded` for what the queue has taken.
+pub async fn send(services: &Services, queue: &str, fleet: &Fleet, secret_ids: Vec<String>) -> Vec<Report> {
+    let mut reports = Vec::with_capacity(secret_ids.len());
+    for batch in secret_ids.chunks(BATCH) {
+        let outcomes = send_batch(services, queue, fleet, batch).await;
+        reports.extend(batch.iter().zip(outcomes).map(|(id, outcome)| {
+            let mut report = super::new_report(&fleet.request(id.clone()));
+            match outcome {
+                Ok(()) => {
+                    report.outcome = Outcome::Recorded;
+                    report.reason = Some("sent to the queue".into());
+                }
+                Err(error) => {
+                    report.fail(&error.at(fleet.trigger.name()));
+                    if services.outlet.is_out_of_time() {
+                        report.outcome = Outcome::NotReached;
+                    }
+                }
+            }
+            report
+        }));
+    }
+    reports
+}
+
+async fn send_batch(services: &Services, queue: &str, fleet: &Fleet, ids: &[String]) -> Vec<Result<(), Error>> {
+    let mut outcomes: Vec<Result<(), Error>> = ids.iter().map(|_| Err(not_taken("it was not sent"))).collect();
+    let mut open: Vec<usize> = (0..ids.len()).collect();
+    for attempt in 1..=ATTEMPTS {
+        if attempt > 1 && !services.outlet.wait(Duration::from_millis(250 << attempt)).await {
+            break;
+        }
+        let entries: Result<Vec<_>, _> = open
+            .iter()
+            .filter_map(|at| Some((*at, ids.get(*at)?)))
+            .map(|(at, id)| {
+                let body = fleet.message(id).to_string();
+                SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(body).build()
+            })
+            .collect();
+        let Ok(entries) = entries else { break };
+        let answer = services.sqs.send_message_batch().queue_url(queue).set_entries(Some(entries)).send().await;
+        match answer {
+            Ok(answer) => {
+                let mut again = Vec::new();
+                for at in &open {
+                    let named = at.to_string();
+                    let refused = answer.failed().iter().find(|entry| entry.id() == named);
+                    let Some(outcome) = outcomes.get_mut(*at) else { continue };
+                    if answer.successful().iter().any(|entry| entry.id() == named) {
+                        *outcome = Ok(());
+                    } else {
+                        let code = refused.and_then(|entry| crate::http::scrub::code(entry.code()));
+                        *outcome = Err(not_taken(code.unwrap_or("it gave no reason")));
+                        if refused.is_none_or(|entry| !entry.sender_fault()) {
+                            again.push(*at);
+                        }
+                    }
+                }
+                open = again;
+            }
+            Err(error) => {
+                let error = failed("SendMessageBatch", &error);
+                for at in &open {
+                    if let Some(outcome) = outcomes.get_mut(*at) {
+                        *outcome = Err(error.clone());
+                    }
+                }
+                // the way out has tried again already where that could help
+                break;
+            }
+        }
+        if open.is_empty() {
+            break;
+        }
+    }
+    outcomes
+}
+
+fn not_taken(why: &str) -> Error {
+    Error::retryable(
+        format!("the queue did not take the message ({why})"),
+        "send the event again: what was taken is only looked at twice",
+    )
+}

@@ -1,0 +1,112 @@
+//! Reads what the retirement of tokens depends on, in the contract's order: the PATs, then the labels, then the connector.
+
+use time::Duration;
+
+use crate::azure::Observed;
+use crate::error::Error;
+use crate::hub::HubError;
+use crate::plan::retire::{self, Holding, Inventory, versions_in_use};
+use crate::plan::state::Version;
+use crate::plan::{Situation, Step};
+use crate::report::{Report, Warning};
+use crate::secret::{Document, Managed, Secret};
+use crate::services::Services;
+
+/// What is to be done with the secret's tokens: empty where there is no manager to do it with. The situation has the labels
+/// and the connector of that moment afterwards.
+///
+/// # Errors
+/// Where something that it depends on cannot be read; `NeedsHuman` where tokens are to go at once and no manager is named.
+pub(super) async fn plan(
+    services: &Services,
+    situation: &mut Situation,
+    skip_grace: bool,
+    report: &mut Report,
+) -> Result<Vec<Step>, Error> {
+    let Some(document) = situation.document.clone() else { return Ok(Vec::new()) };
+    if document.manager.is_none() {
+        if skip_grace {
+            return Err(Error::needs_human(
+                "the secret names no manager, so no token can be revoked",
+                format!("revoke the replaced tokens at Docker Hub as user {}", document.username),
+            ));
+        }
+        return Ok(Vec::new());
+    }
+    let session = services.manager(&document).await?;
+    let pats = services.hub().tokens(&session).await.map_err(|error| undecided(&error))?;
+    let secret = services.store.describe(&situation.secret.arn).await?;
+    let found = services.arm.get(&document.connector).await?;
+    let managed = situation.secret.managed();
+    let moved = secret.version(crate::secret::Label::Current) != Some(situation.version.as_str());
+    if secret.managed() != managed || moved || (managed == Managed::Yes && secret.rotation_in_progress().is_some()) {
+        report.warn(Warning::new(
+            "nothingRetired",
+            "the secret is being changed at this moment: its tokens are looked at by the next reconcile",
+        ));
+        return Ok(Vec::new());
+    }
+    let held = holdings(services, situation, &secret, found.observed()).await?;
+    let own = document.token_id.as_deref();
+    let used = pats.iter().find(|pat| Some(pat.id.as_str()) == own).and_then(|pat| pat.last_used);
+    report.tokens.last_used = used.map(crate::clock::rfc3339);
+    let strays =
+        pats.iter().any(|pat| secret.version_of_label(&pat.label).is_some() && !retire::is_in_use(pat, &secret, &held));
+    let history = if strays { Some(services.store.history(&secret.arn).await?) } else { None };
+    let (steps, warnings) = retire::plan(&Inventory {
+        pats: &pats,
+        secret: &secret,
+        connector: found.observed(),
+        organization: &document.organization,
+        holdings: &held,
+        history: history.as_ref(),
+        grace: Duration::hours(i64::from(services.config.revoke_after_hours)),
+        skip_grace,
+        now: services.now(),
+    });
+    for warning in warnings {
+        report.warn(warning);
+    }
+    situation.pats = pats;
+    situation.secret = Secret { pending_since: situation.secret.pending_since, ..secret };
+    situation.connector = Some(found);
+    Ok(steps)
+}
+
+/// What stands under each version that is in use. Values are read once: they never change under an id.
+///
+/// # Errors
+/// Where a value cannot be read.
+pub(crate) async fn holdings(
+    services: &Services,
+    situation: &mut Situation,
+    secret: &Secret,
+    connector: Option<&Observed>,
+) -> Result<Vec<Holding>, Error> {
+    let mut held = Vec::new();
+    for version in versions_in_use(secret, connector) {
+        if situation.document_of(version).is_none() && !situation.read.iter().any(|read| read.id == version) {
+            let value = services.store.value(&secret.arn, version, secret.any_label(version)).await?;
+            // a value that is no document names no token; its PAT, if it has one, is known by its label
+            if let Some(document) = value.and_then(|value| Document::parse(&value).ok()) {
+                situation.read.push(Version { id: version.to_owned(), document });
+            }
+        }
+        let read = situation.read.iter().find(|read| read.id == version).map(|read| &read.document);
+        let document = situation.document_of(version).or(read).filter(|document| document.access_token.is_some());
+        let token_id = document.and_then(|document| {
+            document.token_id.clone().or_else(|| {
+                // a person may have copied the token without its id
+                let others = [&situation.previous, &situation.candidate, &situation.current, &situation.pending];
+                let others = others.into_iter().flatten().chain(&situation.read).map(|known| &known.document);
+                others.filter(|other| other.same_token(document)).find_map(|other| other.token_id.clone())
+            })
+        });
+        held.push(Holding { version: version.to_owned(), token_id, token: document.is_some() });
+    }
+    Ok(held)
+}
+
+fn undecided(error: &HubError) -> Error {
+    Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+}

@@ -1,0 +1,100 @@
+//! Onboarding, and taking up a version that waits.
+
+use super::{Next, Plan, carried, connect, connector_warnings, no_token, refusal, same_subject, write};
+use crate::error::Error;
+use crate::plan::state::Situation;
+use crate::plan::steps::Step;
+use crate::proof::Finding;
+use crate::report::Outcome;
+use crate::secret::{Document, Label, Managed};
+
+/// Proof, connector, AWSCURRENT, label: a version that waits to be taken up.
+pub(super) fn adopt(situation: &Situation, version: &str, client_id: &str) -> Result<Plan, Error> {
+    let Some(document) = situation.document_of(version).filter(|document| document.access_token.is_some()) else {
+        return Ok(Plan::of(Next::Nothing(Outcome::Ignored, "the version holds no token".into())));
+    };
+    same_subject(situation, document)?;
+    let warnings = connector_warnings(situation, document)?;
+    // proven even where the connector carries it: AWSCURRENT moves to a proven version only
+    match situation.verdict_on(version) {
+        None => return Ok(Plan { next: Next::Prove(version.to_owned()), warnings }),
+        Some(verdict) if verdict.is_complete() => {}
+        Some(verdict) => return Err(refusal(verdict)),
+    }
+    let mut steps = Vec::new();
+    if !situation.secret.bears(version, Label::Candidate) && !situation.secret.bears(version, Label::Current) {
+        steps.push(Step::StageCandidate { version: version.to_owned() });
+    }
+    if carried(situation, version, document, client_id).is_err() {
+        steps.push(write(situation, version));
+    }
+    steps.extend(promote(situation, version));
+    Ok(Plan { next: Next::Do(steps), warnings })
+}
+
+/// AWSCURRENT to the version, then the candidate's label off.
+fn promote(situation: &Situation, version: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    match situation.secret.version(Label::Current) {
+        Some(current) if current != version => {
+            steps.push(Step::MoveCurrent { from: current.to_owned(), to: version.to_owned() });
+        }
+        _ => {}
+    }
+    steps.push(Step::Unstage { from: version.to_owned() });
+    steps
+}
+
+/// Which token an onboarding goes on with: the current one, a candidate, one that an earlier onboarding made, a new one.
+pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Result<Plan, Error> {
+    let current = situation.document.as_ref().ok_or_else(|| no_token(situation))?;
+    let usable =
+        |version: &str, document: &Document| document.access_token.is_some() && !situation.dead.contains(version);
+    if usable(&situation.version, current) {
+        return match situation.verdict_on(&situation.version) {
+            None => {
+                let warnings = connector_warnings(situation, current)?;
+                Ok(Plan { next: Next::Prove(situation.version.clone()), warnings })
+            }
+            Some(verdict) if verdict.result == Finding::Rejected && current.manager.is_some() => {
+                Ok(Plan::of(Next::Dead(situation.version.clone())))
+            }
+            Some(verdict) if !verdict.is_complete() => Err(refusal(verdict)),
+            Some(_) => connect(situation, &situation.version, current, client_id, force),
+        };
+    }
+    let candidate = situation.candidate.as_ref().map(|known| (known.id.as_str(), &known.document));
+    let slot = situation.slot.as_ref().and_then(|slot| Some((slot.id.as_str(), slot.document.as_ref()?)));
+    if let Some((version, document)) =
+        candidate.into_iter().chain(slot).find(|(version, document)| usable(version, document))
+    {
+        return match situation.verdict_on(version) {
+            Some(verdict) if verdict.result == Finding::Rejected && document.manager.is_some() => {
+                Ok(Plan::of(Next::Dead(version.to_owned())))
+            }
+            _ => adopt(situation, version, client_id),
+        };
+    }
+    let Some(slot) = situation.slot.as_ref().filter(|_| current.manager.is_some()) else {
+        return Err(no_token(situation));
+    };
+    let warnings = connector_warnings(situation, current)?;
+    let mut steps = vec![
+        Step::MintToken { version: slot.id.clone(), label: Label::Candidate },
+        Step::RevokeStrays { version: slot.id.clone() },
+        Step::Prove { version: slot.id.clone() },
+        write(situation, &slot.id),
+    ];
+    steps.extend(promote(situation, &slot.id));
+    Ok(Plan { next: Next::Do(steps), warnings })
+}
+
+/// Onboard sets the tag before its first outside write.
+pub(super) fn tagged(situation: &Situation, mut plan: Plan) -> Plan {
+    if let Next::Do(steps) = &mut plan.next
+        && situation.secret.managed() != Managed::Yes
+    {
+        steps.insert(0, Step::TagManaged);
+    }
+    plan
+}

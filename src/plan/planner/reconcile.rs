@@ -1,0 +1,141 @@
+//! Reconcile: adopt, prove again, repair. Offboard, and what reconcile finishes of it. Retiring tokens comes after and has
+//! rules of its own ([`crate::plan::retire`]).
+
+use super::onboard::adopt;
+use super::{Next, Plan, carried, connector_warnings, no_token, observed, refusal, same_subject_as_before, write};
+use crate::azure::merge::Ownership;
+use crate::clock::rfc3339;
+use crate::error::Error;
+use crate::plan::admit::{ours_to_delete, unstick};
+use crate::plan::state::Situation;
+use crate::plan::steps::Step;
+use crate::proof::Finding;
+use crate::report::Warning;
+use crate::secret::{Document, Label, Managed};
+
+/// One secret's turn of a reconcile, up to its tokens.
+pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, Error> {
+    if situation.secret.managed() == Managed::Offboarded {
+        return Ok(finish(situation));
+    }
+    let stuck = situation.stuck();
+    if stuck.is_none()
+        && situation.aside.is_none()
+        && let Some(candidate) = &situation.candidate
+        && !situation.secret.bears(&candidate.id, Label::Current)
+    {
+        // a candidate that cannot be taken up must not keep what is current from being looked after
+        return Ok(adopt(situation, &candidate.id, client_id).unwrap_or_else(|error| Plan::of(Next::SetAside(error))));
+    }
+    let document = situation.document.as_ref().filter(|document| document.access_token.is_some());
+    let document = document.ok_or_else(|| no_token(situation))?;
+    same_subject_as_before(situation, document)?;
+    let mut warnings = connector_warnings(situation, document)?;
+    warnings.extend(stuck.map(|pending| stuck_warning(situation, pending)));
+    warnings.extend(replaced(situation, document));
+    let version = &situation.version;
+    match situation.verdict_on(version) {
+        None => return Ok(Plan { next: Next::Prove(version.clone()), warnings }),
+        Some(verdict)
+            if verdict.result == Finding::Rejected
+                && stuck.is_none()
+                && !situation.revived
+                && document.manager.is_some()
+                && document.token_id.is_some() =>
+        {
+            return Ok(Plan { next: Next::Revive, warnings });
+        }
+        Some(verdict) if !verdict.is_complete() => return Err(refusal(verdict)),
+        Some(_) => {}
+    }
+    let mut steps = Vec::new();
+    let carries = carried(situation, version, document, client_id).is_ok();
+    if !carries && !carries_stuck(situation, client_id) {
+        steps.push(write(situation, version));
+    }
+    // an adoption that was cut off before its last step
+    if stuck.is_none() && situation.secret.bears(version, Label::Candidate) {
+        steps.push(Step::Unstage { from: version.clone() });
+    }
+    Ok(Plan { next: Next::Do(steps), warnings })
+}
+
+/// Whether the connector carries the pending version of a rotation that is stuck: then it is not written.
+fn carries_stuck(situation: &Situation, client_id: &str) -> bool {
+    let pending = situation.pending.as_ref().filter(|pending| situation.stuck() == Some(pending.id.as_str()));
+    pending.is_some_and(|pending| carried(situation, &pending.id, &pending.document, client_id).is_ok())
+}
+
+fn stuck_warning(situation: &Situation, pending: &str) -> Warning {
+    let since = situation.secret.pending_since.map(rfc3339).unwrap_or_default();
+    Warning::new(
+        "rotationStuck",
+        format!(
+            "version {pending} has been AWSPENDING since {since}: the rotation does not go on. See why its steps fail, or end it: {}",
+            unstick(&situation.secret, pending)
+        ),
+    )
+}
+
+/// A replaced token that nobody but a person can revoke.
+fn replaced(situation: &Situation, document: &Document) -> Option<Warning> {
+    let previous = situation.previous.as_ref()?;
+    let old = &previous.document;
+    let ended = old.expires_at.is_some_and(|expires_at| expires_at <= situation.now);
+    if old.access_token.is_none() || old.same_token(document) || ended {
+        return None;
+    }
+    match (&old.token_id, &document.manager) {
+        (None, _) => Some(Warning::new(
+            "replacedByHand",
+            format!(
+                "the token of version {} was made by hand and is replaced: revoke it at Docker Hub once nothing else uses it",
+                previous.id
+            ),
+        )),
+        (Some(id), None) => Some(Warning::new(
+            "replacedWithoutManager",
+            format!(
+                "the token {id} of version {} is replaced, and the secret names no manager that could retire it: revoke it at Docker Hub as user {}",
+                previous.id, old.username
+            ),
+        )),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+/// The tag, then the connector. The secret's tokens are left to reconcile, the secret to its owner.
+pub(super) fn offboard(situation: &Situation) -> Result<Plan, Error> {
+    let Some(document) = &situation.document else {
+        return Err(Error::needs_human(
+            "the secret has no value that names a connector",
+            "tag the secret hubkeeper = offboarded and delete the connector by hand",
+        ));
+    };
+    let mut steps = Vec::new();
+    if situation.secret.managed() != Managed::Offboarded {
+        steps.push(Step::TagOffboarded);
+    }
+    if let Some(observed) = observed(situation) {
+        ours_to_delete(observed, document, &situation.secret)?;
+        steps.push(Step::DeleteConnector);
+    }
+    Ok(Plan::of(Next::Do(steps)))
+}
+
+/// What is left of an offboarding.
+fn finish(situation: &Situation) -> Plan {
+    let (Some(document), Some(observed)) = (&situation.document, observed(situation)) else {
+        return Plan::of(Next::Do(Vec::new()));
+    };
+    match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
+        Ownership::Ours => Plan::of(Next::Do(vec![Step::DeleteConnector])),
+        Ownership::Untagged | Ownership::Foreign(_) => Plan {
+            next: Next::Do(Vec::new()),
+            warnings: vec![Warning::new(
+                "connectorLeft",
+                "the secret is offboarded and a connector of that name stands without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",
+            )],
+        },
+    }
+}
