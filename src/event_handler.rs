@@ -43,7 +43,7 @@ impl Handler {
     /// # Errors
     /// The typed error of an event about a single secret.
     pub async fn handle(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
-        let handled = AssertUnwindSafe(self.dispatch(event, deadline)).catch_unwind().await;
+        let handled = AssertUnwindSafe(Box::pin(self.dispatch(event, deadline))).catch_unwind().await;
         // the payload of a panic is not looked at: it may quote anything
         handled.unwrap_or_else(|_| {
             let error = Error::retryable("the function panicked", "report this as a bug, with the time of the event")

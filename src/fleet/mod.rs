@@ -36,13 +36,11 @@ pub async fn run(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec
 }
 
 async fn members(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec<String>, Error> {
-    match &fleet.secret_ids {
-        Some(named) => Ok(named.clone()),
-        None => {
-            let listed = process.services(end, &Sessions::default()).store.managed().await;
-            listed.map_err(|error| error.at(fleet.trigger.name()))
-        }
+    if let Some(named) = &fleet.secret_ids {
+        return Ok(named.clone());
     }
+    let listed = process.services(end, &Sessions::default()).store.managed().await;
+    listed.map_err(|error| error.at(fleet.trigger.name()))
 }
 
 /// What became of a record: its reports, and whether it has to come again.

@@ -95,13 +95,13 @@ pub(super) async fn documents(
     let changed = matches!(trigger, Trigger::SecretChanged { .. });
     // setSecret reads AWSCURRENT while the token is being proven
     let with_current = !matches!(trigger, Trigger::SetSecret | Trigger::Verify { .. } | Trigger::RotationEnded { .. });
-    let (document, current, candidate, pending, previous) = join5(
+    let (document, current, candidate, pending, previous) = Box::pin(join5(
         subject,
         read(with_current, Label::Current),
         read(matches!(trigger, Trigger::CreateSecret) || onboards || reconciles, Label::Candidate),
         read(reconciles && secret.stuck_rotation(now).is_some(), Label::Pending),
         read(onboards || reconciles || changed, Label::Previous),
-    )
+    ))
     .await;
     let document = document?;
     let current = match current? {
@@ -191,7 +191,7 @@ pub(super) async fn connector(
         }
     };
     let health = async { if reconciles { services.arm.health(&document.connector).await } else { None } };
-    let (found, neighbours, health) = join3(services.arm.get(&document.connector), neighbours, health).await;
+    let (found, neighbours, health) = Box::pin(join3(services.arm.get(&document.connector), neighbours, health)).await;
     if let Some(warning) = neighbours {
         report.warn(warning);
     }

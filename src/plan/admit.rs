@@ -76,7 +76,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
     match trigger {
         Trigger::Verify { .. } | Trigger::RotationEnded { .. } => Ok(admitted),
         // an offboarded secret's rotation cannot go on: its steps are refused
-        Trigger::Reconcile { .. } if secret.managed() == Managed::Offboarded => Ok(admitted),
+        Trigger::Reconcile { .. } | Trigger::Offboard if secret.managed() == Managed::Offboarded => Ok(admitted),
         Trigger::Reconcile { .. } => match secret.rotation_in_progress() {
             Some(pending) if secret.stuck_rotation(now).is_none() => {
                 let reason = format!("a rotation is in progress, version {pending} is AWSPENDING: it is left alone");
@@ -84,7 +84,6 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
             }
             _ => Ok(admitted),
         },
-        Trigger::Offboard if secret.managed() == Managed::Offboarded => Ok(admitted),
         _ => no_rotation(secret).map(|()| admitted),
     }
 }

@@ -109,23 +109,22 @@ impl Inventory<'_> {
     /// Why no token is touched at all: `Some(None)` needs no saying.
     #[expect(clippy::option_option, reason = "whether, and with which warning")]
     fn untouchable(&self) -> Option<Option<Warning>> {
+        let said = |why: &str| {
+            Some(Some(Warning::new(
+                "nothingRetired",
+                format!("{why}: what is in use is not known, so no token is retired"),
+            )))
+        };
         match (self.offboarded(), self.connector) {
             // said by the planner already: a connector stands there that is not ours to delete
             (true, Some(_)) => Some(None),
-            (true, None) => None,
-            (false, None) => Some(Some(Warning::new(
-                "nothingRetired",
-                "there is no connector: what is in use is not known, so no token is retired",
-            ))),
+            (false, None) => said("there is no connector"),
             (false, Some(found))
                 if found.ownership(self.organization, &self.secret.fingerprint()) != Ownership::Ours =>
             {
-                Some(Some(Warning::new(
-                    "nothingRetired",
-                    "the connector does not bear this secret's tag: what is in use is not known, so no token is retired",
-                )))
+                said("the connector does not bear this secret's tag")
             }
-            (false, Some(_)) => None,
+            _ => None,
         }
     }
 

@@ -99,7 +99,7 @@ async fn a_reconcile_that_repairs_and_a_rotation() {
         let scene = Scene::new(Begin::Manager);
         scene.onboard().await.unwrap();
         scene.world.with(|state| hubkeeper_sandbox::arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
-        let (answer, between) = interleave(&scene, scene.reconcile_event(json!({})), at, scene.rotate(3)).await;
+        let (answer, between) = interleave(&scene, scene.reconcile_event(&json!({})), at, scene.rotate(3)).await;
         let Some(rotation) = between else {
             assert!(at > 15, "a reconcile has more requests than {at}");
             return;
@@ -151,7 +151,7 @@ async fn two_reconciles_at_once_that_adopt_repair_and_retire() {
         let token = scene.good_token();
         let candidate =
             scene.stage(&token, |value| value["manager"] = json!("hubkeeper/manager"), &["HUBKEEPER_CANDIDATE"]);
-        let (first, between) = interleave(&scene, scene.reconcile_event(json!({})), at, scene.reconcile()).await;
+        let (first, between) = interleave(&scene, scene.reconcile_event(&json!({})), at, scene.reconcile()).await;
         let ended = between.is_none();
         assert!(first.is_ok(), "request {at}");
         tokio::time::advance(std::time::Duration::from_hours(48)).await;

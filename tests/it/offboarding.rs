@@ -210,7 +210,7 @@ async fn an_offboarding_in_the_middle_of_anything_has_the_last_word() {
             scene.onboard().await.unwrap();
             prepare(&scene);
             let first = match name {
-                "reconcile" => scene.reconcile_event(json!({})),
+                "reconcile" => scene.reconcile_event(&json!({})),
                 "onboard" => json!({"action": "onboard", "secretId": scene.arn}),
                 _ => {
                     let token = scene.good_token();
@@ -238,7 +238,7 @@ async fn a_reconcile_in_the_middle_of_an_offboarding_does_not_bring_the_connecto
     for at in 0.. {
         let scene = Scene::new(Begin::Manager);
         scene.onboard().await.unwrap();
-        let reconcile = scene.invoke(scene.reconcile_event(json!({})));
+        let reconcile = scene.invoke(scene.reconcile_event(&json!({})));
         let (answer, between) = interleave(&scene, event(&scene), at, reconcile).await;
         assert!(answer.is_ok(), "request {at}: {}", outcome(&answer));
         assert_eq!((scene.connector(), tag(&scene).as_deref()), (None, Some("offboarded")), "request {at}");

@@ -170,7 +170,14 @@ async fn an_adoption_that_was_cut_off_is_finished() {
 #[tokio::test(start_paused = true)]
 async fn a_candidate_that_is_refused_keeps_nothing_from_being_looked_after() {
     type Stage = fn(&Scene);
-    let stages: [(&str, Stage); 3] = [
+    let stages: [(&str, Stage); 4] = [
+        ("NeedsHuman", |scene| {
+            scene.stage(
+                "x",
+                |value| drop(value.as_object_mut().unwrap().remove("accessToken")),
+                &["HUBKEEPER_CANDIDATE"],
+            );
+        }),
         ("Refused", |scene| {
             let (_, token) = scene.world.with(|state| hub::add_pat(state, USER, "x", &["repo:public_read"], None));
             scene.stage(&token, |_| {}, &["HUBKEEPER_CANDIDATE"]);
@@ -420,7 +427,7 @@ async fn killed_at_any_request_the_next_reconcile_ends_where_this_one_would_have
             assert!(scene.rotate(1).await.succeeded);
             tokio::time::advance(DAY * 2).await;
             scene.world.with(|state| arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
-            ended |= !kill(&scene, scene.reconcile_event(json!({})), at, after).await;
+            ended |= !kill(&scene, scene.reconcile_event(&json!({})), at, after).await;
             for _ in 0..3 {
                 let report = scene.reconcile().await;
                 assert!(["applied", "unchanged"].contains(&report["outcome"].as_str().unwrap()), "{at}: {report}");

@@ -198,14 +198,14 @@ impl Scene {
 
     /// The same with further members of the event.
     pub(crate) async fn reconcile_with(&self, more: Value) -> Value {
-        let fleet = self.invoke(self.reconcile_event(more)).await.unwrap();
+        let fleet = self.invoke(self.reconcile_event(&more)).await.unwrap();
         let items = fleet["items"].as_array().unwrap();
         assert_eq!(items.len(), 1, "{fleet}");
         assert_eq!(fleet["outcome"], items[0]["outcome"]);
         items[0].clone()
     }
 
-    pub(crate) fn reconcile_event(&self, more: Value) -> Value {
+    pub(crate) fn reconcile_event(&self, more: &Value) -> Value {
         let mut event = json!({"action": "reconcile", "secretIds": [self.arn]});
         let members = event.as_object_mut().unwrap();
         members.extend(more.as_object().unwrap().clone());

@@ -25,7 +25,17 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
         && !situation.secret.bears(&candidate.id, Label::Current)
     {
         // a candidate that cannot be taken up must not keep what is current from being looked after
-        return Ok(adopt(situation, &candidate.id, client_id).unwrap_or_else(|error| Plan::of(Next::SetAside(error))));
+        return Ok(match adopt(situation, &candidate.id, client_id) {
+            Ok(Plan { next: Next::Nothing(_, why), warnings }) => {
+                let error = Error::needs_human(
+                    format!("version {} waits as HUBKEEPER_CANDIDATE: {why}", candidate.id),
+                    "stage a document with `accessToken`, or take the label off",
+                );
+                Plan { next: Next::SetAside(error), warnings }
+            }
+            Ok(plan) => plan,
+            Err(error) => Plan::of(Next::SetAside(error)),
+        });
     }
     let document = situation.document.as_ref().filter(|document| document.access_token.is_some());
     let document = document.ok_or_else(|| no_token(situation))?;
