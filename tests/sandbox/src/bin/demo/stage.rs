@@ -115,9 +115,9 @@ impl Stage {
         match answer {
             Ok(report) => {
                 self.page.row("answer", &summary_of(report));
-                for warning in report["warnings"].as_array().into_iter().flatten() {
-                    let text = |name: &str| warning[name].as_str().unwrap_or_default().to_owned();
-                    self.page.row("warning", &format!("{}: {}", text("code"), text("message")));
+                self.warnings(report);
+                for item in report["items"].as_array().into_iter().flatten() {
+                    self.item("item", item);
                 }
             }
             Err(error) => {
@@ -125,6 +125,23 @@ impl Stage {
                 self.page.row("answer", &format!("error of type {}{verdict}", error.error_type));
                 self.page.row("message", &error.message);
             }
+        }
+    }
+
+    /// Prints the report about one of several secrets.
+    pub(crate) fn item(&mut self, name: &str, report: &Value) {
+        let whose = report["organization"].as_str().or(report["secretId"].as_str()).unwrap_or_default();
+        self.page.row(name, &format!("{whose}: {}", summary_of(report)));
+        if let Some(message) = report["errorMessage"].as_str() {
+            self.page.row("message", message);
+        }
+        self.warnings(report);
+    }
+
+    fn warnings(&mut self, report: &Value) {
+        for warning in report["warnings"].as_array().into_iter().flatten() {
+            let text = |name: &str| warning[name].as_str().unwrap_or_default().to_owned();
+            self.page.row("warning", &format!("{}: {}", text("code"), text("message")));
         }
     }
 }
@@ -162,15 +179,19 @@ pub(crate) fn verdict_of(error: &FunctionError) -> Option<&str> {
 pub(crate) fn summary_of(report: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut parts = vec![text(&report["outcome"])];
+    if let Some(failures) = report["batchItemFailures"].as_array() {
+        let ids: Vec<String> = failures.iter().map(|failure| text(&failure["itemIdentifier"])).collect();
+        return if ids.is_empty() { "no record comes back".into() } else { format!("comes back: {}", ids.join(", ")) };
+    }
     if let Some(items) = report["items"].as_array() {
         parts.push(count(items.len(), "item"));
-        parts.extend(items.iter().map(|item| format!("{}: {}", text(&item["secretId"]), text(&item["outcome"]))));
         return parts.join("; ");
     }
     let verdict = &report["verdict"];
     if verdict.is_object() {
+        let repositories = if verdict["repositories"] == 1 { "repository" } else { "repositories" };
         parts.push(format!(
-            "verdict {} ({} repositories, {} private)",
+            "verdict {} ({} {repositories}, {} private)",
             text(&verdict["result"]),
             verdict["repositories"],
             verdict["private"]
@@ -179,6 +200,7 @@ pub(crate) fn summary_of(report: &Value) -> String {
     if let Some(uuid) = report["tokens"]["minted"].as_str() {
         parts.push(format!("minted PAT {}", short(uuid)));
     }
+    parts.extend(retired_text(report));
     match report["connector"]["change"].as_str() {
         None | Some("none") => {}
         Some(change) => parts.push(format!("connector {change}")),
@@ -191,4 +213,11 @@ pub(crate) fn summary_of(report: &Value) -> String {
         parts.push(format!("plan: {}", if steps.is_empty() { "nothing".to_owned() } else { steps.join(", ") }));
     }
     parts.join("; ")
+}
+
+/// Tokens that a run deactivated or deleted.
+fn retired_text(report: &Value) -> Option<String> {
+    let uuids: Vec<&str> =
+        report["tokens"]["retired"].as_array()?.iter().filter_map(Value::as_str).map(short).collect();
+    (!uuids.is_empty()).then(|| format!("retired PAT {}", uuids.join(", ")))
 }
