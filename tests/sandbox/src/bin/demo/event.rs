@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::life::by_hand;
 use crate::page::short;
 use crate::seen;
-use crate::stage::Stage;
+use crate::stage::{Stage, reports_in};
 use crate::upkeep::edit;
 
 const SECOND_SECRET: &str = "hubkeeper/umbrella";
@@ -71,7 +71,7 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
     stage.page.expect(unproven == 0, "every credential written was proven");
     stage.page.expect(dead == 0, "the connector's token was accepted by Docker Hub at every change");
     let secrets = stage.world.with(|state| leak::secrets_of(state));
-    let leaks = leak::find(&secrets, &stage.host.output()).len() + leak::find(&secrets, stage.page.text()).len();
+    let leaks = leak::find(&secrets, &stage.output()).len() + leak::find(&secrets, stage.page.text()).len();
     stage.page.expect(leaks == 0, "no secret was printed");
 }
 
@@ -94,12 +94,6 @@ fn show_ids(stage: &mut Stage, event: &Value, ids: &Ids) {
     if !parts.is_empty() {
         stage.page.row("ids", &format!("in place of the file's: {}", parts.join(", ")));
     }
-}
-
-/// The reports in lines of the function's log.
-fn reports_in(log: &str) -> Vec<Value> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter_map(|line| serde_json::from_str(line["report"].as_str()?).ok()).collect()
 }
 
 fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {

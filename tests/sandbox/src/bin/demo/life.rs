@@ -212,7 +212,7 @@ pub(crate) fn summary(stage: &mut Stage) {
         (watched.looks, watched.dead, watched.written, watched.unproven)
     };
     let secrets = stage.world.with(|state| leak::secrets_of(state));
-    let output = stage.host.output();
+    let output = stage.output();
     let leaks = leak::find(&secrets, &output).len() + leak::find(&secrets, stage.page.text()).len();
     let failed = stage.page.failures();
     stage.page.heading("Summary");

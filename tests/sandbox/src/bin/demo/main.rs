@@ -41,6 +41,7 @@ async fn whole_life(function: &str) -> Result<bool, Failure> {
     life::onboarding(&mut stage).await;
     life::rotation(&mut stage).await;
     upkeep::well(&mut stage).await;
+    upkeep::queue(&mut stage).await;
     upkeep::retirement(&mut stage).await;
     upkeep::repair(&mut stage).await;
     life::candidate(&mut stage).await;

@@ -54,6 +54,10 @@ pub(crate) struct Stage {
     pub(crate) page: Page,
     pub(crate) writes: Writes,
     pub(crate) host: LambdaHost,
+    function: PathBuf,
+    environment: Vec<(String, String)>,
+    /// What functions wrote that ran beside the host.
+    beside: String,
     watched: Arc<Mutex<Watched>>,
     authority: PathBuf,
     _served: Served,
@@ -74,10 +78,12 @@ impl Stage {
         let authority = scene::authority_file();
         let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
         let served = serve(world.clone(), options).await?;
-        let host = LambdaHost::start(function, &scene::environment(&served), TIMEOUT)
+        let environment = scene::environment(&served);
+        let host = LambdaHost::start(function, &environment, TIMEOUT)
             .map_err(|error| format!("{}: {error}", function.display()))?;
         let (page, writes) = (Page::default(), Writes::default());
-        Ok(Self { world, arn, page, writes, host, watched, authority, _served: served })
+        let (function, beside) = (function.to_owned(), String::new());
+        Ok(Self { world, arn, page, writes, host, function, environment, beside, watched, authority, _served: served })
     }
 
     pub(crate) fn watched(&self) -> MutexGuard<'_, Watched> {
@@ -87,6 +93,29 @@ impl Stage {
     /// Sends an event.
     pub(crate) async fn invoke(&self, event: Value) -> Answer {
         self.host.invoke(event).await
+    }
+
+    /// Sends an event to a function with one more variable in its environment; gives what it wrote, too.
+    pub(crate) async fn invoke_with(&mut self, variable: (&str, &str), event: Value) -> (Answer, String) {
+        let (name, value) = variable;
+        let mut environment = self.environment.clone();
+        environment.push((name.to_owned(), value.to_owned()));
+        let host = match LambdaHost::start(&self.function, &environment, TIMEOUT) {
+            Ok(host) => host,
+            Err(error) => {
+                let error_type = "Sandbox.NotStarted".to_owned();
+                return (Err(FunctionError { error_type, message: error.to_string() }), String::new());
+            }
+        };
+        let answer = host.invoke(event).await;
+        let output = host.output();
+        self.beside.push_str(&output);
+        (answer, output)
+    }
+
+    /// Everything that functions wrote so far.
+    pub(crate) fn output(&self) -> String {
+        self.host.output() + &self.beside
     }
 
     /// The writes since this was last asked, which the sum keeps.
@@ -144,6 +173,12 @@ impl Stage {
             self.page.row("warning", &format!("{}: {}", text("code"), text("message")));
         }
     }
+}
+
+/// The reports in lines of the function's log.
+pub(crate) fn reports_in(log: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter_map(|line| serde_json::from_str(line["report"].as_str()?).ok()).collect()
 }
 
 /// Looks at every connector after every request: is its token alive, and was it whole when it was written?

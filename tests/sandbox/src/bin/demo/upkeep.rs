@@ -7,8 +7,9 @@ use time::Duration;
 use crate::life::{expect_report, in_step, show_stages, show_writes};
 use crate::page::count;
 use crate::seen;
-use crate::stage::Stage;
+use crate::stage::{Stage, reports_in};
 
+const QUEUE_URL: &str = "HUBKEEPER_QUEUE_URL";
 const PERSON: &str = "somebody@acme.example";
 
 /// Sends a reconcile over all managed secrets: there is one. Gives the token that it retired.
@@ -26,9 +27,41 @@ async fn reconcile(stage: &mut Stage, expected: &[(&str, Value)]) -> Option<Stri
 }
 
 pub(crate) async fn well(stage: &mut Stage) {
-    stage.page.scene("3  Reconcile: all is well");
+    stage.page.scene("3a Reconcile: all is well");
     stage.page.row("happens", "EventBridge Scheduler sends its daily input");
     reconcile(stage, &[("/outcome", json!("unchanged")), ("/verdict/result", json!("complete"))]).await;
+    let writes = stage.take_writes();
+    stage.page.expect(writes.all() == 0, "where all is well nothing is written");
+    stage.page.row("writes", &count(writes.all(), "write"));
+}
+
+/// The same event, fanned out: the messages are delivered as an event source mapping does.
+pub(crate) async fn queue(stage: &mut Stage) {
+    stage.page.scene("3b The same with a queue: one message for each secret");
+    let url = stage.world.with(|state| aws::sqs::add_queue(state, "hubkeeper"));
+    stage.page.row("happens", &format!("the function runs with HUBKEEPER_QUEUE_URL={url}"));
+    let event = json!({ "action": "reconcile" });
+    stage.page.row("event", &event.to_string());
+    let (answer, _) = stage.invoke_with((QUEUE_URL, &url), event).await;
+    stage.show(&answer);
+    expect_report(stage, &answer, &[("/outcome", json!("recorded")), ("/items/0/outcome", json!("recorded"))]);
+    let bodies = stage.world.with(|state| aws::sqs::bodies(state, &url));
+    for body in &bodies {
+        stage.page.row("message", body);
+    }
+    stage.page.expect(bodies.len() == 1, "one message for the one secret");
+    show_writes(stage);
+    let records = stage.world.with(|state| aws::sqs::lambda_event(state, &url, 10));
+    stage.page.row("happens", "SQS delivers it to the function, in the body of a record");
+    let (answer, log) = stage.invoke_with((QUEUE_URL, &url), records).await;
+    stage.show(&answer);
+    expect_report(stage, &answer, &[("/batchItemFailures", json!([]))]);
+    let reports = reports_in(&log);
+    for report in &reports {
+        stage.item("log", report);
+    }
+    let well = reports.len() == 1 && reports[0]["outcome"] == json!("unchanged");
+    stage.page.expect(well, "the record is worked on, and not sent on");
     let writes = stage.take_writes();
     stage.page.expect(writes.all() == 0, "where all is well nothing is written");
     stage.page.row("writes", &count(writes.all(), "write"));
