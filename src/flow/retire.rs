@@ -1,5 +1,7 @@
 //! Reads what the retirement of tokens depends on, in the contract's order: the PATs, then the labels, then the connector.
 
+use std::collections::BTreeSet;
+
 use time::Duration;
 
 use crate::azure::Observed;
@@ -46,7 +48,17 @@ pub(super) async fn plan(
         ));
         return Ok(Vec::new());
     }
-    let held = holdings(services, situation, &secret, found.observed()).await?;
+    let mut held = holdings(services, situation, &secret, found.observed()).await?;
+    let mut compared = BTreeSet::new();
+    if held.iter().any(|held| held.token && held.token_id.is_none()) {
+        // a person may have put the token of another version without its id: the values tell them apart
+        for (version, _) in pats.iter().filter_map(|pat| secret.version_of_label(&pat.label)) {
+            if read(services, situation, &secret, version).await? {
+                compared.insert(version.to_owned());
+            }
+        }
+        held = holdings(services, situation, &secret, found.observed()).await?;
+    }
     let own = document.token_id.as_deref();
     let used = pats.iter().find(|pat| Some(pat.id.as_str()) == own).and_then(|pat| pat.last_used);
     report.tokens.last_used = used.map(crate::clock::rfc3339);
@@ -59,6 +71,7 @@ pub(super) async fn plan(
         connector: found.observed(),
         organization: &document.organization,
         holdings: &held,
+        compared: &compared,
         history: history.as_ref(),
         grace: Duration::hours(i64::from(services.config.revoke_after_hours)),
         skip_grace,
@@ -85,15 +98,8 @@ pub(crate) async fn holdings(
 ) -> Result<Vec<Holding>, Error> {
     let mut held = Vec::new();
     for version in versions_in_use(secret, connector) {
-        if situation.document_of(version).is_none() && !situation.read.iter().any(|read| read.id == version) {
-            let value = services.store.value(&secret.arn, version, secret.any_label(version)).await?;
-            // a value that is no document names no token; its PAT, if it has one, is known by its label
-            if let Some(document) = value.and_then(|value| Document::parse(&value).ok()) {
-                situation.read.push(Version { id: version.to_owned(), document });
-            }
-        }
-        let read = situation.read.iter().find(|read| read.id == version).map(|read| &read.document);
-        let document = situation.document_of(version).or(read).filter(|document| document.access_token.is_some());
+        read(services, situation, secret, version).await?;
+        let document = known(situation, version).filter(|document| document.access_token.is_some());
         let token_id = document.and_then(|document| {
             document.token_id.clone().or_else(|| {
                 // a person may have copied the token without its id
@@ -105,6 +111,23 @@ pub(crate) async fn holdings(
         held.push(Holding { version: version.to_owned(), token_id, token: document.is_some() });
     }
     Ok(held)
+}
+
+/// Reads a version's value, once; whether it is a document.
+async fn read(services: &Services, situation: &mut Situation, secret: &Secret, version: &str) -> Result<bool, Error> {
+    if known(situation, version).is_none() {
+        let value = services.store.value(&secret.arn, version, secret.any_label(version)).await?;
+        // a value that is no document names no token; its PAT, if it has one, is known by its label
+        if let Some(document) = value.and_then(|value| Document::parse(&value).ok()) {
+            situation.read.push(Version { id: version.to_owned(), document });
+        }
+    }
+    Ok(known(situation, version).is_some())
+}
+
+fn known<'a>(situation: &'a Situation, version: &str) -> Option<&'a Document> {
+    let read = || situation.read.iter().find(|read| read.id == version).map(|read| &read.document);
+    situation.document_of(version).or_else(read)
 }
 
 fn undecided(error: &HubError) -> Error {

@@ -49,6 +49,8 @@ pub struct Inventory<'a> {
     pub organization: &'a str,
     /// AWSCURRENT, AWSPENDING, the candidate and the version in the connector's tag.
     pub holdings: &'a [Holding],
+    /// Versions whose stored token was compared with those in use: it is none of them, unless a holding names it.
+    pub compared: &'a BTreeSet<String>,
     /// When versions were made; `None` where that is not known.
     pub history: Option<&'a History>,
     /// The grace.
@@ -89,7 +91,7 @@ pub fn plan(inventory: &Inventory<'_>) -> (Vec<Step>, Vec<Warning>) {
             continue;
         }
         let Some(since) = inventory.due(pat, version) else { continue };
-        if let Some(warning) = inventory.still_used(pat, since) {
+        if let Some(warning) = inventory.still_used(pat, version, since) {
             warnings.push(warning);
             continue;
         }
@@ -185,11 +187,13 @@ impl Inventory<'_> {
     }
 
     /// Why a PAT whose grace is over stays a little longer.
-    fn still_used(&self, pat: &Pat, since: Timestamp) -> Option<Warning> {
+    fn still_used(&self, pat: &Pat, version: &str, since: Timestamp) -> Option<Warning> {
         let last_used = pat.last_used?;
         let recently = last_used + STILL_USED > self.now;
         // a version in use that does not name its PAT: it may be this one, so what is being used stays
-        let nameless = !self.offboarded() && self.holdings.iter().any(|held| held.token && held.token_id.is_none());
+        let nameless = !self.offboarded()
+            && !self.compared.contains(version)
+            && self.holdings.iter().any(|held| held.token && held.token_id.is_none());
         let used = last_used >= since && self.now < since + self.grace + STILL_USED && !self.skip_grace;
         let at = rfc3339(last_used);
         if nameless && recently {

@@ -11,7 +11,7 @@ const WINDOW: Duration = Duration::DAY;
 /// The schedule of a rotation that is on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
-    /// `NextRotationDate`, where AWS told it.
+    /// `NextRotationDate`, or what follows from the interval.
     pub next: Option<Timestamp>,
     /// Time between two rotations; `None` for a cron expression.
     pub interval: Option<Duration>,
@@ -22,8 +22,16 @@ pub struct Schedule {
 impl Schedule {
     /// From `RotationRules`: `AutomaticallyAfterDays`, `ScheduleExpression` (`rate(…)`; of `cron(…)` the interval is not
     /// computed) and `Duration` (`3h`), as AWS's reference of `RotationRulesType` has them.
-    pub fn new(days: Option<i64>, expression: Option<&str>, window: Option<&str>, next: Option<Timestamp>) -> Self {
+    /// Where AWS tells no `next`, it is one interval after `last`: the last rotation, or the making of the secret.
+    pub fn new(
+        days: Option<i64>,
+        expression: Option<&str>,
+        window: Option<&str>,
+        next: Option<Timestamp>,
+        last: Option<Timestamp>,
+    ) -> Self {
         let interval = days.map(Duration::days).or_else(|| expression.and_then(rate));
+        let next = next.or_else(|| Some(last? + interval?));
         let hours = window.and_then(|text| text.strip_suffix('h')).and_then(|text| text.parse::<u16>().ok());
         Self { next, interval, window: hours.map_or(WINDOW, |hours| Duration::hours(hours.into())) }
     }
@@ -83,7 +91,7 @@ mod tests {
             (None, Some("rate(soon)"), Some("x"), None, 24),
             (None, None, None, None, 24),
         ] {
-            let schedule = Schedule::new(days, expression, window, None);
+            let schedule = Schedule::new(days, expression, window, None, None);
             assert_eq!((schedule.interval, schedule.window), (interval, Duration::hours(hours)), "{expression:?}");
         }
     }
@@ -91,7 +99,9 @@ mod tests {
     #[test]
     fn a_token_must_outlive_rotation_window_and_grace() {
         let due = datetime!(2026-12-24 10:00 UTC);
-        let schedule = Schedule::new(Some(30), None, Some("2h"), Some(due));
+        let schedule = Schedule::new(Some(30), None, Some("2h"), Some(due), None);
+        let told_by_the_last = Schedule::new(Some(30), None, Some("2h"), None, Some(due - Duration::days(30)));
+        assert_eq!(told_by_the_last, schedule);
         let warned = |expires_at| ends_before_rotation(&schedule, schedule.next, expires_at, Duration::DAY).is_some();
         assert!(warned(datetime!(2026-12-24 9:00 UTC)));
         assert!(warned(datetime!(2026-12-25 11:59 UTC)));

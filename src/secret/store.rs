@@ -60,6 +60,7 @@ impl SecretStore {
                 rules.and_then(|rules| rules.schedule_expression.as_deref()),
                 rules.and_then(|rules| rules.duration.as_deref()),
                 answer.next_rotation_date.as_ref().and_then(timestamp),
+                answer.last_rotated_date.as_ref().or(answer.created_date.as_ref()).and_then(timestamp),
             )
         });
         Ok(Secret {

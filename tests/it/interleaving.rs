@@ -3,7 +3,7 @@
 use hubkeeper_sandbox::{aws, hub};
 use serde_json::json;
 
-use crate::world::{Begin, Scene, USER, interleave, kill, outcome};
+use crate::world::{Begin, CONNECTOR, GROUP, SUBSCRIPTION, Scene, USER, interleave, kill, outcome};
 
 #[tokio::test(start_paused = true)]
 async fn two_create_secrets_leave_one_token_and_it_is_the_stored_one() {
@@ -90,5 +90,80 @@ async fn the_same_event_twice_at_once() {
         assert!(second.is_ok(), "request {at}: {}", outcome(&second));
         assert!(first.is_ok(), "request {at}: {}", outcome(&first));
         assert_eq!(scene.connector().unwrap().0, scene.version("AWSCURRENT").unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconcile_that_repairs_and_a_rotation() {
+    for at in 0.. {
+        let scene = Scene::new(Begin::Manager);
+        scene.onboard().await.unwrap();
+        scene.world.with(|state| hubkeeper_sandbox::arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
+        let (answer, between) = interleave(&scene, scene.reconcile_event(json!({})), at, scene.rotate(3)).await;
+        let Some(rotation) = between else {
+            assert!(at > 15, "a reconcile has more requests than {at}");
+            return;
+        };
+        assert!(rotation.succeeded, "request {at}: {:?}", rotation.steps);
+        let report = answer.unwrap();
+        let current = scene.version("AWSCURRENT").unwrap();
+        assert_eq!(current, rotation.version_id);
+        assert_eq!(scene.connector().unwrap().0, current, "request {at}: {report}");
+        assert_eq!(scene.pat(&scene.token_id(&current)), "active", "request {at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_and_a_reconcile_in_each_of_its_steps() {
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        for at in 0.. {
+            let mut scene = Scene::new(Begin::Manager);
+            scene.set("HUBKEEPER_REVOKE_AFTER_HOURS", "0");
+            scene.onboard().await.unwrap();
+            let (version, token) = scene.world.with(|state| aws::begin_rotation(state, &scene.arn, true));
+            let steps = ["createSecret", "setSecret", "testSecret", "finishSecret"];
+            for earlier in steps.iter().take_while(|earlier| **earlier != step) {
+                scene.invoke(scene.step(earlier, &version, token.as_deref())).await.unwrap();
+            }
+            let event = scene.step(step, &version, token.as_deref());
+            let (answer, between) = interleave(&scene, event, at, scene.reconcile()).await;
+            assert!(answer.is_ok(), "{step}, request {at}: {}", outcome(&answer));
+            for later in steps.iter().skip_while(|later| **later != step).skip(1) {
+                scene.invoke(scene.step(later, &version, token.as_deref())).await.unwrap();
+            }
+            let id = scene.token_id(&version);
+            assert_eq!((scene.connector().unwrap().0, scene.pat(&id)), (version, "active"), "{step}, request {at}");
+            if between.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_reconciles_at_once_that_adopt_repair_and_retire() {
+    for at in 0.. {
+        let scene = Scene::new(Begin::Manager);
+        scene.onboard().await.unwrap();
+        let old = scene.token_id(&scene.version("AWSCURRENT").unwrap());
+        assert!(scene.rotate(1).await.succeeded);
+        tokio::time::advance(std::time::Duration::from_hours(48)).await;
+        let token = scene.good_token();
+        let candidate =
+            scene.stage(&token, |value| value["manager"] = json!("hubkeeper/manager"), &["HUBKEEPER_CANDIDATE"]);
+        let (first, between) = interleave(&scene, scene.reconcile_event(json!({})), at, scene.reconcile()).await;
+        let ended = between.is_none();
+        assert!(first.is_ok(), "request {at}");
+        tokio::time::advance(std::time::Duration::from_hours(48)).await;
+        for _ in 0..2 {
+            let report = scene.reconcile().await;
+            assert!(["applied", "unchanged"].contains(&report["outcome"].as_str().unwrap()), "request {at}: {report}");
+        }
+        assert_eq!(scene.version("AWSCURRENT").as_deref(), Some(candidate.as_str()), "request {at}");
+        assert_eq!(scene.connector().unwrap(), (candidate, token), "request {at}");
+        assert_eq!(scene.pat(&old), "gone", "request {at}");
+        if ended {
+            return;
+        }
     }
 }

@@ -38,12 +38,13 @@ pub(crate) const CONNECTOR: &str = "dockerhub-acme";
 /// Time of a function, as in Lambda.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(15);
 
-/// Simulated time: tokio's paused clock from a fixed start.
-pub(crate) struct SimClock(tokio::time::Instant);
+/// Simulated time: tokio's paused clock from a fixed start; the second member is how far this clock is off.
+#[derive(Clone, Copy)]
+pub(crate) struct SimClock(tokio::time::Instant, time::Duration);
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        datetime!(2026-11-24 10:00 UTC) + self.0.elapsed()
+        datetime!(2026-11-24 10:00 UTC) + self.0.elapsed() + self.1
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -117,12 +118,14 @@ pub(crate) type Answer = Result<Value, Error>;
 pub(crate) struct Scene {
     pub(crate) world: World,
     pub(crate) arn: String,
-    clock: Arc<SimClock>,
+    clock: SimClock,
     environment: Environment,
     outputs: Mutex<Vec<String>>,
     broken: Arc<Mutex<Vec<String>>>,
     /// Proofs that the watch counts as whole: set to false where a test lets the truth differ on purpose.
     pub(crate) checked: bool,
+    /// How far the function's clock is ahead of AWS's.
+    pub(crate) ahead: time::Duration,
 }
 
 /// How the secret begins.
@@ -137,11 +140,8 @@ pub(crate) enum Begin {
 impl Scene {
     pub(crate) fn new(begin: Begin) -> Self {
         begin_logs();
-        let clock = Arc::new(SimClock(tokio::time::Instant::now()));
-        let world = {
-            let clock = Arc::clone(&clock);
-            World::with_clock(Arc::new(move || clock.now()), 7)
-        };
+        let clock = SimClock(tokio::time::Instant::now(), time::Duration::ZERO);
+        let world = { World::with_clock(Arc::new(move || clock.now()), 7) };
         let arn = world.with(|state| build(state, begin));
         let environment: Environment = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT)]
             .map(|(n, v)| (n.to_owned(), v.to_owned()))
@@ -149,7 +149,7 @@ impl Scene {
         let broken = Arc::new(Mutex::new(Vec::new()));
         watch(&world, &broken);
         let outputs = Mutex::new(Vec::new());
-        Self { world, arn, clock, environment, outputs, broken, checked: true }
+        Self { world, arn, clock, environment, outputs, broken, checked: true, ahead: time::Duration::ZERO }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
@@ -170,7 +170,7 @@ impl Scene {
                 aws: sdk(),
                 shared: Shared::new(
                     Arc::new(transport),
-                    Arc::clone(&self.clock) as Arc<dyn Clock>,
+                    Arc::new(SimClock(self.clock.0, self.ahead)) as Arc<dyn Clock>,
                     Arc::new(Counting(AtomicUsize::new(1))),
                 ),
                 bearers: Arc::default(),
@@ -181,9 +181,49 @@ impl Scene {
     /// Invokes a fresh function with an event.
     pub(crate) async fn invoke(&self, event: Value) -> Answer {
         let handler = self.handler(None);
-        let answer = handler.handle(&event, self.now() + TIMEOUT).await;
+        let answer = handler.handle(&event, self.deadline()).await;
         self.keep(&answer);
         answer
+    }
+
+    /// When an invocation that begins now ends, by the function's clock.
+    pub(crate) fn deadline(&self) -> Timestamp {
+        self.now() + self.ahead + TIMEOUT
+    }
+
+    /// One reconcile of the secret; what came of it.
+    pub(crate) async fn reconcile(&self) -> Value {
+        self.reconcile_with(json!({})).await
+    }
+
+    /// The same with further members of the event.
+    pub(crate) async fn reconcile_with(&self, more: Value) -> Value {
+        let fleet = self.invoke(self.reconcile_event(more)).await.unwrap();
+        let items = fleet["items"].as_array().unwrap();
+        assert_eq!(items.len(), 1, "{fleet}");
+        assert_eq!(fleet["outcome"], items[0]["outcome"]);
+        items[0].clone()
+    }
+
+    pub(crate) fn reconcile_event(&self, more: Value) -> Value {
+        let mut event = json!({"action": "reconcile", "secretIds": [self.arn]});
+        let members = event.as_object_mut().unwrap();
+        members.extend(more.as_object().unwrap().clone());
+        event
+    }
+
+    /// The uuid of the PAT that a version stores.
+    pub(crate) fn token_id(&self, version: &str) -> String {
+        self.value(version)["tokenId"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A PAT as it is: `active`, `inactive` or `gone`.
+    pub(crate) fn pat(&self, id: &str) -> &'static str {
+        match self.world.with(|state| hub::pats_of(state, USER)).iter().find(|pat| pat.uuid == id) {
+            None => "gone",
+            Some(pat) if pat.is_active => "active",
+            Some(_) => "inactive",
+        }
     }
 
     pub(crate) fn keep(&self, answer: &Answer) {
@@ -343,7 +383,7 @@ pub(crate) fn build(state: &mut State, begin: Begin) -> String {
     entra::register_application(state, TENANT, CLIENT);
     entra::add_federated_credential(state, CLIENT, &issuer, &role, "api://AzureADTokenExchange");
     arm::add_resource_group(state, SUBSCRIPTION, GROUP);
-    arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &["read", "write"]);
+    arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &["read", "write", "delete"]);
     let mut value = document();
     match begin {
         Begin::Manager => {
@@ -439,7 +479,7 @@ pub(crate) async fn interleave<T>(
 ) -> (Answer, Option<T>) {
     let gate = gate(at, false);
     let handler = scene.handler(Some(Arc::clone(&gate)));
-    let deadline = scene.now() + TIMEOUT;
+    let deadline = scene.deadline();
     let first = handler.handle(&event, deadline);
     let second = async {
         gate.reached.notified().await;
@@ -464,7 +504,7 @@ pub(crate) async fn interleave<T>(
 pub(crate) async fn kill(scene: &Scene, event: Value, at: usize, after: bool) -> bool {
     let gate = gate(at, after);
     let handler = scene.handler(Some(Arc::clone(&gate)));
-    let deadline = scene.now() + TIMEOUT;
+    let deadline = scene.deadline();
     tokio::select! {
         biased;
         () = gate.reached.notified() => true,

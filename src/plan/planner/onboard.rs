@@ -1,6 +1,8 @@
 //! Onboarding, and taking up a version that waits.
 
-use super::{Next, Plan, carried, connect, connector_warnings, no_token, refusal, same_subject, write};
+use super::{
+    Next, Plan, carried, connect, connector_warnings, no_token, refusal, same_subject, same_subject_as_before, write,
+};
 use crate::error::Error;
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
@@ -48,6 +50,7 @@ fn promote(situation: &Situation, version: &str) -> Vec<Step> {
 /// Which token an onboarding goes on with: the current one, a candidate, one that an earlier onboarding made, a new one.
 pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Result<Plan, Error> {
     let current = situation.document.as_ref().ok_or_else(|| no_token(situation))?;
+    same_subject_as_before(situation, current)?;
     let usable =
         |version: &str, document: &Document| document.access_token.is_some() && !situation.dead.contains(version);
     if usable(&situation.version, current) {

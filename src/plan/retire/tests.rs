@@ -17,6 +17,7 @@ struct Case {
     connector: Option<Observed>,
     pats: Vec<Pat>,
     holdings: Vec<Holding>,
+    compared: BTreeSet<String>,
     history: Option<History>,
     grace: Duration,
     skip_grace: bool,
@@ -33,6 +34,7 @@ fn replaced_two_days_ago() -> Case {
         pats: vec![pat(&secret, "new", VERSION), pat(&secret, "old", PREVIOUS)],
         holdings: vec![held(VERSION, Some("new"))],
         history: Some([made(VERSION, 2), made(PREVIOUS, 30), made(OLDER, 60), made(ORPHAN, 5)].into()),
+        compared: BTreeSet::new(),
         secret,
         connector,
         grace: Duration::DAY,
@@ -79,6 +81,7 @@ impl Case {
             connector: self.connector.as_ref(),
             organization: "acme",
             holdings: &self.holdings,
+            compared: &self.compared,
             history: self.history.as_ref(),
             grace: self.grace,
             skip_grace: self.skip_grace,
@@ -283,6 +286,17 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
             },
             &["deactivate new"],
             &["stillUsed"],
+        ),
+        (
+            "a token in use without its id, told apart by its value",
+            |c| {
+                c.holdings = vec![held(VERSION, None)];
+                c.compared = [PREVIOUS.to_owned(), VERSION.to_owned()].into();
+                c.pats[1].last_used = Some(NOW - Duration::days(3));
+                c.pats.remove(0);
+            },
+            &["deactivate old"],
+            &[],
         ),
         (
             "expired long ago: no need to deactivate",

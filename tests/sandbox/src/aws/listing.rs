@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use time::{Duration, OffsetDateTime};
 
 use super::Refusal;
 use super::input::Input;
@@ -29,6 +30,7 @@ fn description(secret: &Secret, versions: &str) -> Map<String, Value> {
         ("RotationEnabled", json!(secret.rotation_enabled)),
         ("RotationLambdaARN", json!(secret.rotation_lambda_arn)),
         ("RotationRules", json!(secret.rotation_rules)),
+        ("NextRotationDate", next_rotation(secret).map_or(Value::Null, seconds)),
         ("LastRotatedDate", secret.last_rotated.map_or(Value::Null, seconds)),
         ("LastChangedDate", seconds(secret.last_changed)),
         ("LastAccessedDate", secret.last_accessed.map_or(Value::Null, seconds)),
@@ -38,6 +40,13 @@ fn description(secret: &Secret, versions: &str) -> Map<String, Value> {
         ("CreatedDate", seconds(secret.created)),
     ];
     members.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// On or before this date the next rotation is due; none while rotation is off. A schedule expression is not computed.
+fn next_rotation(secret: &Secret) -> Option<OffsetDateTime> {
+    let days = secret.rotation_rules.as_ref()?["AutomaticallyAfterDays"].as_i64()?;
+    let last = secret.last_rotated.unwrap_or(secret.created);
+    (secret.rotation_enabled == Some(true)).then(|| last + Duration::days(days))
 }
 
 pub(super) fn describe(state: &mut State, input: &Input<'_>) -> Result<Value, Refusal> {

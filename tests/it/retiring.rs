@@ -1,0 +1,367 @@
+//! Retiring tokens: order, grace, two phases, and what survives (contract, section 5).
+
+use std::time::Duration;
+
+use hubkeeper_sandbox::world::{Service, json as answer};
+use hubkeeper_sandbox::{Fault, aws, hub};
+use serde_json::{Value, json};
+
+use crate::world::{Begin, Scene, USER, document, gate, interleave, outcome};
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// A secret that was rotated once: the uuids of the old and the new PAT.
+async fn rotated(scene: &Scene) -> (String, String) {
+    scene.onboard().await.unwrap();
+    let old = scene.token_id(&scene.version("AWSCURRENT").unwrap());
+    assert!(scene.rotate(1).await.succeeded);
+    (old, scene.token_id(&scene.version("AWSCURRENT").unwrap()))
+}
+
+fn told(report: &Value, code: &str) -> bool {
+    report["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == code)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_token_goes_in_two_phases_once_the_grace_is_over() {
+    let scene = Scene::new(Begin::Manager);
+    let (old, new) = rotated(&scene).await;
+    tokio::time::advance(DAY - HOUR).await;
+    let _ = scene.world.take_record();
+    assert_eq!(scene.reconcile().await["outcome"], "unchanged");
+    assert_eq!((scene.pat(&old), scene.writes().len()), ("active", 0), "the grace is not over");
+    tokio::time::advance(HOUR).await;
+    let report = scene.reconcile().await;
+    assert_eq!(
+        (report["outcome"].as_str(), &report["tokens"]["retired"]),
+        (Some("applied"), &json!([old])),
+        "{report}"
+    );
+    assert_eq!((scene.pat(&old), scene.pat(&new)), ("inactive", "active"));
+    let report = scene.reconcile().await;
+    assert_eq!(report["tokens"]["retired"], json!([old]));
+    assert_eq!((scene.pat(&old), scene.pat(&new)), ("gone", "active"));
+    let _ = scene.world.take_record();
+    assert_eq!(scene.reconcile().await["outcome"], "unchanged");
+    assert_eq!(scene.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pats_are_listed_before_the_labels_and_these_read_before_the_connector() {
+    let scene = Scene::new(Begin::Manager);
+    let _ = rotated(&scene).await;
+    tokio::time::advance(DAY).await;
+    let _ = scene.world.take_record();
+    scene.reconcile().await;
+    let lines: Vec<String> = scene.world.record().iter().map(hubkeeper_sandbox::Recorded::line).collect();
+    let list = lines.iter().position(|line| line.starts_with("GET /v2/access-tokens")).unwrap();
+    let act = lines.iter().position(|line| line.starts_with("PATCH")).unwrap();
+    let labels = list + lines[list..].iter().position(|line| line == "POST DescribeSecret").unwrap();
+    let connector = labels + lines[labels..].iter().position(|line| line.starts_with("GET /subscriptions")).unwrap();
+    assert!(list < labels && labels < connector && connector < act, "{lines:#?}");
+    let after = &lines[act..];
+    assert!(after.iter().any(|line| line == "POST DescribeSecret"), "labels are read again: {after:?}");
+    assert!(after.iter().any(|line| line.starts_with("GET /subscriptions")), "and the connector: {after:?}");
+}
+
+/// Every PAT but those that a reconcile may retire, with two secrets of one organization and user, clocks that are an hour
+/// off either way, and no grace: all survive every reconcile.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_use_or_not_ours_survives_every_reconcile() {
+    for (ours, theirs) in [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1)] {
+        let mut scene = Scene::new(Begin::Manager);
+        scene.set("HUBKEEPER_REVOKE_AFTER_HOURS", "0");
+        scene.ahead = time::Duration::hours(ours);
+        scene.world.with(|state| state.hub.clock_skew = time::Duration::hours(theirs));
+        let twin = scene.world.with(|state| {
+            let mut value = document();
+            value["manager"] = json!("hubkeeper/manager");
+            value["connector"]["name"] = json!("dockerhub-acme-twin");
+            let arn = aws::create_secret(state, "hubkeeper/acme-twin", &value, &[]);
+            aws::enable_rotation(state, &arn, true);
+            arn
+        });
+        let (by_hand, _) = scene.world.with(|state| hub::add_pat(state, USER, "by hand", &["repo:read"], None));
+        let (odd, _) = scene.world.with(|state| hub::add_pat(state, USER, "hubkeeper/x/y", &["repo:read"], None));
+        scene.onboard().await.unwrap();
+        scene.invoke(json!({"action": "onboard", "secretId": twin})).await.unwrap();
+        let mut kept = vec![by_hand, odd];
+        // the twin's own tokens are its own reconcile's: here the first secret alone is reconciled
+        assert!(hubkeeper_sandbox::rotation::rotate(&scene.world, &scene, &twin, 1).await.succeeded);
+        kept.extend(scene.world.with(|state| hub::pats_of(state, USER)).into_iter().map(|pat| pat.uuid));
+        assert!(kept.len() >= 5, "{kept:?}");
+        for round in 0..4 {
+            assert!(scene.rotate(1).await.succeeded);
+            let current = scene.version("AWSCURRENT").unwrap();
+            let first = scene.world.with(|state| aws::value_of(state, &scene.arn, &current));
+            assert!(first.is_some());
+            for wait in [Duration::ZERO, Duration::from_mins(30), HOUR * 3] {
+                tokio::time::advance(wait).await;
+                // a candidate with a token that hubkeeper made: staged back by a person
+                let report = scene.reconcile().await;
+                assert!(
+                    ["unchanged", "applied"].contains(&report["outcome"].as_str().unwrap()),
+                    "{ours} {theirs} round {round}: {report}"
+                );
+                assert_eq!(scene.pat(&scene.token_id(&current)), "active", "AWSCURRENT: {ours} {theirs} round {round}");
+            }
+            // the twin's and the foreign ones; the first secret's own first token may go
+            for id in kept.iter().filter(|id| is_foreign(&scene, id)) {
+                assert_eq!(scene.pat(id), "active", "{ours} {theirs} round {round}: {id}");
+            }
+        }
+        let twin_current = scene.world.with(|state| aws::version_with(state, &twin, "AWSCURRENT")).unwrap();
+        let value = scene.world.with(|state| aws::value_of(state, &twin, &twin_current)).unwrap();
+        assert_eq!(scene.pat(value["tokenId"].as_str().unwrap()), "active");
+    }
+}
+
+fn is_foreign(scene: &Scene, id: &str) -> bool {
+    let own = scene.pats_of_version(&scene.version("AWSCURRENT").unwrap());
+    let label =
+        scene.world.with(|state| hub::pats_of(state, USER)).into_iter().find(|pat| pat.uuid == id).map(|pat| pat.label);
+    let fingerprint = |label: &str| label.split('/').nth(1).map(str::to_owned);
+    let ours = scene
+        .world
+        .with(|state| hub::pats_of(state, USER))
+        .into_iter()
+        .find(|pat| own.contains(&pat.uuid))
+        .and_then(|pat| fingerprint(&pat.label));
+    // one that is gone was foreign if it was ever asked about: then the test fails, as it should
+    label.is_none_or(|label| fingerprint(&label) != ours) && !was_first_of(scene, id)
+}
+
+/// The token that the first onboarding made: it is replaced by the first rotation, and may go.
+fn was_first_of(scene: &Scene, id: &str) -> bool {
+    scene.world.with(|state| {
+        let secret = &state.aws.secrets[&scene.arn];
+        secret
+            .versions
+            .keys()
+            .any(|version| aws::value_of(state, &scene.arn, version).is_some_and(|value| value["tokenId"] == json!(id)))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_and_a_pending_version_keep_their_tokens() {
+    let mut scene = Scene::new(Begin::Manager);
+    scene.set("HUBKEEPER_REVOKE_AFTER_HOURS", "0");
+    let (old, _) = rotated(&scene).await;
+    // a person stages the version before again, under another id, with the wrong connector so that it is not adopted
+    let previous = scene.version("AWSPREVIOUS").unwrap();
+    let mut value = scene.value(&previous);
+    value["excludedRepositories"] = json!("not a list");
+    scene.world.with(|state| aws::put_version(state, &scene.arn, None, &value, &["HUBKEEPER_CANDIDATE"]));
+    tokio::time::advance(DAY * 30).await;
+    let report = scene.reconcile().await;
+    assert_eq!(report["errorType"], "Misconfigured", "{report}");
+    // what stands in a value that nobody can read is not known: but AWSPREVIOUS's token is replaced all the same
+    assert_eq!(scene.pat(&old), "inactive");
+
+    let mut scene = Scene::new(Begin::Manager);
+    scene.set("HUBKEEPER_REVOKE_AFTER_HOURS", "0");
+    let (old, _) = rotated(&scene).await;
+    let mut value = scene.value(&scene.version("AWSPREVIOUS").unwrap());
+    value["connector"]["name"] = json!("another");
+    scene.world.with(|state| aws::put_version(state, &scene.arn, None, &value, &["HUBKEEPER_CANDIDATE"]));
+    tokio::time::advance(DAY * 30).await;
+    assert_eq!(scene.reconcile().await["errorType"], "NeedsHuman");
+    assert_eq!(scene.pat(&old), "active", "the candidate names it");
+}
+
+/// AWSCURRENT goes back to the version before, and the connector is written with it, at every point of a reconcile that is
+/// about to retire its token: in the end the token in the connector is alive.
+#[tokio::test(start_paused = true)]
+async fn a_connector_written_between_labels_and_deactivation_gets_its_token_back() {
+    let (mut reactivated, mut at) = (0, 0);
+    loop {
+        let mut scene = Scene::new(Begin::Manager);
+        // between the deactivation and the look after it the token is dead: that is what is tried here
+        scene.checked = false;
+        let (old, new) = rotated(&scene).await;
+        tokio::time::advance(DAY * 2).await;
+        let (previous, current) = (scene.version("AWSPREVIOUS").unwrap(), scene.version("AWSCURRENT").unwrap());
+        let back = async {
+            scene.world.with(|state| {
+                let secret = state.aws.secrets.get_mut(&scene.arn).unwrap();
+                secret.move_label("AWSCURRENT", &previous);
+            });
+            outcome(&scene.invoke(scene.label_event("AWSCURRENT", &previous)).await)
+        };
+        let (answer, between) = interleave(&scene, scene.reconcile_event(json!({})), at, back).await;
+        let Some(between) = between else { break };
+        let (version, token) = scene.connector().unwrap();
+        let alive = scene.world.with(|state| hub::accepts(state, USER, &token));
+        let report = answer.unwrap()["items"][0].clone();
+        if between == "applied" {
+            assert!(alive, "request {at}: {report}");
+            assert_eq!(scene.pat(if version == previous { &old } else { &new }), "active", "request {at}");
+        } else {
+            // deactivated first: the old version cannot be proven any more, and the connector is not written with it
+            assert!(between.starts_with("Refused") && version == current && alive, "request {at}: {between}");
+        }
+        reactivated += usize::from(told(&report, "tokenReactivated"));
+        at += 1;
+    }
+    assert!(at > 20 && reactivated > 0, "{at} requests, activated again {reactivated} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_in_use_that_a_killed_run_left_deactivated_is_brought_back() {
+    let mut scene = Scene::new(Begin::Manager);
+    let (old, _) = rotated(&scene).await;
+    tokio::time::advance(DAY * 2).await;
+    // the run is killed right after the request that deactivates
+    let mut deactivated = false;
+    for at in 0.. {
+        let gate = gate(at, true);
+        let handler = scene.handler(Some(std::sync::Arc::clone(&gate)));
+        let event = scene.reconcile_event(json!({}));
+        let deadline = scene.deadline();
+        tokio::select! {
+            biased;
+            () = gate.reached.notified() => {}
+            _ = handler.handle(&event, deadline) => panic!("the run ended before it deactivated"),
+        }
+        deactivated = scene.pat(&old) == "inactive";
+        if deactivated {
+            break;
+        }
+    }
+    assert!(deactivated);
+    // and a connector that was written at that moment carries it: as after the race above
+    scene.checked = false;
+    let previous = scene.version("AWSPREVIOUS").unwrap();
+    let token = scene.value(&previous)["accessToken"].clone();
+    scene.world.with(|state| state.aws.secrets.get_mut(&scene.arn).unwrap().move_label("AWSCURRENT", &previous));
+    crate::reconcile::by_hand(&scene, |body| {
+        body["tags"]["hubkeeper-version"] = json!(previous);
+        body["properties"]["environmentData"]["authentication"]["accessToken"] = token.clone();
+    });
+    let report = scene.reconcile().await;
+    assert!(told(&report, "tokenReactivated"), "{report}");
+    assert_eq!(report["outcome"], "applied", "{report}");
+    assert_eq!(scene.pat(&old), "active");
+    assert_eq!(scene.connector().unwrap().0, previous);
+    assert_eq!(scene.pats_of_version(&previous), [old], "its label is as it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_cannot_be_seen_whether_a_token_is_in_use_it_is_activated_again() {
+    let scene = Scene::new(Begin::Manager);
+    let (old, new) = rotated(&scene).await;
+    tokio::time::advance(DAY * 2).await;
+    let mut blind = false;
+    scene.world.script(move |_, service, request| {
+        blind |= request.method() == "PATCH";
+        (blind && service == Service::Arm).then(|| Fault::Answer(answer(503, &json!({}))))
+    });
+    let report = scene.reconcile().await;
+    assert_eq!(
+        (report["outcome"].as_str(), report["errorType"].as_str()),
+        (Some("failed"), Some("Retryable")),
+        "{report}"
+    );
+    assert_eq!((scene.pat(&old), scene.pat(&new)), ("active", "active"));
+    assert!(told(&report, "tokenReactivated"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_answers_to_deactivation_and_deletion_end_the_same() {
+    for fault in [Fault::ResetBefore, Fault::ResetAfter, Fault::Truncate, Fault::AnswerAfter(answer(500, &json!({})))] {
+        let scene = Scene::new(Begin::Manager);
+        let (old, new) = rotated(&scene).await;
+        tokio::time::advance(DAY * 2).await;
+        let (mut hits, fault) = (0, fault.clone());
+        scene.world.script(move |_, _, request| {
+            let hit = ["PATCH", "DELETE"].contains(&request.method().as_str());
+            hits += usize::from(hit);
+            (hit && hits % 2 == 1).then(|| fault.clone())
+        });
+        assert_eq!(scene.reconcile().await["outcome"], "applied");
+        assert_eq!(scene.pat(&old), "inactive");
+        assert_eq!(scene.reconcile().await["outcome"], "applied");
+        assert_eq!((scene.pat(&old), scene.pat(&new)), ("gone", "active"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_leak_the_grace_is_skipped_and_nothing_else() {
+    let scene = Scene::new(Begin::Manager);
+    let (old, new) = rotated(&scene).await;
+    let leak = json!({"revokeReplaced": true});
+    let report = scene.reconcile_with(leak.clone()).await;
+    assert_eq!(report["tokens"]["retired"], json!([old]), "{report}");
+    assert_eq!((scene.pat(&old), scene.pat(&new)), ("inactive", "active"));
+    scene.reconcile_with(leak.clone()).await;
+    assert_eq!((scene.pat(&old), scene.pat(&new)), ("gone", "active"));
+    let scene = Scene::new(Begin::ByHand);
+    scene.onboard().await.unwrap();
+    let report = scene.reconcile_with(leak).await;
+    assert_eq!(report["errorType"], "NeedsHuman", "no manager: a person has to revoke: {report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_token_that_is_still_used_is_reported_and_kept_for_a_week() {
+    let scene = Scene::new(Begin::Manager);
+    let (old, _) = rotated(&scene).await;
+    let token = scene.value(&scene.version("AWSPREVIOUS").unwrap())["accessToken"].clone();
+    let uses = || {
+        let login = json!({"identifier": USER, "secret": token}).to_string();
+        let request = http::Request::post("/v2/auth/token").header("content-type", "application/json");
+        scene.world.call(Service::Hub, request.body(login.into()).unwrap()).unwrap()
+    };
+    tokio::time::advance(DAY).await;
+    assert_eq!(uses().status(), 200);
+    for _ in 0..6 {
+        tokio::time::advance(DAY).await;
+        let report = scene.reconcile().await;
+        assert!(told(&report, "stillUsed"), "{report}");
+        assert!(!report.to_string().contains(token.as_str().unwrap()));
+        assert_eq!(scene.pat(&old), "active");
+    }
+    tokio::time::advance(DAY * 2).await;
+    assert_eq!(scene.reconcile().await["tokens"]["retired"], json!([old]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_orphan_of_an_abandoned_rotation_goes_by_its_own_date() {
+    let scene = Scene::new(Begin::Manager);
+    let (old, _) = rotated(&scene).await;
+    let (pending, token) = scene.world.with(|state| aws::begin_rotation(state, &scene.arn, true));
+    scene.invoke(scene.step("createSecret", &pending, token.as_deref())).await.unwrap();
+    let orphan = scene.token_id(&pending);
+    let current = scene.value(&scene.version("AWSCURRENT").unwrap());
+    let mut edited = current.clone();
+    edited["connector"]["scanIntervalHours"] = json!(12);
+    let version = scene.world.with(|state| aws::put_version(state, &scene.arn, None, &edited, &["AWSCURRENT"]));
+    assert_eq!(outcome(&scene.invoke(scene.label_event("AWSCURRENT", &version)).await), "applied");
+    tokio::time::advance(DAY - HOUR).await;
+    assert_eq!(scene.reconcile().await["outcome"], "unchanged");
+    tokio::time::advance(HOUR * 2).await;
+    // the secret changed once more: the grace of what was current begins anew, the orphan's does not
+    let now = scene.now();
+    scene.world.with(|state| state.aws.secrets.get_mut(&scene.arn).unwrap().last_changed = now);
+    let report = scene.reconcile().await;
+    assert_eq!(report["tokens"]["retired"], json!([orphan]), "{report}");
+    assert_eq!((scene.pat(&orphan), scene.pat(&old)), ("inactive", "active"));
+    assert_eq!(scene.pat(edited["tokenId"].as_str().unwrap()), "active", "it was copied along, so it is in use");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_id_was_lost_is_known_by_its_value() {
+    let mut scene = Scene::new(Begin::Manager);
+    scene.set("HUBKEEPER_REVOKE_AFTER_HOURS", "0");
+    let (_, new) = rotated(&scene).await;
+    let mut edited = scene.value(&scene.version("AWSCURRENT").unwrap());
+    edited.as_object_mut().unwrap().remove("tokenId");
+    for _ in 0..3 {
+        edited["note"] = json!(scene.now().unix_timestamp());
+        let version = scene.world.with(|state| aws::put_version(state, &scene.arn, None, &edited, &["AWSCURRENT"]));
+        assert_eq!(outcome(&scene.invoke(scene.label_event("AWSCURRENT", &version)).await), "applied");
+        tokio::time::advance(DAY * 3).await;
+        scene.reconcile().await;
+        assert_eq!(scene.pat(&new), "active", "it is the token in the connector");
+    }
+}
