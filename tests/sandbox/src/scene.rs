@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::serve::Served;
 use crate::{State, arm, aws, entra, hub};
@@ -72,7 +72,7 @@ pub fn azure(state: &mut State) {
     entra::register_application(state, TENANT, CLIENT);
     entra::add_federated_credential(state, CLIENT, &issuer, &role, "api://AzureADTokenExchange");
     arm::add_resource_group(state, SUBSCRIPTION, GROUP);
-    arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &["read", "write"]);
+    arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &["read", "write", "delete"]);
 }
 
 /// Docker Hub: the organization, its repositories, and the dedicated user, who reads all of them as a member of two teams.
@@ -104,6 +104,14 @@ pub fn build(state: &mut State) -> String {
     aws::enable_rotation(state, &arn, true);
     state.aws.events.clear();
     arn
+}
+
+/// Moves the dates of secrets, tokens and connectors into the past, as if so much time had passed. Whoever runs on the system's
+/// clock cannot move that.
+pub fn age(state: &mut State, by: Duration) {
+    aws::age(state, by);
+    hub::age(state, by);
+    arm::age(state, by);
 }
 
 /// The function's environment: the sandbox's endpoints, tenant and client.

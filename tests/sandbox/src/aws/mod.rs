@@ -23,7 +23,7 @@ mod values;
 
 pub use events::time_text;
 pub use person::{
-    all_secret_values, create_empty_secret, create_secret, enable_rotation, put_version, set_tag, tags, value_of,
+    age, all_secret_values, create_empty_secret, create_secret, enable_rotation, put_version, set_tag, tags, value_of,
     version_with,
 };
 pub use rotate::begin_rotation;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::events;
 use super::model::{CURRENT, NewValue, Stored, Version};
@@ -116,6 +118,27 @@ pub fn all_secret_values(state: &State) -> Vec<String> {
     found.extend(state.aws.rotation_tokens_given.iter().cloned());
     found.extend(state.aws.sts.issued.iter().cloned());
     found.into_iter().filter(|secret| !secret.is_empty()).collect()
+}
+
+/// Moves every date of the secrets into the past, and `expiresAt` in their values with them: for whoever cannot wait.
+pub fn age(state: &mut State, by: Duration) {
+    for secret in state.aws.secrets.values_mut() {
+        secret.created -= by;
+        secret.last_changed -= by;
+        for date in [&mut secret.last_accessed, &mut secret.last_rotated, &mut secret.deleted].into_iter().flatten() {
+            *date -= by;
+        }
+        for version in secret.versions.values_mut() {
+            version.created -= by;
+            let Some(Stored::Text(text)) = &mut version.value else { continue };
+            let Ok(mut value) = serde_json::from_str::<Value>(text) else { continue };
+            let end = value["expiresAt"].as_str().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+            if let Some(end) = end {
+                value["expiresAt"] = json!(events::time_text(end - by));
+                *text = value.to_string();
+            }
+        }
+    }
 }
 
 /// Removes the secrets whose recovery window is over.

@@ -1,6 +1,6 @@
 //! What people do at Docker Hub, and what tests may know of it.
 
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::model::{Kind, MediaType, Oat, OatResource, Organization, PatView, Permission, Repository, Role, Tag, User};
 use super::{Hub, login, pats};
@@ -227,6 +227,20 @@ pub fn set_expiry(state: &mut State, uuid: &str, expires_at: Option<OffsetDateTi
     }
     if let Some(oat) = state.hub.oats.get_mut(uuid) {
         oat.expires_at = expires_at;
+    }
+}
+
+/// Moves every date of the access tokens into the past: for whoever cannot wait.
+pub fn age(state: &mut State, by: Duration) {
+    for pat in state.hub.pats.values_mut() {
+        pat.created_at -= by;
+        pat.usable_at -= by;
+        for date in [&mut pat.expires_at, &mut pat.last_used].into_iter().flatten() {
+            *date -= by;
+        }
+    }
+    for oat in state.hub.oats.values_mut() {
+        oat.expires_at = oat.expires_at.map(|end| end - by);
     }
 }
 

@@ -1,16 +1,23 @@
 //! One event out of a file, sent into the example world.
 
-use hubkeeper_sandbox::{aws, leak, scene};
+use hubkeeper_sandbox::rotation::rotate;
+use hubkeeper_sandbox::{aws, hub, leak, scene};
 use serde_json::{Value, json};
 
 use crate::life::by_hand;
 use crate::page::short;
 use crate::seen;
-use crate::stage::Stage;
+use crate::stage::{Stage, reports_in};
+use crate::upkeep::edit;
+
+const SECOND_SECRET: &str = "hubkeeper/umbrella";
+const SECOND_ORGANIZATION: &str = "umbrella";
 
 /// What stands in for the ids of a file.
 struct Ids {
     arn: String,
+    /// The second secret, where the file names several.
+    second: Option<String>,
     version: String,
     rotation_token: Option<String>,
 }
@@ -21,22 +28,21 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
     stage.page.line("");
     let ids = prepare(stage, &event).await;
     adapt(&mut event, &ids);
-    let token = if ids.rotation_token.is_some() { ", its rotation token by the real one" } else { "" };
-    stage.page.row(
-        "ids",
-        &format!(
-            "the file's secret is replaced by the example's, {}, a version id by {}…{token}",
-            scene::SECRET,
-            short(&ids.version)
-        ),
-    );
+    show_ids(stage, &event, &ids);
     stage.take_writes();
     stage.take_events();
     let shown = shown(&event);
     stage.page.row("event", &shown);
     let was = stage.world.with(|state| seen::everything(state));
+    let logged = stage.host.output().len();
     let answer = stage.invoke(event).await;
     stage.show(&answer);
+    if answer.as_ref().is_ok_and(|answer| answer["batchItemFailures"].is_array()) {
+        // the answer to a queue holds no reports: they are in the log
+        for report in reports_in(stage.host.output().get(logged..).unwrap_or_default()) {
+            stage.item("log", &report);
+        }
+    }
     let is = stage.world.with(|state| seen::everything(state));
     let changes = seen::changes(&was, &is);
     let writes = stage.take_writes();
@@ -65,71 +71,165 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
     stage.page.expect(unproven == 0, "every credential written was proven");
     stage.page.expect(dead == 0, "the connector's token was accepted by Docker Hub at every change");
     let secrets = stage.world.with(|state| leak::secrets_of(state));
-    let leaks = leak::find(&secrets, &stage.host.output()).len() + leak::find(&secrets, stage.page.text()).len();
+    let leaks = leak::find(&secrets, &stage.output()).len() + leak::find(&secrets, stage.page.text()).len();
     stage.page.expect(leaks == 0, "no secret was printed");
+}
+
+/// Which ids of the file are replaced, where it has any.
+fn show_ids(stage: &mut Stage, event: &Value, ids: &Ids) {
+    let text = event.to_string();
+    let mut parts = Vec::new();
+    if text.contains(&ids.arn) {
+        parts.push(format!("secret {}", scene::SECRET));
+    }
+    if ids.second.as_ref().is_some_and(|second| text.contains(second)) {
+        parts.push(format!("secret {SECOND_SECRET}"));
+    }
+    if text.contains(&ids.version) {
+        parts.push(format!("version {}…", short(&ids.version)));
+    }
+    if event["RotationToken"].is_string() {
+        parts.push("the real rotation token".to_owned());
+    }
+    if !parts.is_empty() {
+        stage.page.row("ids", &format!("in place of the file's: {}", parts.join(", ")));
+    }
 }
 
 fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The members of an action, which may stand in the detail of an event or in a queue's record.
-fn action(event: &Value) -> Value {
-    if event["detail"]["action"].is_string() {
-        return event["detail"].clone();
+/// The events that a file holds: those of a queue's records, the action in an event's detail, or the event itself.
+fn inner(event: &Value) -> Vec<Value> {
+    if let Some(records) = event["Records"].as_array() {
+        let bodies = records.iter().filter_map(|record| serde_json::from_str(record["body"].as_str()?).ok());
+        return bodies.flat_map(|body| inner(&body)).collect();
     }
-    let body = text(event, "/Records/0/body");
-    serde_json::from_str(body).unwrap_or_else(|_| event.clone())
+    vec![if event["detail"]["action"].is_string() { event["detail"].clone() } else { event.clone() }]
 }
 
 async fn prepare(stage: &mut Stage, event: &Value) -> Ids {
-    let inner = action(event);
-    let fresh = text(&inner, "/action") == "onboard" && inner["versionId"].is_null() && inner["force"] != json!(true);
+    let events = inner(event);
+    let fresh = |event: &Value| {
+        text(event, "/action") == "onboard" && event["versionId"].is_null() && event["force"] != json!(true)
+    };
     let mut happened = Vec::new();
-    if fresh {
+    if events.iter().all(fresh) {
         happened.push("a new secret that holds no token; its manager can mint".to_owned());
     } else {
         let onboarded = stage.invoke(json!({ "action": "onboard", "secretId": stage.arn })).await;
         stage.page.expect(onboarded.is_ok(), "the example is onboarded first");
         happened.push("the example, onboarded".to_owned());
     }
-    let ids = situation(stage, event, &inner, &mut happened).await;
+    let ids = situation(stage, &events, &mut happened).await;
     stage.page.row("situation", &happened.join("; then "));
     ids
 }
 
-/// What happened at AWS before the event was sent.
-async fn situation(stage: &mut Stage, event: &Value, inner: &Value, happened: &mut Vec<String>) -> Ids {
+/// What happened before the event was sent.
+async fn situation(stage: &mut Stage, events: &[Value], happened: &mut Vec<String>) -> Ids {
     let arn = stage.arn.clone();
-    let step = text(event, "/Step");
+    let first = events.first().cloned().unwrap_or_default();
+    let step = text(&first, "/Step");
     if !step.is_empty() {
-        let (version, rotation_token) = stage.world.with(|state| aws::begin_rotation(state, &arn, true));
-        happened.push(format!("a rotation began, version {} is AWSPENDING", short(&version)));
-        for earlier in ["createSecret", "setSecret", "testSecret"].into_iter().take_while(|earlier| *earlier != step) {
-            let mut event = json!({ "Step": earlier, "SecretId": arn, "ClientRequestToken": version });
-            if let Some(token) = &rotation_token {
-                event["RotationToken"] = json!(token);
-            }
-            let answer = stage.invoke(event).await;
-            stage.page.expect(answer.is_ok(), &format!("{earlier} comes before it"));
-            happened.push(earlier.to_owned());
-        }
-        return Ids { arn, version, rotation_token };
+        return begun(stage, &["createSecret", "setSecret", "testSecret"], step, happened).await;
     }
-    let label = match text(event, "/detail/labelUpdated") {
-        "" if matches!(text(event, "/detail/eventName"), "PutSecretValue" | "UpdateSecret") => "AWSCURRENT",
-        "" if text(inner, "/action") == "onboard" && inner["versionId"].is_string() => "HUBKEEPER_CANDIDATE",
-        label => label,
+    match text(&first, "/detail/eventName") {
+        "RotationFailed" => {
+            let team = format!("somebody took {} out of the team {}", scene::USER, scene::PAYMENTS);
+            stage.world.with(|state| hub::remove_from_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER));
+            happened.push(team);
+            let ids = begun(stage, &["createSecret"], "", happened).await;
+            let answer = stage.invoke(step_event("setSecret", &ids)).await;
+            stage.page.expect(answer.is_err(), "setSecret is refused");
+            happened.push("setSecret was refused, and Secrets Manager gave up".to_owned());
+            return ids;
+        }
+        "RotationAbandoned" => {
+            let ids = begun(stage, &["createSecret"], "", happened).await;
+            put_by_hand(stage, "AWSCURRENT", happened);
+            return ids;
+        }
+        _ => {}
+    }
+    if text(&first, "/action") == "reconcile" && events.len() == 1 {
+        if first["revokeReplaced"] == json!(true) {
+            let rotation = rotate(&stage.world, &stage.host, &arn, 1).await;
+            stage.page.expect(rotation.succeeded, "a rotation comes before it");
+            happened.push("a rotation, which replaced the token that leaked".to_owned());
+        } else {
+            stage.world.with(edit);
+            happened.push("somebody turned a plan off in the portal, and set another scan interval".to_owned());
+        }
+    }
+    let many = |event: &Value| event["secretIds"].as_array().is_some_and(|ids| ids.len() > 1);
+    let second = if events.iter().any(many) { Some(second(stage, &first, happened).await) } else { None };
+    let label = events.iter().find_map(|event| match text(event, "/detail/labelUpdated") {
+        "" if matches!(text(event, "/detail/eventName"), "PutSecretValue" | "UpdateSecret") => Some("AWSCURRENT"),
+        "" if text(event, "/action") == "onboard" && event["versionId"].is_string() => Some("HUBKEEPER_CANDIDATE"),
+        "" => None,
+        label => Some(label),
+    });
+    let version = match label {
+        Some(label) => put_by_hand(stage, label, happened),
+        None => stage.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT")).unwrap_or_default(),
     };
-    let version = if label.is_empty() {
-        stage.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT")).unwrap_or_default()
-    } else {
-        let (uuid, mut document) = by_hand(&stage.world, "made by hand", "repo:read", 60);
-        document["manager"] = json!(scene::MANAGER);
-        happened.push(format!("a person made the read-only token {} and put it as {label}", short(&uuid)));
-        stage.world.with(|state| aws::put_version(state, &arn, None, &document, &[label]))
-    };
-    Ids { arn, version, rotation_token: None }
+    Ids { arn, second, version, rotation_token: None }
+}
+
+/// A second organization of the same user, with a secret and a connector of its own; onboarded, unless that is the event.
+async fn second(stage: &mut Stage, event: &Value, happened: &mut Vec<String>) -> String {
+    let mut document = scene::document();
+    document["organization"] = json!(SECOND_ORGANIZATION);
+    document["expectedRepositories"] = json!(["app"]);
+    document["connector"]["name"] = json!("dockerhub-umbrella");
+    document["manager"] = json!(scene::MANAGER);
+    let arn = stage.world.with(|state| {
+        hub::add_member(state, SECOND_ORGANIZATION, scene::USER, hub::Role::Member);
+        hub::add_to_team(state, SECOND_ORGANIZATION, scene::TEAM, scene::USER);
+        hub::add_repository(state, SECOND_ORGANIZATION, "app", true);
+        let read = Some(hub::Permission::Read);
+        hub::team_permission(state, SECOND_ORGANIZATION, scene::TEAM, "app", read);
+        aws::create_secret(state, SECOND_SECRET, &document, &[])
+    });
+    happened.push(format!("a second secret, {SECOND_SECRET}, for the organization {SECOND_ORGANIZATION}"));
+    if text(event, "/action") != "onboard" {
+        let onboarded = stage.invoke(json!({ "action": "onboard", "secretId": arn })).await;
+        stage.page.expect(onboarded.is_ok(), "the second secret is onboarded, too");
+        happened.push("that one onboarded, too".to_owned());
+    }
+    arn
+}
+
+/// A rotation that has come as far as the steps before `until`.
+async fn begun(stage: &mut Stage, steps: &[&str], until: &str, happened: &mut Vec<String>) -> Ids {
+    let arn = stage.arn.clone();
+    let (version, rotation_token) = stage.world.with(|state| aws::begin_rotation(state, &arn, true));
+    happened.push(format!("a rotation began, version {} is AWSPENDING", short(&version)));
+    let ids = Ids { arn, second: None, version, rotation_token };
+    for step in steps.iter().take_while(|step| **step != until) {
+        let answer = stage.invoke(step_event(step, &ids)).await;
+        stage.page.expect(answer.is_ok(), &format!("{step} comes before it"));
+        happened.push((*step).to_owned());
+    }
+    ids
+}
+
+fn step_event(step: &str, ids: &Ids) -> Value {
+    let mut event = json!({ "Step": step, "SecretId": ids.arn, "ClientRequestToken": ids.version });
+    if let Some(token) = &ids.rotation_token {
+        event["RotationToken"] = json!(token);
+    }
+    event
+}
+
+/// A person makes a token and puts it under a label; gives the version.
+fn put_by_hand(stage: &Stage, label: &str, happened: &mut Vec<String>) -> String {
+    let (uuid, mut document) = by_hand(&stage.world, "made by hand", "repo:read", 60);
+    document["manager"] = json!(scene::MANAGER);
+    happened.push(format!("a person made the read-only token {} and put it as {label}", short(&uuid)));
+    stage.world.with(|state| aws::put_version(state, &stage.arn, None, &document, &[label]))
 }
 
 /// Puts the example's ids in the places of the file's.
@@ -139,7 +239,9 @@ fn adapt(event: &mut Value, ids: &Ids) {
             for (name, value) in members.iter_mut() {
                 match (name.to_lowercase().as_str(), &*value) {
                     ("secretid", Value::String(_)) => *value = json!(ids.arn),
-                    ("secretids", Value::Array(_)) => *value = json!([ids.arn]),
+                    ("secretids", Value::Array(_)) => {
+                        *value = std::iter::once(&ids.arn).chain(&ids.second).map(|arn| json!(arn)).collect();
+                    }
                     ("versionid" | "clientrequesttoken", Value::String(_)) => *value = json!(ids.version),
                     ("rotationtoken", Value::String(_)) => {
                         if let Some(token) = &ids.rotation_token {

@@ -1,4 +1,4 @@
-//! What goes well: onboarding, a scheduled rotation, a token made by hand; and the summary.
+//! What goes well on the first day: onboarding, a scheduled rotation, a token made by hand; and the summary.
 
 use hubkeeper_sandbox::rotation::rotate;
 use hubkeeper_sandbox::{World, aws, hub, leak, scene};
@@ -33,7 +33,7 @@ pub(crate) fn introduce(stage: &mut Stage, function: &str) {
 }
 
 /// The version and the token that the connector carries are those of AWSCURRENT.
-fn in_step(stage: &mut Stage) {
+pub(crate) fn in_step(stage: &mut Stage) {
     let (carried, current, same) = stage.world.with(|state| {
         let current = aws::version_with(state, &stage.arn, "AWSCURRENT");
         let value =
@@ -48,7 +48,7 @@ fn in_step(stage: &mut Stage) {
     stage.page.row("secret", &format!("AWSCURRENT is version {}", short(current.as_deref().unwrap_or("none"))));
 }
 
-fn expect_report(stage: &mut Stage, answer: &Answer, expected: &[(&str, Value)]) {
+pub(crate) fn expect_report(stage: &mut Stage, answer: &Answer, expected: &[(&str, Value)]) {
     let none = Value::Null;
     let report = answer.as_ref().unwrap_or(&none);
     for (pointer, value) in expected {
@@ -77,7 +77,7 @@ async fn echoes(stage: &mut Stage) {
     stage.page.expect(writes.all() == 0, "such events write nothing");
 }
 
-fn show_writes(stage: &mut Stage) {
+pub(crate) fn show_writes(stage: &mut Stage) {
     let writes = stage.take_writes();
     let text = format!("{} to AWS, {} to Docker Hub, {} to Azure", writes.aws, writes.hub, writes.arm);
     stage.page.row("writes", &text);
@@ -109,7 +109,7 @@ pub(crate) async fn onboarding(stage: &mut Stage) {
     echoes(stage).await;
 }
 
-fn show_stages(stage: &mut Stage, answer: &Answer) {
+pub(crate) fn show_stages(stage: &mut Stage, answer: &Answer) {
     if let Ok(report) = answer {
         stage.page.row("did", &stages_of(report));
     }
@@ -178,7 +178,7 @@ pub(crate) fn put_candidate(stage: &mut Stage, mut document: Value) -> (String, 
 }
 
 pub(crate) async fn candidate(stage: &mut Stage) {
-    stage.page.scene("3  A token made by hand is adopted");
+    stage.page.scene("6  A token made by hand is adopted");
     stage.page.row("happens", "a person makes a read-only token and stages the document as HUBKEEPER_CANDIDATE");
     let (_, document) = by_hand(&stage.world, "made by hand", "repo:read", 60);
     let (version, event) = put_candidate(stage, document);
@@ -212,7 +212,7 @@ pub(crate) fn summary(stage: &mut Stage) {
         (watched.looks, watched.dead, watched.written, watched.unproven)
     };
     let secrets = stage.world.with(|state| leak::secrets_of(state));
-    let output = stage.host.output();
+    let output = stage.output();
     let leaks = leak::find(&secrets, &output).len() + leak::find(&secrets, stage.page.text()).len();
     let failed = stage.page.failures();
     stage.page.heading("Summary");
@@ -254,9 +254,4 @@ pub(crate) fn summary(stage: &mut Stage) {
     stage.page.expect(looks > 0 && dead == 0, "the connector's token was accepted at every change");
     stage.page.expect(written == 3 && unproven == 0, "three credentials were written, each of them proven");
     stage.page.expect(leaks == 0, "no secret was printed");
-    let alive = stage.world.with(|state| {
-        let credential = seen::connector(state).and_then(|connector| connector.credential());
-        credential.is_some_and(|(username, token)| hub::accepts(state, username, token))
-    });
-    stage.page.expect(alive, "the connector's token is accepted at the end");
 }

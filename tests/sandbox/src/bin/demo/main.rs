@@ -7,6 +7,7 @@ mod page;
 mod refusals;
 mod seen;
 mod stage;
+mod upkeep;
 
 use std::io::Write;
 use std::path::Path;
@@ -39,8 +40,13 @@ async fn whole_life(function: &str) -> Result<bool, Failure> {
     life::introduce(&mut stage, function);
     life::onboarding(&mut stage).await;
     life::rotation(&mut stage).await;
+    upkeep::well(&mut stage).await;
+    upkeep::queue(&mut stage).await;
+    upkeep::retirement(&mut stage).await;
+    upkeep::repair(&mut stage).await;
     life::candidate(&mut stage).await;
     refusals::all(&mut stage).await;
+    upkeep::offboarding(&mut stage).await;
     life::summary(&mut stage);
     Ok(stage.page.failures() == 0)
 }

@@ -13,19 +13,19 @@ const OTHER_ORGANIZATION: &str = "acme-corp";
 const OTHER_CONNECTOR: &str = "dockerhub-acme-corp";
 
 pub(crate) async fn all(stage: &mut Stage) {
-    stage.page.scene("4a Refused: a public-only token");
+    stage.page.scene("7a Refused: a public-only token");
     stage
         .page
         .row("happens", "a person picks \"Public Repo Read-only\" for the new token (repo:public_read) and stages it");
     let (_, document) = by_hand(&stage.world, "public only", "repo:public_read", 60);
     candidate(stage, document, "partial", "public read only").await;
 
-    stage.page.scene("4b Refused: a token that can push");
+    stage.page.scene("7b Refused: a token that can push");
     stage.page.row("happens", "a person picks \"Read & Write\" for the new token (repo:write) and stages it");
     let (_, document) = by_hand(&stage.world, "can push", "repo:write", 60);
     candidate(stage, document, "overPrivileged", "more than read").await;
 
-    stage.page.scene("4c Refused: a user outside a team");
+    stage.page.scene("7c Refused: a user outside a team");
     let happens =
         format!("somebody takes {} out of the team {}; a new read-only token is staged", scene::USER, scene::PAYMENTS);
     stage.page.row("happens", &happens);
@@ -34,14 +34,14 @@ pub(crate) async fn all(stage: &mut Stage) {
     candidate(stage, document, "partial", "billing, ledger").await;
     stage.world.with(|state| hub::add_to_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER));
 
-    stage.page.scene("4d Refused: a wrong namespace");
+    stage.page.scene("7d Refused: a wrong namespace");
     stage.page.row(
         "happens",
         &format!("a new secret names the organization {OTHER_ORGANIZATION}, which is not there: Docker Hub answers with an empty list"),
     );
     wrong_namespace(stage).await;
 
-    stage.page.scene("4e Refused: an expired token");
+    stage.page.scene("7e Refused: an expired token");
     stage.page.row("happens", "the staged token ended yesterday");
     let (_, document) = by_hand(&stage.world, "ended yesterday", "repo:read", -1);
     candidate(stage, document, "rejected", "expired").await;

@@ -29,10 +29,11 @@ pub(crate) fn token_name(state: &State, token: &str) -> String {
     }
 }
 
-/// Labels of minted tokens end in a version id.
+/// Labels of minted tokens end in a version id, and in a mark while they are being retired.
 fn brief_label(label: &str) -> String {
-    match label.rsplit_once('/') {
-        Some((start, version)) if version.len() > 8 => format!("{start}/{}…", short(version)),
+    let (rest, mark) = label.strip_suffix("/retiring").map_or((label, ""), |rest| (rest, "/retiring"));
+    match rest.rsplit_once('/') {
+        Some((start, version)) if version.len() > 8 => format!("{start}/{}…{mark}", short(version)),
         _ => label.to_owned(),
     }
 }

@@ -54,6 +54,10 @@ pub(crate) struct Stage {
     pub(crate) page: Page,
     pub(crate) writes: Writes,
     pub(crate) host: LambdaHost,
+    function: PathBuf,
+    environment: Vec<(String, String)>,
+    /// What functions wrote that ran beside the host.
+    beside: String,
     watched: Arc<Mutex<Watched>>,
     authority: PathBuf,
     _served: Served,
@@ -74,10 +78,12 @@ impl Stage {
         let authority = scene::authority_file();
         let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
         let served = serve(world.clone(), options).await?;
-        let host = LambdaHost::start(function, &scene::environment(&served), TIMEOUT)
+        let environment = scene::environment(&served);
+        let host = LambdaHost::start(function, &environment, TIMEOUT)
             .map_err(|error| format!("{}: {error}", function.display()))?;
         let (page, writes) = (Page::default(), Writes::default());
-        Ok(Self { world, arn, page, writes, host, watched, authority, _served: served })
+        let (function, beside) = (function.to_owned(), String::new());
+        Ok(Self { world, arn, page, writes, host, function, environment, beside, watched, authority, _served: served })
     }
 
     pub(crate) fn watched(&self) -> MutexGuard<'_, Watched> {
@@ -87,6 +93,29 @@ impl Stage {
     /// Sends an event.
     pub(crate) async fn invoke(&self, event: Value) -> Answer {
         self.host.invoke(event).await
+    }
+
+    /// Sends an event to a function with one more variable in its environment; gives what it wrote, too.
+    pub(crate) async fn invoke_with(&mut self, variable: (&str, &str), event: Value) -> (Answer, String) {
+        let (name, value) = variable;
+        let mut environment = self.environment.clone();
+        environment.push((name.to_owned(), value.to_owned()));
+        let host = match LambdaHost::start(&self.function, &environment, TIMEOUT) {
+            Ok(host) => host,
+            Err(error) => {
+                let error_type = "Sandbox.NotStarted".to_owned();
+                return (Err(FunctionError { error_type, message: error.to_string() }), String::new());
+            }
+        };
+        let answer = host.invoke(event).await;
+        let output = host.output();
+        self.beside.push_str(&output);
+        (answer, output)
+    }
+
+    /// Everything that functions wrote so far.
+    pub(crate) fn output(&self) -> String {
+        self.host.output() + &self.beside
     }
 
     /// The writes since this was last asked, which the sum keeps.
@@ -115,9 +144,9 @@ impl Stage {
         match answer {
             Ok(report) => {
                 self.page.row("answer", &summary_of(report));
-                for warning in report["warnings"].as_array().into_iter().flatten() {
-                    let text = |name: &str| warning[name].as_str().unwrap_or_default().to_owned();
-                    self.page.row("warning", &format!("{}: {}", text("code"), text("message")));
+                self.warnings(report);
+                for item in report["items"].as_array().into_iter().flatten() {
+                    self.item("item", item);
                 }
             }
             Err(error) => {
@@ -127,6 +156,29 @@ impl Stage {
             }
         }
     }
+
+    /// Prints the report about one of several secrets.
+    pub(crate) fn item(&mut self, name: &str, report: &Value) {
+        let whose = report["organization"].as_str().or(report["secretId"].as_str()).unwrap_or_default();
+        self.page.row(name, &format!("{whose}: {}", summary_of(report)));
+        if let Some(message) = report["errorMessage"].as_str() {
+            self.page.row("message", message);
+        }
+        self.warnings(report);
+    }
+
+    fn warnings(&mut self, report: &Value) {
+        for warning in report["warnings"].as_array().into_iter().flatten() {
+            let text = |name: &str| warning[name].as_str().unwrap_or_default().to_owned();
+            self.page.row("warning", &format!("{}: {}", text("code"), text("message")));
+        }
+    }
+}
+
+/// The reports in lines of the function's log.
+pub(crate) fn reports_in(log: &str) -> Vec<Value> {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter_map(|line| serde_json::from_str(line["report"].as_str()?).ok()).collect()
 }
 
 /// Looks at every connector after every request: is its token alive, and was it whole when it was written?
@@ -162,15 +214,19 @@ pub(crate) fn verdict_of(error: &FunctionError) -> Option<&str> {
 pub(crate) fn summary_of(report: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut parts = vec![text(&report["outcome"])];
+    if let Some(failures) = report["batchItemFailures"].as_array() {
+        let ids: Vec<String> = failures.iter().map(|failure| text(&failure["itemIdentifier"])).collect();
+        return if ids.is_empty() { "no record comes back".into() } else { format!("comes back: {}", ids.join(", ")) };
+    }
     if let Some(items) = report["items"].as_array() {
         parts.push(count(items.len(), "item"));
-        parts.extend(items.iter().map(|item| format!("{}: {}", text(&item["secretId"]), text(&item["outcome"]))));
         return parts.join("; ");
     }
     let verdict = &report["verdict"];
     if verdict.is_object() {
+        let repositories = if verdict["repositories"] == 1 { "repository" } else { "repositories" };
         parts.push(format!(
-            "verdict {} ({} repositories, {} private)",
+            "verdict {} ({} {repositories}, {} private)",
             text(&verdict["result"]),
             verdict["repositories"],
             verdict["private"]
@@ -179,6 +235,7 @@ pub(crate) fn summary_of(report: &Value) -> String {
     if let Some(uuid) = report["tokens"]["minted"].as_str() {
         parts.push(format!("minted PAT {}", short(uuid)));
     }
+    parts.extend(retired_text(report));
     match report["connector"]["change"].as_str() {
         None | Some("none") => {}
         Some(change) => parts.push(format!("connector {change}")),
@@ -191,4 +248,11 @@ pub(crate) fn summary_of(report: &Value) -> String {
         parts.push(format!("plan: {}", if steps.is_empty() { "nothing".to_owned() } else { steps.join(", ") }));
     }
     parts.join("; ")
+}
+
+/// Tokens that a run deactivated or deleted.
+fn retired_text(report: &Value) -> Option<String> {
+    let uuids: Vec<&str> =
+        report["tokens"]["retired"].as_array()?.iter().filter_map(Value::as_str).map(short).collect();
+    (!uuids.is_empty()).then(|| format!("retired PAT {}", uuids.join(", ")))
 }

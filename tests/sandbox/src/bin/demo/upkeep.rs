@@ -1,0 +1,208 @@
+//! What comes after the first day: reconcile, tokens that were replaced, a connector that a person changed, the end.
+
+use hubkeeper_sandbox::{State, arm, aws, hub, scene};
+use serde_json::{Value, json};
+use time::Duration;
+
+use crate::life::{expect_report, in_step, show_stages, show_writes};
+use crate::page::count;
+use crate::seen;
+use crate::stage::{Stage, reports_in};
+
+const QUEUE_URL: &str = "HUBKEEPER_QUEUE_URL";
+const PERSON: &str = "somebody@acme.example";
+
+/// Sends a reconcile over all managed secrets: there is one. Gives the token that it retired.
+async fn reconcile(stage: &mut Stage, expected: &[(&str, Value)]) -> Option<String> {
+    let event = json!({ "action": "reconcile" });
+    stage.page.row("event", &event.to_string());
+    let answer = stage.invoke(event).await;
+    stage.show(&answer);
+    let items = answer.as_ref().ok().and_then(|report| report["items"].as_array()).map_or(0, Vec::len);
+    stage.page.expect(items == 1, "the one managed secret is looked at, and no other");
+    let item = answer.map(|report| report["items"][0].clone());
+    expect_report(stage, &item, expected);
+    show_stages(stage, &item);
+    item.ok()?["tokens"]["retired"][0].as_str().map(str::to_owned)
+}
+
+pub(crate) async fn well(stage: &mut Stage) {
+    stage.page.scene("3a Reconcile: all is well");
+    stage.page.row("happens", "EventBridge Scheduler sends its daily input");
+    reconcile(stage, &[("/outcome", json!("unchanged")), ("/verdict/result", json!("complete"))]).await;
+    let writes = stage.take_writes();
+    stage.page.expect(writes.all() == 0, "where all is well nothing is written");
+    stage.page.row("writes", &count(writes.all(), "write"));
+}
+
+/// The same event, fanned out: the messages are delivered as an event source mapping does.
+pub(crate) async fn queue(stage: &mut Stage) {
+    stage.page.scene("3b The same with a queue: one message for each secret");
+    let url = stage.world.with(|state| aws::sqs::add_queue(state, "hubkeeper"));
+    stage.page.row("happens", &format!("the function runs with HUBKEEPER_QUEUE_URL={url}"));
+    let event = json!({ "action": "reconcile" });
+    stage.page.row("event", &event.to_string());
+    let (answer, _) = stage.invoke_with((QUEUE_URL, &url), event).await;
+    stage.show(&answer);
+    expect_report(stage, &answer, &[("/outcome", json!("recorded")), ("/items/0/outcome", json!("recorded"))]);
+    let bodies = stage.world.with(|state| aws::sqs::bodies(state, &url));
+    for body in &bodies {
+        stage.page.row("message", body);
+    }
+    stage.page.expect(bodies.len() == 1, "one message for the one secret");
+    show_writes(stage);
+    let records = stage.world.with(|state| aws::sqs::lambda_event(state, &url, 10));
+    stage.page.row("happens", "SQS delivers it to the function, in the body of a record");
+    let (answer, log) = stage.invoke_with((QUEUE_URL, &url), records).await;
+    stage.show(&answer);
+    expect_report(stage, &answer, &[("/batchItemFailures", json!([]))]);
+    let reports = reports_in(&log);
+    for report in &reports {
+        stage.item("log", report);
+    }
+    let well = reports.len() == 1 && reports[0]["outcome"] == json!("unchanged");
+    stage.page.expect(well, "the record is worked on, and not sent on");
+    let writes = stage.take_writes();
+    stage.page.expect(writes.all() == 0, "where all is well nothing is written");
+    stage.page.row("writes", &count(writes.all(), "write"));
+}
+
+/// The demonstration runs on the system's clock, and says so.
+fn two_days_pass(stage: &mut Stage) {
+    stage.world.with(|state| scene::age(state, Duration::days(2)));
+    stage.page.row(
+        "happens",
+        "two days pass. The demonstration does not wait: it moves the dates of the secret, the tokens and the connector two days back",
+    );
+}
+
+/// The tokens with hubkeeper's labels, one row each.
+fn show_minted(stage: &mut Stage) {
+    for text in stage.world.with(|state| minted(state)) {
+        stage.page.row("token", &text);
+    }
+}
+
+fn minted(state: &State) -> Vec<String> {
+    let own = hub::pats_of(state, scene::USER).into_iter().filter(|pat| pat.label.starts_with("hubkeeper/"));
+    let text = |pat: hub::PatView| {
+        let active = if pat.is_active { "active" } else { "deactivated" };
+        format!("{}, {active}", seen::token_name(state, &pat.value))
+    };
+    own.map(text).collect()
+}
+
+/// Whether a token is there, and active.
+fn state_of(stage: &Stage, uuid: &str) -> Option<bool> {
+    stage.world.with(|state| {
+        let known = hub::pats_of(state, scene::USER);
+        known.iter().find(|pat| pat.uuid == uuid).map(|pat| pat.is_active)
+    })
+}
+
+pub(crate) async fn retirement(stage: &mut Stage) {
+    stage.page.scene("4a The replaced token is deactivated, once its grace is over");
+    two_days_pass(stage);
+    let old = reconcile(stage, &[("/outcome", json!("applied"))]).await.unwrap_or_default();
+    show_minted(stage);
+    stage.page.expect(state_of(stage, &old) == Some(false), "the old token is there, and deactivated");
+    let minted = stage.world.with(|state| minted(state).len());
+    stage.page.expect(minted == 2, "the token in use is there, too");
+    show_writes(stage);
+
+    stage.page.scene("4b The next reconcile deletes it");
+    stage.page.row("happens", "the Scheduler's next input; until now a person could have activated the token again");
+    reconcile(stage, &[("/outcome", json!("applied")), ("/tokens/retired/0", json!(old))]).await;
+    show_minted(stage);
+    stage.page.expect(state_of(stage, &old).is_none(), "the old token is gone");
+    in_step(stage);
+    show_writes(stage);
+}
+
+/// Another scan interval, and one plan less: what a person can do in the portal.
+pub(crate) fn edit(state: &mut State) {
+    let Some(connector) = seen::connector(state).cloned() else { return };
+    let mut properties = connector.properties.clone();
+    let data = &mut properties["environmentData"];
+    data["scanInterval"] = json!(6);
+    data["authentication"]["accessToken"] = json!(connector.credential().map(|(_, token)| token));
+    if let Some(offerings) = properties["offerings"].as_array_mut() {
+        offerings.retain(|offering| offering["offeringType"] != json!("DefenderForContainersDockerHub"));
+    }
+    let body = json!({ "location": connector.location, "tags": connector.tags, "properties": properties });
+    arm::put_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR, &body, PERSON);
+}
+
+fn plans(stage: &Stage) -> usize {
+    stage.world.with(|state| seen::connector(state).map_or(0, |connector| connector.offerings().len()))
+}
+
+fn show_settings(stage: &mut Stage, name: &str) {
+    let text = stage.world.with(|state| {
+        let connector = seen::connector(state)?;
+        let interval = &connector.properties["environmentData"]["scanInterval"];
+        Some(format!("{}, a scan every {interval} hours", count(connector.offerings().len(), "plan")))
+    });
+    stage.page.row(name, text.as_deref().unwrap_or("none"));
+}
+
+pub(crate) async fn repair(stage: &mut Stage) {
+    stage.page.scene("5a A connector that a person changed is mended");
+    stage.page.row("happens", "somebody turns a plan off in the portal, and sets another scan interval");
+    stage.world.with(edit);
+    stage.page.expect(plans(stage) == 2, "a plan is off");
+    show_settings(stage, "before");
+    reconcile(stage, &[("/outcome", json!("applied")), ("/connector/change", json!("updated"))]).await;
+    stage.page.expect(plans(stage) == 3, "the three plans are on");
+    show_settings(stage, "after");
+    in_step(stage);
+    show_writes(stage);
+
+    stage.page.scene("5b A connector that a person deleted is made again");
+    stage.page.row("happens", "somebody deletes the connector");
+    stage.world.with(|state| arm::delete_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR));
+    reconcile(stage, &[("/outcome", json!("applied")), ("/connector/change", json!("created"))]).await;
+    stage.page.expect(plans(stage) == 3, "the three plans are on");
+    in_step(stage);
+    show_writes(stage);
+}
+
+pub(crate) async fn offboarding(stage: &mut Stage) {
+    stage.page.scene("8a Offboarding");
+    stage.page.row("happens", "an operator cancels the rotation of the secret, and gives the connector up");
+    stage.world.with(|state| aws::enable_rotation(state, &stage.arn, false));
+    let event = json!({ "action": "offboard", "secretId": scene::SECRET });
+    stage.page.row("event", &event.to_string());
+    let answer = stage.invoke(event).await;
+    stage.show(&answer);
+    expect_report(stage, &answer, &[("/outcome", json!("applied")), ("/connector/change", json!("deleted"))]);
+    show_stages(stage, &answer);
+    let (gone, tag) = stage
+        .world
+        .with(|state| (seen::connector(state).is_none(), aws::tags(state, &stage.arn).get("hubkeeper").cloned()));
+    stage.page.expect(gone, "the connector is gone");
+    stage.page.expect(tag.as_deref() == Some("offboarded"), "the secret is tagged hubkeeper = offboarded");
+    show_minted(stage);
+    show_writes(stage);
+
+    stage.page.scene("8b Reconcile deactivates the tokens of the offboarded secret");
+    two_days_pass(stage);
+    let token = reconcile(stage, &[("/outcome", json!("applied"))]).await.unwrap_or_default();
+    show_minted(stage);
+    stage.page.expect(state_of(stage, &token) == Some(false), "the token is deactivated");
+    show_writes(stage);
+
+    stage.page.scene("8c ... and deletes them");
+    stage.page.row("happens", "the Scheduler's next input");
+    reconcile(stage, &[("/outcome", json!("applied")), ("/tokens/retired/0", json!(token))]).await;
+    let (left, by_hand) = stage.world.with(|state| {
+        let all = hub::pats_of(state, scene::USER).len();
+        let left = minted(state).len();
+        (left, all - left)
+    });
+    stage.page.expect(left == 0, "no token that hubkeeper made is left");
+    stage
+        .page
+        .row("left", &format!("the secret, and {} made by hand: for a person to revoke", count(by_hand, "token")));
+    show_writes(stage);
+}
