@@ -106,6 +106,11 @@ impl Error {
         self.kind
     }
 
+    /// What failed, without step, organization and remedy.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The step, where one is named.
     pub fn step(&self) -> Option<&str> {
         self.step.as_deref()

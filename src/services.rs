@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 
 use crate::azure::entra::{BearerCache, Entra};
 use crate::azure::{Arm, Found};
@@ -52,12 +53,26 @@ pub struct Services {
 
 /// The password sessions of one invocation: one login for each manager secret, however many secrets share it.
 #[derive(Clone, Default)]
-pub struct Sessions(Arc<Mutex<BTreeMap<String, Arc<OnceCell<Entered>>>>>);
+pub struct Sessions(Arc<Mutex<BTreeMap<String, Slot>>>);
+
+/// The session with one manager secret, once there is one.
+type Slot = Arc<Mutex<Option<Entered>>>;
+
+/// A session is made anew this long before its bearer ends.
+const RENEWED: Duration = Duration::from_mins(2);
 
 /// Who logged in with a manager secret, and how that went. No `Debug`: it holds a bearer.
 struct Entered {
     username: String,
     session: Result<Session, Error>,
+    at: Timestamp,
+}
+
+impl Entered {
+    fn is_over(&self, now: Timestamp) -> bool {
+        let lifetime = self.session.as_ref().ok().and_then(|session| session.lifetime);
+        lifetime.is_some_and(|lifetime| self.at + lifetime.saturating_sub(RENEWED) <= now)
+    }
 }
 
 impl Process {
@@ -144,25 +159,25 @@ impl Services {
             Error::misconfigured("the secret names no manager", "add the member `manager` to mint tokens")
         })?;
         let slot = Arc::clone(self.sessions.0.lock().await.entry(id.to_owned()).or_default());
-        let entered = slot.get_or_try_init(|| async {
+        // one at a time: who comes second finds the session of the first
+        let mut entered = slot.lock().await;
+        if entered.as_ref().is_none_or(|entered| entered.is_over(self.now())) {
             let login = Login::parse(&self.store.current_value(id).await?, "manager")?;
             if !login.username.eq_ignore_ascii_case(&document.username) {
                 return Err(other_user());
             }
-            match self.hub().password_login(&login, "manager").await {
-                Ok(session) => Ok(Entered { username: login.username, session: Ok(session) }),
+            let at = self.now();
+            let session = self.hub().password_login(&login, "manager").await;
+            match session {
                 // a login that was refused is not tried again for the next secret: enough of them lock the user out
-                Err(error) if error.kind() == Kind::NeedsHuman => {
-                    Ok(Entered { username: login.username, session: Err(error) })
-                }
-                Err(error) => Err(error),
+                Err(error) if error.kind() != Kind::NeedsHuman => return Err(error),
+                session => *entered = Some(Entered { username: login.username, session, at }),
             }
-        });
-        let entered = entered.await?;
-        if !entered.username.eq_ignore_ascii_case(&document.username) {
-            return Err(other_user());
         }
-        entered.session.clone()
+        match &*entered {
+            Some(entered) if entered.username.eq_ignore_ascii_case(&document.username) => entered.session.clone(),
+            _ => Err(other_user()),
+        }
     }
 }
 

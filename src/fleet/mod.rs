@@ -18,6 +18,8 @@ use crate::services::{Process, Sessions};
 
 /// Secrets that are worked on side by side.
 const SIDE_BY_SIDE: usize = 4;
+/// How far apart two days begin in the list: a prime, so that all places come up.
+const STRIDE: usize = 7919;
 
 /// Handles one event about several secrets, or about all: through the queue where there is one.
 ///
@@ -111,6 +113,10 @@ pub async fn work(process: &Process, requests: Vec<Request>, end: Timestamp) -> 
         }
         queues.entry(request.secret_id.clone()).or_default().push((at, request));
     }
+    // no secret is last every day: where the time does not suffice for all, another part comes first tomorrow
+    let days = usize::try_from(process.shared.now().unix_timestamp() / 86_400).unwrap_or(0);
+    let first = days.wrapping_mul(STRIDE) % order.len().max(1);
+    order.rotate_left(first);
     let sessions = &sessions;
     let each = order.into_iter().filter_map(|id| queues.remove(&id)).map(|queue| async move {
         let mut reports = Vec::with_capacity(queue.len());

@@ -132,7 +132,7 @@ pub(super) async fn documents(
         pending: readable(pending)?,
         previous: readable(previous)?,
         aside,
-        pats: Vec::new(),
+        pats: Ok(Vec::new()),
         revived: false,
         read: Vec::new(),
         slot: None,

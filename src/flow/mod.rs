@@ -6,7 +6,7 @@ pub mod gather;
 pub mod prove;
 pub mod retire;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use secrecy::SecretString;
 
 use crate::clock::rfc3339;
@@ -163,7 +163,14 @@ impl Flow<'_> {
                 }
                 Next::Revive => self.revive(&mut situation).await?,
                 Next::SetAside(error) => {
-                    self.report.warn(Warning::new("candidateNotAdopted", error.to_string()));
+                    let candidate = situation.secret.version(Label::Candidate).unwrap_or_default();
+                    self.report.warn(Warning::new(
+                        "candidateNotAdopted",
+                        format!(
+                            "{error}; or give the candidate up: aws secretsmanager update-secret-version-stage --secret-id {} --version-stage HUBKEEPER_CANDIDATE --remove-from-version-id {candidate}",
+                            situation.secret.arn
+                        ),
+                    ));
                     situation.aside = Some(error);
                     situation.verdict = None;
                 }
@@ -242,8 +249,17 @@ impl Flow<'_> {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
             // the connector is read while the token is being proven
             Trigger::SetSecret if situation.document.is_some() => self.read_and_prove(&mut situation).await?,
+            Trigger::Reconcile { .. } if situation.stuck().is_none() => {
+                let document = situation.document.clone();
+                let listed = retire::list(self.services, document.as_ref());
+                let read = gather::connector(self.services, trigger, &mut situation, self.report);
+                let (read, listed) = join(Box::pin(read), Box::pin(listed)).await;
+                read?;
+                situation.pats = listed;
+                None
+            }
             _ => {
-                gather::connector(self.services, trigger, &mut situation, self.report).await?;
+                Box::pin(gather::connector(self.services, trigger, &mut situation, self.report)).await?;
                 None
             }
         };

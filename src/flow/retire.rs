@@ -7,12 +7,24 @@ use time::Duration;
 use crate::azure::Observed;
 use crate::error::Error;
 use crate::hub::HubError;
+use crate::hub::tokens::Pat;
 use crate::plan::retire::{self, Holding, Inventory, versions_in_use};
 use crate::plan::state::Version;
 use crate::plan::{Situation, Step};
 use crate::report::{Report, Warning};
 use crate::secret::{Document, Managed, Secret};
 use crate::services::Services;
+
+/// Every PAT of the dedicated user; none where the secret names no manager. They are listed before the token is proven, so that
+/// its `last_used` is not that of the proof.
+///
+/// # Errors
+/// Where the manager cannot log in, or the list not be read.
+pub(super) async fn list(services: &Services, document: Option<&Document>) -> Result<Vec<Pat>, Error> {
+    let Some(document) = document.filter(|document| document.manager.is_some()) else { return Ok(Vec::new()) };
+    let session = services.manager(document).await?;
+    services.hub().tokens(&session).await.map_err(|error| undecided(&error))
+}
 
 /// What is to be done with the secret's tokens: empty where there is no manager to do it with. The situation has the labels
 /// and the connector of that moment afterwards.
@@ -35,8 +47,7 @@ pub(super) async fn plan(
         }
         return Ok(Vec::new());
     }
-    let session = services.manager(&document).await?;
-    let pats = services.hub().tokens(&session).await.map_err(|error| undecided(&error))?;
+    let pats = situation.pats.clone()?;
     let secret = services.store.describe(&situation.secret.arn).await?;
     let found = services.arm.get(&document.connector).await?;
     let managed = situation.secret.managed();
@@ -80,7 +91,15 @@ pub(super) async fn plan(
     for warning in warnings {
         report.warn(warning);
     }
-    situation.pats = pats;
+    if secret.managed() == Managed::Offboarded && steps.is_empty() {
+        let left = pats.iter().filter(|pat| secret.version_of_label(&pat.label).is_some()).count();
+        if left > 0 {
+            report.warn(Warning::new(
+                "tokensLeft",
+                format!("the secret is offboarded and {left} of its tokens are alive until the grace is over; keep the secret and its manager until a later reconcile has retired them"),
+            ));
+        }
+    }
     situation.secret = Secret { pending_since: situation.secret.pending_since, ..secret };
     situation.connector = Some(found);
     Ok(steps)

@@ -8,6 +8,8 @@ pub mod registry;
 pub mod repositories;
 pub mod tokens;
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -45,6 +47,8 @@ pub struct Session {
     bearer: SecretString,
     /// The claim `scope`, split at white space; `None` where the claim is absent or unreadable.
     pub scope: Option<Vec<String>>,
+    /// How long the bearer lives, by its claims `iat` and `exp`: both are of Docker's clock, so their difference is of none.
+    pub lifetime: Option<Duration>,
 }
 
 /// Docker Hub did not do what was asked, and it does not follow that the token is bad.
@@ -79,7 +83,13 @@ impl Session {
             Value::Array(values) => values.iter().map(|value| value.as_str().map(str::to_owned)).collect(),
             _ => None,
         });
-        Self { bearer: bearer.into(), scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()) }
+        let second = |name: &str| claims.as_ref().and_then(|claims| claims.get(name)).and_then(Value::as_u64);
+        let lifetime = second("exp").zip(second("iat")).and_then(|(end, start)| end.checked_sub(start));
+        Self {
+            bearer: bearer.into(),
+            scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()),
+            lifetime: lifetime.map(Duration::from_secs),
+        }
     }
 }
 

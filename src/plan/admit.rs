@@ -77,9 +77,12 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
         Trigger::Verify { .. } | Trigger::RotationEnded { .. } => Ok(admitted),
         // an offboarded secret's rotation cannot go on: its steps are refused
         Trigger::Reconcile { .. } | Trigger::Offboard if secret.managed() == Managed::Offboarded => Ok(admitted),
-        Trigger::Reconcile { .. } => match secret.rotation_in_progress() {
+        Trigger::Reconcile { revoke_replaced } => match secret.rotation_in_progress() {
             Some(pending) if secret.stuck_rotation(now).is_none() => {
-                let reason = format!("a rotation is in progress, version {pending} is AWSPENDING: it is left alone");
+                let again =
+                    if *revoke_replaced { "; no token was revoked: send the event again when it is over" } else { "" };
+                let reason =
+                    format!("a rotation is in progress, version {pending} is AWSPENDING: it is left alone{again}");
                 Ok(nothing(Outcome::Unchanged, &reason))
             }
             _ => Ok(admitted),

@@ -140,8 +140,8 @@ pub struct Situation {
     pub previous: Option<Version>,
     /// Reconcile: why the candidate is not taken up.
     pub aside: Option<Error>,
-    /// Reconcile: every PAT of the dedicated user, once they are listed.
-    pub pats: Vec<Pat>,
+    /// Reconcile: every PAT of the dedicated user, or why they could not be listed.
+    pub pats: Result<Vec<Pat>, Error>,
     /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
     pub revived: bool,
     /// Versions that were read besides, by id.

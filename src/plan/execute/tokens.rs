@@ -159,6 +159,12 @@ impl Executor<'_> {
         let label = self.situation.secret.token_label(&version);
         let changed = self.services.hub().set_active(&session, id, true, &label).await;
         changed.map_err(|error| undecided(&error))?;
+        if let Ok(pats) = &mut self.situation.pats {
+            pats.iter_mut().filter(|pat| pat.id == id).for_each(|pat| {
+                pat.active = true;
+                pat.label.clone_from(&label);
+            });
+        }
         self.report.warn(Warning::new(
             "tokenReactivated",
             format!("the token {id} of version {version} is in use, and an interrupted run had deactivated it: it was activated"),
@@ -169,7 +175,8 @@ impl Executor<'_> {
     /// A PAT of the inventory, the session that may change it, and the version in its label.
     async fn pat(&self, id: &str) -> Result<(Session, Pat, String), Error> {
         let unknown = || Error::retryable(format!("the token {id} is not in the list of tokens"), "repeat the event");
-        let pat = self.situation.pats.iter().find(|pat| pat.id == id).cloned().ok_or_else(unknown)?;
+        let pats = self.situation.pats.as_ref().map_err(Clone::clone)?;
+        let pat = pats.iter().find(|pat| pat.id == id).cloned().ok_or_else(unknown)?;
         let (version, _) = self.situation.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
         let version = version.to_owned();
         let document = self.document(&self.situation.version)?;

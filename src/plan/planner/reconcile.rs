@@ -59,8 +59,10 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
         Some(_) => {}
     }
     let mut steps = Vec::new();
-    let carries = carried(situation, version, document, client_id).is_ok();
-    if !carries && !carries_stuck(situation, client_id) {
+    if let Err(why) = carried(situation, version, document, client_id)
+        && !carries_stuck(situation, client_id)
+    {
+        warnings.push(Warning::new("connectorDrifted", why.what().to_owned()));
         steps.push(write(situation, version));
     }
     // an adoption that was cut off before its last step
@@ -135,17 +137,27 @@ pub(super) fn offboard(situation: &Situation) -> Result<Plan, Error> {
 
 /// What is left of an offboarding.
 fn finish(situation: &Situation) -> Plan {
+    let mut warnings = Vec::new();
+    if let Some(document) = &situation.document
+        && document.access_token.is_some()
+        && document.token_id.is_none()
+    {
+        warnings.push(Warning::new(
+            "replacedByHand",
+            format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", situation.version),
+        ));
+    }
     let (Some(document), Some(observed)) = (&situation.document, observed(situation)) else {
-        return Plan::of(Next::Do(Vec::new()));
+        return Plan { next: Next::Do(Vec::new()), warnings };
     };
     match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
-        Ownership::Ours => Plan::of(Next::Do(vec![Step::DeleteConnector])),
-        Ownership::Untagged | Ownership::Foreign(_) => Plan {
-            next: Next::Do(Vec::new()),
-            warnings: vec![Warning::new(
+        Ownership::Ours => Plan { next: Next::Do(vec![Step::DeleteConnector]), warnings },
+        Ownership::Untagged | Ownership::Foreign(_) => {
+            warnings.push(Warning::new(
                 "connectorLeft",
                 "the secret is offboarded and a connector of that name stands without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",
-            )],
-        },
+            ));
+            Plan { next: Next::Do(Vec::new()), warnings }
+        }
     }
 }

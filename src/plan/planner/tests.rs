@@ -44,7 +44,7 @@ fn rotating() -> Situation {
         pending: None,
         previous: None,
         aside: None,
-        pats: Vec::new(),
+        pats: Ok(Vec::new()),
         revived: false,
         read: Vec::new(),
         slot: None,
