@@ -7,6 +7,7 @@ mod binary;
 mod docs;
 mod events;
 mod faults;
+mod fleet;
 mod interleaving;
 mod malformed;
 mod offboarding;

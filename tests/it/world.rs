@@ -139,10 +139,18 @@ pub(crate) enum Begin {
 
 impl Scene {
     pub(crate) fn new(begin: Begin) -> Self {
+        Self::of(|state| build(state, begin), watch)
+    }
+
+    /// Another world than that of one organization: what `fill` makes (it gives the ARN of a secret), under its own watch.
+    pub(crate) fn of(
+        fill: impl FnOnce(&mut State) -> String,
+        watch: impl FnOnce(&World, &Arc<Mutex<Vec<String>>>),
+    ) -> Self {
         begin_logs();
         let clock = SimClock(tokio::time::Instant::now(), time::Duration::ZERO);
-        let world = { World::with_clock(Arc::new(move || clock.now()), 7) };
-        let arn = world.with(|state| build(state, begin));
+        let world = World::with_clock(Arc::new(move || clock.now()), 7);
+        let arn = world.with(fill);
         let environment: Environment = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT)]
             .map(|(n, v)| (n.to_owned(), v.to_owned()))
             .into();
@@ -162,14 +170,22 @@ impl Scene {
 
     /// A fresh function: another execution environment, with a transport of its own.
     pub(crate) fn handler(&self, gate: Option<Arc<Gate>>) -> Handler {
-        let transport = InProcess { world: self.world.clone(), sent: Arc::default(), gate };
+        self.handler_over(Arc::new(self.transport(gate)))
+    }
+
+    pub(crate) fn transport(&self, gate: Option<Arc<Gate>>) -> InProcess {
+        InProcess { world: self.world.clone(), sent: Arc::default(), gate }
+    }
+
+    /// A fresh function over a transport of the test's own.
+    pub(crate) fn handler_over(&self, transport: Arc<dyn Transport>) -> Handler {
         match Config::parse(&self.environment) {
             Err(problems) => Handler::Unusable(problems),
             Ok(config) => Handler::Ready(Box::new(Process {
                 config: Arc::new(config),
                 aws: sdk(),
                 shared: Shared::new(
-                    Arc::new(transport),
+                    transport,
                     Arc::new(SimClock(self.clock.0, self.ahead)) as Arc<dyn Clock>,
                     Arc::new(Counting(AtomicUsize::new(1))),
                 ),
@@ -406,22 +422,34 @@ pub(crate) fn watch(world: &World, broken: &Arc<Mutex<Vec<String>>>) {
     let broken = Arc::clone(broken);
     let mut known = BTreeSet::new();
     world.watch(move |state, entry| {
-        for connector in arm::connectors(state) {
-            let Some((username, token)) = connector.credential() else { continue };
-            let say = |what: &str| {
-                broken.lock().unwrap().push(format!("{what} after request {} ({})", entry.index, entry.line()));
-            };
-            if !hub::accepts(state, username, token) {
-                say("no gap: the token in the connector is dead");
-            }
-            if known.insert((connector.name.clone(), token.to_owned()))
-                && (!hub::can_pull_everything(state, username, token, ORG)
-                    || hub::can_push(state, username, token, ORG))
-            {
-                say("no unproven write: the connector's token does not read everything, or more than that");
-            }
+        for what in broken_promises(state, &mut known, Some(ORG)) {
+            broken.lock().unwrap().push(format!("{what} after request {} ({})", entry.index, entry.line()));
         }
     });
+}
+
+/// What the connectors break as they are now; a credential that is in `known` was judged before. Where no organization is named,
+/// each connector's own is meant.
+pub(crate) fn broken_promises(
+    state: &State,
+    known: &mut BTreeSet<(String, String)>,
+    organization: Option<&str>,
+) -> Vec<&'static str> {
+    let mut broken = Vec::new();
+    for connector in arm::connectors(state) {
+        let Some((username, token)) = connector.credential() else { continue };
+        let organization = organization.or(connector.properties["hierarchyIdentifier"].as_str()).unwrap_or_default();
+        if !hub::accepts(state, username, token) {
+            broken.push("no gap: the token in the connector is dead");
+        }
+        if known.insert((connector.name.clone(), token.to_owned()))
+            && (!hub::can_pull_everything(state, username, token, organization)
+                || hub::can_push(state, username, token, organization))
+        {
+            broken.push("no unproven write: the connector's token does not read everything, or more than that");
+        }
+    }
+    broken
 }
 
 fn sdk() -> SdkConfig {
