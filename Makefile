@@ -9,7 +9,7 @@ PACKAGE := $(TARGET)/lambda/hubkeeper.zip
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test check build bench-init bench-depth package clean function floor tools
+.PHONY: help demo test check build bench-init bench-depth bench-fleet package clean function floor tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -37,6 +37,9 @@ bench-init: function floor tools ## Measure start-up against an empty handler; t
 
 bench-depth: function tools ## Measure how many answers setSecret waits for in a row, requests and memory; fails above the limits
 	@$(TOOLS)/bench_depth $(FUNCTION)
+
+bench-fleet: function tools ## Measure a reconcile of 300 organizations in one invocation: time, requests, memory; fails above 40 MiB
+	@$(TOOLS)/bench_fleet $(FUNCTION)
 
 clean: ## Remove everything that was built
 	$(CARGO) clean

@@ -1,0 +1,203 @@
+//! `bench_fleet FUNCTION`: what a reconcile of many organizations in one invocation costs, above all in memory: without a queue,
+//! without rate limits, from a new process, with 20 ms added to each answer. A fleet of three, measured beside it, is the baseline.
+//!
+//! The sandbox runs in this process, without its record. All connectors stand in one resource group: each look at a connector's
+//! neighbours then reads all of them, which is the worst case.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it measured")]
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hubkeeper_sandbox::lambda::LambdaHost;
+use hubkeeper_sandbox::serve::{Options, Served, serve};
+use hubkeeper_sandbox::world::Service;
+use hubkeeper_sandbox::{State, World, aws, hub, scene};
+use serde_json::{Value, json};
+
+/// Organizations: the baseline, and the fleet.
+const SIZES: [usize; 2] = [3, 300];
+/// Repositories of each; every second is private.
+const REPOSITORIES: usize = 50;
+/// Runs of each size; the most of them counts.
+const RUNS: usize = 2;
+/// Milliseconds added to each answer: without them hardly two requests are under way at once.
+const LATENCY: u64 = 20;
+const TIMEOUT: Duration = Duration::from_mins(15);
+/// MiB.
+const MEMORY: f64 = 40.0;
+/// Requests under way to one service.
+const AT_ONCE: usize = 64;
+const NAMES: [(Service, &str); 6] = [
+    (Service::Aws, "aws"),
+    (Service::Entra, "entra"),
+    (Service::Arm, "arm"),
+    (Service::Hub, "hub"),
+    (Service::HubAuth, "hub-auth"),
+    (Service::Registry, "registry"),
+];
+
+/// What the reconciles of a fleet took, at most.
+#[derive(Default)]
+struct Row {
+    organizations: usize,
+    wall: Duration,
+    requests: [usize; 6],
+    at_once: [usize; 6],
+    /// KiB.
+    memory: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [function] = arguments.as_slice() else {
+        eprintln!("usage: bench_fleet FUNCTION");
+        return ExitCode::from(2);
+    };
+    let mut rows = Vec::new();
+    for organizations in SIZES {
+        match size(Path::new(function), organizations).await {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                eprintln!("bench_fleet, {organizations} organizations: {error}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    table(&rows);
+    if held(&rows) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn build(state: &mut State, organizations: usize) -> Vec<String> {
+    state.hub.remember_tokens = false;
+    scene::azure(state);
+    (0..organizations).map(|index| add_organization(state, index)).collect()
+}
+
+/// An organization, its dedicated user, and its secret; gives the secret's ARN.
+fn add_organization(state: &mut State, index: usize) -> String {
+    let organization = format!("{}-{index:03}", scene::ORGANIZATION);
+    let username = format!("{organization}-scanner");
+    hub::add_user(state, &username, "only tokens are used here");
+    hub::add_member(state, &organization, &username, hub::Role::Editor);
+    hub::add_repositories(state, &organization, "service-", REPOSITORIES, 2);
+    let (_, token) = hub::add_pat(state, &username, "by hand", &["repo:read"], None);
+    let mut value = scene::document_with(&token, None);
+    value["organization"] = json!(organization);
+    value["username"] = json!(username);
+    value["expectedRepositories"] = json!([]);
+    value["connector"]["name"] = json!(format!("dockerhub-{organization}"));
+    aws::create_secret(state, &format!("hubkeeper/{organization}"), &value, &[])
+}
+
+async fn size(function: &Path, organizations: usize) -> Result<Row, Box<dyn Error>> {
+    let world = World::new();
+    world.set_recording(false);
+    let arns = world.with(|state| build(state, organizations));
+    let authority = scene::authority_file();
+    let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
+    let served = serve(world, options).await?;
+    // makes the connectors, and does not count
+    let onboard = json!({"action": "onboard", "secretIds": arns});
+    invoke(function, &served, &onboard, organizations, "applied").await?;
+    served.latency.store(LATENCY, Ordering::Relaxed);
+    let mut row = Row { organizations, ..Row::default() };
+    for _ in 0..RUNS {
+        let reconcile = json!({"action": "reconcile"});
+        let (wall, memory) = invoke(function, &served, &reconcile, organizations, "unchanged").await?;
+        row.wall = row.wall.max(wall);
+        row.memory = row.memory.max(memory);
+        for (index, (service, _)) in NAMES.into_iter().enumerate() {
+            row.requests[index] = row.requests[index].max(served.requests(service));
+            row.at_once[index] = row.at_once[index].max(served.most_at_once(service));
+        }
+    }
+    let _ = std::fs::remove_file(authority);
+    Ok(row)
+}
+
+/// One invocation of a new process, which must end with this outcome, and a whole proof, for every organization. Gives the time
+/// that it took and the most memory of the process, KiB.
+async fn invoke(
+    function: &Path,
+    served: &Served,
+    event: &Value,
+    organizations: usize,
+    outcome: &str,
+) -> Result<(Duration, u64), Box<dyn Error>> {
+    let host = LambdaHost::start(function, &scene::environment(served), TIMEOUT)?;
+    host.started_to_first_poll().await?;
+    served.reset_counts();
+    let since = Instant::now();
+    let answer =
+        host.invoke(event.clone()).await.map_err(|error| format!("{}: {}", error.error_type, error.message))?;
+    let wall = since.elapsed();
+    let memory = host.peak_memory_kib().ok_or("the function does not run any more")?;
+    let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_good = |item: &&Value| item["outcome"] == outcome && item["verdict"]["result"] == "complete";
+    let good = items.iter().filter(is_good).count();
+    if good == organizations && items.len() == organizations {
+        return Ok((wall, memory));
+    }
+    let other = items.iter().find(|item| !is_good(item)).map(ToString::to_string).unwrap_or_default();
+    Err(format!("{good} of {organizations} organizations are {outcome} and proven; one that is not: {other}").into())
+}
+
+/// MiB.
+fn mebibytes(kib: u64) -> f64 {
+    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
+}
+
+fn table(rows: &[Row]) {
+    println!(
+        "reconcile of all, one invocation of a new process, {REPOSITORIES} repositories each, {LATENCY} ms added to each answer; the most of {RUNS} runs"
+    );
+    println!();
+    println!("organizations        wall  requests  most at once  peak memory");
+    for Row { organizations, wall, requests, at_once, memory } in rows {
+        println!(
+            "{organizations:>13}  {:>7.0} ms  {:>8}  {:>12}  {:>7.1} MiB",
+            wall.as_secs_f64() * 1e3,
+            requests.iter().sum::<usize>(),
+            at_once.iter().max().unwrap_or(&0),
+            mebibytes(*memory),
+        );
+    }
+    println!();
+    print!("organizations");
+    for (_, name) in NAMES {
+        print!("  {name:>10}");
+    }
+    println!("    requests by service / most of them at once");
+    for Row { organizations, requests, at_once, .. } in rows {
+        print!("{organizations:>13}");
+        for (requests, at_once) in requests.iter().zip(at_once) {
+            print!("  {:>10}", format!("{requests} / {at_once}"));
+        }
+        println!();
+    }
+    println!();
+}
+
+/// Prints the ratio, and every limit with what was measured; whether all are held.
+fn held(rows: &[Row]) -> bool {
+    let [few, many] = rows else { return false };
+    let (baseline, memory) = (mebibytes(few.memory), mebibytes(many.memory));
+    println!(
+        "peak memory, {} organizations against {}: {memory:.1} MiB against {baseline:.1} MiB, ratio {:.2}",
+        many.organizations,
+        few.organizations,
+        memory / baseline
+    );
+    let at_once = rows.iter().flat_map(|row| row.at_once).max().unwrap_or_default();
+    let at_once_held = at_once <= AT_ONCE;
+    let memory_held = memory <= MEMORY;
+    let word = |held: bool| if held { "ok" } else { "OVER" };
+    println!("peak memory, MiB                 {memory:>6.1}  at most {MEMORY:>4.1}  {}", word(memory_held));
+    println!("requests at once to one service  {at_once:>6}  at most {AT_ONCE:>4}  {}", word(at_once_held));
+    at_once_held && memory_held
+}
