@@ -199,3 +199,26 @@ async fn a_fleet_without_members_is_all_right() {
         assert_eq!(fleet.calls("SendMessageBatch"), 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_watch_over_a_fleet_sees_what_is_broken() {
+    let mut fleet = Fleet::new(Plan::of(3));
+    fleet.scene.checked = false;
+    // as if the function had put them there: a token that pushes, and one that is dead
+    for (at, scopes) in [(0, "repo:write"), (1, "repo:read")] {
+        let mut body = fleet.stored(at);
+        let (uuid, token) =
+            fleet.state(|state| hub::add_pat(state, &fleet.members[at].username, "bad", &[scopes], None));
+        body["properties"]["environmentData"]["authentication"]["accessToken"] = json!(token);
+        fleet.restore(at, &body);
+        if at == 1 {
+            fleet.state(|state| hub::revoke(state, &uuid));
+        }
+    }
+    fleet.reconcile().await;
+    assert_eq!(fleet.scene.broken(), [""; 0], "nothing was written yet");
+    fleet.delete_connector(2);
+    fleet.reconcile().await;
+    let broken = fleet.scene.broken().join("\n");
+    assert!(broken.contains("no gap") && broken.contains("no unproven write"), "{broken}");
+}
