@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Lints the template: cfn-lint, `sam validate --lint`, checkov; in virtual environments with pinned versions, below target.
+# Each finding of checkov that is meant that way carries its reason in the template; one that is no finding any more fails too.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+template=infra/aws/template.yaml
+
+# prints the folder of a virtual environment with these requirements, made where it is not there
+environment() {
+    local requirements="infra/lint/$1.txt" folder
+    folder="${HUBKEEPER_VENVS:-target/venvs}/$1-$(sha256sum "$requirements" | cut -c1-12)"
+    if [ ! -e "$folder/complete" ]; then
+        echo "lint-infra: installing $1 into $folder" >&2
+        rm -rf "$folder"
+        python3 -m venv "$folder"
+        "$folder/bin/pip" install --quiet --require-virtualenv -r "$requirements"
+        touch "$folder/complete"
+    fi
+    echo "$folder"
+}
+
+cloudformation="$(environment cloudformation)"
+checkov="$(environment checkov)"
+export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}" NO_COLOR=1
+
+"$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template"
+echo 'cfn-lint: clean'
+"$cloudformation/bin/sam" validate --lint --template-file "$template"
+
+# without the network checkov says what it finds, and nothing of who it asked for more
+scan() { "$checkov/bin/checkov" --framework cloudformation --skip-download --quiet --compact --file "$1" --output json 2>/dev/null || true; }
+bare="$(mktemp -d)"
+trap 'rm -rf "$bare"' EXIT
+sed 's/^\( *\)skip:$/\1left:/' "$template" > "$bare/template.yaml"
+scan "$template" > "$bare/with.json"
+scan "$bare/template.yaml" > "$bare/without.json"
+python3 infra/lint/explained.py "$template" "$bare/with.json" "$bare/without.json"
