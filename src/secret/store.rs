@@ -288,7 +288,12 @@ pub(crate) fn failed<E: ProvideErrorMetadata>(call: &str, error: &SdkError<E>) -
     let what = format!("{call}: AWS answered {code} ({message})");
     match code {
         "ResourceNotFoundException" => Error::misconfigured(what, "check the secret's name or ARN, and the Region"),
-        "AccessDeniedException" | "DecryptionFailure" | "EncryptionFailure" | "UnrecognizedClientException" => {
+        // SQS spells it without `Exception`
+        "AccessDenied" | "AccessDeniedException" => Error::misconfigured(
+            what,
+            format!("allow the function's role {}, and the use of the KMS key", action(call)),
+        ),
+        "DecryptionFailure" | "EncryptionFailure" | "UnrecognizedClientException" => {
             Error::misconfigured(what, "give the function's role the action on this secret, and on its KMS key")
         }
         "InvalidRequestException"
@@ -307,5 +312,14 @@ pub(crate) fn failed<E: ProvideErrorMetadata>(call: &str, error: &SdkError<E>) -
             Error::misconfigured(what, "check the function's role")
         }
         _ => Error::retryable(what, "repeat the event"),
+    }
+}
+
+/// The action in a policy that allows a call; a batch is authorised as the single call (AWS's Service Authorization Reference).
+fn action(call: &str) -> String {
+    match call {
+        "GetWebIdentityToken" => format!("sts:{call}"),
+        "SendMessageBatch" => "sqs:SendMessage".to_owned(),
+        _ => format!("secretsmanager:{call}"),
     }
 }
