@@ -82,40 +82,61 @@ fn spellings(secret: &str) -> BTreeSet<(String, &'static str)> {
     spellings
 }
 
-/// Every secret of at least six characters that stands in the output, once for each of its encodings. Base64 is found wherever the
-/// secret begins inside a longer text.
+/// Looks for the same secrets in many outputs.
+pub struct Finder {
+    /// Position of the secret, spelling, and what the spelling is called.
+    patterns: Vec<(usize, String, &'static str)>,
+    automaton: Option<AhoCorasick>,
+}
+
+impl Finder {
+    /// Prepares the search for every secret of at least six characters. Base64 is found wherever the secret begins inside a longer text.
+    #[must_use]
+    pub fn new(secrets: &[String]) -> Self {
+        let patterns: Vec<(usize, String, &'static str)> = secrets
+            .iter()
+            .enumerate()
+            .filter(|(_, secret)| secret.chars().count() >= SHORTEST)
+            .flat_map(|(index, secret)| spellings(secret).into_iter().map(move |(text, how)| (index, text, how)))
+            .collect();
+        // few outputs are searched: an automaton that is quick to build beats one that is quick to run
+        let automaton = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .build(patterns.iter().map(|(_, text, _)| text))
+            .ok();
+        Self { patterns, automaton }
+    }
+
+    /// Every secret that stands in the output, once for each of its encodings.
+    #[must_use]
+    pub fn find(&self, output: &str) -> Vec<Leak> {
+        let Some(automaton) = &self.automaton else {
+            return vec![Leak { secret_index: 0, how: "raw", around: "too many secrets to look for".to_owned() }];
+        };
+        let mut hits = Vec::new();
+        let mut masked = output.as_bytes().to_vec();
+        for hit in automaton.find_overlapping_iter(output) {
+            masked[hit.range()].fill(b'*');
+            hits.push((hit.pattern().as_usize(), hit.range()));
+        }
+        let mut reported = BTreeSet::new();
+        let mut leaks = Vec::new();
+        for (pattern, range) in hits {
+            let (secret_index, _, how) = self.patterns[pattern];
+            if reported.insert((secret_index, how)) {
+                let from = range.start.saturating_sub(AROUND);
+                let to = (range.end + AROUND).min(masked.len());
+                leaks.push(Leak { secret_index, how, around: String::from_utf8_lossy(&masked[from..to]).into_owned() });
+            }
+        }
+        leaks
+    }
+}
+
+/// [`Finder::find`] in one output.
 #[must_use]
 pub fn find(secrets: &[String], output: &str) -> Vec<Leak> {
-    let patterns: Vec<(usize, String, &'static str)> = secrets
-        .iter()
-        .enumerate()
-        .filter(|(_, secret)| secret.chars().count() >= SHORTEST)
-        .flat_map(|(index, secret)| spellings(secret).into_iter().map(move |(text, how)| (index, text, how)))
-        .collect();
-    // an output is searched once: an automaton that is quick to build beats one that is quick to run
-    let builder = AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::NoncontiguousNFA))
-        .build(patterns.iter().map(|(_, text, _)| text));
-    let Ok(finder) = builder else {
-        return vec![Leak { secret_index: 0, how: "raw", around: "too many secrets to look for".to_owned() }];
-    };
-    let mut hits = Vec::new();
-    let mut masked = output.as_bytes().to_vec();
-    for hit in finder.find_overlapping_iter(output) {
-        masked[hit.range()].fill(b'*');
-        hits.push((hit.pattern().as_usize(), hit.range()));
-    }
-    let mut reported = BTreeSet::new();
-    let mut leaks = Vec::new();
-    for (pattern, range) in hits {
-        let (secret_index, _, how) = patterns[pattern];
-        if reported.insert((secret_index, how)) {
-            let from = range.start.saturating_sub(AROUND);
-            let to = (range.end + AROUND).min(masked.len());
-            leaks.push(Leak { secret_index, how, around: String::from_utf8_lossy(&masked[from..to]).into_owned() });
-        }
-    }
-    leaks
+    Finder::new(secrets).find(output)
 }
 
 /// All secrets of the world: what the services hold and what they gave out.

@@ -68,26 +68,37 @@ pub fn document_with(token: &str, expires_at: Option<OffsetDateTime>) -> Value {
 
 /// Entra and Azure: an application that trusts the function's role, and may write connectors in an empty resource group.
 pub fn azure(state: &mut State) {
-    let (issuer, role) = (state.aws.sts.issuer.clone(), state.aws.sts.role_arn.clone());
     entra::register_application(state, TENANT, CLIENT);
-    entra::add_federated_credential(state, CLIENT, &issuer, &role, "api://AzureADTokenExchange");
+    trust_role(state);
     arm::add_resource_group(state, SUBSCRIPTION, GROUP);
     arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &["read", "write", "delete"]);
 }
 
-/// Docker Hub: the organization, its repositories, and the dedicated user, who reads all of them as a member of two teams.
-/// Returns the user's password.
+/// The application trusts the role that STS names as its caller now, and no other.
+pub fn trust_role(state: &mut State) {
+    let (issuer, role) = (state.aws.sts.issuer.clone(), state.aws.sts.role_arn.clone());
+    entra::remove_federated_credentials(state, CLIENT);
+    entra::add_federated_credential(state, CLIENT, &issuer, &role, "api://AzureADTokenExchange");
+}
+
+/// Docker Hub: the organization and its dedicated user. Returns the user's password.
 pub fn docker_hub(state: &mut State) -> String {
+    organization(state, ORGANIZATION, USER)
+}
+
+/// An organization with the repositories of the example, and a dedicated user, who reads all of them as a member of two teams.
+/// Returns the user's password.
+pub fn organization(state: &mut State, organization: &str, user: &str) -> String {
     let password = state.random_text(24);
-    hub::add_organization(state, ORGANIZATION);
-    hub::add_user(state, USER, &password);
-    hub::add_member(state, ORGANIZATION, USER, hub::Role::Member);
+    hub::add_organization(state, organization);
+    hub::add_user(state, user, &password);
+    hub::add_member(state, organization, user, hub::Role::Member);
     for team in [TEAM, PAYMENTS] {
-        hub::add_to_team(state, ORGANIZATION, team, USER);
+        hub::add_to_team(state, organization, team, user);
     }
     for (name, private, team) in REPOSITORIES {
-        hub::add_repository(state, ORGANIZATION, name, private);
-        hub::team_permission(state, ORGANIZATION, team, name, Some(hub::Permission::Read));
+        hub::add_repository(state, organization, name, private);
+        hub::team_permission(state, organization, team, name, Some(hub::Permission::Read));
     }
     password
 }

@@ -90,6 +90,20 @@ pub fn put_connector(
     write(group, &id, name, body, Writer { who: by, kind: "User", now, etag });
 }
 
+/// Turns Defender for Containers off and sets another scan interval, as a person in the portal does; the login stays. `false` if
+/// there is no such connector.
+pub fn edit_connector(state: &mut State, subscription: &str, resource_group: &str, name: &str, by: &str) -> bool {
+    let Some(mut body) = connector(state, subscription, resource_group, name).map(Connector::body) else {
+        return false;
+    };
+    body["properties"]["environmentData"]["scanInterval"] = json!(6);
+    if let Some(offerings) = body["properties"]["offerings"].as_array_mut() {
+        offerings.retain(|offering| offering["offeringType"] != "DefenderForContainersDockerHub");
+    }
+    put_connector(state, subscription, resource_group, name, &body, by);
+    true
+}
+
 /// Moves every date of the connectors into the past, those in tags with them: for whoever cannot wait. It counts as no write.
 pub fn age(state: &mut State, by: Duration) {
     let groups = state.arm.subscriptions.values_mut().flat_map(|subscription| subscription.groups.values_mut());

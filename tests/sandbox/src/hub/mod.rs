@@ -24,8 +24,9 @@ pub use model::{
 pub use person::{
     add_member, add_oat, add_organization, add_pat, add_plugin, add_repositories, add_repository, add_tag, add_team,
     add_to_team, add_user, age, all_secret_values, deactivate, delete_repository, enforce_sso, failed_logins,
-    forget_failed_logins, oats_of, organization, pats_of, remove_from_team, remove_member, remove_tags, revoke,
-    set_expiry, set_password, set_pat_scopes, set_private, set_totp, team_permission, totp_code,
+    forget_failed_logins, is_scope, oats_of, organization, organizations_of, pats_of, remove_from_team, remove_member,
+    remove_tags, revoke, set_expiry, set_password, set_pat_scopes, set_private, set_totp, team_permission, totp_code,
+    user,
 };
 
 use access::Principal;

@@ -2,7 +2,9 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::model::{Kind, MediaType, Oat, OatResource, Organization, PatView, Permission, Repository, Role, Tag, User};
+use super::model::{
+    Kind, Level, MediaType, Oat, OatResource, Organization, PatView, Permission, Repository, Role, Tag, User,
+};
 use super::{Hub, login, pats};
 use crate::world::State;
 
@@ -18,6 +20,12 @@ pub fn add_user(state: &mut State, username: &str, password: &str) -> String {
     };
     state.hub.users.insert(username.to_owned(), user);
     uuid
+}
+
+/// A user as it is.
+#[must_use]
+pub fn user<'a>(state: &'a State, username: &str) -> Option<&'a User> {
+    state.hub.users.get(username)
 }
 
 /// Changes a password.
@@ -60,6 +68,13 @@ pub fn add_organization(state: &mut State, organization: &str) {
 #[must_use]
 pub fn organization<'a>(state: &'a State, organization: &str) -> Option<&'a Organization> {
     state.hub.organizations.get(organization)
+}
+
+/// The organizations that a user is in.
+#[must_use]
+pub fn organizations_of(state: &State, username: &str) -> Vec<String> {
+    let all = state.hub.organizations.iter().filter(|(_, organization)| organization.members.contains_key(username));
+    all.map(|(name, _)| name.clone()).collect()
 }
 
 /// Refuses the passwords of the organization's people from now on, or takes them again.
@@ -181,6 +196,12 @@ pub fn team_permission(
         Some(permission) => permissions.insert(repository.to_owned(), permission),
         None => permissions.remove(repository),
     };
+}
+
+/// Whether Docker Hub knows a scope of personal access tokens.
+#[must_use]
+pub fn is_scope(scope: &str) -> bool {
+    Level::of(scope).is_some()
 }
 
 /// A personal access token, made on the web page: any end, even a past one. Returns uuid and value.

@@ -121,16 +121,7 @@ pub(crate) async fn retirement(stage: &mut Stage) {
 
 /// Another scan interval, and one plan less: what a person can do in the portal.
 pub(crate) fn edit(state: &mut State) {
-    let Some(connector) = seen::connector(state).cloned() else { return };
-    let mut properties = connector.properties.clone();
-    let data = &mut properties["environmentData"];
-    data["scanInterval"] = json!(6);
-    data["authentication"]["accessToken"] = json!(connector.credential().map(|(_, token)| token));
-    if let Some(offerings) = properties["offerings"].as_array_mut() {
-        offerings.retain(|offering| offering["offeringType"] != json!("DefenderForContainersDockerHub"));
-    }
-    let body = json!({ "location": connector.location, "tags": connector.tags, "properties": properties });
-    arm::put_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR, &body, PERSON);
+    arm::edit_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR, PERSON);
 }
 
 fn plans(stage: &Stage) -> usize {
