@@ -104,6 +104,8 @@ pub struct Config {
     pub queue_url: Option<String>,
     /// File of extra trusted roots.
     pub ca_bundle: Option<String>,
+    /// The function's name, for its metrics.
+    pub function_name: String,
 }
 
 /// Everything that is wrong with the environment, each with its variable.
@@ -173,6 +175,8 @@ impl Config {
             ),
             queue_url: read.optional("HUBKEEPER_QUEUE_URL").map(|_| read.endpoint("HUBKEEPER_QUEUE_URL", "")),
             ca_bundle: read.optional("HUBKEEPER_CA_BUNDLE"),
+            // Lambda's own variable
+            function_name: read.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "hubkeeper".to_owned()),
         };
         for name in environment.keys().filter(|name| name.starts_with("AWS_ENDPOINT_URL")) {
             read.endpoint(name, "");

@@ -1,4 +1,4 @@
-//! The boundary: JSON in, report or typed error out, one log line for each. The only place that knows Lambda.
+//! The boundary: JSON in, report or typed error out, one log line and one line of metrics for each. The only place that knows Lambda.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -14,6 +14,7 @@ use crate::config::Problems;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::fleet;
+use crate::metrics;
 use crate::report::{FleetReport, Outcome, Report};
 use crate::services::{Process, Sessions};
 
@@ -75,20 +76,22 @@ impl Handler {
             }
             Ok(Event::One(request)) => {
                 let (report, error) = fleet::one(process, &request, &Sessions::default(), end).await;
-                match error {
-                    None => {
-                        log_report(&report);
-                        Ok(report.to_json())
-                    }
-                    Some(error) => {
-                        log_error(&error, Some(&report));
-                        Err(error)
-                    }
+                match &error {
+                    None => log_report(&report),
+                    Some(error) => log_error(error, Some(&report)),
                 }
+                count(process, &report);
+                error.map_or_else(|| Ok(report.to_json()), Err)
             }
             Ok(Event::Fleet(fleet)) => match fleet::run(process, &fleet, end).await {
                 Ok(items) => {
-                    items.iter().for_each(log_report);
+                    if items.is_empty() {
+                        count(process, &fleet::empty(&fleet));
+                    }
+                    for item in &items {
+                        log_report(item);
+                        count(process, item);
+                    }
                     let report = FleetReport::new(items);
                     log_fleet(&report);
                     Ok(serde_json::to_value(&report).unwrap_or(Value::Null))
@@ -103,7 +106,10 @@ impl Handler {
                 let failed = handled.iter().filter(|record| record.failed());
                 let failures: Vec<Value> = failed.map(|record| json!({"itemIdentifier": record.message_id})).collect();
                 for record in &handled {
-                    record.reports.iter().for_each(log_report);
+                    for report in &record.reports {
+                        log_report(report);
+                        count(process, report);
+                    }
                     if let Some(error) = &record.error {
                         log_error(error, None);
                     }
@@ -156,6 +162,13 @@ fn log_error(error: &Error, report: Option<&Report>) {
         report = report.map(|report| report.to_json().to_string()),
         "event failed"
     );
+}
+
+/// The report in numbers.
+fn count(process: &Process, report: &Report) {
+    if let Some(line) = metrics::line(&process.config.function_name, report, process.shared.now()) {
+        process.metrics.write(&line);
+    }
 }
 
 /// The fleet as a whole; its secrets have lines of their own, since one line may not hold them all.

@@ -8,7 +8,7 @@
 //! - [`plan`]: the planner (pure: the rules about order and races) and the executor (checks again before each write).
 //! - [`proof`]: evidence and verdict. [`hub`]: Docker Hub and its registry.
 //! - [`azure`]: Entra and the connector. [`secret`]: the document, its versions, Secrets Manager.
-//! - [`http`]: the one way out. [`clock`]: time and chance. [`config`], [`error`], [`report`], [`logging`], [`services`].
+//! - [`http`]: the one way out. [`clock`]: time and chance. [`config`], [`error`], [`report`], [`metrics`], [`logging`], [`services`].
 //!
 //! Three promises order everything else: no gap, no unproven write, no leak (ARCHITECTURE.md says where each is kept).
 
@@ -23,6 +23,7 @@ pub mod flow;
 pub mod http;
 pub mod hub;
 pub mod logging;
+pub mod metrics;
 pub mod plan;
 pub mod proof;
 pub mod report;

@@ -11,6 +11,7 @@ use hubkeeper::http::aws::{SdkHttp, SdkTime};
 use hubkeeper::http::transport::Reqwest;
 use hubkeeper::http::{Outlet, Shared};
 use hubkeeper::logging;
+use hubkeeper::metrics::Stdout;
 use hubkeeper::services::Process;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
@@ -35,7 +36,13 @@ async fn set_up(environment: &Environment) -> Result<Process, Problems> {
     let bundle = bundle.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))?;
     let transport = Reqwest::new(bundle.as_deref()).map_err(|error| Problems::one(error.to_string()))?;
     let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
-    Ok(Process { aws: aws(environment, &shared).await, config: Arc::new(config), shared, bearers: Arc::default() })
+    Ok(Process {
+        aws: aws(environment, &shared).await,
+        config: Arc::new(config),
+        shared,
+        bearers: Arc::default(),
+        metrics: Arc::new(Stdout),
+    })
 }
 
 /// In Lambda, credentials and Region stand in the environment; elsewhere the SDK's default chain looks for them.

@@ -1,5 +1,7 @@
 //! What one event came to: the return value, the log line and the record of the run are this one value (contract, section 7).
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -33,6 +35,24 @@ pub enum Outcome {
     Unchanged,
     /// The event is not for this function.
     Ignored,
+}
+
+impl Outcome {
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+            Outcome::NotReached => "notReached",
+            Outcome::Awaiting => "awaiting",
+            Outcome::Applied => "applied",
+            Outcome::Planned => "planned",
+            Outcome::Proven => "proven",
+            Outcome::Recorded => "recorded",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Ignored => "ignored",
+        }
+    }
 }
 
 /// A finding that stops nothing.
@@ -165,6 +185,12 @@ pub struct Report {
     /// The failure, in an item of a fleet's report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    /// How long the work on this secret took, where there was any. For the metrics alone.
+    #[serde(skip)]
+    pub duration: Option<Duration>,
+    /// Whether the secret is offboarded. For the metrics alone.
+    #[serde(skip)]
+    pub is_given_up: bool,
 }
 
 impl Report {
@@ -186,6 +212,8 @@ impl Report {
             warnings: Vec::new(),
             error_type: None,
             error_message: None,
+            duration: None,
+            is_given_up: false,
         }
     }
 

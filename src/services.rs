@@ -17,6 +17,7 @@ use crate::error::{Error, Kind};
 use crate::http::aws::{SdkHttp, SdkTime};
 use crate::http::{Outlet, Shared};
 use crate::hub::{Hub, Session};
+use crate::metrics::Sink;
 use crate::plan::Look;
 use crate::proof::Prover;
 use crate::secret::document::ConnectorSpec;
@@ -32,6 +33,8 @@ pub struct Process {
     pub shared: Arc<Shared>,
     /// Bearers for ARM that are still good.
     pub bearers: Arc<BearerCache>,
+    /// Where metrics go.
+    pub metrics: Arc<dyn Sink>,
 }
 
 /// The clients of one invocation.

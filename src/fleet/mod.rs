@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, until};
 use crate::error::{Error, Kind};
 use crate::event::{Event, Fleet, Record};
 use crate::flow::{self, Mode, Request};
@@ -72,6 +72,7 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
         match record.event.map(|event| *event) {
             Ok(Event::One(request)) => requests.push((at, request)),
             Ok(Event::Fleet(fleet)) => match members(process, &fleet, end).await {
+                Ok(ids) if ids.is_empty() => entry.reports.push(empty(&fleet)),
                 Ok(ids) => requests.extend(ids.into_iter().map(|id| (at, fleet.request(id)))),
                 Err(error) => entry.error = Some(error),
             },
@@ -98,6 +99,13 @@ pub fn ignored(action: &str, secret_id: Option<String>, reason: String) -> Repor
     report.outcome = Outcome::Ignored;
     report.secret_id = secret_id;
     report.reason = Some(reason);
+    report
+}
+
+/// The report of a fleet without a secret: the event came to its end all the same.
+pub fn empty(fleet: &Fleet) -> Report {
+    let mut report = Report::new(fleet.trigger.name(), fleet.mode.name());
+    report.reason = Some("no secret is managed".into());
     report
 }
 
@@ -138,10 +146,12 @@ async fn item(process: &Process, request: &Request, sessions: &Sessions, end: Ti
         report.reason = Some("the function's time was up".into());
         return report;
     }
+    let since = process.shared.now();
     let run = AssertUnwindSafe(one(process, request, sessions, end)).catch_unwind().await;
     run.map_or_else(
         |_| {
             let mut report = new_report(request);
+            report.duration = Some(until(since, process.shared.now()));
             report.fail(&Error::retryable("the function panicked", "report this as a bug"));
             report
         },
@@ -153,11 +163,13 @@ async fn item(process: &Process, request: &Request, sessions: &Sessions, end: Ti
 pub async fn one(process: &Process, request: &Request, sessions: &Sessions, end: Timestamp) -> (Report, Option<Error>) {
     let services = process.services(end, sessions);
     let mut report = new_report(request);
+    let since = services.now();
     let error = flow::run(&services, request, &mut report).await.err();
     // nothing is wrong with a secret for which there was no time
     if error.as_ref().is_some_and(|error| error.kind() == Kind::Retryable) && services.outlet.is_out_of_time() {
         report.outcome = Outcome::NotReached;
     }
+    report.duration = Some(until(since, services.now()));
     (report, error)
 }
 

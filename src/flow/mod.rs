@@ -391,6 +391,7 @@ impl Flow<'_> {
         let now = self.services.now();
         self.report.tokens.expires_at = document.expires_at.map(rfc3339);
         if matches!(self.trigger, Trigger::Offboard) || situation.secret.managed() == Managed::Offboarded {
+            self.report.is_given_up = true;
             return;
         }
         if let Some(warning) = expiry_warning(document, now) {

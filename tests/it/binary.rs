@@ -87,10 +87,24 @@ async fn the_whole_life_over_real_sockets() {
     let lines = running.host.output();
     let failed = lines.lines().filter(|line| line.contains("event failed")).count();
     assert_eq!(failed, 2, "each error is logged once: {lines}");
+    let mut counted = Vec::new();
     for line in lines.lines().filter(|line| line.starts_with('{')) {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(hubkeeper::clock::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_some());
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        if directive.is_object() {
+            assert_eq!((&directive["Namespace"], &line["FunctionName"]), (&json!("hubkeeper"), &json!("sandbox")));
+            let sets =
+                [&["FunctionName", "Action", "Organization"][..], &["FunctionName", "Action"], &["FunctionName"]];
+            assert_eq!(directive["Dimensions"], json!(sets));
+            let names = directive["Metrics"].as_array().unwrap().iter().map(|metric| metric["Name"].as_str().unwrap());
+            assert!(names.clone().count() > 2 && names.clone().all(|name| line[name].is_number()), "{line}");
+            counted.push(format!("{} {}", line["Action"].as_str().unwrap(), line["Failed"]));
+        }
     }
+    let steps =
+        ["createSecret 0", "setSecret 0", "testSecret 0", "finishSecret 0"].map(|step| format!("rotation:{step}"));
+    assert_eq!(counted, [&["onboard 0".to_owned()][..], &steps, &["onboard 1".to_owned()]].concat());
     running.finish();
 }
 

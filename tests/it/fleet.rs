@@ -24,24 +24,24 @@ use crate::world::{Answer, CLIENT, InProcess, SUBSCRIPTION, Scene, TENANT, TIMEO
 const A_GROUP: usize = 10;
 
 /// A fleet in its world.
-struct Fleet {
-    scene: Scene,
-    members: Vec<Member>,
+pub(crate) struct Fleet {
+    pub(crate) scene: Scene,
+    pub(crate) members: Vec<Member>,
 }
 
 /// One organization, its secret, and where its connector is.
 #[derive(Clone)]
-struct Member {
-    organization: String,
+pub(crate) struct Member {
+    pub(crate) organization: String,
     username: String,
-    arn: String,
+    pub(crate) arn: String,
     group: String,
     connector: String,
 }
 
 /// How a fleet is built.
 #[derive(Clone, Copy)]
-struct Plan {
+pub(crate) struct Plan {
     members: usize,
     /// Repositories of each organization; every fifth is private.
     repositories: usize,
@@ -51,13 +51,13 @@ struct Plan {
 
 impl Plan {
     /// Organizations of six repositories, without managers.
-    const fn of(members: usize) -> Self {
+    pub(crate) const fn of(members: usize) -> Self {
         Self { members, repositories: 6, manager_every: 0 }
     }
 }
 
 impl Fleet {
-    fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         let mut members = Vec::new();
         let fill = |state: &mut State| {
             let (issuer, role) = (state.aws.sts.issuer.clone(), state.aws.sts.role_arn.clone());
@@ -75,7 +75,7 @@ impl Fleet {
     }
 
     /// A queue, which the function is told of; gives its URL.
-    fn with_queue(&mut self) -> String {
+    pub(crate) fn with_queue(&mut self) -> String {
         let url = self.scene.world.with(|state| aws::sqs::add_queue(state, "fleet"));
         self.scene.set("HUBKEEPER_QUEUE_URL", &url);
         url
@@ -131,7 +131,7 @@ impl Fleet {
     }
 
     /// A document that wants a repository which is not there: the proof is `partial`, and the token is good all the same.
-    fn want_too_much(&self, index: usize) {
+    pub(crate) fn want_too_much(&self, index: usize) {
         self.put(index, |value| value["expectedRepositories"] = json!(["not-there"]));
     }
 
@@ -144,7 +144,7 @@ impl Fleet {
     }
 
     /// Sends records, each with its body, as the queue does; gives the positions of those that come back.
-    async fn records(&self, bodies: &[String]) -> Vec<usize> {
+    pub(crate) async fn records(&self, bodies: &[String]) -> Vec<usize> {
         let answer = self.scene.invoke(batch(bodies)).await.unwrap();
         assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["batchItemFailures"]);
         let failures = answer["batchItemFailures"].as_array().unwrap().iter();

@@ -19,6 +19,7 @@ use hubkeeper::config::{Config, Environment};
 use hubkeeper::error::Error;
 use hubkeeper::event_handler::Handler;
 use hubkeeper::http::{Request, Response, Shared, Transport, TransportError, TransportErrorKind};
+use hubkeeper::metrics::Sink;
 use hubkeeper::services::Process;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation};
 use hubkeeper_sandbox::world::Service;
@@ -111,6 +112,16 @@ impl Transport for InProcess {
     }
 }
 
+/// Lines of metrics, kept.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<String>>);
+
+impl Sink for Kept {
+    fn write(&self, line: &str) {
+        self.0.lock().unwrap().push_str(line);
+    }
+}
+
 /// What the handler answered, as Lambda would pass it on.
 pub(crate) type Answer = Result<Value, Error>;
 
@@ -121,6 +132,7 @@ pub(crate) struct Scene {
     clock: SimClock,
     environment: Environment,
     outputs: Mutex<Vec<String>>,
+    metrics: Kept,
     broken: Arc<Mutex<Vec<String>>>,
     /// Proofs that the watch counts as whole: set to false where a test lets the truth differ on purpose.
     pub(crate) checked: bool,
@@ -156,8 +168,8 @@ impl Scene {
             .into();
         let broken = Arc::new(Mutex::new(Vec::new()));
         watch(&world, &broken);
-        let outputs = Mutex::new(Vec::new());
-        Self { world, arn, clock, environment, outputs, broken, checked: true, ahead: time::Duration::ZERO }
+        let (outputs, metrics) = (Mutex::default(), Kept::default());
+        Self { world, arn, clock, environment, outputs, metrics, broken, checked: true, ahead: time::Duration::ZERO }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &str) {
@@ -190,6 +202,7 @@ impl Scene {
                     Arc::new(Counting(AtomicUsize::new(1))),
                 ),
                 bearers: Arc::default(),
+                metrics: Arc::new(self.metrics.clone()),
             })),
         }
     }
@@ -327,10 +340,20 @@ impl Scene {
         all.into_iter().filter(|pat| pat.label.ends_with(&format!("/{version}"))).map(|pat| pat.uuid).collect()
     }
 
-    /// Everything that left the function: answers, logs, URLs, labels, tags.
+    /// The lines of metrics since this was last asked, each a JSON object.
+    pub(crate) fn take_metrics(&self) -> Vec<Value> {
+        let lines = std::mem::take(&mut *self.metrics.0.lock().unwrap());
+        assert!(lines.is_empty() || lines.ends_with('\n'), "a line without its end: {lines}");
+        let parsed = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        self.outputs.lock().unwrap().push(lines);
+        parsed
+    }
+
+    /// Everything that left the function: answers, logs, metrics, URLs, labels, tags.
     pub(crate) fn output(&self) -> String {
         let mut all = self.outputs.lock().unwrap().join("\n");
         all.push_str(&logged());
+        all.push_str(&self.metrics.0.lock().unwrap());
         for entry in self.world.record() {
             all.push_str(&entry.request.uri().to_string());
             all.push('\n');

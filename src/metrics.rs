@@ -1,0 +1,322 @@
+//! Metrics for alarms and dashboards: one line in `CloudWatch`'s embedded metric format for each report.
+//!
+//! A line holds numbers, names and ids, and never a message. A plan, and an event that is not for this function, have none: no
+//! alarm counts what did not happen.
+
+use std::io::Write;
+use std::time::SystemTime;
+
+use metrique_writer_core::format::Format;
+use metrique_writer_core::unit::NegativeScale;
+use metrique_writer_core::value::MetricFlags;
+use metrique_writer_core::{Entry, EntryWriter, Observation, Unit, Value, ValueWriter};
+use metrique_writer_format_emf::Emf;
+
+use crate::clock::{Timestamp, parse_rfc3339, rfc3339};
+use crate::flow::Mode;
+use crate::proof::Verdict;
+use crate::report::{Outcome, Report};
+
+/// The namespace of every metric.
+pub const NAMESPACE: &str = "hubkeeper";
+/// The dimension sets of a line. Those with the organization are left out where it is not known.
+pub const DIMENSIONS: [&[&str]; 3] = [&[FUNCTION, ACTION, ORGANIZATION], &[FUNCTION, ACTION], &[FUNCTION]];
+/// Every metric.
+pub const METRICS: [Metric; 6] = [
+    Metric { name: "Succeeded", unit: Unit::Count, value: |report, _| Some(flag(succeeded(report.outcome)?)) },
+    Metric { name: "Failed", unit: Unit::Count, value: |report, _| Some(flag(failed(report.outcome))) },
+    Metric { name: "Duration", unit: Unit::Second(NegativeScale::Milli), value: |report, _| duration(report) },
+    Metric { name: "DaysLeft", unit: Unit::None, value: days_left },
+    Metric { name: "VerdictComplete", unit: Unit::Count, value: |report, _| verdict_complete(report) },
+    Metric { name: "RepositoriesProven", unit: Unit::Count, value: |report, _| repositories_proven(report) },
+];
+
+const FUNCTION: &str = "FunctionName";
+const ACTION: &str = "Action";
+const ORGANIZATION: &str = "Organization";
+const DAY: f64 = 86_400.0;
+
+/// A metric, and what a report says of it.
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    unit: Unit,
+    value: fn(&Report, Timestamp) -> Option<Observation>,
+}
+
+impl Metric {
+    /// Its unit, as `CloudWatch` spells it.
+    pub fn unit(&self) -> &'static str {
+        self.unit.name()
+    }
+}
+
+/// Where the lines go.
+pub trait Sink: Send + Sync {
+    /// Takes a line with its end.
+    fn write(&self, line: &str);
+}
+
+/// Standard output, which Lambda hands to the log: a line is one write, and no other stands inside it.
+pub struct Stdout;
+
+impl Sink for Stdout {
+    fn write(&self, line: &str) {
+        // as with a log line: that it cannot be written is no reason to fail the event
+        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    }
+}
+
+/// The line of a report with its end; `None` where there is nothing to count.
+pub fn line(function: &str, report: &Report, now: Timestamp) -> Option<String> {
+    if report.mode == Mode::Plan.name() || report.outcome == Outcome::Ignored {
+        return None;
+    }
+    let known = |set: &&[&str]| report.organization.is_some() || !set.contains(&ORGANIZATION);
+    let sets = DIMENSIONS.into_iter().filter(known).map(|set| set.iter().map(ToString::to_string).collect()).collect();
+    let mut line = Vec::new();
+    Emf::builder(NAMESPACE.to_owned(), sets).build().format(&Measured { function, report, now }, &mut line).ok()?;
+    String::from_utf8(line).ok()
+}
+
+/// A report as the library reads it: numbers are metrics, texts are dimensions or plain members.
+struct Measured<'a> {
+    function: &'a str,
+    report: &'a Report,
+    now: Timestamp,
+}
+
+impl Entry for Measured<'_> {
+    fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
+        let Self { function, report, now } = *self;
+        writer.timestamp(SystemTime::from(now));
+        // Lambda's log filter takes a line without these two for one of its own level and time
+        writer.value("level", "INFO");
+        writer.value("timestamp", &rfc3339(now));
+        writer.value(FUNCTION, function);
+        writer.value(ACTION, &report.action);
+        writer.value(ORGANIZATION, &report.organization);
+        writer.value("outcome", report.outcome.name());
+        writer.value("verdict", &report.verdict.as_ref().map(|verdict| verdict.result.name()));
+        writer.value("secretId", &report.secret_id);
+        writer.value("versionId", &report.version_id);
+        writer.value("errorType", &report.error_type);
+        for Metric { name, unit, value } in &METRICS {
+            if let Some(observed) = value(report, now) {
+                writer.value(*name, &Number(observed, *unit));
+            }
+        }
+    }
+}
+
+/// A number in its unit.
+struct Number(Observation, Unit);
+
+impl Value for Number {
+    fn write(&self, writer: impl ValueWriter) {
+        writer.metric([self.0], self.1, [], MetricFlags::empty());
+    }
+}
+
+/// Whether the event came to what it is for; `None` where that lies with a person or with another event.
+fn succeeded(outcome: Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Applied | Outcome::Proven | Outcome::Unchanged => Some(true),
+        Outcome::Failed | Outcome::Refused | Outcome::NotReached => Some(false),
+        Outcome::Awaiting | Outcome::Planned | Outcome::Recorded | Outcome::Ignored => None,
+    }
+}
+
+fn failed(outcome: Outcome) -> bool {
+    succeeded(outcome) == Some(false)
+}
+
+fn flag(is_so: bool) -> Observation {
+    Observation::Unsigned(is_so.into())
+}
+
+fn duration(report: &Report) -> Option<Observation> {
+    u64::try_from(report.duration?.as_millis()).ok().map(Observation::Unsigned)
+}
+
+/// Days until the token ends, below zero once it has. Of a secret that is given up the end is no concern.
+fn days_left(report: &Report, now: Timestamp) -> Option<Observation> {
+    let end = report.tokens.expires_at.as_deref().filter(|_| !report.is_given_up).and_then(parse_rfc3339)?;
+    Some(Observation::Floating((end - now).as_seconds_f64() / DAY))
+}
+
+fn verdict_complete(report: &Report) -> Option<Observation> {
+    report.verdict.as_ref().map(|verdict| flag(verdict.is_complete()))
+}
+
+fn repositories_proven(report: &Report) -> Option<Observation> {
+    let verdict = report.verdict.as_ref().filter(|verdict| Verdict::is_complete(verdict))?;
+    u64::try_from(verdict.repositories).ok().map(Observation::Unsigned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::proof::Finding;
+
+    const NOW: Timestamp = datetime!(2026-11-24 10:00:00.25 UTC);
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeeper/acme-AbCdEf";
+
+    fn report(action: &str, outcome: Outcome) -> Report {
+        let mut report = Report::new(action, "apply");
+        report.outcome = outcome;
+        report.organization = Some("acme".into());
+        report.secret_id = Some(ARN.into());
+        report.duration = Some(Duration::from_millis(3_630));
+        report
+    }
+
+    fn verdict(result: Finding) -> Verdict {
+        Verdict {
+            result,
+            repositories: 42,
+            private: 17,
+            missing: Vec::new(),
+            missing_count: 0,
+            reasons: vec!["words of somebody else".into()],
+            warnings: Vec::new(),
+        }
+    }
+
+    fn json_of(report: &Report) -> Value {
+        let line = line("hubkeeper-prod", report, NOW).expect("a line");
+        assert!(line.ends_with("}\n") && line.lines().count() == 1, "{line}");
+        serde_json::from_str(&line).expect("JSON")
+    }
+
+    #[test]
+    fn a_report_with_all_there_is() {
+        let mut report = report("rotation:setSecret", Outcome::Applied);
+        report.version_id = Some("5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01".into());
+        report.verdict = Some(verdict(Finding::Complete));
+        report.tokens.expires_at = Some("2027-01-08T22:00:00Z".into());
+        report.reason = Some("a reason".into());
+        assert_eq!(
+            json_of(&report),
+            json!({
+                "_aws": {
+                    "CloudWatchMetrics": [{
+                        "Namespace": "hubkeeper",
+                        "Dimensions": [["FunctionName", "Action", "Organization"], ["FunctionName", "Action"], ["FunctionName"]],
+                        "Metrics": [
+                            {"Name": "Succeeded", "Unit": "Count"},
+                            {"Name": "Failed", "Unit": "Count"},
+                            {"Name": "Duration", "Unit": "Milliseconds"},
+                            {"Name": "DaysLeft"},
+                            {"Name": "VerdictComplete", "Unit": "Count"},
+                            {"Name": "RepositoriesProven", "Unit": "Count"},
+                        ],
+                    }],
+                    "Timestamp": 1_795_514_400_250_i64,
+                },
+                "Succeeded": 1, "Failed": 0, "Duration": 3630, "DaysLeft": 45.499_997_106_481_48, "VerdictComplete": 1,
+                "RepositoriesProven": 42,
+                "level": "INFO", "timestamp": "2026-11-24T10:00:00Z",
+                "FunctionName": "hubkeeper-prod", "Action": "rotation:setSecret", "Organization": "acme",
+                "outcome": "applied", "verdict": "complete", "secretId": ARN,
+                "versionId": "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01",
+            })
+        );
+    }
+
+    #[test]
+    fn an_error_before_the_organization_is_known() {
+        let mut report = Report::new("onboard", "apply");
+        report.fail(&Error::misconfigured("the message", "the remedy"));
+        assert_eq!(
+            json_of(&report),
+            json!({
+                "_aws": {
+                    "CloudWatchMetrics": [{
+                        "Namespace": "hubkeeper",
+                        "Dimensions": [["FunctionName", "Action"], ["FunctionName"]],
+                        "Metrics": [{"Name": "Succeeded", "Unit": "Count"}, {"Name": "Failed", "Unit": "Count"}],
+                    }],
+                    "Timestamp": 1_795_514_400_250_i64,
+                },
+                "Succeeded": 0, "Failed": 1,
+                "level": "INFO", "timestamp": "2026-11-24T10:00:00Z",
+                "FunctionName": "hubkeeper-prod", "Action": "onboard", "outcome": "failed", "errorType": "Misconfigured",
+            })
+        );
+    }
+
+    #[test]
+    fn every_outcome_counts_as_it_should() {
+        for (outcome, succeeded, failed) in [
+            (Outcome::Failed, json!(0), 1),
+            (Outcome::Refused, json!(0), 1),
+            (Outcome::NotReached, json!(0), 1),
+            (Outcome::Awaiting, Value::Null, 0),
+            (Outcome::Applied, json!(1), 0),
+            (Outcome::Proven, json!(1), 0),
+            (Outcome::Recorded, Value::Null, 0),
+            (Outcome::Unchanged, json!(1), 0),
+        ] {
+            let line = json_of(&report("reconcile", outcome));
+            assert_eq!((&line["Succeeded"], &line["Failed"]), (&succeeded, &json!(failed)), "{outcome:?}");
+            assert_eq!(line["outcome"], serde_json::to_value(outcome).unwrap());
+            let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+            for Metric { name, .. } in &METRICS {
+                assert_eq!(metrics.iter().any(|metric| metric["Name"] == *name), line[*name].is_number(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_and_what_is_ignored_have_no_line() {
+        for outcome in [Outcome::Planned, Outcome::Unchanged, Outcome::Failed] {
+            let mut planned = report("reconcile", outcome);
+            planned.mode = "plan";
+            assert_eq!(line("hubkeeper", &planned, NOW), None);
+        }
+        assert_eq!(line("hubkeeper", &report("rotationSucceeded", Outcome::Ignored), NOW), None);
+    }
+
+    #[test]
+    fn a_verdict_that_is_not_complete_proves_no_repository() {
+        for result in [Finding::Rejected, Finding::Inconclusive, Finding::OverPrivileged, Finding::Partial] {
+            let mut report = report("verify", Outcome::Refused);
+            report.verdict = Some(verdict(result));
+            let line = json_of(&report);
+            assert_eq!((&line["VerdictComplete"], &line["RepositoriesProven"]), (&json!(0), &Value::Null));
+            assert_eq!(line["verdict"], result.name());
+        }
+    }
+
+    #[test]
+    fn the_days_of_a_token_go_below_zero_and_those_of_a_secret_that_is_given_up_do_not_count() {
+        let mut report = report("reconcile", Outcome::Unchanged);
+        report.tokens.expires_at = Some("2026-11-22T22:00:00.25Z".into());
+        assert_eq!(json_of(&report)["DaysLeft"], -1.5);
+        report.is_given_up = true;
+        assert_eq!(json_of(&report)["DaysLeft"], Value::Null);
+    }
+
+    #[test]
+    fn every_metric_has_a_unit_of_cloudwatch() {
+        let table = METRICS.map(|metric| (metric.name, metric.unit()));
+        assert_eq!(
+            table,
+            [
+                ("Succeeded", "Count"),
+                ("Failed", "Count"),
+                ("Duration", "Milliseconds"),
+                ("DaysLeft", "None"),
+                ("VerdictComplete", "Count"),
+                ("RepositoriesProven", "Count"),
+            ]
+        );
+    }
+}

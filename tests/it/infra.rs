@@ -1,0 +1,556 @@
+//! What is deployed is true of the code: variables, permissions, events, metrics and limits of `infra/aws/template.yaml`.
+
+mod pattern;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use hubkeeper::config::{Cloud, Config, Environment};
+use hubkeeper::metrics;
+use serde_json::{Value, json};
+use template::{Template, list};
+
+/// The account and Region of the examples in `events`.
+const ACCOUNT: [(&str, &str); 3] =
+    [("AWS::Partition", "aws"), ("AWS::Region", "eu-west-1"), ("AWS::AccountId", "111122223333")];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The variables of the README's table.
+fn documented_variables() -> BTreeSet<String> {
+    let readme = read("README.md");
+    let from = readme.find("\n## Configuration\n").unwrap();
+    let section = &readme[from + 1..];
+    let section = &section[..section[3..].find("\n## ").unwrap()];
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2).map(str::to_owned)).collect()
+}
+
+/// The function's environment in the template.
+fn variables(template: &Template) -> BTreeMap<String, Value> {
+    let variables = template.properties("HubkeeperFunction")["Environment"]["Variables"].as_object().unwrap();
+    variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The parameter or resource that a value refers to, be it under a condition or not.
+fn referred(value: &Value) -> &str {
+    let value = match value.get("Fn::If") {
+        Some(parts) => {
+            assert_eq!(parts[2], json!({"Ref": "AWS::NoValue"}), "without the parameter the variable is not set");
+            &parts[1]
+        }
+        None => value,
+    };
+    value["Ref"].as_str().unwrap_or_else(|| panic!("{value} refers to nothing"))
+}
+
+/// What the template's defaults make of a value: texts with `Ref` and `Sub` filled in.
+fn resolve(template: &Template, value: &Value) -> Value {
+    let known = |name: &str| {
+        let account = ACCOUNT.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        account.or_else(|| template.default(name)).unwrap_or_else(|| panic!("{name} has no value here"))
+    };
+    match value {
+        Value::Object(members) if members.contains_key("Ref") => json!(known(members["Ref"].as_str().unwrap())),
+        Value::Object(members) if members.contains_key("Fn::Sub") => {
+            let mut text = members["Fn::Sub"].as_str().unwrap().to_owned();
+            while let Some(from) = text.find("${") {
+                let to = from + text[from..].find('}').unwrap();
+                let value = known(&text[from + 2..to]);
+                text.replace_range(from..=to, &value);
+            }
+            json!(text)
+        }
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), resolve(template, value))).collect()
+        }
+        Value::Array(items) => items.iter().map(|item| resolve(template, item)).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn every_variable_can_be_set_by_a_parameter() {
+    let template = Template::read();
+    let variables = variables(&template);
+    let parameters: BTreeSet<&str> = template.section("Parameters").keys().map(String::as_str).collect();
+    for name in documented_variables() {
+        let value = variables.get(&name).unwrap_or_else(|| panic!("{name} is not in the template"));
+        if name == "HUBKEEPER_QUEUE_URL" {
+            assert_eq!(referred(value), "WorkQueue");
+        } else {
+            assert!(parameters.contains(referred(value)), "{name} is not set by a parameter");
+        }
+    }
+    assert_eq!(referred(&variables["AWS_ENDPOINT_URL"]), "AwsEndpointUrl");
+    assert_eq!(referred(&variables["AWS_ENDPOINT_URL_STS"]), "StsEndpointUrl");
+    // AWS_LAMBDA_LOG_LEVEL: Lambda sets it from the logging configuration, and takes it from nowhere else
+    let logging = &template.properties("HubkeeperFunction")["LoggingConfig"];
+    assert_eq!(logging["LogFormat"], "JSON");
+    assert_eq!(referred(&logging["ApplicationLogLevel"]), "LogLevel");
+}
+
+#[test]
+fn the_template_sets_no_variable_that_the_code_does_not_know() {
+    let documented = documented_variables();
+    assert!(documented.len() > 15, "{documented:?}");
+    for name in variables(&Template::read()).keys() {
+        assert!(documented.contains(name) || name.starts_with("AWS_ENDPOINT_URL"), "{name} is not documented");
+    }
+}
+
+#[test]
+fn every_parameter_is_used_and_described() {
+    let template = Template::read();
+    let used = template.text.split("\nConditions:\n").nth(1).unwrap();
+    let groups = template.json["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"].to_string();
+    for (name, parameter) in template.section("Parameters") {
+        let refers = [format!("!Ref {name}"), format!("${{{name}}}")];
+        assert!(refers.iter().any(|text| used.contains(text.as_str())), "{name} is not used");
+        assert!(parameter["Description"].as_str().is_some_and(|text| text.len() > 10), "{name} is not described");
+        assert!(groups.contains(&format!("\"{name}\"")), "{name} is in no group");
+    }
+}
+
+#[test]
+fn the_defaults_of_the_template_are_those_of_the_code() {
+    let template = Template::read();
+    let required = [("AZURE_TENANT_ID", "tenant"), ("AZURE_CLIENT_ID", "client")];
+    let required: Environment = required.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let mut environment = required.clone();
+    for (name, value) in variables(&template) {
+        // under a condition: not set where the parameter is empty, as it is by default
+        if value.get("Fn::If").is_some() || name == "HUBKEEPER_QUEUE_URL" || required.contains_key(&name) {
+            continue;
+        }
+        environment.insert(name, template.default(referred(&value)).unwrap());
+    }
+    assert!(environment.len() > 10);
+    assert_eq!(Config::parse(&environment).unwrap(), Config::parse(&required).unwrap());
+}
+
+#[test]
+fn the_choices_of_the_template_are_those_of_the_code() {
+    let template = Template::read();
+    let base = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("HUBKEEPER_AZURE_CLIENT_SECRET_ID", "s")];
+    for variable in ["HUBKEEPER_AZURE_AUTH", "HUBKEEPER_AZURE_CLOUD", "HUBKEEPER_OVER_PRIVILEGE"] {
+        let parameter = referred(&variables(&template)[variable]).to_owned();
+        let allowed = template.section("Parameters")[&parameter]["AllowedValues"].as_array().unwrap().clone();
+        assert_eq!(allowed.len(), 2);
+        for value in allowed {
+            let mut environment: Environment = base.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            environment.insert(variable.to_owned(), value.as_str().unwrap().to_owned());
+            Config::parse(&environment).unwrap_or_else(|problems| panic!("{parameter}={value}: {problems}"));
+        }
+    }
+    for (variable, beyond) in [("HUBKEEPER_TOKEN_LIFETIME_DAYS", 1), ("HUBKEEPER_REVOKE_AFTER_HOURS", 1)] {
+        let parameter = referred(&variables(&template)[variable]).to_owned();
+        let parameter = &template.section("Parameters")[&parameter];
+        for (bound, accepted) in [
+            (parameter["MinValue"].as_i64().unwrap(), true),
+            (parameter["MaxValue"].as_i64().unwrap(), true),
+            (parameter["MaxValue"].as_i64().unwrap() + beyond, false),
+        ] {
+            let mut environment: Environment = base.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            environment.insert(variable.to_owned(), bound.to_string());
+            assert_eq!(Config::parse(&environment).is_ok(), accepted, "{variable}={bound}");
+        }
+    }
+}
+
+/// The calls of the AWS SDK in the source, as actions.
+fn calls() -> BTreeSet<String> {
+    let mut calls = BTreeSet::new();
+    for (service, file, client) in [
+        ("secretsmanager", "src/secret/store.rs", "self.client."),
+        ("sts", "src/azure/assertion.rs", "client."),
+        ("sqs", "src/fleet/queue.rs", "services.sqs."),
+    ] {
+        let text = read(file);
+        // calls are chained over lines
+        let text: String = text.split_whitespace().collect();
+        for piece in text.split(client).skip(1) {
+            let name: String = piece.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let camel: String = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+            // SendMessageBatch is authorised as SendMessage
+            calls.insert(format!("{service}:{}", camel.strip_suffix("Batch").unwrap_or(&camel)));
+        }
+    }
+    calls
+}
+
+#[test]
+fn the_role_may_what_the_code_calls_and_nothing_more() {
+    let template = Template::read();
+    let calls = calls();
+    assert!(calls.len() >= 9, "{calls:?}");
+    // what the platform does in the function's name, and the customer key
+    let platform = [
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sns:Publish",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "kms:DescribeKey",
+    ];
+    let expected: BTreeSet<String> = calls.into_iter().chain(platform.map(str::to_owned)).collect();
+    let statements = template.statements();
+    let granted: BTreeSet<String> = statements
+        .iter()
+        .flat_map(|(_, statement)| list(&statement["Action"]))
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(granted, expected);
+    for (_, statement) in &statements {
+        assert_eq!(statement["Effect"], "Allow");
+        assert!(statement.get("NotAction").is_none() && statement.get("NotResource").is_none());
+        assert!(list(&statement["Action"]).iter().all(|action| !action.as_str().unwrap().contains('*')));
+    }
+}
+
+#[test]
+fn every_wildcard_resource_has_its_reason_beside_it() {
+    let template = Template::read();
+    let lines: Vec<&str> = template.text.lines().collect();
+    let wildcards: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].trim() == "Resource: \"*\"").collect();
+    assert_eq!(wildcards.len(), 3, "ListSecrets, GetWebIdentityToken, X-Ray");
+    for at in wildcards {
+        assert!(lines[at - 1].trim().starts_with("# "), "line {}", at + 1);
+    }
+    let all = template.statements().into_iter().filter(|(_, statement)| statement["Resource"] == "*").count();
+    assert_eq!(all, 3, "no wildcard is spelt in another way");
+}
+
+#[test]
+fn values_are_written_under_the_prefix_alone_and_others_are_read_by_their_arns() {
+    let template = Template::read();
+    let own = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${SecretNamePrefix}*";
+    assert_eq!(template.statement("OwnSecrets")["Resource"], json!({"Fn::Sub": own}));
+    let writing = ["PutSecretValue", "UpdateSecretVersionStage", "TagResource"];
+    for (_, statement) in template.statements() {
+        let writes = writing.iter().any(|action| statement["Action"].to_string().contains(action));
+        assert_eq!(writes, statement["Sid"] == "OwnSecrets", "{statement}");
+    }
+    for (sid, condition, parameter) in [
+        ("ManagerSecrets", "HasManagerSecrets", "ManagerSecretArns"),
+        ("OwnerSecrets", "HasOwnerSecrets", "OwnerSecretArns"),
+        ("AzureClientSecret", "IsClientSecret", "AzureClientSecretArn"),
+    ] {
+        let statement = template.statements().into_iter().find(|(_, statement)| statement["Sid"] == sid).unwrap();
+        let expected = json!({
+            "Sid": sid, "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": {"Ref": parameter},
+        });
+        assert_eq!(statement, (Some(condition.to_owned()), expected));
+    }
+}
+
+// The emulator of the end-to-end tests does not know what the next two look at.
+
+#[test]
+fn the_assertion_is_limited_by_audience_algorithm_and_duration() {
+    let template = Template::read();
+    let statements = template.statements();
+    let (condition, statement) = statements.iter().find(|(_, found)| found["Sid"] == "AssertionForEntra").unwrap();
+    assert_eq!(condition.as_deref(), Some("IsFederated"));
+    assert_eq!(statement["Action"], "sts:GetWebIdentityToken");
+    let source = read("src/azure/assertion.rs");
+    let duration = source.split("const DURATION: i32 = ").nth(1).unwrap().split(';').next().unwrap();
+    let expected = json!({
+        // a plain StringEquals denies: the key holds several values
+        "ForAllValues:StringEquals": {"sts:IdentityTokenAudience": {"Fn::If": [
+            "IsUsGovernment", Cloud::UsGovernment.audience(), Cloud::Public.audience(),
+        ]}},
+        "Null": {"sts:IdentityTokenAudience": "false"},
+        "StringEquals": {"sts:SigningAlgorithm": "RS256"},
+        "NumericLessThanEquals": {"sts:DurationSeconds": duration.parse::<i64>().unwrap()},
+    });
+    assert_eq!(statement["Condition"], expected);
+    assert!(source.contains(".signing_algorithm(\"RS256\")"));
+}
+
+#[test]
+fn a_customer_key_is_used_for_these_secrets_through_secrets_manager_alone() {
+    let template = Template::read();
+    let via = json!({"kms:ViaService": {"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}});
+    let key: Vec<_> =
+        template.statements().into_iter().filter(|(_, found)| found["Action"].to_string().contains("kms:")).collect();
+    assert_eq!(key.len(), 5);
+    for (condition, statement) in key {
+        let sid = statement["Sid"].as_str().unwrap();
+        assert!(condition.unwrap().starts_with("HasKmsKey"), "{sid}");
+        assert_eq!(statement["Resource"], json!({"Ref": "KmsKeyArn"}), "{sid}");
+        let equal = &statement["Condition"]["StringEquals"];
+        assert_eq!(equal["kms:ViaService"], via["kms:ViaService"], "{sid}");
+        let context = "kms:EncryptionContext:SecretARN";
+        let secrets = statement["Condition"]["StringLike"].get(context).or(equal.get(context));
+        // whoever reads a value may decrypt it, and nothing else with that key
+        let of = |sid: &str| template.statement(sid)["Resource"].clone();
+        match sid {
+            "KeyOfOwnSecrets" => assert_eq!(secrets, Some(&of("OwnSecrets"))),
+            "KeyOfManagerSecrets" => assert_eq!(secrets, Some(&of("ManagerSecrets"))),
+            "KeyOfOwnerSecrets" => assert_eq!(secrets, Some(&of("OwnerSecrets"))),
+            "KeyOfAzureClientSecret" => assert_eq!(secrets, Some(&of("AzureClientSecret"))),
+            "KeyOfSecrets" => assert_eq!((secrets, &statement["Action"]), (None, &json!("kms:DescribeKey"))),
+            other => panic!("{other}"),
+        }
+        if statement["Action"].to_string().contains("GenerateDataKey") {
+            assert_eq!(sid, "KeyOfOwnSecrets", "only what is written is encrypted");
+        }
+    }
+}
+
+#[test]
+fn what_the_platform_does_in_the_function_s_name_is_limited_to_the_stack() {
+    let template = Template::read();
+    for (sid, resource) in [
+        ("Queue", json!({"Fn::GetAtt": ["WorkQueue", "Arn"]})),
+        ("Notices", json!({"Ref": "NoticeTopic"})),
+        (
+            "OwnLogs",
+            json!({"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${AWS::StackName}:*"}),
+        ),
+    ] {
+        assert_eq!(template.statement(sid)["Resource"], resource, "{sid}");
+    }
+    assert_eq!(
+        template.properties("FunctionLogs")["LogGroupName"],
+        json!({"Fn::Sub": "/aws/lambda/${AWS::StackName}"})
+    );
+}
+
+#[test]
+fn secrets_manager_may_invoke_the_function_for_this_account() {
+    let template = Template::read();
+    let permission = template.properties("RotationPermission");
+    assert_eq!(permission["Principal"], "secretsmanager.amazonaws.com");
+    assert_eq!(permission["SourceAccount"], json!({"Ref": "AWS::AccountId"}));
+    assert!(permission.get("SourceArn").is_none(), "an ARN would pin the function to one secret");
+    let schedule = &template.section("Resources")["ManagedSecretRotation"];
+    assert_eq!(schedule["DependsOn"], "RotationPermission");
+    assert_eq!(schedule["Properties"]["RotateImmediatelyOnUpdate"], false);
+}
+
+#[test]
+fn every_rule_matches_the_examples_that_it_is_for_and_no_other() {
+    let template = Template::read();
+    let for_rule: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("LabelRule", &["secret-label-updated-candidate.json", "secret-label-updated-current.json"][..]),
+        ("RotationEndedRule", &["rotation-abandoned.json", "rotation-failed.json"][..]),
+    ]);
+    let rules = template.of_type("AWS::Events::Rule");
+    assert_eq!(rules.keys().collect::<Vec<_>>(), for_rule.keys().collect::<Vec<_>>());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
+    let mut examples: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    examples.sort();
+    for (rule, properties) in rules {
+        let pattern = resolve(&template, &properties["EventPattern"]);
+        let matched: Vec<&String> = examples
+            .iter()
+            .filter(|name| {
+                let event = serde_json::from_str(&read(&format!("events/{name}"))).unwrap();
+                pattern::matches(&pattern, &event)
+            })
+            .collect();
+        assert_eq!(matched, for_rule[rule], "{rule}");
+    }
+}
+
+#[test]
+fn rules_are_for_secrets_under_the_prefix_in_each_spelling() {
+    let template = Template::read();
+    let pattern = |rule| resolve(&template, &template.properties(rule)["EventPattern"]);
+    let mut label: Value = serde_json::from_str(&read("events/secret-label-updated-current.json")).unwrap();
+    label["detail"]["name"] = json!("database/orders");
+    assert!(!pattern::matches(&pattern("LabelRule"), &label));
+
+    let mut failed: Value = serde_json::from_str(&read("events/rotation-failed.json")).unwrap();
+    let arn = failed["detail"]["additionalEventData"]["SecretId"].clone();
+    failed["detail"]["additionalEventData"] = Value::Null;
+    assert!(!pattern::matches(&pattern("RotationEndedRule"), &failed));
+    failed["detail"]["serviceEventDetails"] = json!({"secretId": arn});
+    assert!(pattern::matches(&pattern("RotationEndedRule"), &failed));
+    failed["detail"]["serviceEventDetails"] =
+        json!({"secretId": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:database/orders-AbCdEf"});
+    assert!(!pattern::matches(&pattern("RotationEndedRule"), &failed));
+    failed["detail"]["serviceEventDetails"] = json!({"secretId": arn});
+    failed["detail"]["eventName"] = json!("RotationStarted");
+    assert!(!pattern::matches(&pattern("RotationEndedRule"), &failed));
+}
+
+#[test]
+fn the_schedule_sends_the_example_s_reconcile() {
+    let template = Template::read();
+    let target = &template.properties("DailyReconcile")["Target"];
+    let input: Value = serde_json::from_str(target["Input"].as_str().unwrap()).unwrap();
+    assert_eq!(input, serde_json::from_str::<Value>(&read("events/reconcile.json")).unwrap());
+    assert_eq!(target["Arn"], json!({"Fn::GetAtt": ["HubkeeperFunction", "Arn"]}));
+}
+
+#[test]
+fn every_alarm_s_metric_is_one_that_is_emitted() {
+    let template = Template::read();
+    let alarms = template.of_type("AWS::CloudWatch::Alarm");
+    let mut seen = BTreeSet::new();
+    for (name, alarm) in &alarms {
+        let metric = alarm["MetricName"].as_str().unwrap();
+        let dimensions = list(&alarm["Dimensions"]);
+        let dimensions: BTreeSet<&str> = dimensions.iter().map(|entry| entry["Name"].as_str().unwrap()).collect();
+        match alarm["Namespace"].as_str().unwrap() {
+            metrics::NAMESPACE => {
+                assert!(metrics::METRICS.iter().any(|known| known.name == metric), "{name}: {metric} is not emitted");
+                let known =
+                    metrics::DIMENSIONS.iter().any(|set| set.iter().copied().collect::<BTreeSet<_>>() == dimensions);
+                assert!(known, "{name}: nothing is emitted under {dimensions:?}");
+                assert!(!dimensions.contains("Organization"), "{name}");
+            }
+            "AWS/Lambda" => {
+                assert!(["Errors", "Throttles"].contains(&metric), "{name}");
+                assert_eq!(dimensions, BTreeSet::from(["FunctionName"]), "{name}");
+            }
+            "AWS/SQS" => {
+                assert_eq!(metric, "ApproximateNumberOfMessagesVisible", "{name}");
+                assert_eq!(dimensions, BTreeSet::from(["QueueName"]), "{name}");
+            }
+            other => panic!("{name}: {other}"),
+        }
+        assert_eq!(alarm["AlarmActions"], json!([{"Ref": "NoticeTopic"}]), "{name} tells nobody");
+        assert!(alarm["AlarmDescription"].as_str().unwrap().len() > 80, "{name} does not say what to do");
+        seen.insert(metric.to_owned());
+    }
+    for wanted in [
+        "Errors",
+        "Throttles",
+        "ApproximateNumberOfMessagesVisible",
+        "Succeeded",
+        "DaysLeft",
+        "VerdictComplete",
+        "Failed",
+    ] {
+        assert!(seen.contains(wanted), "there is no alarm on {wanted}");
+    }
+    let missing = &alarms["ReconcileMissingAlarm"];
+    assert_eq!(missing["Period"].as_i64().unwrap() * missing["EvaluationPeriods"].as_i64().unwrap(), 26 * 3600);
+    assert_eq!(missing["TreatMissingData"], "breaching");
+    assert_eq!(missing["Dimensions"][1]["Value"], "reconcile");
+}
+
+#[test]
+fn the_dashboard_and_its_searches_name_what_is_emitted() {
+    let template = Template::read();
+    let body = template.properties("Dashboard")["DashboardBody"]["Fn::Sub"].as_str().unwrap();
+    let searches: Vec<&str> = body.split("SEARCH('{").skip(1).collect();
+    assert!(searches.len() >= 6);
+    for search in searches {
+        let (schema, rest) = search.split_once("} MetricName=\\\"").unwrap();
+        let metric = rest.split('\\').next().unwrap();
+        let (namespace, dimensions) = schema.split_once(',').unwrap();
+        assert_eq!(namespace, metrics::NAMESPACE);
+        assert!(metrics::METRICS.iter().any(|known| known.name == metric), "{metric}");
+        let dimensions: BTreeSet<&str> = dimensions.split(',').collect();
+        assert!(metrics::DIMENSIONS.iter().any(|set| set.iter().copied().collect::<BTreeSet<_>>() == dimensions));
+    }
+    for alarm in template.of_type("AWS::CloudWatch::Alarm").keys() {
+        assert!(body.contains(&format!("${{{alarm}.Arn}}")), "{alarm} is not on the dashboard");
+    }
+}
+
+#[test]
+fn the_limits_fit_together() {
+    let template = Template::read();
+    let function = template.properties("HubkeeperFunction");
+    let timeout = function["Timeout"].as_i64().unwrap();
+    assert_eq!(timeout, 900);
+    assert!(function.get("ReservedConcurrentExecutions").is_none(), "below ten, rotations starve");
+    assert_eq!(function["Runtime"], "provided.al2023");
+    assert_eq!(template.default("Architecture").unwrap(), "arm64");
+    let queue = template.properties("WorkQueue");
+    assert!(queue["VisibilityTimeout"].as_i64().unwrap() >= 6 * timeout);
+    assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], 3);
+    let mapping = template.properties("WorkQueueMapping");
+    assert_eq!(mapping["BatchSize"], 1);
+    assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    assert_eq!(mapping["ScalingConfig"]["MaximumConcurrency"], 2);
+    // the metrics are lines of level INFO: a level above drops them
+    let levels = &template.section("Parameters")["LogLevel"]["AllowedValues"];
+    assert_eq!(levels, &json!(["TRACE", "DEBUG", "INFO"]));
+    let secret = &template.section("Resources")["ManagedSecret"];
+    assert_eq!((&secret["DeletionPolicy"], &secret["UpdateReplacePolicy"]), (&json!("Retain"), &json!("Retain")));
+}
+
+#[test]
+fn a_failure_is_told_to_the_topic() {
+    let template = Template::read();
+    let failure = &template.properties("HubkeeperFunction")["EventInvokeConfig"]["DestinationConfig"]["OnFailure"];
+    assert_eq!(failure, &json!({"Type": "SNS", "Destination": {"Ref": "NoticeTopic"}}));
+    let targets = list(&template.properties("RotationEndedRule")["Targets"]);
+    let people = targets.iter().find(|target| target["Arn"] == json!({"Ref": "NoticeTopic"})).unwrap();
+    let paths = people["InputTransformer"]["InputPathsMap"].as_object().unwrap();
+    let text = people["InputTransformer"]["InputTemplate"]["Fn::Sub"].as_str().unwrap();
+    for line in text.lines() {
+        let quoted = line.len() > 2 && line.starts_with('"') && line.ends_with('"');
+        let inner = line.trim_matches('"').replace("\\\"", "");
+        assert!(quoted && !inner.contains('"'), "not one JSON text: {line}");
+    }
+    for variable in text.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+        assert!(paths.contains_key(variable), "<{variable}> has no path");
+    }
+    for words in ["Docker Hub organization", "Remedy", "rotate-secret", "update-secret-version-stage"] {
+        assert!(text.contains(words), "{words}");
+    }
+    // each target and each source may do what the rule and the alarms ask of it
+    let policy = template.properties("NoticeTopicPolicy").to_string();
+    assert!(policy.contains("events.amazonaws.com") && policy.contains("cloudwatch.amazonaws.com"));
+    for (name, rule) in template.of_type("AWS::Events::Rule") {
+        let dead_letters = template.properties("DeadLetterQueuePolicy").to_string();
+        assert!(dead_letters.contains(&format!("\"{name}\"")), "{name} may not send to the dead-letter queue");
+        for target in list(&rule["Targets"]) {
+            assert_eq!(target["DeadLetterConfig"]["Arn"], json!({"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}), "{name}");
+        }
+        let allowed = template.of_type("AWS::Lambda::Permission").into_values().any(|permission| {
+            permission["Principal"] == "events.amazonaws.com"
+                && permission["SourceArn"] == json!({"Fn::GetAtt": [name, "Arn"]})
+        });
+        assert!(allowed, "{name} may not invoke the function");
+    }
+}
+
+#[test]
+fn the_secret_that_the_stack_makes_is_one_that_the_code_reads() {
+    let template = Template::read();
+    let text = template.properties("ManagedSecret")["SecretString"]["Fn::Sub"].as_str().unwrap();
+    let mut value = text.to_owned();
+    for (name, filled) in [
+        ("ManagedOrganization", "acme"),
+        ("ManagedUsername", "acmescanner"),
+        ("ManagedManagerArn", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeeper-manager/acme-AbCdEf"),
+        ("ManagedSubscriptionId", "00000000-0000-4000-8000-000000000001"),
+        ("ManagedResourceGroup", "rg-security"),
+        ("ManagedConnectorName", "dockerhub-acme"),
+        ("ManagedLocation", "westeurope"),
+    ] {
+        assert!(value.contains(&format!("${{{name}}}")), "{name} is not in the secret");
+        value = value.replace(&format!("${{{name}}}"), filled);
+    }
+    let document = hubkeeper::secret::Document::parse(&value.into());
+    let document = document.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(document.organization, "acme");
+    assert!(document.access_token.is_none() && document.manager.is_some());
+}
+
+#[test]
+fn the_client_secret_s_id_is_set_where_it_is_used() {
+    let variable = &variables(&Template::read())["HUBKEEPER_AZURE_CLIENT_SECRET_ID"];
+    assert_eq!(variable["Fn::If"][0], "IsClientSecret");
+    assert_eq!(referred(variable), "AzureClientSecretArn");
+}
