@@ -1,0 +1,36 @@
+"""One world for the whole run. The last line that is printed is `N passed, N failed`."""
+
+import os
+from pathlib import Path
+
+import pytest
+from harness import Emulator, Sandbox, World
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("e2e")
+    package = Path(os.environ["HUBKEEPER_PACKAGE"])
+    emulator = Emulator(folder)
+    try:
+        sandbox = Sandbox(os.environ["HUBKEEPER_SANDBOX"], folder)
+        try:
+            world = World(emulator, sandbox, package)
+            world.install()
+            yield world
+        finally:
+            sandbox.stop()
+    finally:
+        emulator.stop()
+
+
+def pytest_terminal_summary(terminalreporter):
+    stats = terminalreporter.stats
+    passed = len(stats.get("passed", []))
+    failed = len(stats.get("failed", [])) + len(stats.get("error", []))
+    terminalreporter.config.e2e_line = f"{passed} passed, {failed} failed"
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "e2e_line"):
+        print(config.e2e_line)

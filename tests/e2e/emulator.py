@@ -1,0 +1,146 @@
+"""Starts the AWS emulator, with AWS's rules put in where the emulator has others.
+
+ministack deploys the template, enforces IAM, and drives the function. In some places it is easier or stricter than AWS, or stops short of
+it, and the end-to-end tests would prove less than they say. Each place is named here with what AWS does. A new version of the emulator
+that has renamed one of the functions ends with an error: nothing is passed over in silence.
+"""
+
+import json
+import sys
+import time
+
+from ministack import app
+from ministack.core.responses import error_response_json, json_response, new_uuid
+from ministack.core import iam_actions
+from ministack.services import eventbridge, lambda_svc, secretsmanager
+from ministack.services.cloudformation import changesets, engine, handlers, stacks
+
+
+def replace(module, name, *importers):
+    """Decorator: puts the function, which gets the original first, in the place of ``module.name``, in those who imported it too."""
+    original = getattr(module, name)
+
+    def install(function):
+        for place in (module, *importers):
+            assert getattr(place, name) is original
+            setattr(place, name, lambda *args, **kwargs: function(original, *args, **kwargs))
+        return function
+
+    return install
+
+
+def value(version):
+    return version.get("SecretString"), version.get("SecretBinary")
+
+
+@replace(secretsmanager, "_rotate_secret")
+def rotate_secret(_original, data):
+    """AWS makes the AWSPENDING version before its value, and calls the function; the emulator copies the value and promotes it.
+
+    The four calls are the test's (``World.rotate``).
+    """
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    if secret is None:
+        return error_response_json("ResourceNotFoundException", "Secrets Manager can't find the specified secret.", 400)
+    secret["RotationLambdaARN"] = data.get("RotationLambdaARN") or secret.get("RotationLambdaARN")
+    secret["RotationRules"] = data.get("RotationRules") or secret.get("RotationRules")
+    secret["RotationEnabled"] = True
+    answer = {"ARN": secret["ARN"], "Name": secret["Name"]}
+    if data.get("RotateImmediately", True):
+        current, _ = secretsmanager._find_stage_version(secret, "AWSCURRENT")
+        pending, _ = secretsmanager._find_stage_version(secret, "AWSPENDING")
+        if pending not in (None, current):
+            message = "A previous rotation isn't complete. That rotation will be reattempted."
+            return error_response_json("InvalidRequestException", message, 400)
+        version = data.get("ClientRequestToken") or new_uuid()
+        secretsmanager._remove_stage_everywhere(secret, "AWSPENDING")
+        secret["Versions"][version] = {
+            "SecretString": None, "SecretBinary": None, "CreatedDate": int(time.time()), "Stages": ["AWSPENDING"],
+        }
+        answer["VersionId"] = version
+    return json_response(answer)
+
+
+@replace(secretsmanager, "_get_secret_value")
+def get_secret_value(original, data):
+    """A version without a value is "not found"; id and label must mean the same version. The emulator looks at the id alone."""
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    if secret is not None and not secret.get("DeletedDate"):
+        stage = data.get("VersionStage") or (None if data.get("VersionId") else "AWSCURRENT")
+        version = data.get("VersionId") or secretsmanager._find_stage_version(secret, stage)[0]
+        found = secret["Versions"].get(version)
+        if found is not None and value(found) == (None, None):
+            message = "Secrets Manager can't find the specified secret value."
+            return error_response_json("ResourceNotFoundException", message, 400)
+        if found is not None and stage is not None and stage not in found["Stages"]:
+            message = "You provided a VersionStage that is not associated to the provided VersionId."
+            return error_response_json("InvalidRequestException", message, 400)
+    return original(data)
+
+
+@replace(secretsmanager, "_put_secret_value")
+def put_secret_value(original, data):
+    """The same id with other data is refused, and a label that is named leaves the version that bore it. The emulator overwrites,
+    and lets two versions bear one label."""
+    _, secret = secretsmanager._resolve(data.get("SecretId"))
+    version = data.get("ClientRequestToken")
+    if secret is not None and version in secret["Versions"]:
+        stored = secret["Versions"][version]
+        if value(stored) != (None, None):
+            if value(stored) != value(data):
+                message = "You can't use ClientRequestToken of an existing version with other data."
+                return error_response_json("ResourceExistsException", message, 400)
+            answer = {"ARN": secret["ARN"], "Name": secret["Name"], "VersionId": version, "VersionStages": stored["Stages"]}
+            return json_response(answer)
+    status, headers, body = original(data)
+    if status == 200:
+        put = json.loads(body)["VersionId"]
+        for label in data.get("VersionStages") or []:
+            secretsmanager._remove_stage_everywhere(secret, label, except_version_id=put)
+    return status, headers, body
+
+
+@replace(iam_actions, "extract_iam_action")
+def extract_iam_action(original, service, method, path, headers, body, query_params):
+    """A batch is authorised as the single call. The emulator asks for an action that IAM does not have."""
+    action = original(service, method, path, headers, body, query_params)
+    return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+
+def join(node, params):
+    """Conditions with ``Fn::Join`` over a list parameter worked out."""
+    if isinstance(node, dict) and "Fn::Join" in node:
+        separator, parameter = node["Fn::Join"]
+        return separator.join(params[parameter["Ref"]]["Value"].split(","))
+    if isinstance(node, dict):
+        return {name: join(value, params) for name, value in node.items()}
+    return [join(value, params) for value in node] if isinstance(node, list) else node
+
+
+@replace(engine, "_evaluate_conditions", changesets, handlers, stacks)
+def evaluate_conditions(original, template, params):
+    """``Fn::Join`` in a condition. The emulator compares it as it stands."""
+    return original({**template, "Conditions": join(template.get("Conditions", {}), params)}, params)
+
+
+@replace(eventbridge, "_dispatch_to_lambda")
+def dispatch_to_lambda(original, arn, payload):
+    """EventBridge invokes asynchronously: what fails is repeated, then goes to the on-failure destination. The emulator invokes once
+    and forgets."""
+    function, configuration, _ = lambda_svc._get_func_record_for_ref(arn)
+    if not function or not configuration:
+        return original(arn, payload)
+    lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(function, configuration), json.loads(payload))
+    return None
+
+
+@replace(eventbridge, "_put_events")
+def put_events(original, data, allow_aws_source=False):
+    """There is no CloudTrail in the emulator. What it would send, such as RotationFailed, the test sends: AWS refuses a source that
+    begins with ``aws.`` to everybody else."""
+    return original(data, allow_aws_source=True)
+
+
+if __name__ == "__main__":
+    sys.argv = ["ministack"]
+    app.main()

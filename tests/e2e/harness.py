@@ -1,0 +1,351 @@
+"""The world of the end-to-end tests: the AWS emulator, the sandbox for Docker Hub, Entra, ARM and STS, the stack, and the people."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "infra" / "aws" / "template.yaml"
+REGION = "eu-west-1"
+ACCOUNT = "111122223333"
+PREFIX = "hubkeeper/"
+MANAGER_PREFIX = "hubkeeper-manager/"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def eventually(what, look, seconds=60):
+    """The first truthy answer of ``look``; fails with ``what`` after so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.2)
+
+
+class Emulator:
+    """ministack with IAM enforced, on a port of the loopback interface that the kernel gave."""
+
+    def __init__(self, folder):
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.log = folder / "emulator.log"
+        keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        environment = keep | {
+            "AUTH": "true",
+            "GATEWAY_PORT": str(port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
+        }
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("emulator.py"))], env=environment, cwd=folder,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )
+        eventually("the emulator answers", self.is_up)
+
+    def is_up(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the emulator ended:\n{self.log.read_text()[-3000:]}")
+        try:
+            return urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=2).status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def client(self, service, **credentials):
+        """A client with root's keys, or those given."""
+        keys = credentials or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        config = Config(retries={"max_attempts": 1}, read_timeout=120)
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, config=config, **keys)
+
+    def stop(self):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        self.process.kill()
+        self.process.wait()
+
+
+class Sandbox:
+    """Docker Hub, its token service and registry, Entra, ARM and STS: one process, spoken to by lines of JSON."""
+
+    def __init__(self, program, folder):
+        authority = folder / "authority.pem"
+        self.process = subprocess.Popen(
+            [program, str(authority)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )
+        ready = json.loads(self.process.stdout.readline())
+        assert ready["ready"] is True
+        self.environment, self.scene = ready["environment"], ready["scene"]
+
+    def __call__(self, do, **members):
+        self.process.stdin.write(json.dumps({"do": do, **members}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert answer.pop("ok") is True, f"{do}: {answer}"
+        return answer
+
+    def stop(self):
+        self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class Answer:
+    """What an invocation came to: the function's JSON, and whether it was a function error."""
+
+    payload: dict
+    is_error: bool
+
+    def ok(self):
+        assert not self.is_error, self.payload
+        return self.payload
+
+    def error(self):
+        assert self.is_error, self.payload
+        return self.payload["errorType"], self.payload["errorMessage"]
+
+
+@dataclass
+class Organization:
+    """A Docker Hub organization, its dedicated user, and its secret."""
+
+    name: str
+    user: str
+    arn: str
+
+
+class World:
+    """Everything together, and what people do in it."""
+
+    def __init__(self, emulator, sandbox, package):
+        self.emulator, self.sandbox = emulator, sandbox
+        self.known = []
+        for service in ("cloudformation", "cloudwatch", "events", "iam", "lambda", "logs", "s3", "scheduler", "secretsmanager", "sns", "sqs"):
+            setattr(self, "lambda_" if service == "lambda" else service, emulator.client(service))
+        self.s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.s3.upload_file(str(package), "code", "hubkeeper.zip")
+
+    # --- the stack
+
+    def deploy(self, stack, **parameters):
+        """Creates or updates a stack from the template, with the package in the place of the source; its outputs."""
+        source = "CodeUri: ../.."
+        template = TEMPLATE.read_text()
+        assert template.count(source) == 1
+        template = template.replace(source, "CodeUri: s3://code/hubkeeper.zip")
+        machine = "arm64" if os.uname().machine == "aarch64" else "x86_64"
+        endpoints = {
+            "HubUrl": "HUBKEEPER_HUB_URL", "HubAuthUrl": "HUBKEEPER_HUB_AUTH_URL", "RegistryUrl": "HUBKEEPER_REGISTRY_URL",
+            "ArmUrl": "HUBKEEPER_ARM_URL", "AzureAuthorityHost": "AZURE_AUTHORITY_HOST", "AzureTenantId": "AZURE_TENANT_ID",
+            "AzureClientId": "AZURE_CLIENT_ID", "CaBundle": "HUBKEEPER_CA_BUNDLE", "StsEndpointUrl": "AWS_ENDPOINT_URL_STS",
+        }
+        values = {
+            "Architecture": machine,
+            "ManagerSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{MANAGER_PREFIX}*",
+            "AwsEndpointUrl": self.emulator.url,
+            # the emulator has no rotation schedules
+            "ManagedRotationDays": "0",
+        }
+        values |= {parameter: self.sandbox.environment[variable] for parameter, variable in endpoints.items()}
+        values |= parameters
+        request = {
+            "StackName": stack,
+            "TemplateBody": template,
+            "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+            "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
+        }
+        try:
+            self.cloudformation.describe_stacks(StackName=stack)
+            self.cloudformation.update_stack(**request)
+        except self.cloudformation.exceptions.ClientError as error:
+            assert "does not exist" in str(error), error
+            self.cloudformation.create_stack(**request)
+
+        def settled():
+            found = self.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+            return None if found["StackStatus"].endswith("IN_PROGRESS") else found
+
+        found = eventually("the stack is deployed", settled, 120)
+        if found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            events = self.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+            reasons = [f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in events if "FAILED" in event["ResourceStatus"]]
+            raise AssertionError(f"{found['StackStatus']}: {reasons}")
+        return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+
+    def install(self, stack="hubkeeper", **parameters):
+        """The stack that the tests share; Entra is made to trust its role."""
+        self.stack = stack
+        self.outputs = self.deploy(stack, **parameters)
+        self.function = self.outputs["FunctionName"]
+        self.sandbox("role", roleArn=self.outputs["RoleArn"])
+
+    # --- the function
+
+    def invoke(self, event, function=None):
+        """Invokes synchronously, as Secrets Manager and people do."""
+        answer = self.lambda_.invoke(FunctionName=function or self.function, Payload=json.dumps(event))
+        payload = json.loads(answer["Payload"].read())
+        return Answer(payload, "FunctionError" in answer)
+
+    def log_lines(self, group=None):
+        """The function's log lines, as JSON."""
+        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group or self.outputs["LogGroupName"])
+        messages = [event["message"] for page in pages for event in page["events"]]
+        return [json.loads(message) for message in messages if message.startswith("{")]
+
+    # --- Docker Hub and its secrets
+
+    def organization(self, name, manager=True, scope=None):
+        """A new organization with its secret: with a manager, with a token made by hand (of this scope), or with both."""
+        user = f"{name}-scanner"
+        password = self.sandbox("organization", name=name, user=user)["password"]
+        self.known.append(password)
+        document = self.document(name, user)
+        if manager:
+            login = json.dumps({"username": user, "password": password})
+            created = self.secretsmanager.create_secret(Name=f"{MANAGER_PREFIX}{name}", SecretString=login)
+            document["manager"] = created["ARN"]
+        if scope:
+            document["accessToken"] = self.token(user, scope)
+        created = self.secretsmanager.create_secret(Name=f"{PREFIX}{name}", SecretString=json.dumps(document))
+        return Organization(name, user, created["ARN"])
+
+    def document(self, name, user):
+        """A secret's value without a token."""
+        return {
+            "organization": name,
+            "username": user,
+            "expectedRepositories": self.sandbox.scene["repositories"],
+            "connector": {
+                "subscriptionId": self.sandbox.scene["subscription"],
+                "resourceGroup": self.sandbox.scene["group"],
+                "name": f"dockerhub-{name}",
+                "location": "westeurope",
+            },
+        }
+
+    def client_secret(self):
+        """A client secret of the Entra application, as an administrator makes it."""
+        secret = self.sandbox("client_secret")["secret"]
+        self.known.append(secret)
+        return secret
+
+    def token(self, user, scope="repo:read"):
+        """A token as a person makes it on Docker Hub's page."""
+        token = self.sandbox("token", user=user, scope=scope)["token"]
+        self.known.append(token)
+        return token
+
+    def value(self, organization, **where):
+        """The secret's value, as a person reads it."""
+        found = self.secretsmanager.get_secret_value(SecretId=organization.arn, **where)
+        return json.loads(found["SecretString"])
+
+    def put(self, organization, token, *labels):
+        """Puts a new value with this token under these labels; its version."""
+        document = self.value(organization) | {"accessToken": token}
+        put = self.secretsmanager.put_secret_value(
+            SecretId=organization.arn, SecretString=json.dumps(document), VersionStages=list(labels)
+        )
+        return put["VersionId"]
+
+    def labels(self, organization):
+        """label -> version"""
+        described = self.secretsmanager.describe_secret(SecretId=organization.arn)
+        return {label: version for version, labels in described["VersionIdsToStages"].items() for label in labels}
+
+    def connector(self, organization):
+        """The organization's connector and the truth about the token in it; ``None`` where there is none."""
+        connectors = self.sandbox("connectors")["connectors"]
+        return next((found for found in connectors if found["organization"] == organization.name), None)
+
+    def carries(self, organization, version):
+        """Whether the connector carries this version, and the token in it is what the three promises say."""
+        connector = self.connector(organization)
+        if connector is None or connector["tags"].get("hubkeeper-version") != version:
+            return False
+        assert connector["accepted"] and connector["readsEverything"] and not connector["canPush"], connector
+        return True
+
+    # --- Secrets Manager's part
+
+    def start_rotation(self, organization):
+        """The pending version that Secrets Manager makes, without a value."""
+        rotated = self.secretsmanager.rotate_secret(
+            SecretId=organization.arn, RotationLambdaARN=self.outputs["FunctionArn"], RotationRules={"AutomaticallyAfterDays": 30}
+        )
+        return rotated["VersionId"]
+
+    def step(self, organization, version, step):
+        """One of the four calls of a rotation."""
+        return self.invoke({
+            "Step": step, "SecretId": organization.arn, "ClientRequestToken": version, "RotationToken": str(uuid.uuid4()),
+        })
+
+    def rotate(self, organization):
+        """A whole rotation; its version."""
+        version = self.start_rotation(organization)
+        for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+            self.step(organization, version, step).ok()
+        return version
+
+    # --- people
+
+    def inbox(self, name):
+        """A queue that is subscribed to the notices, so that a test can read what a person gets; a function that reads it."""
+        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        self.sns.subscribe(TopicArn=self.outputs["TopicArn"], Protocol="sqs", Endpoint=arn)
+        read = []
+
+        def messages():
+            received = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+            for message in received:
+                read.append(json.loads(message["Body"])["Message"])
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            return read
+
+        return messages
+
+    def no_secret_in(self, *texts):
+        """No secret of anybody stands in the texts, however it is written."""
+        texts = [text if isinstance(text, str) else json.dumps(text, default=str) for text in texts]
+        leaks = self.sandbox("secrets_in", texts=texts, also=self.known)["leaks"]
+        assert not leaks, leaks
+
+
+def example(name):
+    """A file of events/."""
+    return json.loads((ROOT / "events" / name).read_text())

@@ -1,0 +1,168 @@
+"""Least privilege: each action of the role that the emulator authorises is taken away once, and a step fails that names it."""
+
+import contextlib
+import json
+
+import pytest
+from harness import REGION
+
+# What the emulator does not authorise, so that no run here can show that it is needed. tests/it/infra.rs holds each of these, with
+# its resource and conditions, against the template.
+NOT_AUTHORISED = {
+    "sts:GetWebIdentityToken": "STS is the sandbox's: the emulator signs web identity tokens with its own key and issuer",
+    "sqs:ReceiveMessage": "the emulator's event source mapping takes messages without asking the role",
+    "sqs:DeleteMessage": "the same",
+    "sqs:GetQueueAttributes": "the same",
+    "sns:Publish": "the emulator delivers to the on-failure destination without asking the role",
+    "logs:CreateLogStream": "the emulator writes the function's log itself",
+    "logs:PutLogEvents": "the same",
+    "xray:PutTraceSegments": "the emulator has no X-Ray daemon",
+    "xray:PutTelemetryRecords": "the same",
+}
+
+
+@contextlib.contextmanager
+def without(world, action, sid):
+    """The role without one action of one statement."""
+    role = world.outputs["RoleArn"].rsplit("/", 1)[1]
+    for policy in world.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = world.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        kept = json.loads(json.dumps(document))
+        for statement in kept["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            if statement["Sid"] == sid:
+                assert action in actions
+                statement["Action"] = [other for other in actions if other != action] or ["none:None"]
+        if kept != document:
+            world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(kept))
+            try:
+                yield
+            finally:
+                world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+            return
+    raise AssertionError(f"no statement {sid}")
+
+
+def role_actions(world):
+    """(action, sid) of the role as it is deployed."""
+    role = world.outputs["RoleArn"].rsplit("/", 1)[1]
+    found = set()
+    for policy in world.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        for statement in world.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            found |= {(action, statement["Sid"]) for action in actions}
+    return found
+
+
+# --- what needs what: each prepares, gives the call that needs the action, and the step that its error names
+
+
+def onboard(world, name):
+    acme = world.organization(name)
+    return {"action": "onboard", "secretId": acme.arn}, "onboard"
+
+
+def onboard_with_token(world, name):
+    acme = world.organization(name, manager=False, scope="repo:read")
+    return {"action": "onboard", "secretId": acme.arn}, "onboard"
+
+
+def create_secret(world, name):
+    acme = world.organization(name)
+    world.invoke({"action": "onboard", "secretId": acme.arn}).ok()
+    version = world.start_rotation(acme)
+    return {"Step": "createSecret", "SecretId": acme.arn, "ClientRequestToken": version}, "createSecret"
+
+
+def finish_secret(world, name):
+    acme = world.organization(name)
+    world.invoke({"action": "onboard", "secretId": acme.arn}).ok()
+    version = world.start_rotation(acme)
+    for step in ("createSecret", "setSecret", "testSecret"):
+        world.step(acme, version, step).ok()
+    return {"Step": "finishSecret", "SecretId": acme.arn, "ClientRequestToken": version}, "finishSecret"
+
+
+def reconcile_while_rotating(world, name):
+    acme = world.organization(name)
+    world.invoke({"action": "onboard", "secretId": acme.arn}).ok()
+    world.start_rotation(acme)
+    # one secret of a list: an item, not a function error
+    return {"action": "reconcile", "secretIds": [acme.arn], "mode": "plan"}, "reconcile"
+
+
+def reconcile_all(_world, _name):
+    return {"action": "reconcile"}, "reconcile"
+
+
+NEEDED = {
+    ("secretsmanager:DescribeSecret", "OwnSecrets"): (onboard, "DescribeSecret"),
+    ("secretsmanager:GetSecretValue", "OwnSecrets"): (onboard_with_token, "GetSecretValue"),
+    ("secretsmanager:ListSecretVersionIds", "OwnSecrets"): (reconcile_while_rotating, "ListSecretVersionIds"),
+    ("secretsmanager:PutSecretValue", "OwnSecrets"): (create_secret, "PutSecretValue"),
+    ("secretsmanager:TagResource", "OwnSecrets"): (onboard_with_token, "TagResource"),
+    ("secretsmanager:UpdateSecretVersionStage", "OwnSecrets"): (finish_secret, "UpdateSecretVersionStage"),
+    ("secretsmanager:ListSecrets", "FindOwnSecrets"): (reconcile_all, "ListSecrets"),
+    ("secretsmanager:GetSecretValue", "ManagerSecrets"): (create_secret, "GetSecretValue"),
+    ("sqs:SendMessage", "Queue"): (reconcile_all, "SendMessage"),
+}
+
+
+def failure(answer):
+    """The kind and the message of a function error, or of the first item that failed."""
+    if answer.is_error:
+        return answer.payload["errorType"], answer.payload["errorMessage"]
+    failed = [item for item in answer.payload.get("items", []) if "errorType" in item]
+    return (failed[0]["errorType"], failed[0]["errorMessage"]) if failed else None
+
+
+@pytest.mark.parametrize(("action", "sid"), sorted(NEEDED))
+def test_without_this_action_a_named_step_fails(world, action, sid):
+    prepare, call = NEEDED[action, sid]
+    event, step = prepare(world, f"{sid}{action.split(':')[1]}".lower())
+    with without(world, action, sid):
+        kind, message = failure(world.invoke(event)) or (None, "it succeeded")
+    assert kind == "Misconfigured", message
+    assert call in message and step in message and action in message, message
+    world.no_secret_in(message)
+    # and with it, the same event goes through
+    assert failure(world.invoke(event)) is None
+
+
+def test_these_are_all_the_actions_of_the_role(world):
+    actions = role_actions(world)
+    assert {(action, sid) for action, sid in actions if action not in NOT_AUTHORISED} == set(NEEDED)
+    assert {action for action, _ in actions} >= set(NOT_AUTHORISED)
+    assert not [action for action, _ in actions if "*" in action]
+
+
+@pytest.mark.parametrize("action", sorted(NOT_AUTHORISED))
+def test_what_the_emulator_does_not_ask_for_is_still_not_asked_for(world, action):
+    """Should the emulator learn to authorise one of these, this fails, and the action belongs above."""
+    sid = next(sid for name, sid in role_actions(world) if name == action)
+    event, _ = onboard_with_token(world, f"unasked{action.split(':')[1]}".lower())
+    with without(world, action, sid):
+        world.invoke(event).ok()
+
+
+def test_the_client_secret_is_read_by_its_arn_alone(world):
+    secret = world.secretsmanager.create_secret(Name="azure/hubkeeper-client", SecretString=world.client_secret())["ARN"]
+    outputs = world.deploy("hubkeeper-client-secret", AzureAuth="client-secret", AzureClientSecretArn=secret)
+    acme = world.organization("clientsecret", manager=False, scope="repo:read")
+    event = {"action": "onboard", "secretId": acme.arn}
+    role = outputs["RoleArn"].rsplit("/", 1)[1]
+    document = world.iam.get_role_policy(RoleName=role, PolicyName="secrets")["PolicyDocument"]
+    other = json.loads(json.dumps(document))
+    [statement] = [statement for statement in other["Statement"] if statement["Sid"] == "AzureClientSecret"]
+    assert statement == {"Sid": "AzureClientSecret", "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": secret}
+    statement["Resource"] = f"arn:aws:secretsmanager:{REGION}:111122223333:secret:azure/other-AbCdEf"
+    world.iam.put_role_policy(RoleName=role, PolicyName="secrets", PolicyDocument=json.dumps(other))
+    kind, message = world.invoke(event, outputs["FunctionName"]).error()
+    assert kind == "Misconfigured" and "GetSecretValue" in message, message
+    world.iam.put_role_policy(RoleName=role, PolicyName="secrets", PolicyDocument=json.dumps(document))
+    world.invoke(event, outputs["FunctionName"]).ok()
+    assert world.carries(acme, world.labels(acme)["AWSCURRENT"])
+    # an Azure secret is not asked for where there is none, and STS not where there is one
+    policies = json.dumps(world.iam.get_role_policy(RoleName=role, PolicyName="work")["PolicyDocument"])
+    assert "sts:" not in policies
