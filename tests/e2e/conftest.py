@@ -1,5 +1,6 @@
 """One world for the whole run. The last line that is printed is `N passed, N failed`."""
 
+import json
 import os
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def world(tmp_path_factory):
             world = World(emulator, sandbox, package)
             world.install()
             yield world
+            # what the tests before this did not look at: everything that was logged, whatever happened
+            world.no_secret_in(*(json.dumps(line) for line in world.log_lines()), emulator.log.read_text())
         finally:
             sandbox.stop()
     finally:
