@@ -9,17 +9,28 @@ PACKAGE := $(TARGET)/lambda/hubkeeper.zip
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test check build bench-init bench-depth bench-fleet package clean function floor tools
+.PHONY: help demo test e2e lint-infra test-infra check build bench-init bench-depth bench-fleet package deploy deploy-azure onboard logs destroy clean function floor tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: function tools ## Run the whole life of a token against the sandbox and explain it; EVENT=events/onboard.json sends that event alone
 	@$(TOOLS)/demo $(FUNCTION) $(EVENT)
 
-test: ## Run every test
+test: ## Run every test; the last line is that of the end-to-end tests
 	$(CARGO) test --workspace --locked
+	@$(MAKE) --no-print-directory test-infra
+	@$(MAKE) --no-print-directory e2e
+
+e2e: package ## Deploy the package into a local AWS emulator and drive it (needs python3; left out loudly without)
+	@tests/e2e/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox --quiet
+
+lint-infra: ## Lint the AWS template: cfn-lint, sam validate, checkov (needs python3)
+	@infra/lint/run.sh
+
+test-infra: ## Test the ARM template and the scripts of infra, without any cloud (needs python3)
+	@infra/test.sh
 
 check: ## Check format, lints and documentation (warnings are errors), then run every test
 	$(CARGO) fmt --all --check
@@ -40,6 +51,23 @@ bench-depth: function tools ## Measure how many answers setSecret waits for in a
 
 bench-fleet: function tools ## Measure a reconcile of 300 organizations in one invocation: time, requests, memory; fails above 40 MiB
 	@$(TOOLS)/bench_fleet $(FUNCTION)
+
+# The five below reach AWS and Azure. They need more tools, and take more settings: docs/deploy.md.
+
+deploy-azure: ## Make the identity and the role in Azure: AZURE_RESOURCE_GROUP=rg-security
+	@infra/azure/deploy.sh
+
+deploy: ## Build the function and deploy the stack at AWS; parameters stand in samconfig.toml
+	@infra/aws/deploy.sh
+
+onboard: ## Show the plan for one organization, and run it: ORG=acme; MODE=plan shows it alone
+	@infra/aws/onboard.sh
+
+logs: ## Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
+	@infra/aws/logs.sh
+
+destroy: ## Delete the stack at AWS, after saying what that leaves; wants CONFIRM=<name of the stack>
+	@infra/aws/destroy.sh
 
 clean: ## Remove everything that was built
 	$(CARGO) clean

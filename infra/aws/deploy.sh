@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Builds the function and deploys it with everything around it: one CloudFormation stack.
+#
+# Settings: STACK, ARCH (arm64 or x86_64), PARAMETERS ("Name=value ..."), YES=1 (no question), AWS_REGION, AWS_PROFILE.
+# Parameters stand in samconfig.toml; PARAMETERS and ARCH win over it.
+set -euo pipefail
+# shellcheck source=infra/common.sh
+. "$(dirname "$0")/../common.sh"
+cd "$root"
+
+need_aws
+need sam 'install the AWS SAM CLI (https://docs.aws.amazon.com/serverless-application-model/)'
+need cargo 'install Rust with rustup (https://rustup.rs)'
+try cargo lambda --version || fail 'cargo lambda is not installed: pip install cargo-lambda, or see https://www.cargo-lambda.info'
+aws_login
+
+# set_parameter NAME=VALUE: in the place of an earlier one of that name
+parameters=()
+set_parameter() {
+    local each kept
+    kept=()
+    for each in ${parameters[@]+"${parameters[@]}"}; do
+        [ "${each%%=*}" = "${1%%=*}" ] || kept+=("$each")
+    done
+    parameters=(${kept[@]+"${kept[@]}"} "$1")
+}
+
+# parameter NAME: its value
+parameter() {
+    local each
+    for each in ${parameters[@]+"${parameters[@]}"}; do
+        [ "${each%%=*}" != "$1" ] || say "${each#*=}"
+    done
+}
+
+# 1. the parameters: samconfig.toml, then PARAMETERS, then ARCH
+file="$(awk '
+    /^\[/ { ours = ($1 == "[default.deploy.parameters]") }
+    !ours { next }
+    /^parameter_overrides/ { if (/= *\[ *(#.*)?$/) { inside = 1 } else { print "!" } ; next }
+    /^\]/ { inside = 0 }
+    inside { print }
+' samconfig.toml)"
+case "$file" in
+    '!'*) fail 'samconfig.toml is not understood: parameter_overrides has to be a list with one parameter a line' ;;
+esac
+while IFS= read -r each; do
+    set_parameter "$each"
+done < <(sed -n -e 's/^ *"\([A-Za-z]*=[^"]*\)".*/\1/p' -e "s/^ *'\([A-Za-z]*=[^']*\)'.*/\1/p" <<<"$file")
+read -r -a given <<<"${PARAMETERS:-}"
+for each in ${given[@]+"${given[@]}"}; do
+    case "$each" in
+        [A-Z]*=?*) set_parameter "$each" ;;
+        *) fail "PARAMETERS holds $each, which is not Name=value: values with spaces, or none, belong into samconfig.toml" ;;
+    esac
+done
+
+look_at_stack
+# a stack keeps what it was built for unless told otherwise: a package for the other processor would not start
+arch="${ARCH:-$(parameter Architecture)}"
+arch="${arch:-${built_for:-arm64}}"
+case "$arch" in
+    arm64 | x86_64) ;;
+    *) fail "ARCH=$arch is not an architecture of Lambda: use arm64 or x86_64" ;;
+esac
+set_parameter "Architecture=$arch"
+
+case "$status" in
+    '')
+        for name in AzureTenantId AzureClientId; do
+            [ -n "$(parameter "$name")" ] ||
+                fail "$name is not set: run make deploy-azure, and write the lines that it prints into samconfig.toml"
+        done
+        ;;
+    ROLLBACK_COMPLETE | ROLLBACK_FAILED | DELETE_FAILED)
+        fail "the stack $STACK is $status and cannot be updated: delete it (aws cloudformation delete-stack --stack-name $STACK), then deploy again"
+        ;;
+    *_IN_PROGRESS) fail "the stack $STACK is $status: wait until that is over" ;;
+esac
+role="$(role_arn)"
+
+# 2. what is going to happen
+say "account     $account"
+say "Region      $region"
+say "stack       $STACK (${status:-new})"
+say "builds      the function for $arch, into target/sam; from nothing that takes some minutes"
+say 'makes       or updates: the function, its role and log group, three triggers, two queues, a topic, seven alarms, a dashboard'
+say "role        $role"
+say '            (the federated credential at Entra trusts exactly this ARN)'
+if [ -n "$built_for" ] && [ "$built_for" != "$arch" ]; then
+    say "note        the stack is built for $built_for now, and moves to $arch"
+fi
+say 'parameters  given now; all others have their default, or keep their value'
+for each in "${parameters[@]}"; do
+    say "            $each"
+done
+say 'costs       about 1 USD a month: 0.70 for the alarms, the rest for metrics; 3 more for the dashboard from the fourth of an'
+say '            account on; 0.40 for each secret'
+say 'leaves      the package in a bucket of SAM (stack aws-sam-cli-managed-default)'
+say ''
+
+# 3. do it
+question=--confirm-changeset
+if [ "${YES:-}" = 1 ]; then
+    question=--no-confirm-changeset
+fi
+sam build --parameter-overrides "${parameters[@]}" ||
+    fail 'the build failed, nothing was deployed: mend what is named above'
+sam deploy --stack-name "$STACK" --region "$region" "$question" --parameter-overrides "${parameters[@]}" ||
+    fail 'the deployment failed or was not wanted: see above; CloudFormation has rolled back what it had begun'
+
+# 4. what there is now, and what comes next
+look_at_stack
+[ -n "$status" ] || fail "there is no stack $STACK: the change set was not run"
+read_outputs
+say ''
+say "outputs of $STACK ($status)"
+printf '%s\n' "$outputs" | sort | awk -F '\t' '{ printf "  %-20s %s\n", $1, $2 }'
+function_name="$(must_output FunctionName)"
+topic="$(must_output TopicArn)"
+
+say ''
+say 'next'
+number=0
+next() {
+    number=$((number + 1))
+    say "  $number. $1"
+}
+if [ "$(must_output RoleArn)" != "$role" ]; then
+    next "The role is not the one above: give infra/azure this RoleArn (make deploy-azure)."
+fi
+if try aws sns list-subscriptions-by-topic --topic-arn "$topic" --query 'Subscriptions[].[SubscriptionArn, Endpoint]' --output text; then
+    case "$answer" in
+        '' | None) next "Nobody gets the notices yet: set NotificationEmail, or subscribe to $topic." ;;
+        *PendingConfirmation*) next 'Confirm the mail that AWS has sent about the notices (SNS): without that nobody gets them.' ;;
+    esac
+else
+    next "See that somebody is subscribed to the notices, and has confirmed the mail about it: $topic"
+fi
+if ! try aws iam get-outbound-web-identity-federation-info --query IssuerIdentifier --output text; then
+    case "$complaint" in
+        *FeatureDisabled*) next 'Turn outbound web identity federation on, once for the account: aws iam enable-outbound-web-identity-federation' ;;
+        *) next 'See that outbound web identity federation is on: aws iam get-outbound-web-identity-federation-info' ;;
+    esac
+fi
+next 'Onboard each organization: make onboard ORG=<organization>'
+next 'Run the first reconcile, so that the alarm on missing reconciles turns OK (else the schedule does, within a day):'
+say "     aws lambda invoke --function-name $function_name --region $region --cli-binary-format raw-in-base64-out \\"
+say "         --payload '{\"action\": \"reconcile\"}' answer.json"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Shows the function's log.
+#
+# Settings: STACK, SINCE (1h), FOLLOW=1 (until interrupted), ORG (lines about one organization), AWS_REGION, AWS_PROFILE.
+set -euo pipefail
+# shellcheck source=infra/common.sh
+. "$(dirname "$0")/../common.sh"
+
+need_aws
+organization="${ORG:-}"
+case "$organization" in
+    *[!a-z0-9._-]*) fail "ORG=$organization is no Docker Hub organization: it is written in lower case" ;;
+esac
+aws_login
+read_outputs
+log_group="$(must_output LogGroupName)"
+
+arguments=(--since "${SINCE:-1h}" --format short)
+about=''
+if [ -n "$organization" ]; then
+    # the name of the member has a dot in it
+    arguments+=(--filter-pattern "{ \$.['hub.organization'] = \"$organization\" }")
+    about=" about $organization"
+fi
+if [ "${FOLLOW:-}" = 1 ]; then
+    arguments+=(--follow)
+fi
+say "account $account, Region $region: the lines$about of $log_group since ${SINCE:-1h}" >&2
+aws logs tail "$log_group" "${arguments[@]}"

@@ -1,0 +1,110 @@
+# shellcheck shell=bash
+# What the scripts of infra/ share. They run from any folder, are written for bash 3.2 (macOS) and later, and read no secret's value.
+# Settings are variables of the environment, or of make's command line; docs/deploy.md lists them.
+# shellcheck disable=SC2034 # used by the scripts that read this file
+
+me="$(basename "$0")"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+STACK="${STACK:-hubkeeper}"
+export AWS_PAGER=''
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    printf '%s: %s\n' "$me" "$*" >&2
+    exit 1
+}
+
+# try COMMAND...: its answer in $answer, or its complaint, on one line, in $complaint.
+try() {
+    answer='' complaint=''
+    answer="$("$@" 2>"$work/complaint")" && return
+    complaint="$(tr -s '[:space:]' ' ' <"$work/complaint")"
+    complaint="${complaint# }"
+    complaint="${complaint% }"
+    complaint="${complaint:0:500}"
+    return 1
+}
+
+# need TOOL HOW: fails unless the tool is there.
+need() {
+    command -v "$1" >/dev/null || fail "$1 is not installed: $2"
+}
+
+need_aws() {
+    need aws 'install the AWS CLI, version 2 (https://docs.aws.amazon.com/cli/)'
+    try aws --version || fail "aws does not run: $complaint"
+    case "$answer" in
+        aws-cli/1*) fail "this AWS CLI is version 1 (${answer%% *}): install version 2 (https://docs.aws.amazon.com/cli/)" ;;
+    esac
+}
+
+# Who is logged in at AWS, and where: $account, $partition, $region.
+aws_login() {
+    region="${AWS_REGION:-${AWS_DEFAULT_REGION:-}}"
+    if [ -z "$region" ] && try aws configure get region; then
+        region="$answer"
+    fi
+    [ -n "$region" ] || fail 'no AWS Region is set: export AWS_REGION, or run aws configure'
+    # tools differ in which of the two they read
+    export AWS_REGION="$region" AWS_DEFAULT_REGION="$region"
+    try aws sts get-caller-identity --query '[Account, Arn]' --output text ||
+        fail "there is no AWS login: run aws sso login or aws configure, or set AWS_PROFILE ($complaint)"
+    read -r account caller <<<"$answer"
+    partition="${caller#arn:}"
+    partition="${partition%%:*}"
+    case "$account" in
+        [0-9]*) ;;
+        *) fail "AWS did not say which account this is: aws sts get-caller-identity answered ${answer:-nothing}" ;;
+    esac
+}
+
+# The ARN that the function's role has, or will have: the template names it after the stack and the Region.
+role_arn() {
+    local name="$STACK-$region"
+    [ "${#name}" -le 64 ] || fail "the role's name $name is longer than 64 characters: choose a shorter STACK"
+    say "arn:$partition:iam::$account:role/$name"
+}
+
+# The stack's status in $status, its architecture in $built_for; both empty where there is no stack.
+look_at_stack() {
+    status='' built_for=''
+    if try aws cloudformation describe-stacks --stack-name "$STACK" \
+        --query "Stacks[0].[StackStatus, Parameters[?ParameterKey=='Architecture'].ParameterValue | [0]]" --output text; then
+        read -r status built_for <<<"$answer"
+        if [ "$status" = REVIEW_IN_PROGRESS ]; then
+            # a change set was made and never run
+            status='' built_for=''
+        fi
+    else
+        case "$complaint" in
+            *'does not exist'*) ;;
+            *) fail "the stack cannot be looked at: $complaint" ;;
+        esac
+    fi
+}
+
+# The outputs of the stack, for output().
+read_outputs() {
+    look_at_stack
+    [ -n "$status" ] ||
+        fail "there is no stack $STACK in $region of account $account: run make deploy, or set STACK, AWS_REGION or AWS_PROFILE"
+    try aws cloudformation describe-stacks --stack-name "$STACK" --query 'Stacks[0].Outputs[].[OutputKey, OutputValue]' --output text ||
+        fail "the outputs of the stack cannot be read: $complaint"
+    outputs="$answer"
+}
+
+# output NAME: its value; empty where the stack has none of that name.
+output() {
+    awk -F '\t' -v name="$1" '$1 == name { print $2 }' <<<"$outputs"
+}
+
+# must_output NAME: the same, but it has to be there.
+must_output() {
+    local value
+    value="$(output "$1")"
+    [ -n "$value" ] || fail "the stack $STACK ($status) has no output $1: is it hubkeeper's, and did its deployment succeed?"
+    say "$value"
+}
