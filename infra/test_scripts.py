@@ -62,7 +62,9 @@ OUTPUTS = {
     "RoleArn": ROLE,
     "TopicArn": TOPIC,
     "QueueUrl": f"{QUEUE}/hubkeeper-WorkQueue-1A2b3C4d5E6f",
+    "QueueArn": "arn:aws:sqs:eu-west-1:111122223333:hubkeeper-WorkQueue-1A2b3C4d5E6f",
     "DeadLetterQueueUrl": f"{QUEUE}/hubkeeper-DeadLetterQueue-1A2b3C4d5E6f",
+    "DeadLetterQueueArn": "arn:aws:sqs:eu-west-1:111122223333:hubkeeper-DeadLetterQueue-1A2b3C4d5E6f",
     "LogGroupName": "/aws/lambda/hubkeeper",
     "SecretNamePrefix": "hubkeeper/",
 }
@@ -1108,7 +1110,7 @@ class Document(unittest.TestCase):
         texts = Texts.read()
         found = {" ".join(words[:3]) for language, text in texts.blocks() if language == "sh" for words in commands(text)}
         for command in ("aws iam enable-outbound-web-identity-federation", "aws secretsmanager create-secret", "aws secretsmanager put-secret-value",
-                        "aws sqs get-queue-attributes", "aws sqs start-message-move-task", "aws lambda invoke"):
+                        "aws sqs receive-message", "aws sqs start-message-move-task", "aws lambda invoke"):
             self.assertIn(command, found)
 
     def test_without_botocore_it_is_said(self):

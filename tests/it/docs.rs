@@ -8,7 +8,15 @@ use hubkeeper::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
 use hubkeeper::event::{Event, parse};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/deploy.md",
+    "infra/azure/README.md",
+    "infra/azure/client-secret.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -221,13 +229,25 @@ fn the_readme_explains_every_warning_and_no_other() {
 }
 
 #[test]
+fn the_readme_lists_the_metrics_with_their_units() {
+    let table: BTreeMap<String, String> = rows(&section("README.md", "## Metrics"))
+        .into_iter()
+        .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
+        .collect();
+    let emitted = hubkeeper::metrics::METRICS.iter().map(|metric| (metric.name.to_owned(), metric.unit().to_owned()));
+    assert_eq!(table, emitted.collect());
+}
+
+#[test]
 fn every_relative_link_leads_to_a_file() {
     for document in DOCUMENTS {
         let text = read(document);
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.starts_with("https://")) {
             let path = target.split('#').next().unwrap_or_default();
-            assert!(root().join(path).exists(), "{document} links {target}, which is not there");
+            let folder = root().join(document).parent().unwrap().to_owned();
+            let file = if path.is_empty() { root().join(document) } else { folder.join(path) };
+            assert!(file.exists(), "{document} links {target}, which is not there");
         }
     }
 }
