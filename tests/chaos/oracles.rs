@@ -44,13 +44,25 @@ struct Before {
     offerings: BTreeSet<String>,
 }
 
+/// Each once, the first that was seen first.
+#[derive(Default)]
+struct Violations(Vec<String>);
+
+impl Violations {
+    fn insert(&mut self, what: String) {
+        if !self.0.contains(&what) {
+            self.0.push(what);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     arn: String,
     fingerprint: String,
     told: BTreeMap<Invocation, Told>,
     before: Before,
-    violations: BTreeSet<String>,
+    violations: Violations,
 }
 
 /// The oracles of one run.
@@ -90,7 +102,7 @@ impl Oracles {
     }
 
     pub(crate) fn violations(&self) -> Vec<String> {
-        self.lock().violations.iter().cloned().collect()
+        self.lock().violations.0.clone()
     }
 
     pub(crate) fn violated(&self, what: impl Into<String>) {
@@ -198,7 +210,7 @@ impl Oracles {
         let mut inner = self.lock();
         let Inner { arn, fingerprint, told, before, violations } = &mut *inner;
         let now = Before::of(state, arn, fingerprint);
-        let mut broken = |what: String| _ = violations.insert(what);
+        let mut broken = |what: String| violations.insert(what);
         let connector = arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR);
         let credential = connector.and_then(arm::Connector::credential);
         if let Some((username, token)) = credential

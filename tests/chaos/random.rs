@@ -66,7 +66,7 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>) -> usize {
     let lengths = lengths();
     let counts: Mutex<Counts> = Mutex::default();
     for (flow, length) in &lengths {
-        counts.lock().unwrap().requests(*flow, *length);
+        counts.lock().unwrap().requests.insert(*flow, *length);
     }
     let (next, violations) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -97,19 +97,42 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>) -> usize {
 
 /// One run again, with its trace.
 pub(crate) fn replay(seed: u64, index: u64) -> usize {
-    let lengths = lengths();
-    let draw = Draw::of(seed, index, &lengths);
-    let what = format!("seed {seed}, run {index}: {}", draw.told());
-    let (outcome, second) = (draw.run(), Draw::of(seed, index, &lengths).run());
-    println!("{what}\n{}", outcome.trace);
-    let mut violations = outcome.violations;
-    if outcome.trace != second.trace {
-        violations.push("deterministic: two runs of the same differ".to_owned());
-    }
-    for violation in &violations {
+    let (outcome, told) = again_and_again(seed, index, &lengths());
+    println!("seed {seed}, run {index}: {told}\n{}", outcome.trace);
+    for violation in &outcome.violations {
         println!("VIOLATION {violation}");
     }
-    let violations = usize::from(!violations.is_empty());
+    let violations = usize::from(!outcome.violations.is_empty());
     report::last(1, violations);
     violations
+}
+
+/// A few random runs, each twice: seed and index must be enough to replay one. How many there were, and how many broke a promise.
+pub(crate) fn replays(lengths: &BTreeMap<Flow, usize>) -> (usize, usize) {
+    const SEED: u64 = 7;
+    let mut violations = 0;
+    for index in 0..REPLAYED {
+        let (outcome, told) = again_and_again(SEED, index, lengths);
+        if !outcome.violations.is_empty() {
+            violations += 1;
+            let what = format!("seed {SEED}, run {index}: {told}");
+            report::violation(&what, &outcome.violations, &outcome.trace, &again(SEED, index));
+        }
+    }
+    (usize::try_from(2 * REPLAYED).unwrap_or_default(), violations)
+}
+
+/// Random runs that the sweep replays.
+const REPLAYED: u64 = 20;
+
+/// A run twice; that the traces differ is a violation.
+fn again_and_again(seed: u64, index: u64, lengths: &BTreeMap<Flow, usize>) -> (Outcome, String) {
+    let draw = Draw::of(seed, index, lengths);
+    let told = draw.told();
+    let (mut outcome, second) = (draw.run(), Draw::of(seed, index, lengths).run());
+    if outcome.trace != second.trace {
+        outcome.violations.push("deterministic: two runs of the same differ".to_owned());
+        outcome.trace.push_str(&second.trace);
+    }
+    (outcome, told)
 }

@@ -11,7 +11,8 @@ use crate::flows::Flow;
 pub(crate) struct Counts {
     runs: BTreeMap<(Flow, Fault), usize>,
     skipped: BTreeMap<(Flow, Fault), usize>,
-    requests: BTreeMap<Flow, usize>,
+    /// Requests of each flow, undisturbed.
+    pub(crate) requests: BTreeMap<Flow, usize>,
 }
 
 impl Counts {
@@ -21,10 +22,6 @@ impl Counts {
 
     pub(crate) fn skipped(&mut self, flow: Flow, fault: Fault) {
         *self.skipped.entry((flow, fault)).or_default() += 1;
-    }
-
-    pub(crate) fn requests(&mut self, flow: Flow, requests: usize) {
-        self.requests.insert(flow, requests);
     }
 
     /// A row for each fault, a column for each flow.

@@ -26,6 +26,8 @@ const ATTEMPTS: usize = 5;
 const BETWEEN: Duration = Duration::from_mins(5);
 /// What lies before each attempt at an asynchronous event: the template allows one repetition, and Lambda waits a minute for it.
 const RETRIES: [Duration; 2] = [Duration::ZERO, Duration::from_mins(1)];
+/// When an event comes once more: after every outage.
+const LATER: Duration = Duration::from_mins(15);
 /// The grace of replaced tokens, and what onboarding's tokens get on top.
 const GRACE: Duration = Duration::from_hours(27);
 /// How long a replaced token that was used stays.
@@ -152,7 +154,7 @@ impl Run {
     /// The event, and the same once more, as a service that delivers at least once does.
     pub(crate) async fn deliver_twice(&self, event: Value) {
         self.deliver(&event).await;
-        tokio::time::sleep(Duration::from_mins(15)).await;
+        tokio::time::sleep(LATER).await;
         self.deliver(&event).await;
     }
 
@@ -161,8 +163,14 @@ impl Run {
         rotate(&self.scene.world, self, &self.scene.arn, ATTEMPTS).await
     }
 
+    /// A reconcile of the secret; where there is a queue, in a record, since it would only send messages otherwise.
     pub(crate) fn reconcile_event(&self) -> Value {
-        self.scene.reconcile_event(&json!({}))
+        let event = self.scene.reconcile_event(&json!({}));
+        if self.flow != Flow::FanOut {
+            return event;
+        }
+        let id = "059f36b4-87a3-44ab-83d2-661975830a7d";
+        json!({"Records": [{"messageId": id, "eventSource": "aws:sqs", "body": event.to_string()}]})
     }
 
     async fn second(&self, event: Event) {
@@ -199,6 +207,8 @@ impl Run {
     /// Nothing goes wrong any more: what is left over is done, time passes, reconcile comes twice.
     async fn settle(&self) {
         self.network.calm();
+        // who is told of an event that failed sends it again, later
+        tokio::time::sleep(LATER).await;
         Box::pin(self.flow.finish(self)).await;
         tokio::time::sleep(GRACE).await;
         for _ in 0..2 {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::faults::Fault;
 use crate::flows::Flow;
+use crate::random;
 use crate::report::{self, Counts};
 use crate::run::{self, Outcome};
 
@@ -34,7 +35,7 @@ pub(crate) fn run(only: Option<&str>, first: bool) -> usize {
                 }
             }
         }
-        counts.requests(flow, undisturbed.calls.len());
+        counts.requests.insert(flow, undisturbed.calls.len());
         let (ran, found) = if first && broken > 0 { (0, BTreeMap::new()) } else { all(flow, &cases, first) };
         let again = format!("cargo test --test chaos -- --flow '{}'", flow.name());
         for (at, outcome) in found.iter().take(PRINTED) {
@@ -50,6 +51,12 @@ pub(crate) fn run(only: Option<&str>, first: bool) -> usize {
         if first && broken > 0 {
             break;
         }
+    }
+    if only.is_none() && !(first && violations > 0) {
+        let (ran, broken) = random::replays(&counts.requests);
+        runs += ran;
+        violations += broken;
+        println!("{:<36} {ran:>5} runs {broken:>3} violations", "random runs, each twice");
     }
     println!();
     counts.print(since.elapsed());

@@ -6,16 +6,15 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
 cargo=${CARGO:-cargo}
-built=${CARGO_TARGET_DIR:-$root/target}
-work=$built/planted
+work=${CARGO_TARGET_DIR:-$root/target}/planted
 copy=$work/source
 
 rm -rf "$copy"
 mkdir -p "$copy"
 # the working tree as it is, less what was built
 (cd "$root" && tar --exclude=./target --exclude=./.git -cf - .) | (cd "$copy" && tar -xf -)
-# what was built of the dependencies serves the copy, too
-export CARGO_TARGET_DIR="$built"
+# a place of its own: two packages of one name would overwrite each other's tests
+export CARGO_TARGET_DIR="$work/built"
 
 survived=0
 table=$work/table
