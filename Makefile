@@ -6,10 +6,14 @@ FUNCTION := $(TARGET)/release/hubkeeper
 FLOOR := $(TARGET)/release/hubkeeper-floor
 TOOLS := $(TARGET)/tools
 PACKAGE := $(TARGET)/lambda/hubkeeper.zip
+# How long `make chaos` runs; with SEED and RUN it replays one run of it.
+SECONDS ?= 600
+SEED ?=
+RUN ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e lint-infra test-infra check build bench-init bench-depth bench-fleet package deploy deploy-azure onboard logs destroy clean function floor tools
+.PHONY: help demo test e2e lint-infra test-infra chaos oracles check build bench-init bench-depth bench-fleet package deploy deploy-azure onboard logs destroy clean function floor tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -37,6 +41,12 @@ check: ## Check format, lints and documentation (warnings are errors), then run 
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	$(MAKE) test
+
+chaos: ## Two and three faults at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep of single faults is in `make test`
+	$(CARGO) test --locked --test chaos -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
+
+oracles: ## Plant ten faults into the function, one after another; fails if the simulation does not catch each
+	@CARGO="$(CARGO)" tests/chaos/planted/run.sh
 
 build: function ## Build the function as it is deployed (target/release/hubkeeper)
 

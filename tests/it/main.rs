@@ -6,6 +6,7 @@ mod adoption;
 mod binary;
 mod docs;
 mod events;
+mod failure_table;
 mod faults;
 mod fleet;
 mod infra;

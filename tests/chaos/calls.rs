@@ -1,0 +1,96 @@
+//! What a request is about: the rules about faults, and the oracles, go by this.
+
+use hubkeeper::http::Request;
+use hubkeeper_sandbox::{Service, aws};
+
+/// The calls of the function, by what they do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Call {
+    /// `DescribeSecret`
+    Describe,
+    /// `GetSecretValue`
+    Value,
+    /// `PutSecretValue`
+    Put,
+    /// `UpdateSecretVersionStage`
+    Stage,
+    /// `TagResource`
+    Tag,
+    /// `ListSecrets`, `ListSecretVersionIds`
+    List,
+    /// `SendMessageBatch`
+    Send,
+    /// `GetWebIdentityToken`
+    Assertion,
+    /// Entra's token endpoint.
+    Exchange,
+    /// GET of the connector.
+    Connector,
+    /// PUT of the connector.
+    ConnectorPut,
+    /// DELETE of the connector.
+    ConnectorDelete,
+    /// The resource group's connectors.
+    Neighbours,
+    /// The health report.
+    Health,
+    /// A token's login.
+    Login,
+    /// A password's login.
+    PasswordLogin,
+    /// The list of repositories.
+    Repositories,
+    /// Tags of a repository.
+    Tags,
+    /// The list of tokens.
+    Tokens,
+    /// A token is made.
+    Mint,
+    /// A token is activated or deactivated.
+    Change,
+    /// A token is deleted.
+    Revoke,
+    /// The registry's token service.
+    Grant,
+    /// A manifest.
+    Manifest,
+}
+
+impl Call {
+    /// Of a request to `service`.
+    pub(crate) fn of(service: Service, request: &Request) -> Call {
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        match service {
+            Service::Entra => Call::Exchange,
+            Service::HubAuth => Call::Grant,
+            Service::Registry => Call::Manifest,
+            Service::Aws => match aws::action(request).as_deref() {
+                Some("DescribeSecret") => Call::Describe,
+                Some("GetSecretValue") => Call::Value,
+                Some("PutSecretValue") => Call::Put,
+                Some("UpdateSecretVersionStage") => Call::Stage,
+                Some("TagResource") => Call::Tag,
+                Some("SendMessageBatch") => Call::Send,
+                Some("GetWebIdentityToken") => Call::Assertion,
+                _ => Call::List,
+            },
+            Service::Arm => match (method, path.to_ascii_lowercase()) {
+                ("PUT", _) => Call::ConnectorPut,
+                ("DELETE", _) => Call::ConnectorDelete,
+                (_, path) if path.ends_with("healthreports") => Call::Health,
+                (_, path) if path.ends_with("securityconnectors") => Call::Neighbours,
+                _ => Call::Connector,
+            },
+            Service::Hub => match (method, path) {
+                (_, "/v2/auth/token") => Call::Login,
+                (_, "/v2/users/login" | "/v2/users/2fa-login") => Call::PasswordLogin,
+                ("POST", _) => Call::Mint,
+                ("PATCH", _) => Call::Change,
+                ("DELETE", _) => Call::Revoke,
+                (_, path) if path.starts_with("/v2/access-tokens") => Call::Tokens,
+                (_, path) if path.ends_with("/tags") => Call::Tags,
+                _ => Call::Repositories,
+            },
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Every fault at every point: a deterministic simulation around the real handler and the sandbox, in one process.
+//!
+//! Without arguments it sweeps: each flow runs once undisturbed, then once for every request of it and every fault. With
+//! `--seconds N` it runs at random: two and three faults together, a second event in between; `--seed` and `--run` replay one
+//! such run. The last line is `N runs, N violations`; the exit code is 1 where a promise broke.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a simulation that cannot go on fails by panicking")]
+#![expect(clippy::print_stdout, reason = "its output is what it is for")]
+
+mod calls;
+mod faults;
+mod flows;
+mod network;
+mod oracles;
+mod random;
+mod report;
+mod run;
+mod sweep;
+#[path = "../it/world.rs"]
+#[expect(dead_code, reason = "the world of the other tests has more in it than is needed here")]
+mod world;
+
+use std::process::ExitCode;
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Options {
+    /// Random mode, for so long.
+    seconds: Option<u64>,
+    /// What the random runs derive from.
+    seed: Option<u64>,
+    /// One random run alone.
+    run: Option<u64>,
+    /// The sweep ends at the first violation.
+    first: bool,
+    /// The sweep of the flows alone whose name contains this.
+    flow: Option<String>,
+}
+
+impl Options {
+    /// Reads what it knows and passes over what the test runner of Cargo would know; `None` where other tests are meant.
+    fn read(mut words: impl Iterator<Item = String>) -> Option<Self> {
+        let mut options = Self::default();
+        while let Some(word) = words.next() {
+            let mut number = || words.next().and_then(|word| word.parse().ok());
+            match word.as_str() {
+                "--seconds" => options.seconds = number(),
+                "--seed" => options.seed = number(),
+                "--run" => options.run = number(),
+                "--first" => options.first = true,
+                "--flow" => options.flow = words.next(),
+                "--list" | "--ignored" => return None,
+                "--test-threads" | "--skip" | "--format" | "--color" => drop(words.next()),
+                filter if !filter.starts_with('-') && !"chaos".contains(filter) => return None,
+                _ => {}
+            }
+        }
+        Some(options)
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(options) = Options::read(std::env::args().skip(1)) else { return ExitCode::SUCCESS };
+    let violations = match (options.seconds, options.seed, options.run) {
+        (_, Some(seed), Some(run)) => random::replay(seed, run),
+        (Some(seconds), seed, _) => random::run(seconds, seed),
+        _ => sweep::run(options.flow.as_deref(), options.first),
+    };
+    if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,138 @@
+//! The random mode: two and three faults together, the order of requests shuffled, a second event in between. What a run does
+//! follows from its seed and its index alone.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::faults::Fault;
+use crate::flows::Flow;
+use crate::report::{self, Counts};
+use crate::run::{self, Outcome, Second};
+use crate::sweep::THREADS;
+
+/// What one run does.
+struct Draw {
+    flow: Flow,
+    script: BTreeMap<usize, Fault>,
+    second: Option<Second>,
+    jitter: fastrand::Rng,
+}
+
+impl Draw {
+    /// Of a seed and an index; `lengths` are the requests of each flow.
+    fn of(seed: u64, index: u64, lengths: &BTreeMap<Flow, usize>) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let flow = Flow::ALL[rng.usize(..Flow::ALL.len())];
+        let length = lengths[&flow];
+        // faults beyond the end hit the retries
+        let mut script = BTreeMap::new();
+        for _ in 0..rng.usize(2..=3) {
+            script.insert(rng.usize(..length + length / 2), Fault::ALL[rng.usize(..Fault::ALL.len())]);
+        }
+        let seconds = flow.seconds();
+        let second = rng.bool().then(|| Second { at: rng.usize(..length), event: seconds[rng.usize(..seconds.len())] });
+        let jitter = rng.fork();
+        Self { flow, script, second, jitter }
+    }
+
+    fn run(self) -> Outcome {
+        run::run(self.flow, &self.script, self.second, Some(self.jitter))
+    }
+
+    fn told(&self) -> String {
+        let faults: Vec<String> =
+            self.script.iter().map(|(at, fault)| format!("{} at request {at}", fault.name())).collect();
+        let second = self.second.as_ref().map(|second| format!("; {:?} at request {}", second.event, second.at));
+        format!("{}: {}{}", self.flow.name(), faults.join(", "), second.unwrap_or_default())
+    }
+}
+
+fn lengths() -> BTreeMap<Flow, usize> {
+    Flow::ALL.into_iter().map(|flow| (flow, run::run(flow, &BTreeMap::new(), None, None).calls.len())).collect()
+}
+
+fn again(seed: u64, index: u64) -> String {
+    format!("make chaos SEED={seed} RUN={index}")
+}
+
+/// Runs for so long; how many runs broke a promise.
+pub(crate) fn run(seconds: u64, seed: Option<u64>) -> usize {
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    println!("seed {seed}");
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let since = Instant::now();
+    let lengths = lengths();
+    let counts: Mutex<Counts> = Mutex::default();
+    for (flow, length) in &lengths {
+        counts.lock().unwrap().requests.insert(*flow, *length);
+    }
+    let (next, violations) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while Instant::now() < end {
+                    let index = next.fetch_add(1, Ordering::Relaxed) as u64;
+                    let draw = Draw::of(seed, index, &lengths);
+                    let told = draw.told();
+                    for fault in draw.script.values() {
+                        counts.lock().unwrap().ran(draw.flow, *fault);
+                    }
+                    let outcome = draw.run();
+                    if !outcome.violations.is_empty() {
+                        violations.fetch_add(1, Ordering::Relaxed);
+                        let what = format!("seed {seed}, run {index}: {told}");
+                        report::violation(&what, &outcome.violations, &outcome.trace, &again(seed, index));
+                    }
+                }
+            });
+        }
+    });
+    counts.into_inner().unwrap().print(since.elapsed());
+    let violations = violations.into_inner();
+    report::last(next.into_inner(), violations);
+    violations
+}
+
+/// One run again, with its trace.
+pub(crate) fn replay(seed: u64, index: u64) -> usize {
+    let (outcome, told) = again_and_again(seed, index, &lengths());
+    println!("seed {seed}, run {index}: {told}\n{}", outcome.trace);
+    for violation in &outcome.violations {
+        println!("VIOLATION {violation}");
+    }
+    let violations = usize::from(!outcome.violations.is_empty());
+    report::last(1, violations);
+    violations
+}
+
+/// A few random runs, each twice: seed and index must be enough to replay one. How many there were, and how many broke a promise.
+pub(crate) fn replays(lengths: &BTreeMap<Flow, usize>) -> (usize, usize) {
+    const SEED: u64 = 7;
+    let mut violations = 0;
+    for index in 0..REPLAYED {
+        let (outcome, told) = again_and_again(SEED, index, lengths);
+        if !outcome.violations.is_empty() {
+            violations += 1;
+            let what = format!("seed {SEED}, run {index}: {told}");
+            report::violation(&what, &outcome.violations, &outcome.trace, &again(SEED, index));
+        }
+    }
+    (usize::try_from(2 * REPLAYED).unwrap_or_default(), violations)
+}
+
+/// Random runs that the sweep replays.
+const REPLAYED: u64 = 20;
+
+/// A run twice; that the traces differ is a violation.
+fn again_and_again(seed: u64, index: u64, lengths: &BTreeMap<Flow, usize>) -> (Outcome, String) {
+    let draw = Draw::of(seed, index, lengths);
+    let told = draw.told();
+    let (mut outcome, second) = (draw.run(), Draw::of(seed, index, lengths).run());
+    if outcome.trace != second.trace {
+        outcome.violations.push("deterministic: two runs of the same differ".to_owned());
+        outcome.trace.push_str(&second.trace);
+    }
+    (outcome, told)
+}

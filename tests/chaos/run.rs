@@ -1,0 +1,275 @@
+//! One run: a world, its network, and the function as AWS invokes it: in environments that are used again until they are killed,
+//! with the retries of rotation and of asynchronous events.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use hubkeeper::event_handler::Handler;
+use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation, rotate};
+use serde_json::{Value, json};
+
+use crate::faults::Fault;
+use crate::flows::Flow;
+use crate::network::{EnvironmentLine, Invocation, Network};
+use crate::oracles::Oracles;
+use crate::world::{Answer, Scene, TIMEOUT};
+
+/// The function's time where a fault is to outlast it.
+const LITTLE: Duration = Duration::from_secs(90);
+/// Attempts at a rotation.
+const ATTEMPTS: usize = 5;
+/// What lies between two attempts.
+const BETWEEN: Duration = Duration::from_mins(5);
+/// What lies before each attempt at an asynchronous event: the template allows one repetition, and Lambda waits a minute for it.
+const RETRIES: [Duration; 2] = [Duration::ZERO, Duration::from_mins(1)];
+/// When an event comes once more: after every outage.
+const LATER: Duration = Duration::from_mins(15);
+/// The grace of replaced tokens, and what onboarding's tokens get on top.
+const GRACE: Duration = Duration::from_hours(27);
+/// How long a replaced token that was used stays.
+const STILL_USED: Duration = Duration::from_hours(8 * 24);
+
+/// An execution environment: one process, which keeps what it keeps between invocations.
+struct Environment {
+    handler: Handler,
+    line: EnvironmentLine,
+}
+
+/// A second event, in the middle of the flow.
+pub(crate) struct Second {
+    pub(crate) at: usize,
+    pub(crate) event: Event,
+}
+
+/// What may come in the middle of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    Reconcile,
+    Onboard,
+    Current,
+    Candidate,
+    Rotation,
+    Again,
+}
+
+/// One run.
+pub(crate) struct Run {
+    pub(crate) flow: Flow,
+    pub(crate) scene: Scene,
+    pub(crate) network: Network,
+    pub(crate) oracles: Oracles,
+    timeout: Duration,
+    warm: Mutex<Vec<Environment>>,
+    invocations: AtomicUsize,
+    failed: Mutex<bool>,
+    answers: Mutex<String>,
+}
+
+/// What came of a run.
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<String>,
+    /// The requests of the flow.
+    pub(crate) calls: Vec<(hubkeeper_sandbox::Service, crate::calls::Call)>,
+    /// For people: requests with the faults marked, then the answers.
+    pub(crate) trace: String,
+}
+
+impl Run {
+    fn new(flow: Flow, timeout: Duration) -> Self {
+        let oracles = Oracles::default();
+        let mut scene = flow.scene(&oracles);
+        (scene.checked, scene.searched) = (false, false);
+        oracles.about(&scene.arn);
+        scene.world.with(|state| oracles.note(state));
+        let network = Network::new(&scene, oracles.clone());
+        Self {
+            flow,
+            scene,
+            network,
+            oracles,
+            timeout,
+            warm: Mutex::default(),
+            invocations: AtomicUsize::new(0),
+            failed: Mutex::new(false),
+            answers: Mutex::default(),
+        }
+    }
+
+    fn environment(&self) -> Environment {
+        if let Some(warm) = self.warm.lock().unwrap().pop() {
+            return warm;
+        }
+        let line = self.network.line();
+        Environment { handler: self.scene.handler_over(std::sync::Arc::new(line.clone())), line }
+    }
+
+    /// One invocation; `None` where the environment was killed, by a fault or by Lambda because its time was up.
+    pub(crate) async fn invoke(&self, event: Value) -> Option<Answer> {
+        let environment = self.environment();
+        let invocation = Invocation(self.invocations.fetch_add(1, Ordering::Relaxed));
+        environment.line.begin(invocation);
+        let deadline = self.scene.now() + self.timeout;
+        let answer = {
+            let handled = Box::pin(environment.handler.handle(&event, deadline));
+            let time_is_up = Box::pin(tokio::time::sleep(self.timeout));
+            let killed = Box::pin(environment.line.killed());
+            match select(killed, select(handled, time_is_up)).await {
+                Either::Left(_) => None,
+                Either::Right((Either::Left((answer, _)), _)) => Some(answer),
+                Either::Right((Either::Right(_), _)) => {
+                    self.oracles.late(&event);
+                    None
+                }
+            }
+        };
+        let what = event["Step"].as_str().or(event["action"].as_str()).unwrap_or("event").to_owned();
+        let said = match &answer {
+            None => "killed".to_owned(),
+            Some(Ok(report)) => report["outcome"].as_str().unwrap_or("done").to_owned(),
+            Some(Err(error)) => format!("{}: {error}", error.kind().name()),
+        };
+        writeln!(self.answers.lock().unwrap(), "  invocation {:>2} {what}: {said}", invocation.0).unwrap();
+        if let Some(answer) = &answer {
+            self.scene.keep(answer);
+            self.oracles.answer(invocation, answer);
+            self.warm.lock().unwrap().push(environment);
+        }
+        answer
+    }
+
+    /// An asynchronous event: tried again once after a failure.
+    pub(crate) async fn deliver(&self, event: &Value) {
+        for wait in RETRIES {
+            tokio::time::sleep(wait).await;
+            if self.invoke(event.clone()).await.is_some_and(|answer| answer.is_ok()) {
+                return;
+            }
+        }
+    }
+
+    /// The event, and the same once more, as a service that delivers at least once does.
+    pub(crate) async fn deliver_twice(&self, event: Value) {
+        self.deliver(&event).await;
+        tokio::time::sleep(LATER).await;
+        self.deliver(&event).await;
+    }
+
+    /// A rotation, with the service's retries.
+    pub(crate) async fn rotate(&self) -> Rotation {
+        rotate(&self.scene.world, self, &self.scene.arn, ATTEMPTS).await
+    }
+
+    /// A reconcile of the secret; where there is a queue, in a record, since it would only send messages otherwise.
+    pub(crate) fn reconcile_event(&self) -> Value {
+        let event = self.scene.reconcile_event(&json!({}));
+        if self.flow != Flow::FanOut {
+            return event;
+        }
+        let id = "059f36b4-87a3-44ab-83d2-661975830a7d";
+        json!({"Records": [{"messageId": id, "eventSource": "aws:sqs", "body": event.to_string()}]})
+    }
+
+    async fn second(&self, event: Event) {
+        let current = || self.scene.version("AWSCURRENT").unwrap_or_default();
+        match event {
+            Event::Reconcile | Event::Again => self.deliver(&self.reconcile_event()).await,
+            Event::Onboard => self.deliver(&json!({"action": "onboard", "secretId": self.scene.arn})).await,
+            Event::Current => self.deliver(&self.scene.label_event("AWSCURRENT", &current())).await,
+            Event::Candidate => {
+                let candidate = self.scene.version("HUBKEEPER_CANDIDATE").unwrap_or_else(current);
+                self.deliver(&self.scene.label_event("HUBKEEPER_CANDIDATE", &candidate)).await;
+            }
+            Event::Rotation => drop(self.rotate().await),
+        }
+    }
+
+    /// The flow under the script, and beside it the second event from its request on.
+    async fn disturbed(&self, second: Option<Second>) {
+        let Some(second) = second else { return Box::pin(self.flow.act(self)).await };
+        let first = Box::pin(self.flow.act(self));
+        let began = std::sync::atomic::AtomicBool::new(false);
+        let other = Box::pin(async {
+            self.network.reached(second.at).await;
+            began.store(true, Ordering::Relaxed);
+            self.second(second.event).await;
+        });
+        match select(first, other).await {
+            Either::Left(((), other)) if began.load(Ordering::Relaxed) => other.await,
+            Either::Left(_) => {}
+            Either::Right(((), first)) => first.await,
+        }
+    }
+
+    /// Nothing goes wrong any more: what is left over is done, time passes, reconcile comes twice.
+    async fn settle(&self) {
+        self.network.calm();
+        // who is told of an event that failed sends it again, later
+        tokio::time::sleep(LATER).await;
+        Box::pin(self.flow.finish(self)).await;
+        tokio::time::sleep(GRACE).await;
+        for _ in 0..2 {
+            self.invoke(self.reconcile_event()).await;
+        }
+        if !self.oracles.strays(&self.scene, self.flow.is_given_up()).is_empty() {
+            // a replaced token that was used after all stays a week longer
+            tokio::time::sleep(STILL_USED).await;
+            for _ in 0..2 {
+                self.invoke(self.reconcile_event()).await;
+            }
+        }
+    }
+
+    async fn go(&self, script: BTreeMap<usize, Fault>, second: Option<Second>, jitter: Option<fastrand::Rng>) {
+        Box::pin(self.flow.prepare(self)).await;
+        self.scene.world.with(|state| self.oracles.note(state));
+        self.network.arm(script, jitter);
+        self.disturbed(second).await;
+        let calls = self.network.calls().len();
+        debug_assert_eq!(calls, self.network.sent());
+        self.settle().await;
+        self.flow.at_rest(self);
+        self.oracles.no_leak(&self.scene);
+    }
+}
+
+impl Function for Run {
+    async fn invoke(&self, event: Value) -> Result<Value, FunctionError> {
+        if std::mem::take(&mut *self.failed.lock().unwrap()) {
+            tokio::time::sleep(BETWEEN).await;
+        }
+        let answer = Run::invoke(self, event).await;
+        let result = match answer {
+            Some(Ok(report)) => Ok(report),
+            Some(Err(error)) => {
+                Err(FunctionError { error_type: error.kind().name().to_owned(), message: error.to_string() })
+            }
+            None => Err(FunctionError { error_type: "Sandbox.Timedout".to_owned(), message: "killed".to_owned() }),
+        };
+        *self.failed.lock().unwrap() = result.is_err();
+        result
+    }
+}
+
+/// Runs a flow under a script, on time of its own.
+pub(crate) fn run(
+    flow: Flow,
+    script: &BTreeMap<usize, Fault>,
+    second: Option<Second>,
+    jitter: Option<fastrand::Rng>,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let timeout = if script.values().any(|fault| fault.is_long()) { LITTLE } else { TIMEOUT };
+        let run = Run::new(flow, timeout);
+        run.go(script.clone(), second, jitter).await;
+        Outcome {
+            violations: run.oracles.violations(),
+            calls: run.network.calls(),
+            trace: format!("{}{}", run.network.trace(), run.answers.lock().unwrap()),
+        }
+    })
+}
