@@ -88,7 +88,9 @@ mod tests {
 
     #[test]
     fn a_time_at_the_end_of_the_calendar_can_be_told_and_added_to() {
-        for text in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "2026-11-24T10:00:00Z"] {
+        for text in
+            ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59", "2026-11-24T10:00:00Z"]
+        {
             let at = parse_rfc3339(text).unwrap();
             assert!(parse_rfc3339(&rfc3339(at)).is_some(), "{text}");
             assert!(at.checked_add(time::Duration::days(366_000)).is_some(), "{text}");

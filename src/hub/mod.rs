@@ -89,11 +89,7 @@ impl Session {
         let second = |name: &str| claims.as_ref().and_then(|claims| claims.get(name)).and_then(Value::as_u64);
         let lifetime = second("exp").zip(second("iat")).and_then(|(end, start)| end.checked_sub(start));
         let lifetime = lifetime.map(|seconds| Duration::from_secs(seconds).min(LONGEST));
-        Self {
-            bearer: bearer.into(),
-            scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()),
-            lifetime,
-        }
+        Self { bearer: bearer.into(), scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()), lifetime }
     }
 }
 
