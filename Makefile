@@ -6,10 +6,19 @@ FUNCTION := $(TARGET)/release/hubkeeper
 FLOOR := $(TARGET)/release/hubkeeper-floor
 TOOLS := $(TARGET)/tools
 PACKAGE := $(TARGET)/lambda/hubkeeper.zip
+# Tools from crates.io for `make fuzz`, `make audit` and `make mutants`: installed where they are not yet, each in its version.
+INSTALLED := $(TARGET)/tools-bin
+CARGO_FUZZ := cargo-fuzz-0.13.2
+CARGO_DENY := cargo-deny-0.20.2
+CARGO_CYCLONEDX := cargo-cyclonedx-0.5.9
+CARGO_MUTANTS := cargo-mutants-27.1.0
+export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
+# Seconds for each target of `make fuzz`.
+SECONDS ?= 60
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test check build bench-init bench-depth bench-fleet package clean function floor tools
+.PHONY: help demo test check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants clean function floor tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -41,11 +50,28 @@ bench-depth: function tools ## Measure how many answers setSecret waits for in a
 bench-fleet: function tools ## Measure a reconcile of 300 organizations in one invocation: time, requests, memory; fails above 40 MiB
 	@$(TOOLS)/bench_fleet $(FUNCTION)
 
+fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and print how many inputs each was given; fails where one breaks a property
+	@fuzz/run.sh $(SECONDS) $(TARGET)/fuzz
+
+corpus: ## Write the corpora of the fuzz targets anew, from events/ and from what the sandbox answers
+	$(CARGO) test --locked --test it corpus -- --ignored
+
+audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
+	@infra/audit.sh $(TARGET)/sbom
+
+mutants: $(INSTALLED)/$(CARGO_MUTANTS) ## Break the pure modules in every small way and see that a test fails; takes an hour or two
+	$(CARGO) mutants --output $(TARGET)
+
 clean: ## Remove everything that was built
 	$(CARGO) clean
 
 function:
 	$(CARGO) build --release --locked -p hubkeeper
+
+# `make target/tools-bin/cargo-deny-0.20.2` installs that version and leaves a mark of it
+$(INSTALLED)/cargo-%:
+	$(CARGO) install --locked --root $(INSTALLED) --target-dir $(INSTALLED)/build $(shell echo cargo-$* | sed 's/-\([0-9.]*\)$$/@\1/')
+	@touch $@
 
 floor:
 	$(CARGO) build --release --locked -p hubkeeper-floor
