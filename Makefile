@@ -6,14 +6,22 @@ FUNCTION := $(TARGET)/release/hubkeeper
 FLOOR := $(TARGET)/release/hubkeeper-floor
 TOOLS := $(TARGET)/tools
 PACKAGE := $(TARGET)/lambda/hubkeeper.zip
-# How long `make chaos` runs; with SEED and RUN it replays one run of it.
-SECONDS ?= 600
+# Tools from crates.io for `make fuzz`, `make audit` and `make mutants`: installed where they are not yet, each in its version.
+INSTALLED := $(TARGET)/tools-bin
+CARGO_FUZZ := cargo-fuzz-0.13.2
+CARGO_DENY := cargo-deny-0.20.2
+CARGO_CYCLONEDX := cargo-cyclonedx-0.5.9
+CARGO_MUTANTS := cargo-mutants-27.1.0
+export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
+# How long `make chaos` runs, and `make fuzz` each of its targets.
+SECONDS ?=
+# One run of `make chaos` again.
 SEED ?=
 RUN ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e lint-infra test-infra chaos oracles check build bench-init bench-depth bench-fleet package deploy deploy-azure onboard logs destroy clean function floor tools
+.PHONY: help demo test e2e lint-infra test-infra chaos oracles check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function floor tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -43,7 +51,7 @@ check: ## Check format, lints and documentation (warnings are errors), then run 
 	$(MAKE) test
 
 chaos: ## Two and three faults at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep of single faults is in `make test`
-	$(CARGO) test --locked --test chaos -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
+	$(CARGO) test --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
 oracles: ## Plant ten faults into the function, one after another; fails if the simulation does not catch each
 	@CARGO="$(CARGO)" tests/chaos/planted/run.sh
@@ -61,6 +69,18 @@ bench-depth: function tools ## Measure how many answers setSecret waits for in a
 
 bench-fleet: function tools ## Measure a reconcile of 300 organizations in one invocation: time, requests, memory; fails above 40 MiB
 	@$(TOOLS)/bench_fleet $(FUNCTION)
+
+fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and print how many inputs each was given; fails where one breaks a property
+	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz
+
+corpus: ## Write the corpora of the fuzz targets anew, from events/ and from what the sandbox answers
+	$(CARGO) test --locked --test it corpus -- --ignored
+
+audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
+	@infra/audit.sh $(TARGET)/sbom
+
+mutants: $(INSTALLED)/$(CARGO_MUTANTS) ## Break the pure modules in every small way and see that a test fails; takes an hour or two
+	$(CARGO) mutants --output $(TARGET)
 
 # The five below reach AWS and Azure. They need more tools, and take more settings: docs/deploy.md.
 
@@ -84,6 +104,11 @@ clean: ## Remove everything that was built
 
 function:
 	$(CARGO) build --release --locked -p hubkeeper
+
+# `make target/tools-bin/cargo-deny-0.20.2` installs that version and leaves a mark of it
+$(INSTALLED)/cargo-%:
+	$(CARGO) install --locked --root $(INSTALLED) --target-dir $(INSTALLED)/build $(shell echo cargo-$* | sed 's/-\([0-9.]*\)$$/@\1/')
+	@touch $@
 
 floor:
 	$(CARGO) build --release --locked -p hubkeeper-floor

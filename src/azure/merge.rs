@@ -246,16 +246,16 @@ fn tags(desired: &Desired<'_>, observed: Option<&Observed>, present: Option<&Val
     tags
 }
 
-/// Every offering that is not ours, as it came; ours by the plans, with the members they had.
+/// Every offering that is not ours, as it came; ours by the plans, each once, with the members they had.
 fn offerings(plans: &[Plan], present: Option<&Value>) -> Vec<Value> {
     let mut offerings: Vec<Value> = present.and_then(Value::as_array).cloned().unwrap_or_default();
     let plan = |offering: &Value| offering.get("offeringType").and_then(Value::as_str).and_then(plan_of);
-    offerings.retain(|offering| plan(offering).is_none_or(|plan| plans.contains(&plan)));
-    for wanted in plans {
-        if !offerings.iter().any(|offering| plan(offering) == Some(*wanted)) {
-            offerings.push(json!({"offeringType": wanted.offering()}));
-        }
-    }
+    let mut missing = plans.to_vec();
+    offerings.retain(|offering| match plan(offering) {
+        None => true,
+        Some(plan) => missing.iter().position(|wanted| *wanted == plan).map(|at| missing.remove(at)).is_some(),
+    });
+    offerings.extend(missing.into_iter().map(|plan| json!({"offeringType": plan.offering()})));
     for offering in &mut offerings {
         if let Value::Object(members) = offering {
             members.remove("description");
@@ -337,6 +337,19 @@ pub(crate) mod tests {
                 }
             })
         );
+    }
+
+    #[test]
+    fn an_offering_of_ours_that_stands_there_twice_is_written_once() {
+        let mut body = written(&document(|_| {}), VERSION, None);
+        body["properties"]["offerings"] = json!([
+            {"offeringType": "defenderforcontainersdockerhub", "first": true},
+            {"offeringType": "FutureOffering"},
+            {"offeringType": "DefenderForContainersDockerHub"}
+        ]);
+        let again = written(&document(|_| {}), VERSION, Observed::parse(body).as_ref());
+        let expected = json!([{"offeringType": "defenderforcontainersdockerhub", "first": true}, {"offeringType": "FutureOffering"}]);
+        assert_eq!(again["properties"]["offerings"], expected);
     }
 
     #[test]

@@ -161,12 +161,16 @@ impl<'a> Members<'a> {
         match self.map.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
-                let name: String =
-                    name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_ ".contains(*c)).take(40).collect();
-                Err(self.wrong(&name, &format!("is not known here (known: {})", known.join(", "))))
+                let name = if is_member_name(name) { name } else { "…" };
+                Err(self.wrong(name, &format!("is not known here (known: {})", known.join(", "))))
             }
         }
     }
+}
+
+/// What may be a name of a member, misspelt: up to 24 letters. Anything else may be a token in the wrong place, and is not quoted.
+fn is_member_name(name: &str) -> bool {
+    (1..=24).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte))
 }
 
 /// What Secrets Manager takes as a name or an ARN.
@@ -205,6 +209,9 @@ mod tests {
             (json!({"action": "onbord", "secretId": arn}), "`action`"),
             (json!({"action": "onboard"}), "`secretId`"),
             (json!({"action": "onboard", "secretID": arn}), "`secretID`"),
+            (json!({"action": "onboard", "secret_id": arn}), "`secret_id`"),
+            (json!({"action": "onboard", "dckr_pat_x1": arn}), "`…`"),
+            (json!({"action": "onboard", "dckr_pat_xyzxyzxyzxyzxyzxyz": arn}), "`…`"),
             (json!({"action": "onboard", "secretId": arn, "secretIds": [arn]}), "`secretIds`"),
             (json!({"action": "onboard", "secretIds": arn}), "`secretIds`"),
             (json!({"action": "onboard", "secretIds": [7]}), "`secretIds`"),

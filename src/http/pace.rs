@@ -12,7 +12,7 @@ use time::format_description::well_known::Rfc2822;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Response;
-use crate::clock::{Clock, Timestamp, until};
+use crate::clock::{Clock, Timestamp, until, within_reach};
 
 /// Why a request is not let out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,7 +121,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
             return Some(now + Duration::from_secs(u64::from(seconds)));
         }
         if let Ok(date) = OffsetDateTime::parse(text, &Rfc2822) {
-            return Some(date);
+            return Some(within_reach(date));
         }
     }
     unix(headers, "x-retry-after")
@@ -132,7 +132,8 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 }
 
 fn unix(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
-    i64::try_from(number(headers, name)?).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+    let seconds = i64::try_from(number(headers, name)?).ok()?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok().map(within_reach)
 }
 
 #[cfg(test)]
@@ -155,6 +156,8 @@ mod tests {
         {
             assert_eq!(retry_after(&headers(&[(name, value)]), NOW), Some(in_30_seconds), "{name}: {value}");
         }
+        let never = headers(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 -2359")]);
+        assert!(retry_after(&never, NOW).unwrap().checked_add(time::Duration::DAY).is_some(), "it can be added to");
         for value in ["", "-1", "soon", "99999999999999999999"] {
             assert_eq!(retry_after(&headers(&[("retry-after", value)]), NOW), None, "{value}");
         }

@@ -11,10 +11,10 @@ const CAP: usize = 300;
 
 /// The plain words of `text`; what is not plain becomes `…`.
 pub fn words(text: &str, secrets: &[&SecretString]) -> String {
-    let mut text: String = text.chars().take(4 * CAP).collect();
-    for secret in secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "\u{1}");
-    }
+    let secrets = || secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty());
+    // taken out of the whole text: cut off first, the beginning of one would stay
+    let text = secrets().fold(text.to_owned(), |text, secret| text.replace(secret, "\u{1}"));
+    let text: String = text.chars().take(4 * CAP).collect();
     let mut kept = String::new();
     for word in text.split_whitespace() {
         let word = if is_plain(word) { word } else { "…" };
@@ -30,7 +30,8 @@ pub fn words(text: &str, secrets: &[&SecretString]) -> String {
         }
         kept.push_str(word);
     }
-    kept
+    // a password of several words, with other white space between them in the text
+    if secrets().any(|secret| kept.contains(secret)) { "…".to_owned() } else { kept }
 }
 
 /// An error code of a service: letters only, so that it cannot be a token; `None` for anything else.
@@ -66,6 +67,17 @@ mod tests {
         let secret = SecretString::from("letmein");
         let text = "Login of 'letmein' failed: dckr_pat_Ab3dEf9hIjKlMnOpQrStUvWxYz0 is invalid (bGV0bWVpbg== eyJhbGciOi.x.y) for scope 12";
         assert_eq!(words(text, &[&secret]), "Login of … failed: … is invalid … for scope 12");
+    }
+
+    #[test]
+    fn a_password_of_words_goes_whatever_stands_between_them_and_wherever_the_text_is_cut_off() {
+        let secret = SecretString::from("correct horse");
+        assert_eq!(words("correct horse is wrong", &[&secret]), "… is wrong");
+        assert_eq!(words("correct \n horse is wrong", &[&secret]), "…");
+        for before in 4 * CAP - 13..4 * CAP {
+            let text = format!("{} correct horse", "#".repeat(before - 1));
+            assert_eq!(words(&text, &[&secret]), "…", "{before}");
+        }
     }
 
     #[test]

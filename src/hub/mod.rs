@@ -19,6 +19,9 @@ use serde_json::Value;
 
 use crate::http::{Outlet, Request, Response, SendError, join};
 
+/// No bearer is counted on for longer, whatever its claims say.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// The three hosts of Docker Hub, and the way out to them.
 #[derive(Clone)]
 pub struct Hub {
@@ -85,11 +88,8 @@ impl Session {
         });
         let second = |name: &str| claims.as_ref().and_then(|claims| claims.get(name)).and_then(Value::as_u64);
         let lifetime = second("exp").zip(second("iat")).and_then(|(end, start)| end.checked_sub(start));
-        Self {
-            bearer: bearer.into(),
-            scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()),
-            lifetime: lifetime.map(Duration::from_secs),
-        }
+        let lifetime = lifetime.map(|seconds| Duration::from_secs(seconds).min(LONGEST));
+        Self { bearer: bearer.into(), scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()), lifetime }
     }
 }
 
@@ -175,6 +175,19 @@ mod tests {
             [jwt("{}"), jwt(r#"{"scope":7}"#), jwt(r#"{"scope":""}"#), jwt("[]"), "opaque".into(), "a.%.c".into()]
         {
             assert_eq!(scope(other), None);
+        }
+    }
+
+    #[test]
+    fn a_lifetime_is_the_difference_of_its_claims_and_no_longer_than_a_day() {
+        for (claims, expected) in [
+            (r#"{"iat":1000,"exp":1600}"#, Some(Duration::from_mins(10))),
+            (r#"{"iat":0,"exp":18446744073709551615}"#, Some(LONGEST)),
+            (r#"{"iat":1600,"exp":1000}"#, None),
+            (r#"{"exp":1600}"#, None),
+        ] {
+            let session = Session::new(format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims)));
+            assert_eq!(session.lifetime, expected, "{claims}");
         }
     }
 }

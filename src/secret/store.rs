@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::document::Document;
 use super::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
 use super::schedule::Schedule;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, within_reach};
 use crate::error::Error;
 use crate::http::{Outlet, scrub};
 
@@ -255,7 +255,7 @@ impl SecretStore {
 }
 
 fn timestamp(at: &aws_smithy_types::DateTime) -> Option<Timestamp> {
-    time::OffsetDateTime::from_unix_timestamp_nanos(at.as_nanos()).ok()
+    time::OffsetDateTime::from_unix_timestamp_nanos(at.as_nanos()).ok().map(within_reach)
 }
 
 fn text(value: Option<String>) -> Result<SecretString, Error> {

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod binary;
+mod corpus;
 mod docs;
 mod events;
 mod failure_table;

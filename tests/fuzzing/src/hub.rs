@@ -1,0 +1,186 @@
+//! Input: a script of answers (see [`crate::answers`]) to one operation at Docker Hub, its token service or its registry. The
+//! token of every request is the marker.
+
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hubkeeper::config::OverPrivilege;
+use hubkeeper::hub::login::TokenLogin;
+use hubkeeper::hub::registry::{Grant, Granted};
+use hubkeeper::hub::repositories::Repository;
+use hubkeeper::hub::tokens::Mint;
+use hubkeeper::hub::{Credential, Hub, HubError, Session, claims};
+use hubkeeper::plan::planner::refusal;
+use hubkeeper::proof::evidence::{Level, Login as Entered, Pulls, level};
+use hubkeeper::proof::gather::Subject;
+use hubkeeper::proof::{Prover, verdict};
+use hubkeeper::secret::{Document, Login};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::answers::{self, Answer, NOW, Script};
+use crate::clean::{self, MARKER};
+
+const OPERATIONS: [&str; 11] =
+    ["login", "password", "repositories", "tag", "tokens", "mint", "change", "revoke", "grant", "manifest", "proof"];
+const ORGANIZATION: &str = "acme";
+const TOKEN_ID: &str = "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001";
+
+pub(crate) fn hub(script: &Arc<Script>) -> Hub {
+    Hub {
+        outlet: script.outlet(),
+        api: "https://hub.docker.com".into(),
+        auth: "https://auth.docker.io".into(),
+        registry: "https://registry-1.docker.io".into(),
+    }
+}
+
+pub(crate) fn credential() -> Credential {
+    Credential { identifier: "acme-scanner".into(), token: SecretString::from(MARKER) }
+}
+
+/// A session that was entered before the script begins.
+fn session() -> Session {
+    static SESSION: OnceLock<Session> = OnceLock::new();
+    let enter = || {
+        let claims = json!({"scope": "repo:read", "iat": 1_795_514_400, "exp": 1_795_515_000, "jti": MARKER});
+        let jwt = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let script = Script::new(vec![Answer::json(200, &json!({ "access_token": jwt }))]);
+        match answers::run(hub(&script).login(&credential())) {
+            Ok(TokenLogin::Accepted(session)) => session,
+            _ => panic!("a good login"),
+        }
+    };
+    SESSION.get_or_init(enter).clone()
+}
+
+/// Every answer is read as what it says, or is an error that shows nothing of it; a refusal is not asked again.
+pub(crate) fn check(input: &[u8]) {
+    let (operation, answers) = answers::parse(input, &OPERATIONS);
+    let script = Script::new(answers);
+    let hub = hub(&script);
+    match operation {
+        "login" => match clear(answers::run(hub.login(&credential())), input) {
+            Some(TokenLogin::Rejected) => once(&script, 401),
+            Some(TokenLogin::Accepted(_)) => once(&script, 200),
+            None => {}
+        },
+        "password" => password(&hub, input),
+        "repositories" => {
+            if let Some(list) = clear(answers::run(hub.repositories(&session(), ORGANIZATION)), input) {
+                assert!(list.windows(2).all(|pair| pair[0].name < pair[1].name), "sorted, and each once");
+                assert!(list.iter().all(|repository| is_name(&repository.name)));
+            }
+        }
+        "tag" => {
+            let tag = clear(answers::run(hub.some_tag(&session(), ORGANIZATION, "web")), input).flatten();
+            let fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            assert!(tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && tag.chars().all(fit)));
+        }
+        "tokens" => {
+            if let Some(list) = clear(answers::run(hub.tokens(&session())), input) {
+                let ids: std::collections::BTreeSet<_> = list.iter().map(|pat| &pat.id).collect();
+                assert!(ids.len() == list.len() && ids.iter().all(|id| id.len() == 36));
+                for at in list.iter().flat_map(|pat| [pat.created_at, pat.last_used, pat.expires_at]).flatten() {
+                    assert!(!hubkeeper::clock::rfc3339(at).is_empty());
+                }
+            }
+        }
+        "mint" => match clear(answers::run(hub.mint(&session(), "hubkeeper/x/y", NOW)), input) {
+            Some(Mint::Minted { id, .. }) => assert_eq!(id.len(), 36),
+            Some(Mint::Unknown(why)) => clean::text(&why, input),
+            Some(Mint::Refused(status)) => once(&script, status),
+            None => {}
+        },
+        "change" => {
+            clear(answers::run(hub.set_active(&session(), TOKEN_ID, false, "hubkeeper/x/y")), input);
+        }
+        "revoke" => {
+            clear(answers::run(hub.revoke(&session(), TOKEN_ID)), input);
+        }
+        "grant" => {
+            granted(&hub, input);
+        }
+        "manifest" => {
+            if let Some(granted) = granted(&hub, input) {
+                clear(answers::run(hub.manifest(&granted, ORGANIZATION, "web", "1.0")), input);
+            }
+        }
+        _ => proof(hub, input),
+    }
+    script.end();
+}
+
+/// What a service said, where it said something that can be used.
+fn clear<T>(answer: Result<T, HubError>, input: &[u8]) -> Option<T> {
+    answer.map_err(|error| clean::text(&format!("{} {error:?}", error.message()), input)).ok()
+}
+
+/// The answer that decides is the last one that was asked for.
+fn once(script: &Script, status: u16) {
+    let sent = script.sent();
+    let decided = sent.iter().position(|sent| sent.status == status);
+    assert_eq!(decided, sent.len().checked_sub(1), "asked again after {status}");
+}
+
+fn password(hub: &Hub, input: &[u8]) {
+    let login = Login {
+        username: "acme-scanner".into(),
+        password: SecretString::from(MARKER),
+        totp_seed: Some(SecretString::from("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")),
+    };
+    if let Err(error) = answers::run(hub.password_login(&login, "manager")) {
+        clean::error(&error, input);
+    }
+}
+
+fn granted(hub: &Hub, input: &[u8]) -> Option<Granted> {
+    let web = Repository { name: "web".into(), private: true, plugin: false };
+    match clear(answers::run(hub.registry_token(&credential(), ORGANIZATION, &[&web], "pull")), input)? {
+        Grant::Granted(granted) => {
+            for (name, action) in [("web", "pull"), ("web", "push"), ("we", "pull"), ("", "pull")] {
+                let says = says(input, &format!("{ORGANIZATION}/{name}"));
+                assert!(says || !granted.grants(ORGANIZATION, name, action), "a grant that was not given");
+            }
+            Some(granted)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the claims of some token in the input name the repository: looked for in another way than the function's.
+fn says(input: &[u8], name: &str) -> bool {
+    let text = String::from_utf8_lossy(input).replace("\\u002e", ".").replace("\\u002E", ".");
+    let unescaped: Vec<String> = text.split(['"', ' ', '\n']).map(str::to_owned).collect();
+    unescaped.iter().filter_map(|word| claims(word)).any(|claims| {
+        let entries = claims.get("access").and_then(Value::as_array).cloned().unwrap_or_default();
+        entries.iter().any(|entry| entry.get("name").and_then(Value::as_str) == Some(name))
+    }) || text.contains("\\u")
+}
+
+/// The whole proof over the script: `complete` only where everything that it stands on was seen.
+fn proof(hub: Hub, input: &[u8]) {
+    static DOCUMENT: OnceLock<Document> = OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| {
+        let value = json!({"organization": ORGANIZATION, "username": "acme-scanner", "accessToken": MARKER,
+            "connector": {"subscriptionId": "a5caac9c-5c04-49af-b3d0-e204f40345d5", "resourceGroup": "rg", "name": "hub", "location": "westeurope"}});
+        Document::parse(&SecretString::from(value.to_string())).expect("a document")
+    });
+    let prover = Prover { hub };
+    let subject = Subject { credential: credential(), document, young: false, sample_only: false };
+    let survey = answers::run(prover.survey(&subject));
+    let evidence = answers::run(prover.finish(survey, async { true }));
+    let verdict = verdict::verdict(&evidence, OverPrivilege::Refuse);
+    if verdict.is_complete() {
+        assert_eq!((&evidence.login, evidence.pulls), (&Entered::Accepted, Pulls::Asked));
+        assert!(!evidence.visible.is_empty() && evidence.denied.is_empty() && evidence.gaps.is_empty());
+        assert!(!matches!(level(evidence.scope.as_deref()), Level::More | Level::PublicRead));
+    } else {
+        clean::error(&refusal(&verdict), input);
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+}
