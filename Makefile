@@ -6,10 +6,12 @@ FUNCTION := $(TARGET)/release/hubkeeper
 FLOOR := $(TARGET)/release/hubkeeper-floor
 TOOLS := $(TARGET)/tools
 PACKAGE := $(TARGET)/lambda/hubkeeper.zip
+# What the tests wrote down, for `make conformance`. Where HUBKEEPER_RECORD names a folder, that is taken as it is.
+RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test check build bench-init bench-depth bench-fleet package clean function floor tools
+.PHONY: help demo test check build bench-init bench-depth bench-fleet package conformance clean function floor record tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -32,6 +34,9 @@ build: function ## Build the function as it is deployed (target/release/hubkeepe
 package: function tools ## Make the Lambda package target/lambda/hubkeeper.zip; fails above 4.0 MB
 	@$(TOOLS)/package $(FUNCTION) $(PACKAGE)
 
+conformance: package $(if $(HUBKEEPER_RECORD),,record) ## Hold sandbox and function against the services' own tools and documents; the last line is `N passed, N failed`
+	@tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD)
+
 bench-init: function floor tools ## Measure start-up against an empty handler; the last line is the ratio, fails above 2.0
 	@$(TOOLS)/bench_init $(FUNCTION) $(FLOOR)
 
@@ -52,3 +57,8 @@ floor:
 
 tools:
 	$(CARGO) build --locked -p hubkeeper-sandbox --bins --profile tools
+
+record: function tools
+	@rm -rf $(RECORD)
+	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked -p hubkeeper --test it
+	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(FUNCTION) >/dev/null
