@@ -13,6 +13,8 @@ CARGO_DENY := cargo-deny-0.20.2
 CARGO_CYCLONEDX := cargo-cyclonedx-0.5.9
 CARGO_MUTANTS := cargo-mutants-27.1.0
 export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
+# What the tests wrote down, for `make conformance`. Where HUBKEEPER_RECORD names a folder, that is taken as it is.
+RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
 # How long `make chaos` runs, and `make fuzz` each of its targets.
 SECONDS ?=
 # One run of `make chaos` again.
@@ -21,7 +23,7 @@ RUN ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e lint-infra test-infra chaos oracles check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function floor tools
+.PHONY: help demo test e2e lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function floor record tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -60,6 +62,9 @@ build: function ## Build the function as it is deployed (target/release/hubkeepe
 
 package: function tools ## Make the Lambda package target/lambda/hubkeeper.zip; fails above 4.0 MB
 	@$(TOOLS)/package $(FUNCTION) $(PACKAGE)
+
+conformance: package $(if $(HUBKEEPER_RECORD),,record) ## Hold sandbox and function against the services' own tools and documents; the last line is `N passed, N failed`
+	@tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD)
 
 bench-init: function floor tools ## Measure start-up against an empty handler; the last line is the ratio, fails above 2.0
 	@$(TOOLS)/bench_init $(FUNCTION) $(FLOOR)
@@ -115,3 +120,8 @@ floor:
 
 tools:
 	$(CARGO) build --locked -p hubkeeper-sandbox --bins --profile tools
+
+record: function tools
+	@rm -rf $(RECORD)
+	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked -p hubkeeper --test it
+	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(FUNCTION) >/dev/null

@@ -37,7 +37,8 @@ pub(super) async fn enter(services: &Services, request: &Request, trigger: &Trig
         && secret.managed() == Managed::Yes
         && let Some(pending) = secret.rotation_in_progress().map(str::to_owned)
     {
-        secret.pending_since = store.history(&secret.arn).await?.get(&pending).copied();
+        // a version that has no value yet is not in the history: it came with the last change of the secret, or before
+        secret.pending_since = store.history(&secret.arn).await?.get(&pending).copied().or(secret.last_changed);
     }
     let admission = admit(trigger, request.version.as_deref(), &secret, services.now())?;
     // the value counts only where the labels say that the version is pending: else its error is of no interest

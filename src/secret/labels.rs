@@ -84,11 +84,11 @@ pub struct Secret {
     pub last_changed: Option<Timestamp>,
     /// The schedule of its rotation, where it is on.
     pub schedule: Option<Schedule>,
-    /// When the pending version was made; known only where it was asked for.
+    /// When the pending version was made, at the latest; known only where it was asked for.
     pub pending_since: Option<Timestamp>,
 }
 
-/// When each version was made, those without a label included (`ListSecretVersionIds`).
+/// When each version was made that holds a value, those without a label included (`ListSecretVersionIds`).
 pub type History = BTreeMap<String, Timestamp>;
 
 /// A pending version that is older than this is stuck (contract, section 3).

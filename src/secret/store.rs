@@ -116,7 +116,7 @@ impl SecretStore {
         Err(Error::retryable("ListSecrets: the list does not end", "repeat the event"))
     }
 
-    /// When each version was made, those without a label included.
+    /// When each version was made, those without a label included, those without a value not (AWS).
     ///
     /// # Errors
     /// As [`SecretStore::describe`].

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hubkeeper_sandbox::lambda::LambdaHost;
 use hubkeeper_sandbox::rotation::rotate;
 use hubkeeper_sandbox::serve::{Options, Served, serve};
-use hubkeeper_sandbox::{Fault, World, aws, hub, leak};
+use hubkeeper_sandbox::{Fault, World, aws, hub, leak, record};
 use serde_json::json;
 
 use crate::world::{Begin, CLIENT, ORG, TENANT, USER, build, watch};
@@ -24,6 +24,7 @@ struct Running {
 impl Running {
     async fn start(begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
         let world = World::new();
+        record::begin(&world);
         let arn = world.with(|state| build(state, begin));
         let broken = Arc::default();
         watch(&world, &broken);

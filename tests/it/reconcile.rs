@@ -270,6 +270,19 @@ async fn a_rotation_that_is_stuck_for_a_day_is_named_with_the_command_that_ends_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rotation_that_is_stuck_before_its_first_put_is_named_too() {
+    let scene = Scene::new(Begin::Manager);
+    scene.onboard().await.unwrap();
+    tokio::time::advance(DAY * 3).await;
+    let (pending, _) = scene.world.with(|state| aws::begin_rotation(state, &scene.arn, true));
+    let report = scene.reconcile().await;
+    assert!(report["reason"].as_str().unwrap().contains(&pending) && codes(&report).is_empty(), "{report}");
+    tokio::time::advance(DAY + Duration::from_mins(1)).await;
+    let report = scene.reconcile().await;
+    assert!(warning(&report, "rotationStuck").contains(&pending), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_warnings_about_time_have_levels_and_know_the_schedule() {
     let scene = Scene::new(Begin::Manager);
     scene.onboard().await.unwrap();

@@ -23,7 +23,7 @@ use hubkeeper::metrics::Sink;
 use hubkeeper::services::Process;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation};
 use hubkeeper_sandbox::world::Service;
-use hubkeeper_sandbox::{Broken, Recorded, State, World, arm, aws, entra, hub, leak};
+use hubkeeper_sandbox::{Broken, Recorded, State, World, arm, aws, entra, hub, leak, record};
 use serde_json::{Value, json};
 use time::macros::datetime;
 use tokio::sync::Notify;
@@ -164,6 +164,7 @@ impl Scene {
         begin_logs();
         let clock = SimClock(tokio::time::Instant::now(), time::Duration::ZERO);
         let world = World::with_clock(Arc::new(move || clock.now()), 7);
+        record::begin(&world);
         let arn = world.with(fill);
         let environment: Environment = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT)]
             .map(|(n, v)| (n.to_owned(), v.to_owned()))

@@ -1,4 +1,5 @@
-//! Entra: `POST /{tenant}/oauth2/v2.0/token` for clients with a secret or a federated credential.
+//! Entra: `POST /{tenant}/oauth2/v2.0/token` for clients with a secret or a federated credential, and the document by which
+//! Microsoft's libraries find that route.
 //!
 //! Statuses and `error` of the AADSTS codes are those that clients published in their logs.
 
@@ -166,11 +167,46 @@ fn refuse(status: u16, error: &'static str, code: u32, text: impl Into<String>) 
 /// Handles one request.
 pub fn handle(state: &mut State, request: &Request) -> Response {
     let path: Vec<&str> = request.uri().path().split('/').skip(1).collect();
-    let [tenant, "oauth2", "v2.0", "token"] = path.as_slice() else { return empty(404) };
-    match exchange(state, request, tenant) {
-        Ok(response) => response,
-        Err(refusal) => body_of(state, &refusal),
+    let result = match path.as_slice() {
+        [tenant, "oauth2", "v2.0", "token"] => exchange(state, request, tenant),
+        [tenant, "v2.0", ".well-known", "openid-configuration"] => discovery(state, request, tenant),
+        _ => return empty(404),
+    };
+    result.unwrap_or_else(|refusal| body_of(state, &refusal))
+}
+
+/// Where a tenant's routes are: on the host that was asked.
+fn discovery(state: &State, request: &Request, tenant: &str) -> Result<Response, Refusal> {
+    if request.method() != "GET" {
+        return Ok(empty(405));
     }
+    let tenant = known_tenant(state, "invalid_tenant", tenant)?;
+    let header = request.headers().get("host").and_then(|value| value.to_str().ok());
+    let host = request.uri().authority().map(http::uri::Authority::as_str).or(header).unwrap_or_default();
+    let base = format!("https://{host}/{tenant}");
+    Ok(json_response(
+        200,
+        &json!({
+            "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+            "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+            "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+            "issuer": format!("{base}/v2.0"),
+            "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }),
+    ))
+}
+
+/// The tenant's id in lower case, if there is such a tenant.
+fn known_tenant(state: &State, error: &'static str, tenant: &str) -> Result<String, Refusal> {
+    let tenant = tenant.to_lowercase();
+    if state.entra.tenants.contains(&tenant) {
+        return Ok(tenant);
+    }
+    let text = format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
+    Err(refuse(400, error, 90_002, text))
 }
 
 fn body_of(state: &mut State, refusal: &Refusal) -> Response {
@@ -221,11 +257,7 @@ fn exchange(state: &mut State, request: &Request, tenant: &str) -> Result<Respon
         let text = format!("The endpoint only accepts POST requests. Received a {} request.", request.method());
         return Err(refuse(405, "invalid_request", 900_561, text));
     }
-    let tenant = tenant.to_lowercase();
-    if !state.entra.tenants.contains(&tenant) {
-        let text = format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
-        return Err(refuse(400, "invalid_request", 90_002, text));
-    }
+    let tenant = known_tenant(state, "invalid_request", tenant)?;
     let form = form(request);
     let grant = field(&form, "grant_type")?;
     if grant != "client_credentials" {

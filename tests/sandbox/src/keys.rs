@@ -1,12 +1,14 @@
-//! The keys of the services: RS256 signers for tokens, and a certificate for the services that speak https alone.
+//! The keys of the services: RS256 signers for tokens, the certificate by which a registry knows Docker's token service, and a
+//! certificate for the services that speak https alone.
 
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
-use rsa::pkcs8::EncodePrivateKey;
+use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey};
 use serde_json::{Value, json};
 
 /// An RS256 key with its key id. All keys of one process share one RSA pair of 2,048 bits, since making one takes long; they
@@ -15,14 +17,59 @@ pub struct SigningKey {
     kid: &'static str,
 }
 
+struct Pair {
+    signer: RsaKeyPair,
+    key_id: String,
+    certificate: String,
+}
+
 /// Made by `rsa`, since ring makes no RSA keys; used by ring, which is quick in a debug build too.
-fn pair() -> Option<&'static RsaKeyPair> {
-    static PAIR: OnceLock<Option<RsaKeyPair>> = OnceLock::new();
+fn pair() -> Option<&'static Pair> {
+    static PAIR: OnceLock<Option<Pair>> = OnceLock::new();
     PAIR.get_or_init(|| {
         let private = rsa::RsaPrivateKey::new(&mut rand::rngs::OsRng, 2048).ok()?;
-        RsaKeyPair::from_pkcs8(private.to_pkcs8_der().ok()?.as_bytes()).ok()
+        let pkcs8 = private.to_pkcs8_der().ok()?;
+        Some(Pair {
+            signer: RsaKeyPair::from_pkcs8(pkcs8.as_bytes()).ok()?,
+            key_id: key_id(private.to_public_key().to_public_key_der().ok()?.as_bytes()),
+            certificate: certificate(pkcs8.as_bytes()).ok()?,
+        })
     })
     .as_ref()
+}
+
+/// The id by which a registry knows a key that it was not shown: the first 240 bits of the key's SHA-256, in base32, in groups
+/// of four (libtrust; the registry's documentation of its token).
+fn key_id(public_key: &[u8]) -> String {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let hash = digest(&SHA256, public_key);
+    let letters = hash.as_ref()[..30].chunks_exact(5).flat_map(|chunk| {
+        let bits = chunk.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        (0..8).rev().map(move |at| char::from(LETTERS[usize::from((bits >> (5 * at)).to_le_bytes()[0] % 32)]))
+    });
+    let mut id = String::new();
+    for (at, letter) in letters.enumerate() {
+        if at > 0 && at % 4 == 0 {
+            id.push(':');
+        }
+        id.push(letter);
+    }
+    id
+}
+
+fn certificate(pkcs8: &[u8]) -> Result<String, rcgen::Error> {
+    let private = rustls::pki_types::PrivatePkcs8KeyDer::from(pkcs8.to_vec());
+    let key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&private, &rcgen::PKCS_RSA_SHA256)?;
+    let mut params = rcgen::CertificateParams::new(Vec::new())?;
+    params.distinguished_name.push(rcgen::DnType::CommonName, "auth.docker.io");
+    Ok(params.self_signed(&key)?.pem())
+}
+
+/// The certificate of Docker's token service, PEM: what a registry must be given to believe its tokens. Empty if the machine
+/// could not make a key.
+#[must_use]
+pub fn registry_certificate() -> &'static str {
+    pair().map_or("", |pair| &pair.certificate)
 }
 
 /// The key under which STS signs web identity tokens.
@@ -31,10 +78,11 @@ pub fn sts() -> &'static SigningKey {
     &SigningKey { kid: "sandbox-sts" }
 }
 
-/// The key of Docker's token service.
+/// The key of Docker's token service, under the id by which a registry finds it among its certificates.
 #[must_use]
 pub fn registry() -> &'static SigningKey {
-    &SigningKey { kid: "sandbox-registry" }
+    static KEY: OnceLock<SigningKey> = OnceLock::new();
+    KEY.get_or_init(|| SigningKey { kid: pair().map_or("", |pair| &pair.key_id) })
 }
 
 /// The key under which Entra signs access tokens.
@@ -53,7 +101,7 @@ impl SigningKey {
     /// A compact JWS (RFC 7515) over the claims: `alg` RS256, `typ` JWT, `kid`. Empty if the machine could not make a key.
     #[must_use]
     pub fn sign(&self, claims: &Value) -> String {
-        let Some(pair) = pair() else { return String::new() };
+        let Some(Pair { signer: pair, .. }) = pair() else { return String::new() };
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.kid });
         let signed =
             format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
@@ -74,7 +122,7 @@ impl SigningKey {
             return None;
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair()?.public_key().as_ref());
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair()?.signer.public_key().as_ref());
         key.verify(signed.as_bytes(), &signature).ok()?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
     }
@@ -173,6 +221,16 @@ mod tests {
         let none = URL_SAFE_NO_PAD.encode(json!({ "alg": "none", "kid": registry().kid() }).to_string());
         assert_eq!(registry().verify(&format!("{none}.{}.", parts[1])), None);
         assert_eq!(registry().verify("not a token"), None);
+    }
+
+    #[test]
+    fn a_registry_finds_the_key_among_its_certificates() {
+        let groups: Vec<&str> = registry().kid().split(':').collect();
+        assert_eq!(groups.len(), 12, "{groups:?}");
+        assert!(groups.iter().all(|group| group.len() == 4), "{groups:?}");
+        // as coreutils have it: printf hubkeeper | sha256sum | xxd -r -p | base32
+        assert!(key_id(b"hubkeeper").starts_with("SCWE:CTPI:"), "{}", key_id(b"hubkeeper"));
+        assert!(registry_certificate().starts_with("-----BEGIN CERTIFICATE-----"));
     }
 
     #[test]

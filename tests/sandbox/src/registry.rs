@@ -17,9 +17,9 @@ pub struct Registry {
     pub pulls: BTreeMap<String, u64>,
     /// Manifests answered to `HEAD`, by repository: no pulls.
     pub heads: BTreeMap<String, u64>,
+    /// Where challenges send clients for a token; `None` is `https://auth.docker.io/token`. Behind sockets it is the sandbox's own.
+    pub realm: Option<String>,
 }
-
-const REALM: &str = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io""#;
 
 /// Handles one request.
 pub fn handle(state: &mut State, request: &Request) -> Response {
@@ -40,7 +40,7 @@ fn route(state: &mut State, request: &Request) -> Response {
     if path == "/v2/" || path == "/v2" {
         return match claims(state, request) {
             Ok(_) => json_response(200, &json!({})),
-            Err(error) => challenge(None, error),
+            Err(error) => challenge(state, None, error),
         };
     }
     let Some((name, reference)) = path.strip_prefix("/v2/").and_then(|rest| rest.split_once("/manifests/")) else {
@@ -48,7 +48,7 @@ fn route(state: &mut State, request: &Request) -> Response {
     };
     let claims = match claims(state, request) {
         Ok(claims) => claims,
-        Err(error) => return challenge(Some(name), error),
+        Err(error) => return challenge(state, Some(name), error),
     };
     let pulls = |entry: &Value| {
         entry["type"] == "repository"
@@ -56,7 +56,7 @@ fn route(state: &mut State, request: &Request) -> Response {
             && entry["actions"].as_array().is_some_and(|actions| actions.iter().any(|action| action == "pull"))
     };
     if !claims["access"].as_array().is_some_and(|access| access.iter().any(pulls)) {
-        return challenge(Some(name), Some("insufficient_scope"));
+        return challenge(state, Some(name), Some("insufficient_scope"));
     }
     give(state, request, name, reference)
 }
@@ -130,10 +130,11 @@ fn claims(state: &State, request: &Request) -> Result<Value, Option<&'static str
 }
 
 /// 401: missing and forbidden repositories look the same (since April 2023, observed).
-fn challenge(name: Option<&str>, error: Option<&str>) -> Response {
+fn challenge(state: &State, name: Option<&str>, error: Option<&str>) -> Response {
     let detail = name.map_or(Value::Null, |name| json!([{ "Type": "repository", "Name": name, "Action": "pull" }]));
     let mut response = refuse(401, "UNAUTHORIZED", "authentication required", &detail);
-    let mut text = REALM.to_owned();
+    let realm = state.registry.realm.as_deref().unwrap_or("https://auth.docker.io/token");
+    let mut text = format!(r#"Bearer realm="{realm}",service="registry.docker.io""#);
     if let Some(name) = name {
         text = format!(r#"{text},scope="repository:{name}:pull""#);
     }
@@ -246,6 +247,9 @@ mod tests {
         assert_eq!(challenge(None), base);
         assert_eq!(challenge(Some(&other)), format!(r#"{base},error="insufficient_scope""#));
         assert_eq!(challenge(Some(&pat)), format!(r#"{base},error="invalid_token""#));
+        world.with(|state| state.registry.realm = Some("http://127.0.0.1:1/token".to_owned()));
+        assert!(challenge(None).starts_with(r#"Bearer realm="http://127.0.0.1:1/token",service="registry.docker.io""#));
+        world.with(|state| state.registry.realm = None);
         clock.fetch_add(300, Ordering::Relaxed);
         assert_eq!(challenge(Some(&right)), format!(r#"{base},error="invalid_token""#));
     }

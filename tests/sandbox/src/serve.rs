@@ -162,7 +162,10 @@ pub async fn serve(world: World, options: Options) -> io::Result<Served> {
         let task = tokio::spawn(accept(socket, tls, handler));
         listeners.insert(service, Listener { port, counter, task });
     }
-    Ok(Served { identity, latency: options.latency, listeners, authority_file: options.authority_file })
+    let served = Served { identity, latency: options.latency, listeners, authority_file: options.authority_file };
+    let realm = format!("{}/token", served.url(Service::HubAuth));
+    world.with(|state| state.registry.realm = Some(realm));
+    Ok(served)
 }
 
 async fn accept(socket: TcpListener, tls: Option<TlsAcceptor>, handler: Handler) {

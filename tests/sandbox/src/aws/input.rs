@@ -152,7 +152,9 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 pub(super) fn invalid_name() -> Refusal {
-    Refusal::parameter(
+    // the kind is no member of the service's model (observed)
+    Refusal::new(
+        "ValidationException",
         "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
     )
 }

@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::Refusal;
 use super::input::Input;
-use super::model::Secret;
+use super::model::{Secret, Version};
 use super::values::seconds;
 use crate::world::State;
 
@@ -31,7 +31,10 @@ fn description(secret: &Secret, versions: &str) -> Map<String, Value> {
         ("RotationLambdaARN", json!(secret.rotation_lambda_arn)),
         ("RotationRules", json!(secret.rotation_rules)),
         ("NextRotationDate", next_rotation(secret).map_or(Value::Null, seconds)),
-        ("LastRotatedDate", secret.last_rotated.map_or(Value::Null, seconds)),
+        (
+            "LastRotatedDate",
+            secret.last_rotated.filter(|_| secret.rotation_enabled == Some(true)).map_or(Value::Null, seconds),
+        ),
         ("LastChangedDate", seconds(secret.last_changed)),
         ("LastAccessedDate", secret.last_accessed.map_or(Value::Null, seconds)),
         ("DeletedDate", secret.deleted.map_or(Value::Null, seconds)),
@@ -103,7 +106,7 @@ fn passes(secret: &Secret, key: &str, values: &[String]) -> Result<bool, Refusal
             (texts.collect(), false)
         }
         "owning-service" | "primary-region" => (Vec::new(), true),
-        _ => return Err(Refusal::parameter(format!("{key} is not a filter."))),
+        _ => return Err(Refusal::new("ValidationException", format!("{key} is not a filter."))),
     };
     Ok(values.iter().any(|value| matches(value, &texts, case_counts)))
 }
@@ -149,8 +152,9 @@ pub(super) fn versions(state: &mut State, input: &Input<'_>) -> Result<Value, Re
     let deprecated = input.flag("IncludeDeprecated")?.unwrap_or(false);
     let empty_pages = state.aws.empty_pages;
     let secret = super::input::secret(state, &arn)?;
-    let mut versions: Vec<_> =
-        secret.versions.iter().filter(|(_, version)| deprecated || !version.stages.is_empty()).collect();
+    // a version that holds no value is not listed, whatever labels it bears
+    let listed = |version: &Version| version.value.is_some() && (deprecated || !version.stages.is_empty());
+    let mut versions: Vec<_> = secret.versions.iter().filter(|(_, version)| listed(version)).collect();
     versions.sort_by_key(|(id, version)| (version.created, *id));
     let entries = versions
         .into_iter()

@@ -10,6 +10,7 @@ use super::model::{CURRENT, PENDING, Rotating, Version};
 use super::{Refusal, events};
 use crate::world::State;
 
+const NO_FUNCTION: &str = "No Lambda rotation function ARN is associated with this secret.";
 const PREVIOUS_PENDING: &str = "A previous rotation isn't complete. That rotation will be reattempted.";
 
 pub(super) fn rotate(state: &mut State, input: &Input<'_>) -> Result<Value, Refusal> {
@@ -21,7 +22,7 @@ pub(super) fn rotate(state: &mut State, input: &Input<'_>) -> Result<Value, Refu
     let now = state.now();
     let target = secret(state, &arn)?;
     if function.is_none() && target.rotation_lambda_arn.is_none() {
-        return Err(Refusal::request("No Lambda rotation function ARN is associated with this secret."));
+        return Err(Refusal::request(NO_FUNCTION));
     }
     if let Some(function) = function {
         target.rotation_lambda_arn = Some(function.to_owned());
@@ -52,9 +53,12 @@ pub(super) fn cancel(state: &mut State, input: &Input<'_>) -> Result<Value, Refu
     let arn = input.live_arn(state)?;
     let now = state.now();
     let secret = secret(state, &arn)?;
+    if secret.rotation_lambda_arn.is_none() {
+        return Err(Refusal::request(NO_FUNCTION));
+    }
     let pending = secret.rotating.take().map(|rotating| rotating.version_id);
+    // the function and the schedule are still described
     secret.rotation_enabled = Some(false);
-    secret.rotation_rules = None;
     secret.last_changed = now;
     let mut body = json!({ "ARN": secret.arn, "Name": secret.name });
     if let Some(pending) = pending {
@@ -72,6 +76,7 @@ fn prepare(state: &mut State, arn: &str, version_id: &str, with_token: bool) -> 
     let version = Version { value: None, stages: BTreeSet::new(), created: now, put_by_rotation: false };
     secret.versions.entry(version_id.to_owned()).or_insert(version);
     secret.move_label(PENDING, version_id);
+    secret.last_changed = now;
     secret.rotating = Some(Rotating { version_id: version_id.to_owned(), token: token.clone() });
     token
 }

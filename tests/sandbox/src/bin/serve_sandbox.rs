@@ -3,7 +3,7 @@
 //!
 //! The first line on standard output says where they are. Then each line on standard input is a request, a JSON object with the
 //! member `do`, and is answered by one line: `{"ok":true,…}`, or `{"ok":false,"error":"…"}` where nothing was done. Secrets are
-//! answered to `password`, `organization`, `token` and `client_secret` alone; an error quotes no value.
+//! answered to `password`, `organization`, `owner`, `token`, `organization_token` and `client_secret` alone; an error quotes no value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Write};
@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hubkeeper_sandbox::serve::{Options, Served, serve};
-use hubkeeper_sandbox::{Service, State, World, arm, aws, entra, hub, leak, scene};
+use hubkeeper_sandbox::{Service, State, World, arm, aws, entra, hub, keys, leak, record, scene};
 use serde_json::{Map, Value, json};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 const SERVICES: [(Service, &str); 6] = [
     (Service::Aws, "aws"),
@@ -64,14 +64,18 @@ fn ready(served: &Served) -> Value {
         (name, Value::from(value))
     });
     let repositories = scene::REPOSITORIES.map(|(name, ..)| name);
+    let private: Vec<&str> =
+        scene::REPOSITORIES.iter().filter(|(_, private, _)| *private).map(|(name, ..)| *name).collect();
     json!({
         "ready": true,
         "environment": variables.collect::<Map<_, _>>(),
         "scene": {
             "organization": scene::ORGANIZATION, "user": scene::USER, "teams": [scene::TEAM, scene::PAYMENTS],
             "repositories": repositories, "subscription": scene::SUBSCRIPTION, "group": scene::GROUP,
-            "connector": scene::CONNECTOR,
+            "connector": scene::CONNECTOR, "private": private,
         },
+        // what a registry must be given to believe the token service
+        "tokenCertificate": keys::registry_certificate(),
     })
 }
 
@@ -89,6 +93,7 @@ type Answer = Result<Value, String>;
 impl Sandbox {
     fn new() -> Self {
         let world = World::new();
+        record::begin(&world);
         world.set_recording(false);
         world.with(|state| {
             scene::docker_hub(state);
@@ -128,10 +133,12 @@ impl Sandbox {
         };
         match request.text("do")? {
             "role" => act(role, &["issuer", "roleArn"]),
-            "client_secret" => act(|state, _| Ok(client_secret(state)), &[]),
+            "client_secret" => act(client_secret, &["days"]),
             "organization" => act(organization, &["name", "user"]),
+            "owner" => act(owner, &["organization", "user"]),
             "password" => act(password, &["user"]),
             "token" => act(token, &["user", "scope", "days"]),
+            "organization_token" => act(organization_token, &["organization", "repositories", "scopes"]),
             "revoke" => act(revoke, &["user", "uuid"]),
             "team" => act(team, &["user", "team", "member"]),
             "tokens" => act(tokens, &["user"]),
@@ -196,6 +203,12 @@ impl Members<'_> {
         number.ok_or_else(|| format!("`{name}` is not a whole number, or too large"))
     }
 
+    /// The moment so many `days` from now; none where they are left out.
+    fn end(&self, state: &State) -> Result<Option<OffsetDateTime>, String> {
+        let days = if self.has("days") { Some(self.number("days")?) } else { None };
+        Ok(days.map(|days| state.now() + Duration::days(days)))
+    }
+
     /// The name of a user that there is.
     fn user(&self, state: &State) -> Result<&str, String> {
         let name = self.text("user")?;
@@ -227,9 +240,10 @@ fn role(state: &mut State, request: &Members) -> Answer {
     Ok(json!({ "issuer": state.aws.sts.issuer, "roleArn": state.aws.sts.role_arn }))
 }
 
-/// A client secret of the application, for those who do not federate.
-fn client_secret(state: &mut State) -> Value {
-    json!({ "secret": entra::add_client_secret(state, scene::CLIENT, None) })
+/// A client secret of the application, for those who do not federate; days below zero make one that has ended.
+fn client_secret(state: &mut State, request: &Members) -> Answer {
+    let expires_at = request.end(state)?;
+    Ok(json!({ "secret": entra::add_client_secret(state, scene::CLIENT, expires_at) }))
 }
 
 fn organization(state: &mut State, request: &Members) -> Answer {
@@ -245,14 +259,40 @@ fn password(state: &mut State, request: &Members) -> Answer {
     Ok(json!({ "password": user.map(|user| user.password.as_str()) }))
 }
 
+/// A new user who owns an organization, and so may push to it.
+fn owner(state: &mut State, request: &Members) -> Answer {
+    let (organization, user) = (request.text("organization")?, request.text("user")?);
+    if hub::organization(state, organization).is_none() || hub::user(state, user).is_some() {
+        return Err("there is no such organization, or the user is there already".to_owned());
+    }
+    let password = state.random_text(24);
+    hub::add_user(state, user, &password);
+    hub::add_member(state, organization, user, hub::Role::Owner);
+    Ok(json!({ "password": password }))
+}
+
+/// An organization access token with these scopes for these repositories, named without the organization, or `*`.
+fn organization_token(state: &mut State, request: &Members) -> Answer {
+    let organization = request.text("organization")?;
+    if hub::organization(state, organization).is_none() {
+        return Err("there is no such organization".to_owned());
+    }
+    let scopes = request.texts("scopes")?;
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let repositories = request.texts("repositories")?;
+    let path = |name: &String| hub::OatResource::repositories(&format!("{organization}/{name}"), &scopes);
+    let resources = repositories.iter().map(path).collect();
+    let (uuid, token) = hub::add_oat(state, organization, "by hand", resources);
+    Ok(json!({ "token": token, "uuid": uuid }))
+}
+
 /// A personal access token as a person makes it on the web page; days below zero make one that has ended.
 fn token(state: &mut State, request: &Members) -> Answer {
     let (user, scope) = (request.user(state)?, request.text("scope")?);
     if !hub::is_scope(scope) {
         return Err("`scope` is none that Docker Hub knows".to_owned());
     }
-    let days = if request.has("days") { Some(request.number("days")?) } else { None };
-    let expires_at = days.map(|days| state.now() + Duration::days(days));
+    let expires_at = request.end(state)?;
     let (uuid, token) = hub::add_pat(state, user, "by hand", &[scope], expires_at);
     Ok(json!({ "token": token, "uuid": uuid, "expiresAt": expires_at.map(aws::time_text) }))
 }

@@ -161,3 +161,21 @@ fn every_field_of_the_form_is_checked() {
     let request = http::Request::post(format!("/{TENANT}/oauth2/token")).body(Bytes::new()).expect("a request");
     assert_eq!(world.call(Service::Entra, request).expect("an answer").status(), 404);
 }
+
+#[test]
+fn libraries_find_the_token_route_on_the_host_that_they_ask() {
+    let (world, _) = site();
+    let find = |tenant: &str| {
+        let request = http::Request::get(format!("/{tenant}/v2.0/.well-known/openid-configuration"));
+        let request = request.header("host", "localhost:4433").body(Bytes::new()).expect("a request");
+        let response = world.call(Service::Entra, request).expect("an answer");
+        (response.status().as_u16(), serde_json::from_slice::<Value>(response.body()).expect("JSON"))
+    };
+    let (status, found) = find(TENANT);
+    assert_eq!(
+        (status, &found["token_endpoint"]),
+        (200, &json!(format!("https://localhost:4433/{TENANT}/oauth2/v2.0/token")))
+    );
+    let (status, refused) = find(CLIENT);
+    assert_eq!((status, &refused["error"], &refused["error_codes"]), (400, &json!("invalid_tenant"), &json!([90_002])));
+}

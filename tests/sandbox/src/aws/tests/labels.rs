@@ -71,4 +71,9 @@ fn a_pending_version_blocks_the_next_rotation_until_its_label_is_taken_off() {
     ask(&world, "CancelRotateSecret", json!({ "SecretId": arn })).expect("a cancellation");
     let described = ask(&world, "DescribeSecret", json!({ "SecretId": arn })).expect("a description");
     assert_eq!(described["RotationEnabled"], json!(false));
+    // the function stays described; a secret that never had one has nothing to cancel
+    assert!(described["RotationLambdaARN"].is_string());
+    ask(&world, "CreateSecret", json!({ "Name": "other" })).expect("a secret");
+    let refused = ask(&world, "CancelRotateSecret", json!({ "SecretId": "other" }));
+    assert_eq!(refused, Err("InvalidRequestException".to_owned()));
 }

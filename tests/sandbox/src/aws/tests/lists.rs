@@ -27,7 +27,7 @@ fn tag_filters_match_by_prefix_case_and_independently() {
     assert_eq!(list(&world, filters).0, ["a", "b", "c", "e"]);
     assert_eq!(list(&world, json!({ "Filters": [{ "Key": "name", "Values": ["!a"] }] })).0, ["b", "c", "d", "e"]);
     let unknown = ask(&world, "ListSecrets", json!({ "Filters": [{ "Key": "colour", "Values": ["x"] }] }));
-    assert_eq!(unknown, Err("InvalidParameterException".to_owned()));
+    assert_eq!(unknown, Err("ValidationException".to_owned()));
 }
 
 #[test]
@@ -67,6 +67,11 @@ fn versions_without_labels_are_listed_on_request_alone() {
     assert_eq!(ids(false).len(), 1);
     let all = ids(true);
     assert_eq!((&all[1]["VersionId"], all[1].get("VersionStages")), (&json!(id(2)), None));
+    // one that holds no value yet is described, but not listed
+    let (pending, _) = world.with(|state| begin_rotation(state, &arn, false));
+    assert_eq!((ids(false).len(), ids(true).len()), (1, 2));
+    let described = ask(&world, "DescribeSecret", json!({ "SecretId": arn })).expect("a description");
+    assert_eq!(described["VersionIdsToStages"][pending], json!(["AWSPENDING"]));
     let created = |n: usize| all[n]["CreatedDate"].as_f64().expect("a number");
     assert!((created(1) - created(0) - 30.0).abs() < 0.01);
 }

@@ -8,7 +8,7 @@ use hubkeeper_sandbox::lambda::LambdaHost;
 use hubkeeper_sandbox::rotation::FunctionError;
 use hubkeeper_sandbox::serve::{Options, Served, serve};
 use hubkeeper_sandbox::world::Service;
-use hubkeeper_sandbox::{World, arm, hub, scene};
+use hubkeeper_sandbox::{World, arm, hub, record, scene};
 use serde_json::Value;
 
 use crate::Failure;
@@ -72,6 +72,7 @@ impl Drop for Stage {
 impl Stage {
     pub(crate) async fn open(function: &Path) -> Result<Self, Failure> {
         let world = World::new();
+        record::begin(&world);
         let arn = world.with(scene::build);
         let watched = Arc::new(Mutex::new(Watched::default()));
         watch(&world, &watched);

@@ -1,0 +1,304 @@
+"""The programs of the comparison (sandbox, function, moto, Docker's registry, skopeo), and the record of the test suite."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import boto3
+import msal
+import pytest
+import requests
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+SPECS = Path(os.environ.get("HUBKEEPER_SPECS") or ROOT.parent / "shared" / "specs")
+REGION = "eu-west-1"
+ACCOUNT = "111122223333"
+KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
+# what a program that is started here gets of this one's environment
+KEEP = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+NO_PROXY = {"NO_PROXY": "127.0.0.1,localhost"}
+
+
+def need(variable, what):
+    """The path of a tool that run.sh found; without it the test is left out (run.sh made sure that in CI there is one)."""
+    path = os.environ.get(variable)
+    if not path:
+        pytest.skip(f"there is no {what}")
+    return path
+
+
+def spec(name):
+    """A published specification; without it the test is left out, loudly (run.sh made sure that in CI there is one)."""
+    path = SPECS / name
+    if not path.exists():
+        pytest.skip(f"there is no {name} in the folder of HUBKEEPER_SPECS")
+    return path
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def eventually(what, look, seconds=30):
+    """The first truthy answer of ``look``; fails with ``what`` after so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        if found := look():
+            return found
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+def answers(url, *statuses):
+    """Whether a server answers with one of these statuses."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status in statuses
+    except urllib.error.HTTPError as error:
+        return error.code in statuses
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+class Program:
+    """A server that runs until it is stopped; what it says is kept."""
+
+    def __init__(self, command, environment, folder):
+        self.log = Path(tempfile.mkdtemp(dir=folder)) / "log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [str(part) for part in command], env=KEEP | NO_PROXY | environment, cwd=self.log.parent,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )
+
+    def up(self, url, *statuses):
+        """Waits until it answers."""
+
+        def look():
+            assert self.process.poll() is None, f"{self.process.args[0]} ended:\n{self.log.read_text()[-3000:]}"
+            return answers(url, *statuses)
+
+        eventually(f"{self.process.args[0]} answers", look)
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        self.process.kill()
+        self.process.wait()
+
+
+class Sandbox:
+    """Every service of the sandbox: one process, spoken to by lines of JSON."""
+
+    def __init__(self, folder, environment=None):
+        self.authority = Path(tempfile.mkdtemp(dir=folder)) / "authority.pem"
+        self.process = subprocess.Popen(
+            [os.environ["HUBKEEPER_SANDBOX"], str(self.authority)], env=KEEP | (environment or {}),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )
+        ready = json.loads(self.process.stdout.readline())
+        assert ready["ready"] is True
+        self.environment, self.scene, self.certificate = ready["environment"], ready["scene"], ready["tokenCertificate"]
+        # the endpoint that serves STS serves Secrets Manager and SQS as well
+        self.aws = self.environment.pop("AWS_ENDPOINT_URL_STS")
+        self.environment["AWS_ENDPOINT_URL"] = self.aws
+
+    def __call__(self, do, **members):
+        self.process.stdin.write(json.dumps({"do": do, **members}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert answer.pop("ok") is True, f"{do}: {answer}"
+        return answer
+
+    def client(self, service):
+        return client(service, self.aws)
+
+    def document(self, token, organization=None, user=None, **more):
+        """The value of a secret for the example's organization, or another."""
+        scene = self.scene
+        organization = organization or scene["organization"]
+        return {
+            "organization": organization,
+            "username": user or scene["user"],
+            "accessToken": token,
+            "expectedRepositories": scene["repositories"],
+            "connector": {
+                "subscriptionId": scene["subscription"], "resourceGroup": scene["group"],
+                "name": f"dockerhub-{organization}", "location": "westeurope",
+            },
+        } | more
+
+    def secret(self, name, document):
+        """A new secret; its ARN."""
+        text = document if isinstance(document, str) else json.dumps(document)
+        return self.client("secretsmanager").create_secret(Name=name, SecretString=text)["ARN"]
+
+    def stop(self):
+        self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        self.process.kill()
+        self.process.wait()
+
+
+def client(service, endpoint):
+    """AWS's own client for Python, which tries once."""
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=30)
+    return boto3.client(service, endpoint_url=endpoint, region_name=REGION, config=config, **KEYS)
+
+
+def msal_application(sandbox, credential, tenant=None, client=None):
+    """Microsoft's own library before the sandbox's Entra."""
+    environment = sandbox.environment
+    http = requests.Session()
+    http.trust_env, http.verify = False, str(sandbox.authority)
+    return msal.ConfidentialClientApplication(
+        client or environment["AZURE_CLIENT_ID"],
+        client_credential=credential,
+        authority=f"{environment['AZURE_AUTHORITY_HOST']}/{tenant or environment['AZURE_TENANT_ID']}",
+        # the real Entra would be asked who this authority is
+        instance_discovery=False,
+        http_client=http,
+    )
+
+
+class Function:
+    """The package's bootstrap under AWS's Runtime Interface Emulator."""
+
+    def __init__(self, sandbox, folder, **environment):
+        place = Path(tempfile.mkdtemp(dir=folder))
+        with zipfile.ZipFile(os.environ["HUBKEEPER_PACKAGE"]) as package:
+            bootstrap = Path(package.extract("bootstrap", place))
+        bootstrap.chmod(0o755)
+        port, api = free_port(), free_port()
+        variables = sandbox.environment | {
+            "AWS_LAMBDA_FUNCTION_NAME": "hubkeeper",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": KEYS["aws_access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": KEYS["aws_secret_access_key"],
+            "AWS_EC2_METADATA_DISABLED": "true",
+        } | environment
+        command = [
+            need("HUBKEEPER_RIE", "Runtime Interface Emulator (aws-sam-cli)"),
+            "--runtime-interface-emulator-address", f"127.0.0.1:{port}", "--runtime-api-address", f"127.0.0.1:{api}", bootstrap,
+        ]
+        self.program = Program(command, variables, folder)
+        self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+        # it has no page of health: it answers 404 to an unknown one as soon as it listens
+        self.program.up(f"http://127.0.0.1:{port}/", 404)
+
+    def __call__(self, event):
+        """What the function answered: a report, or an object with `errorType`."""
+        request = urllib.request.Request(self.url, data=json.dumps(event).encode())
+        with urllib.request.urlopen(request, timeout=90) as response:
+            return json.loads(response.read())
+
+    def output(self):
+        return self.program.log.read_text()
+
+    def stop(self):
+        self.program.stop()
+
+
+class Moto:
+    """moto's server: Secrets Manager as others read AWS's documentation."""
+
+    def __init__(self, folder):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        environment = {"MOTO_ACCOUNT_ID": ACCOUNT, "MOTO_IAM_LOAD_MANAGED_POLICIES": "false", "PYTHONDONTWRITEBYTECODE": "1"}
+        self.program = Program(command, environment, folder)
+        self.program.up(f"{self.url}/moto-api/", 200)
+
+    def function(self, name):
+        """A Lambda function: moto rotates a secret with none that it does not know."""
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as package:
+            package.writestr("bootstrap", "")
+        policy = '{"Version": "2012-10-17", "Statement": []}'
+        role = client("iam", self.url).create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+        made = client("lambda", self.url).create_function(
+            FunctionName=name, Runtime="provided.al2023", Role=role, Handler="bootstrap", Code={"ZipFile": code.getvalue()},
+        )
+        return made["FunctionArn"]
+
+    def stop(self):
+        self.program.stop()
+
+
+class Registry:
+    """The registry that Docker wrote (Debian's package), which believes the sandbox's token service and nobody else."""
+
+    def __init__(self, sandbox, folder, service="registry.docker.io", issuer="auth.docker.io", certificate=None):
+        place = Path(tempfile.mkdtemp(dir=folder))
+        (place / "root.pem").write_text(certificate or sandbox.certificate)
+        self.address = f"127.0.0.1:{free_port()}"
+        configuration = {
+            "version": 0.1,
+            "log": {"accesslog": {"disabled": False}},
+            "storage": {"filesystem": {"rootdirectory": str(place / "storage")}, "delete": {"enabled": True}},
+            "http": {"addr": self.address},
+            "auth": {"token": {
+                "realm": sandbox.environment["HUBKEEPER_HUB_AUTH_URL"] + "/token", "service": service,
+                "issuer": issuer, "rootcertbundle": str(place / "root.pem"),
+            }},
+        }
+        # JSON is YAML
+        (place / "config.yml").write_text(json.dumps(configuration))
+        command = [need("HUBKEEPER_REGISTRY", "docker-registry"), "serve", place / "config.yml"]
+        self.program = Program(command, {"OTEL_TRACES_EXPORTER": "none"}, folder)
+        self.url = f"http://{self.address}"
+        self.program.up(f"{self.url}/v2/", 401)
+
+    def requests(self):
+        """Method, path and status of each request for a manifest, from the registry's own log."""
+        lines = re.findall(r'"(\w+) (/v2/\S+/manifests/\S+) HTTP/1\.1" (\d+)', self.program.log.read_text())
+        return [(method, path, int(status)) for method, path, status in lines]
+
+    def stop(self):
+        self.program.stop()
+
+
+def skopeo(*arguments):
+    """Runs skopeo; whether it succeeded, and what it printed."""
+    home = tempfile.mkdtemp()
+    try:
+        policy = Path(home) / "policy.json"
+        policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        command = [need("HUBKEEPER_SKOPEO", "skopeo"), "--policy", str(policy), *map(str, arguments)]
+        environment = KEEP | NO_PROXY | {"HOME": home, "XDG_RUNTIME_DIR": home, "REGISTRY_AUTH_FILE": f"{home}/auth.json"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode == 0, done.stdout + done.stderr
+    finally:
+        shutil.rmtree(home)
+
+
+def recorded(service):
+    """The exchanges between function and sandbox that the test suite left, one of each shape."""
+    return recorded_in(need("HUBKEEPER_RECORD", "record of the test suite"), service)
+
+
+def recorded_in(folder, service):
+    """The exchanges with a service that a sandbox wrote down in a folder."""
+    lines = [line for file in sorted(Path(folder).glob("*.jsonl")) for line in file.read_text().splitlines()]
+    return [entry for entry in map(json.loads, lines) if entry["service"] == service]
