@@ -12,6 +12,7 @@ pub mod keys;
 pub mod lambda;
 pub mod leak;
 pub mod registry;
+pub mod responses;
 pub mod rotation;
 pub mod scene;
 pub mod serve;
