@@ -4,6 +4,7 @@
 
 mod adoption;
 mod binary;
+mod custom_resource;
 mod docs;
 mod events;
 mod faults;
@@ -20,3 +21,4 @@ mod retiring;
 mod rotation;
 mod secrecy;
 mod world;
+mod zero;
