@@ -287,13 +287,21 @@ fn endpoint(value: &str) -> Result<(Url, bool), &'static str> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return Err("must be a plain base URL, without credentials, query or fragment");
     }
-    let loopback = match url.host() {
+    if url.host().is_none() {
+        return Err("has no host");
+    }
+    let loopback = is_loopback(&url);
+    Ok((url, loopback))
+}
+
+/// Whether the host is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err("has no host"),
-    };
-    Ok((url, loopback))
+        None => false,
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -11,9 +12,11 @@ use time::OffsetDateTime;
 
 use crate::clock::{Timestamp, until};
 use crate::config::Problems;
+use crate::custom_resource;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::fleet;
+use crate::http::Shared;
 use crate::metrics;
 use crate::report::{FleetReport, Outcome, Report};
 use crate::services::{Process, Sessions};
@@ -25,8 +28,8 @@ const RESERVE: Duration = Duration::from_secs(3);
 pub enum Handler {
     /// Set up.
     Ready(Box<Process>),
-    /// Not: every event is answered with this.
-    Unusable(Problems),
+    /// Not: every event is answered with this. A custom resource is answered over this way out, where there is one.
+    Unusable(Problems, Option<Arc<Shared>>),
 }
 
 impl Handler {
@@ -57,8 +60,13 @@ impl Handler {
     async fn dispatch(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
         let process = match self {
             Handler::Ready(process) => process,
-            Handler::Unusable(problems) => {
+            Handler::Unusable(problems, way_out) => {
                 let error = Error::from(problems);
+                if let (Some(shared), Ok(Event::CustomResource(resource))) = (way_out, event::parse(event)) {
+                    let end = requests_until(shared.now(), deadline);
+                    let (report, lost) = custom_resource::refuse(shared, &resource, &error, end).await;
+                    return Ok(answered(&report, lost.as_ref()));
+                }
                 log_error(&error, None);
                 return Err(error);
             }
@@ -82,6 +90,11 @@ impl Handler {
                 }
                 count(process, &report);
                 error.map_or_else(|| Ok(report.to_json()), Err)
+            }
+            Ok(Event::CustomResource(resource)) => {
+                let (report, lost) = custom_resource::handle(process, &resource, end).await;
+                count(process, &report);
+                Ok(answered(&report, lost.as_ref()))
             }
             Ok(Event::Fleet(fleet)) => match fleet::run(process, &fleet, end).await {
                 Ok(items) => {
@@ -118,6 +131,15 @@ impl Handler {
             }
         }
     }
+}
+
+/// A custom resource's report, logged: its failure is told to `CloudFormation`, and is no function error.
+fn answered(report: &Report, lost: Option<&Error>) -> Value {
+    log_report(report);
+    if let Some(error) = lost {
+        log_error(error, None);
+    }
+    report.to_json()
 }
 
 /// When requests stop, so that the report comes before the function's deadline.

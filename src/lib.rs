@@ -3,6 +3,7 @@
 //! The map. An event takes the way from top to bottom:
 //!
 //! - [`event_handler`]: the boundary. JSON in, report or typed error out, logged once.
+//! - [`custom_resource`]: `CloudFormation`'s requests, and the answers to them.
 //! - [`event`]: strict parsing of every event shape.
 //! - [`flow`]: the way of one event: read the state, ask the planner, run or print.
 //! - [`plan`]: the planner (pure: the rules about order and races) and the executor (checks again before each write).
@@ -15,6 +16,7 @@
 pub mod azure;
 pub mod clock;
 pub mod config;
+pub mod custom_resource;
 pub mod error;
 pub mod event;
 pub mod event_handler;

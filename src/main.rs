@@ -24,7 +24,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     logging::quiet_panics();
     let handler = match set_up(&environment).await {
         Ok(process) => Handler::Ready(Box::new(process)),
-        Err(problems) => Handler::Unusable(problems),
+        Err(problems) => Handler::Unusable(problems, way_out()),
     };
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| handler.invoke(event))).await
@@ -43,6 +43,12 @@ async fn set_up(environment: &Environment) -> Result<Process, Problems> {
         bearers: Arc::default(),
         metrics: Arc::new(Stdout),
     })
+}
+
+/// Over the embedded roots alone: what is wrong with the configuration can be told to a stack that waits.
+fn way_out() -> Option<Arc<Shared>> {
+    let transport = Reqwest::new(None).ok()?;
+    Some(Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom)))
 }
 
 /// In Lambda, credentials and Region stand in the environment; elsewhere the SDK's default chain looks for them.

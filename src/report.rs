@@ -6,10 +6,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::azure::Health;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, rfc3339};
 use crate::error::Error;
 use crate::plan::Step;
+use crate::plan::invite::age_days;
 use crate::proof::Verdict;
+use crate::secret::Invitation;
 
 /// What became of an event, worst first, so that the outcome of many is their minimum.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -120,6 +122,39 @@ pub struct TokensReport {
     pub expires_at: Option<String>,
 }
 
+/// How far the invitation of an onboarding from zero is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvitationReport {
+    /// `asked`, `pending` or `member`.
+    pub state: &'static str,
+    /// When it was sent first, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<String>,
+    /// Full days since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_days: Option<i64>,
+    /// Times that it was sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resends: Option<u8>,
+}
+
+impl InvitationReport {
+    /// A state, seen now.
+    pub fn new(state: Invitation, now: Timestamp) -> Self {
+        let pending = match state {
+            Invitation::Pending { sent_at, resends } => Some((sent_at, resends)),
+            Invitation::Asked | Invitation::Member => None,
+        };
+        Self {
+            state: state.name(),
+            sent_at: pending.map(|(sent_at, _)| rfc3339(sent_at)),
+            age_days: pending.map(|(sent_at, _)| age_days(sent_at, now)),
+            resends: pending.map(|(_, resends)| resends),
+        }
+    }
+}
+
 /// How a stage of the run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -170,6 +205,9 @@ pub struct Report {
     /// The connector, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connector: Option<ConnectorReport>,
+    /// The invitation of the dedicated user, where the owner looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<InvitationReport>,
     /// The tokens.
     pub tokens: TokensReport,
     /// `mode: plan`: the steps that `apply` would run, in order.
@@ -191,6 +229,9 @@ pub struct Report {
     /// Whether the secret is offboarded. For the metrics alone.
     #[serde(skip)]
     pub is_given_up: bool,
+    /// Whether a connector was there before this run, once known. For a custom resource alone.
+    #[serde(skip)]
+    pub found_connector: Option<bool>,
 }
 
 impl Report {
@@ -206,6 +247,7 @@ impl Report {
             reason: None,
             verdict: None,
             connector: None,
+            invitation: None,
             tokens: TokensReport::default(),
             plan: None,
             stages: Vec::new(),
@@ -214,6 +256,7 @@ impl Report {
             error_message: None,
             duration: None,
             is_given_up: false,
+            found_connector: None,
         }
     }
 

@@ -16,11 +16,13 @@ use crate::config::Config;
 use crate::error::{Error, Kind};
 use crate::http::aws::{SdkHttp, SdkTime};
 use crate::http::{Outlet, Shared};
+use crate::hub::members::Roster;
 use crate::hub::{Hub, Session};
 use crate::metrics::Sink;
 use crate::plan::Look;
+use crate::plan::invite::refusal;
 use crate::proof::Prover;
-use crate::secret::document::ConnectorSpec;
+use crate::secret::document::{ConnectorSpec, Newcomer};
 use crate::secret::{Document, Login, SecretStore};
 
 /// What lives as long as the process: from it the clients of each invocation are made.
@@ -54,17 +56,17 @@ pub struct Services {
     sessions: Sessions,
 }
 
-/// The password sessions of one invocation: one login for each manager secret, however many secrets share it.
+/// The password sessions of one invocation: one login for each manager or owner secret, however many secrets share it.
 #[derive(Clone, Default)]
 pub struct Sessions(Arc<Mutex<BTreeMap<String, Slot>>>);
 
-/// The session with one manager secret, once there is one.
+/// The session with one manager or owner secret, once there is one.
 type Slot = Arc<Mutex<Option<Entered>>>;
 
 /// A session is made anew this long before its bearer ends.
 const RENEWED: Duration = Duration::from_mins(2);
 
-/// Who logged in with a manager secret, and how that went. No `Debug`: it holds a bearer.
+/// Who logged in with such a secret, and how that went. No `Debug`: it holds a bearer.
 struct Entered {
     username: String,
     session: Result<Session, Error>,
@@ -161,16 +163,42 @@ impl Services {
         let id = document.manager.as_deref().ok_or_else(|| {
             Error::misconfigured("the secret names no manager", "add the member `manager` to mint tokens")
         })?;
+        self.session(id, "manager", Some(&document.username)).await
+    }
+
+    /// The password session of the document's owner, in the same way; whoever the owner is.
+    ///
+    /// # Errors
+    /// `Misconfigured` where there is no owner; as the login otherwise.
+    pub async fn owner(&self, document: &Document) -> Result<Session, Error> {
+        let (id, _) = document.zero.as_ref().ok_or_else(|| {
+            Error::misconfigured("the secret names no owner", "add the members `owner` and `user` to invite somebody")
+        })?;
+        self.session(id, "owner", None).await
+    }
+
+    /// What the document's owner sees of the organization.
+    ///
+    /// # Errors
+    /// As [`Services::owner`], or as Docker Hub refuses.
+    pub async fn roster(&self, document: &Document, newcomer: &Newcomer) -> Result<Roster, Error> {
+        let session = self.owner(document).await?;
+        let roster = self.hub().roster(&session, &document.organization, newcomer.team.as_deref()).await;
+        roster.map_err(|denied| refusal(&denied))
+    }
+
+    async fn session(&self, id: &str, what: &str, username: Option<&str>) -> Result<Session, Error> {
+        let is_meant = |found: &str| username.is_none_or(|username| found.eq_ignore_ascii_case(username));
         let slot = Arc::clone(self.sessions.0.lock().await.entry(id.to_owned()).or_default());
         // one at a time: who comes second finds the session of the first
         let mut entered = slot.lock().await;
         if entered.as_ref().is_none_or(|entered| entered.is_over(self.now())) {
-            let login = Login::parse(&self.store.current_value(id).await?, "manager")?;
-            if !login.username.eq_ignore_ascii_case(&document.username) {
+            let login = Login::parse(&self.store.current_value(id).await?, what)?;
+            if !is_meant(&login.username) {
                 return Err(other_user());
             }
             let at = self.now();
-            let session = self.hub().password_login(&login, "manager").await;
+            let session = self.hub().password_login(&login, what).await;
             match session {
                 // a login that was refused is not tried again for the next secret: enough of them lock the user out
                 Err(error) if error.kind() != Kind::NeedsHuman => return Err(error),
@@ -178,7 +206,7 @@ impl Services {
             }
         }
         match &*entered {
-            Some(entered) if entered.username.eq_ignore_ascii_case(&document.username) => entered.session.clone(),
+            Some(entered) if is_meant(&entered.username) => entered.session.clone(),
             _ => Err(other_user()),
         }
     }

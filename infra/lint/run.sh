@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints the template: cfn-lint, `sam validate --lint`, checkov; in virtual environments with pinned versions, below target.
+# Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov; in virtual environments with pinned versions, below target.
 # Each finding of checkov that is meant that way carries its reason in the template; one that is no finding any more fails too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,7 +23,7 @@ cloudformation="$(environment cloudformation)"
 checkov="$(environment checkov)"
 export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}" NO_COLOR=1
 
-"$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template"
+"$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template" infra/aws/onboarded-organization.yaml
 echo 'cfn-lint: clean'
 "$cloudformation/bin/sam" validate --lint --template-file "$template"
 

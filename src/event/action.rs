@@ -18,11 +18,12 @@ pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
 }
 
 fn onboard(members: &Members<'_>) -> Result<Event, Error> {
-    members.only(&["action", "secretId", "secretIds", "mode", "versionId", "force"])?;
+    members.only(&["action", "secretId", "secretIds", "mode", "versionId", "force", "fixRole"])?;
     let mode = mode(members)?;
     let version = version(members)?;
     let force = members.flag("force")?;
-    let trigger = Trigger::Onboard { force, version: version.clone() };
+    let fix_role = members.flag("fixRole")?;
+    let trigger = Trigger::Onboard { force, fix_role, version: version.clone() };
     if !members.has("secretIds") {
         return Ok(one(trigger, mode, members.secret_id("secretId")?));
     }

@@ -2,23 +2,28 @@
 //! name of the member that is wrong; nothing of an event's text is ever quoted, since it may hold a rotation token.
 
 pub mod action;
+pub mod custom_resource;
 pub mod eventbridge;
 pub mod queue;
 pub mod rotation;
 
 use serde_json::{Map, Value};
 
+pub use custom_resource::CustomResource;
+
 use crate::error::Error;
 use crate::flow::{Mode, Request};
 use crate::plan::Trigger;
 
-/// An event that was understood. No `Debug`: it may hold a rotation token.
+/// An event that was understood. No `Debug`: it may hold a rotation token, or the URL of an answer.
 #[derive(Clone)]
 pub enum Event {
     /// About one secret.
     One(Request),
     /// One action on several secrets, or on all that are managed.
     Fleet(Fleet),
+    /// `CloudFormation` asks for, changes or gives up a custom resource.
+    CustomResource(Box<CustomResource>),
     /// Records of a queue, each an event by itself.
     Records(Vec<Record>),
     /// Not for this function, and why.
@@ -54,10 +59,15 @@ impl Fleet {
     pub fn message(&self, secret_id: &str) -> Value {
         let mut event =
             serde_json::json!({"action": self.trigger.name(), "secretIds": [secret_id], "mode": self.mode.name()});
-        match self.trigger {
-            Trigger::Onboard { force: true, .. } => event["force"] = true.into(),
-            Trigger::Reconcile { revoke_replaced: true } => event["revokeReplaced"] = true.into(),
-            _ => {}
+        let (force, fix_role, revoke_replaced) = match self.trigger {
+            Trigger::Onboard { force, fix_role, .. } => (force, fix_role, false),
+            Trigger::Reconcile { revoke_replaced } => (false, false, revoke_replaced),
+            _ => (false, false, false),
+        };
+        for (name, set) in [("force", force), ("fixRole", fix_role), ("revokeReplaced", revoke_replaced)] {
+            if set {
+                event[name] = true.into();
+            }
         }
         event
     }
@@ -81,7 +91,13 @@ pub fn parse(event: &Value) -> Result<Event, Error> {
         return Err(Error::bad_event("the event is not a JSON object").at("event"));
     };
     let members = Members { map: members, path: "" };
-    let parsed = if members.has("Records") { queue::parse(&members) } else { parse_one(&members) };
+    let parsed = if members.has("Records") {
+        queue::parse(&members)
+    } else if members.has("RequestType") || members.has("ResponseURL") {
+        custom_resource::parse(&members)
+    } else {
+        parse_one(&members)
+    };
     parsed.map_err(|error| error.at("event"))
 }
 
@@ -95,7 +111,7 @@ fn parse_one(members: &Members<'_>) -> Result<Event, Error> {
         eventbridge::parse(members)
     } else {
         Err(Error::bad_event(
-            "the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge), nor `Records` (SQS)",
+            "the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge), nor `RequestType` (CloudFormation), nor `Records` (SQS)",
         ))
     }
 }
@@ -218,6 +234,8 @@ mod tests {
             (json!({"action": "onboard", "secretIds": []}), "`secretIds`"),
             (json!({"action": "onboard", "secretId": arn, "mode": "dry"}), "`mode`"),
             (json!({"action": "onboard", "secretId": arn, "force": "yes"}), "`force`"),
+            (json!({"action": "onboard", "secretId": arn, "fixRole": 1}), "`fixRole`"),
+            (json!({"action": "reconcile", "secretIds": [arn], "fixRole": true}), "`fixRole`"),
             (json!({"action": "onboard", "secretId": arn, "versionId": "x"}), "`versionId`"),
             (json!({"action": "verify", "secretId": arn, "force": true}), "`force`"),
             (json!({"action": "verify", "secretIds": [arn]}), "`secretIds`"),
@@ -228,6 +246,8 @@ mod tests {
             (json!({"action": "reconcile", "force": true}), "`force`"),
             (json!({"action": "offboard"}), "`secretId`"),
             (json!({"action": "offboard", "secretIds": [arn]}), "`secretIds`"),
+            (json!({"RequestType": "Create"}), "`ResponseURL`"),
+            (json!({"RequestType": "Create", "ResponseURL": "https://dckr_pat_x.example.com/"}), "`ResponseURL`"),
             (json!({"Records": {}}), "`Records`"),
             (json!({"Records": [7]}), "`Records[0]`"),
             (json!({"Records": [{"body": "{}", "eventSource": "aws:sqs"}]}), "`Records[0].messageId`"),

@@ -33,6 +33,9 @@ fn body(members: &Members<'_>) -> Result<Event, Error> {
         Ok(Value::Object(map)) if map.contains_key("Step") => {
             Err(wrong("is a step of a rotation, which Secrets Manager sends by itself alone"))
         }
+        Ok(Value::Object(map)) if map.contains_key("RequestType") || map.contains_key("ResponseURL") => {
+            Err(wrong("is a request of CloudFormation, which goes to the function alone: its URL is a secret"))
+        }
         Ok(Value::Object(map)) => parse_one(&Members { map: &map, path: "body." }),
         Ok(_) => Err(wrong("is not a JSON object")),
         Err(_) => Err(wrong("is not JSON")),

@@ -79,6 +79,9 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
             Ok(Event::Ignored { action, secret_id, reason }) => {
                 entry.reports.push(ignored(action, secret_id, reason));
             }
+            Ok(Event::CustomResource(_)) => {
+                entry.error = Some(Error::bad_event("a record holds a request of CloudFormation").at("event"));
+            }
             Ok(Event::Records(_)) => entry.error = Some(Error::bad_event("a record holds records").at("event")),
             Err(error) => entry.error = Some(error),
         }

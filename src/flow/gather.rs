@@ -7,7 +7,8 @@ use super::{Request, stage_of};
 use crate::azure::Found;
 use crate::error::{Error, Kind};
 use crate::plan::admit::admit;
-use crate::plan::state::{Slot, Version};
+use crate::plan::invite::carries_on;
+use crate::plan::state::{Enrolment, Slot, Version};
 use crate::plan::{Admission, Situation, Trigger};
 use crate::report::{Change, ConnectorReport, Report, Warning};
 use crate::secret::{Document, Label, Managed, Secret};
@@ -140,8 +141,9 @@ pub(super) async fn documents(
         dead: std::collections::BTreeSet::new(),
         connector: None,
         verdict: None,
+        enrolment: Enrolment::default(),
     };
-    if onboards {
+    if onboards || (reconciles && carries_on(&situation)) {
         let without_token = situation.document.as_ref().is_some_and(|document| document.access_token.is_none());
         if without_token {
             read_slot(services, &mut situation).await?;

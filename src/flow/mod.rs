@@ -12,10 +12,11 @@ use secrecy::SecretString;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::plan::execute::Executor;
+use crate::plan::invite::{self, carries_on};
 use crate::plan::planner::{self, Next, refusal};
 use crate::plan::{Admission, Look, Situation, Step, Trigger};
 use crate::proof::{Finding, Verdict};
-use crate::report::{Change, Outcome, Report, Warning};
+use crate::report::{Change, InvitationReport, Outcome, Report, Warning};
 use crate::secret::document::expiry_warning;
 use crate::secret::schedule::ends_before_rotation;
 use crate::secret::{Label, Managed};
@@ -154,6 +155,8 @@ impl Flow<'_> {
                 self.report.warn(warning);
             }
             match plan.next {
+                Next::Roster => self.look_at_roster(&mut situation).await?,
+                Next::First(steps) => self.begin(&mut situation, &steps).await?,
                 Next::Prove(version) => look = self.prove(&mut situation, &version).await?,
                 Next::Test(version) => return self.test(&situation, &version).await.map(|()| Round::Over),
                 Next::Dead(version) => {
@@ -175,7 +178,8 @@ impl Flow<'_> {
                     situation.verdict = None;
                 }
                 Next::Nothing(outcome, reason) => {
-                    self.report.outcome = outcome;
+                    let planned = self.report.plan.as_ref().is_some_and(|steps| !steps.is_empty());
+                    self.report.outcome = if planned { Outcome::Planned } else { outcome };
                     self.report.reason = Some(reason);
                     return Ok(Round::Over);
                 }
@@ -211,6 +215,33 @@ impl Flow<'_> {
             Some(error) => Err(error.at("adopt")),
             None => Ok(()),
         }
+    }
+
+    /// The owner looks who is a member and who is invited.
+    async fn look_at_roster(&mut self, situation: &mut Situation) -> Result<(), Error> {
+        let Some((document, newcomer)) = invite::asked(situation) else { return Ok(()) };
+        let since = self.services.now();
+        let roster = self.services.roster(document, newcomer).await;
+        self.report.stage(self.services.outlet.clock().as_ref(), since, "readMembers", &roster);
+        situation.enrolment.roster = Some(roster?);
+        self.note_invitation(situation);
+        Ok(())
+    }
+
+    /// Steps that come before the token: run, or taken as done where the plan is only shown.
+    async fn begin(&mut self, situation: &mut Situation, steps: &[Step]) -> Result<(), Error> {
+        self.execute(situation, steps, None).await?;
+        if self.request.mode == Mode::Plan {
+            invite::foresee(situation, steps);
+        } else {
+            self.note_invitation(situation);
+        }
+        Ok(())
+    }
+
+    fn note_invitation(&mut self, situation: &Situation) {
+        let state = situation.secret.invitation().ok().flatten();
+        self.report.invitation = state.map(|state| InvitationReport::new(state, self.services.now()));
     }
 
     /// A token in use that an interrupted run deactivated is activated, and proven again.
@@ -249,7 +280,8 @@ impl Flow<'_> {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
             // the connector is read while the token is being proven
             Trigger::SetSecret if situation.document.is_some() => self.read_and_prove(&mut situation).await?,
-            Trigger::Reconcile { .. } if situation.stuck().is_none() => {
+            // the dedicated user may not exist yet: its login would be refused, and counted
+            Trigger::Reconcile { .. } if situation.stuck().is_none() && !carries_on(&situation) => {
                 let document = situation.document.clone();
                 let listed = retire::list(self.services, document.as_ref());
                 let read = gather::connector(self.services, trigger, &mut situation, self.report);
@@ -263,6 +295,9 @@ impl Flow<'_> {
                 None
             }
         };
+        if let Some(found) = &situation.connector {
+            self.report.found_connector.get_or_insert(found.observed().is_some());
+        }
         if let Some(document) = &situation.document
             && situation.connector.is_some()
             && self.report.connector.is_none()

@@ -3,6 +3,7 @@
 //! These clients say what the service answered, in types; what follows from it is for [`crate::proof`] and [`crate::plan`].
 
 pub mod login;
+pub mod members;
 pub mod password;
 pub mod registry;
 pub mod repositories;

@@ -111,11 +111,14 @@ fn session(response: &Response, member: &str, what: &str) -> Result<Session, Err
 }
 
 fn refused(what: &str) -> Error {
+    let by_hand = if what == "owner" {
+        "invite the dedicated user by hand and take `owner` and `user` out of the secret"
+    } else {
+        "make the token by hand and stage it as HUBKEEPER_CANDIDATE"
+    };
     Error::needs_human(
         format!("Docker Hub refuses the password of the {what} secret"),
-        format!(
-            "log in by hand and correct the {what} secret; with enforced SSO passwords are refused: make the token by hand and stage it as HUBKEEPER_CANDIDATE"
-        ),
+        format!("log in by hand and correct the {what} secret; with enforced SSO passwords are refused: {by_hand}"),
     )
 }
 

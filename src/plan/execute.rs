@@ -1,6 +1,7 @@
 //! Runs the steps of a plan, and checks each one's preconditions again before its write.
 
 mod connector;
+mod invite;
 mod tokens;
 
 use std::time::Duration;
@@ -56,7 +57,16 @@ impl Executor<'_> {
 
     async fn step(&mut self, step: &Step) -> Result<(), Error> {
         match step {
-            Step::TagManaged => self.services.store.tag(self.arn(), MANAGED).await,
+            Step::TagManaged => {
+                self.services.store.tag(self.arn(), MANAGED).await?;
+                self.situation.enrolment.tagged = true;
+                Ok(())
+            }
+            Step::TagInvite { state } => self.tag_invitation(*state).await,
+            Step::Invite { .. } => self.invite().await,
+            Step::Resend => self.resend().await,
+            Step::SetRole { role } => self.set_role(*role).await,
+            Step::AddToTeam { team } => self.add_to_team(team).await,
             Step::TagOffboarded => self.tag_offboarded().await,
             Step::DeleteConnector => self.delete_connector().await,
             Step::DeactivateToken { id } => self.deactivate_token(id).await,

@@ -2,11 +2,12 @@
 //! executor ([`execute`]).
 //!
 //! The contract's rules about races and order stand here, once: what an event is admitted to and what must still hold right
-//! before a write ([`admit`]), which steps follow from the state ([`planner`]), which tokens may go ([`retire`]). All three are
-//! pure: no I/O, no clock, no secret shown.
+//! before a write ([`admit`]), which steps follow from the state ([`planner`]), what comes before a token ([`invite`]), which tokens may
+//! go ([`retire`]). All are pure: no I/O, no clock, no secret shown.
 
 pub mod admit;
 pub mod execute;
+pub mod invite;
 pub mod planner;
 pub mod retire;
 pub mod state;

@@ -9,6 +9,7 @@ mod rotation;
 
 use std::fmt::Write as _;
 
+use super::invite::{Membership, carries_on, membership};
 use super::state::{Situation, Trigger};
 use super::steps::Step;
 use crate::azure::Observed;
@@ -21,6 +22,10 @@ use crate::secret::{Document, Label, Managed};
 /// What follows from the state.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Next {
+    /// The owner has to look who is a member and who is invited; then ask again.
+    Roster,
+    /// These steps come first; then ask again with what they leave.
+    First(Vec<Step>),
     /// The token of this version has to be proven first; then ask again.
     Prove(String),
     /// A sample of this version's repositories has to be pulled; then it is done.
@@ -77,9 +82,8 @@ pub fn plan(trigger: &Trigger, situation: &Situation, client_id: &str) -> Result
         Trigger::Onboard { version: Some(_), .. } if situation.label == Label::Candidate => {
             onboard::adopt(situation, &situation.version, client_id).map(|plan| onboard::tagged(situation, plan))
         }
-        Trigger::Onboard { force, .. } => {
-            onboard::onboard(situation, client_id, *force).map(|plan| onboard::tagged(situation, plan))
-        }
+        Trigger::Onboard { force, fix_role, .. } => from_zero(situation, client_id, *force, *fix_role),
+        Trigger::Reconcile { .. } if carries_on(situation) => from_zero(situation, client_id, false, false),
         Trigger::Reconcile { .. } => reconcile::reconcile(situation, client_id),
         Trigger::Offboard => reconcile::offboard(situation),
         Trigger::RotationEnded { abandoned, step, version } => {
@@ -97,6 +101,22 @@ pub fn plan(trigger: &Trigger, situation: &Situation, client_id: &str) -> Result
             }))
         }
     }
+}
+
+/// Onboarding: the dedicated user's membership where the secret asks for it, then token, proof, connector.
+fn from_zero(situation: &Situation, client_id: &str, force: bool, fix_role: bool) -> Result<Plan, Error> {
+    if let Some(current) = &situation.document {
+        // what could not be connected in the end is no reason to invite somebody
+        same_subject_as_before(situation, current)?;
+        connector_warnings(situation, current)?;
+    }
+    let plan = match membership(situation, fix_role)? {
+        Membership::Look => Plan::of(Next::Roster),
+        Membership::First(steps, warnings) => Plan { next: Next::First(steps), warnings },
+        Membership::Awaiting(reason) => Plan::of(Next::Nothing(Outcome::Awaiting, reason)),
+        Membership::Settled => onboard::onboard(situation, client_id, force)?,
+    };
+    Ok(onboard::tagged(situation, plan))
 }
 
 /// Proof, then the connector: what setSecret, a changed secret and an onboarding have in common.
@@ -251,4 +271,4 @@ pub fn refusal(verdict: &Verdict) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

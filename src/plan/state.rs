@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::azure::Found;
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::hub::members::Roster;
 use crate::hub::tokens::Pat;
 use crate::proof::Verdict;
 use crate::report::Outcome;
@@ -25,6 +26,8 @@ pub enum Trigger {
     Onboard {
         /// Write though nothing changed.
         force: bool,
+        /// Give the dedicated user the role and the team that were asked for.
+        fix_role: bool,
         /// AWSCURRENT or the candidate.
         version: Option<String>,
     },
@@ -154,8 +157,21 @@ pub struct Situation {
     pub connector: Option<Found>,
     /// A version and the verdict on it, once there is one.
     pub verdict: Option<(String, Verdict)>,
+    /// What is known of the dedicated user's membership.
+    pub enrolment: Enrolment,
     /// When this was read.
     pub now: Timestamp,
+}
+
+/// Onboarding from zero, as far as this run knows and did. No `Debug`: addresses are in it.
+#[derive(Clone, Default)]
+pub struct Enrolment {
+    /// What the owner sees; `None` where nobody looked.
+    pub roster: Option<Roster>,
+    /// Whether this run has sent the invitation again: once is enough.
+    pub resent: bool,
+    /// Whether this run has set the tag `hubkeeper` already.
+    pub tagged: bool,
 }
 
 /// The derived version id of an onboarding that mints, and what is stored there. No `Debug`: it holds the token.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::secret::Label;
+use crate::secret::document::Role;
+use crate::secret::{Invitation, Label};
 
 /// One step. Each is checked again right before its write.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -12,6 +13,31 @@ pub enum Step {
     TagManaged,
     /// Tag the secret `hubkeeper` = `offboarded`.
     TagOffboarded,
+    /// Note in the tag `hubkeeper-invite` how far the invitation is.
+    TagInvite {
+        /// What the tag says afterwards.
+        state: Invitation,
+    },
+    /// Invite the dedicated user into the organization.
+    Invite {
+        /// As what.
+        role: Role,
+        /// Into which team.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        team: Option<String>,
+    },
+    /// Send the invitation again.
+    Resend,
+    /// Give the dedicated user the role that was asked for.
+    SetRole {
+        /// The role.
+        role: Role,
+    },
+    /// Take the dedicated user into the team that was asked for.
+    AddToTeam {
+        /// The team.
+        team: String,
+    },
     /// Delete the connector.
     DeleteConnector,
     /// Deactivate a PAT that is not in use; activate it again should it turn out to be.
@@ -85,6 +111,11 @@ impl Step {
         match self {
             Step::TagManaged => "tagManaged",
             Step::TagOffboarded => "tagOffboarded",
+            Step::TagInvite { .. } => "tagInvite",
+            Step::Invite { .. } => "invite",
+            Step::Resend => "resend",
+            Step::SetRole { .. } => "setRole",
+            Step::AddToTeam { .. } => "addToTeam",
             Step::DeleteConnector => "deleteConnector",
             Step::DeactivateToken { .. } => "deactivateToken",
             Step::DeleteToken { .. } => "deleteToken",

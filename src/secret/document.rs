@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::clock::{Timestamp, parse_rfc3339, rfc3339};
@@ -84,6 +85,45 @@ pub enum Expected {
     Prefix(String),
 }
 
+/// A role in an organization at Docker Hub; the greater one includes the lesser.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Role {
+    /// Pulls what its teams may read.
+    Member,
+    /// Creates, edits and deletes repositories: what Microsoft's page asks for.
+    Editor,
+    /// Does everything.
+    Owner,
+}
+
+impl Role {
+    /// By its name, as the secret and Docker Hub write it; `None` for a role that is not one of Docker's own.
+    pub fn of(name: &str) -> Option<Self> {
+        [Role::Member, Role::Editor, Role::Owner].into_iter().find(|role| role.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Member => "member",
+            Role::Editor => "editor",
+            Role::Owner => "owner",
+        }
+    }
+}
+
+/// Whom an onboarding from zero invites, and as what. No `Debug`: the address is a person's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// The e-mail address.
+    pub email: String,
+    /// The role: member or editor.
+    pub role: Role,
+    /// The team.
+    pub team: Option<String>,
+}
+
 /// One version of the secret. No `Debug`: it holds the token.
 #[derive(Clone)]
 pub struct Document {
@@ -99,6 +139,8 @@ pub struct Document {
     pub expires_at: Option<Timestamp>,
     /// The manager secret.
     pub manager: Option<String>,
+    /// The owner secret, and whom the owner invites: onboarding from zero.
+    pub zero: Option<(String, Newcomer)>,
     /// Repositories that must be readable.
     pub expected: Vec<Expected>,
     /// Repositories that completeness leaves out.
@@ -135,6 +177,11 @@ impl Document {
         if document.manager.is_some() && document.is_organization_token() {
             return Err(wrong(
                 "member `manager` stands beside an organization access token, which no manager can mint",
+            ));
+        }
+        if document.zero.is_some() && document.is_organization_token() {
+            return Err(wrong(
+                "members `owner` and `user` stand beside an organization access token, which belongs to no user that could be invited",
             ));
         }
         Ok(document)
@@ -176,6 +223,7 @@ impl Document {
             ));
         }
         let connector = connector(&raw)?;
+        let zero = zero(&members)?;
         Ok(Self {
             organization,
             username,
@@ -183,6 +231,7 @@ impl Document {
             token_id,
             expires_at,
             manager: members.text("manager")?,
+            zero,
             expected,
             excluded,
             connector,
@@ -262,6 +311,56 @@ impl Document {
         }
         SecretString::from(Value::Object(members).to_string())
     }
+}
+
+/// `owner` and `user`: one is of no use without the other.
+fn zero(members: &Members<'_>) -> Result<Option<(String, Newcomer)>, Error> {
+    let owner = members.text("owner")?;
+    let map = match members.map.get("user") {
+        None | Some(Value::Null) if owner.is_none() => return Ok(None),
+        None | Some(Value::Null) => return Err(wrong("member `owner` stands without `user`: whom to invite")),
+        Some(Value::Object(map)) => map,
+        Some(_) => return Err(wrong("member `user` is not an object")),
+    };
+    let Some(owner) = owner else {
+        return Err(wrong("member `user` stands without `owner`: the secret of who invites"));
+    };
+    let user = Members { path: "user.".to_owned(), map };
+    let email = user.required("email")?;
+    if !is_email(&email) {
+        return Err(wrong("member `user.email` is not an e-mail address"));
+    }
+    let role = match user.text("role")? {
+        None => Role::Editor,
+        Some(name) => [Role::Editor, Role::Member]
+            .into_iter()
+            .find(|role| role.name() == name)
+            .ok_or_else(|| wrong("member `user.role` is neither `editor` nor `member`"))?,
+    };
+    let team = user.text("team")?;
+    if team.as_deref().is_some_and(|team| !is_repository_part(team)) {
+        return Err(wrong("member `user.team` is not the name of a team in lower case"));
+    }
+    if team.as_deref() == Some("owners") {
+        return Err(wrong("member `user.team` names the team of the owners, which would make the user one"));
+    }
+    Ok(Some((owner, Newcomer { email, role, team })))
+}
+
+/// One `@` between a name and a domain, and no character that needs quoting.
+fn is_email(text: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && !part.ends_with('.')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte))
+    };
+    let host = |domain: &str| {
+        domain.contains('.')
+            && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+            && domain.split('.').all(|label| !label.is_empty())
+    };
+    text.len() <= 254 && text.split_once('@').is_some_and(|(name, domain)| plain(name) && host(domain))
 }
 
 fn connector(raw: &Map<String, Value>) -> Result<ConnectorSpec, Error> {
@@ -490,6 +589,44 @@ mod tests {
             assert!(message.contains(member), "{message}");
             assert!(!message.contains("dckr_pat_x"), "{message}");
         }
+    }
+
+    #[test]
+    fn owner_and_user_come_together_and_each_member_is_looked_at() {
+        let with = |owner: Value, user: Value| {
+            let mut document = whole();
+            document["owner"] = owner;
+            document["user"] = user;
+            document
+        };
+        let owner = || json!("hub/owner");
+        let zero = |user: Value| parse(&with(owner(), user)).unwrap().zero.unwrap();
+        let (named, newcomer) = zero(json!({"email": "scanner+hub@acme.example"}));
+        assert_eq!((named.as_str(), newcomer.role, newcomer.team), ("hub/owner", Role::Editor, None));
+        let (_, newcomer) = zero(json!({"email": "scanner@acme.example", "role": "member", "team": "readers"}));
+        assert_eq!((newcomer.role, newcomer.team.as_deref()), (Role::Member, Some("readers")));
+        assert!(parse(&whole()).unwrap().zero.is_none());
+        for (document, member) in [
+            (with(owner(), json!(null)), "`owner`"),
+            (with(json!(null), json!({"email": "a@b.example"})), "`user`"),
+            (with(json!(7), json!({"email": "a@b.example"})), "`owner`"),
+            (with(owner(), json!("dckr_pat_x")), "`user`"),
+            (with(owner(), json!({})), "`user.email`"),
+            (with(owner(), json!({"email": "dckr_pat_x"})), "`user.email`"),
+            (with(owner(), json!({"email": "dckr_pat_x@localhost"})), "`user.email`"),
+            (with(owner(), json!({"email": "a b@c.example"})), "`user.email`"),
+            (with(owner(), json!({"email": "a@b@c.example"})), "`user.email`"),
+            (with(owner(), json!({"email": "a@b.example", "role": "owner"})), "`user.role`"),
+            (with(owner(), json!({"email": "a@b.example", "role": "dckr_pat_x"})), "`user.role`"),
+            (with(owner(), json!({"email": "a@b.example", "team": "../x"})), "`user.team`"),
+            (with(owner(), json!({"email": "a@b.example", "team": "owners"})), "`user.team`"),
+        ] {
+            let message = parse(&document).err().unwrap_or_else(|| panic!("{document} is taken")).to_string();
+            assert!(message.contains(member) && !message.contains("dckr_pat"), "{message}");
+        }
+        let mut document = with(owner(), json!({"email": "a@b.example"}));
+        document["accessToken"] = json!("dckr_oat_abc");
+        assert!(parse(&document).err().unwrap().to_string().contains("organization access token"));
     }
 
     #[test]

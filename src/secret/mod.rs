@@ -1,12 +1,14 @@
 //! The secret: its document, its versions and labels, and the store that keeps them.
 
 pub mod document;
+pub mod invite;
 pub mod labels;
 pub mod login;
 pub mod schedule;
 pub mod store;
 
 pub use document::Document;
+pub use invite::Invitation;
 pub use labels::{Label, Managed, Secret};
 pub use login::Login;
 pub use store::SecretStore;

@@ -11,6 +11,7 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::document::Document;
+use super::invite::{INVITE_TAG, Invitation};
 use super::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
 use super::schedule::Schedule;
 use crate::clock::{Timestamp, within_reach};
@@ -248,7 +249,19 @@ impl SecretStore {
     /// # Errors
     /// As [`SecretStore::describe`].
     pub async fn tag(&self, id: &str, value: &str) -> Result<(), Error> {
-        let tag = Tag::builder().key(MANAGED_TAG).value(value).build();
+        self.set_tag(id, MANAGED_TAG, value).await
+    }
+
+    /// Gives the tag `hubkeeper-invite` a value.
+    ///
+    /// # Errors
+    /// As [`SecretStore::describe`].
+    pub async fn tag_invitation(&self, id: &str, state: Invitation) -> Result<(), Error> {
+        self.set_tag(id, INVITE_TAG, &state.value()).await
+    }
+
+    async fn set_tag(&self, id: &str, key: &str, value: &str) -> Result<(), Error> {
+        let tag = Tag::builder().key(key).value(value).build();
         let call = self.client.tag_resource().secret_id(id).tags(tag);
         call.send().await.map(|_| ()).map_err(|error| failed("TagResource", &error))
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hubkeeper::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
+use hubkeeper::event::custom_resource::Asked;
 use hubkeeper::event::{Event, parse};
 use serde_json::Value;
 
@@ -108,6 +109,11 @@ fn every_example_is_understood_as_its_name_says() {
                 assert!(records.len() > 1 && records.iter().all(|record| record.event.is_ok()), "{name}");
                 "records".to_owned()
             }
+            Event::CustomResource(resource) => match resource.asked.unwrap_or_else(|error| panic!("{name}: {error}")) {
+                Asked::Create { .. } => "custom resource create".to_owned(),
+                Asked::Update { .. } => "custom resource update".to_owned(),
+                Asked::Delete => "custom resource delete".to_owned(),
+            },
             Event::Ignored { reason, .. } => {
                 assert!(name.contains("ignored"), "{name} is ignored: {reason}");
                 continue;
@@ -132,6 +138,9 @@ fn every_example_is_understood_as_its_name_says() {
             "rotation-failed.json" => "rotationFailed",
             "rotation-abandoned.json" => "rotationAbandoned",
             "sqs-records.json" => "records",
+            "custom-resource-create.json" => "custom resource create",
+            "custom-resource-update.json" => "custom resource update",
+            "custom-resource-delete.json" => "custom resource delete",
             other if other.starts_with("onboard") || other == "action-in-eventbridge-detail.json" => "onboard",
             other => panic!("{other}: say here what this example is"),
         };

@@ -5,6 +5,7 @@
 mod adoption;
 mod binary;
 mod corpus;
+mod custom_resource;
 mod docs;
 mod events;
 mod failure_table;
@@ -22,3 +23,4 @@ mod retiring;
 mod rotation;
 mod secrecy;
 mod world;
+mod zero;

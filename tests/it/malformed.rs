@@ -22,7 +22,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
 
 #[tokio::test(start_paused = true)]
 async fn every_upstream_body_of_another_shape_is_a_typed_error_and_no_write() {
-    for service in Service::ALL {
+    for service in Service::ALL.into_iter().filter(|service| *service != Service::Responses) {
         for status in [200_u16, 201, 400, 404, 500] {
             for (name, body) in bodies() {
                 // a HEAD has no body

@@ -8,6 +8,7 @@ use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::report::Outcome;
+use crate::secret::invite::INVITE_TAG;
 use crate::secret::{Document, Label, Managed};
 
 /// Proof, connector, AWSCURRENT, label: a version that waits to be taken up.
@@ -79,7 +80,7 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
         };
     }
     let Some(slot) = situation.slot.as_ref().filter(|_| current.manager.is_some()) else {
-        return Err(no_token(situation));
+        return without_token(situation, current);
     };
     let warnings = connector_warnings(situation, current)?;
     let mut steps = vec![
@@ -92,10 +93,23 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
+/// Nobody can make a token but a person: an error, or what an onboarding from zero waits for.
+fn without_token(situation: &Situation, current: &Document) -> Result<Plan, Error> {
+    if current.zero.is_none() && !situation.secret.tags.contains_key(INVITE_TAG) {
+        return Err(no_token(situation));
+    }
+    let reason = format!(
+        "the dedicated user {} is a member, and the secret holds no usable token and names no `manager`: log in to Docker Hub as that user, make a token with the permission Read-only, and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json. Nothing else was touched; the connector follows by itself",
+        current.username, situation.secret.arn
+    );
+    Ok(Plan::of(Next::Nothing(Outcome::Awaiting, reason)))
+}
+
 /// Onboard sets the tag before its first outside write.
 pub(super) fn tagged(situation: &Situation, mut plan: Plan) -> Plan {
-    if let Next::Do(steps) = &mut plan.next
+    if let Next::Do(steps) | Next::First(steps) = &mut plan.next
         && situation.secret.managed() != Managed::Yes
+        && !situation.enrolment.tagged
     {
         steps.insert(0, Step::TagManaged);
     }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::Kind;
 use crate::plan::admit::{admit, may_move, may_write};
 use crate::plan::state::{Admission, Look};
-use crate::plan::state::{Slot, Version};
+use crate::plan::state::{Enrolment, Slot, Version};
 use crate::secret::Secret;
 use crate::secret::labels::tests::secret;
 
@@ -51,12 +51,13 @@ fn rotating() -> Situation {
         dead: BTreeSet::new(),
         connector: Some(Found::Absent),
         verdict: None,
+        enrolment: Enrolment::default(),
         now: NOW,
     }
 }
 
 /// AWSCURRENT is `VERSION`, nothing else.
-fn settled() -> Situation {
+pub(in crate::plan) fn settled() -> Situation {
     let mut situation = rotating();
     situation.secret.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
     situation.label = Label::Current;
@@ -74,7 +75,8 @@ fn connector(situation: &Situation, version: &str, change: impl FnOnce(&mut Valu
 
 fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
     match plan(trigger, situation, CLIENT).unwrap_or_else(|error| panic!("{error}")).next {
-        Next::Do(steps) => steps.iter().map(Step::name).collect(),
+        Next::Do(steps) | Next::First(steps) => steps.iter().map(Step::name).collect(),
+        Next::Roster => vec!["roster"],
         Next::Prove(_) => vec!["prove first"],
         Next::Test(_) => vec!["test"],
         Next::Dead(_) => vec!["dead"],
@@ -85,7 +87,7 @@ fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
 }
 
 fn onboard_trigger() -> Trigger {
-    Trigger::Onboard { force: false, version: None }
+    Trigger::Onboard { force: false, fix_role: false, version: None }
 }
 
 #[test]
@@ -197,7 +199,12 @@ fn admission_follows_labels_and_tags() {
         ),
         ("verify during a rotation", Trigger::Verify { version: None }, none, "version AWSCURRENT"),
         ("verify of nothing", Trigger::Verify { version: Some(DERIVED.into()) }, none, "BadEvent"),
-        ("onboard of a version", Trigger::Onboard { force: false, version: Some(DERIVED.into()) }, none, "BadEvent"),
+        (
+            "onboard of a version",
+            Trigger::Onboard { force: false, fix_role: false, version: Some(DERIVED.into()) },
+            none,
+            "BadEvent",
+        ),
     ];
     for (name, trigger, change, expected) in table {
         let mut secret = rotating().secret;
@@ -261,7 +268,10 @@ fn a_connector_that_carries_the_version_is_not_written_again_but_by_force() {
     assert_eq!(steps(&Trigger::SecretChanged { version: None }, &situation), [""; 0], "and without a proof");
     situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
     assert_eq!(steps(&onboard_trigger(), &situation), [""; 0]);
-    assert_eq!(steps(&Trigger::Onboard { force: true, version: None }, &situation), ["writeConnector"]);
+    assert_eq!(
+        steps(&Trigger::Onboard { force: true, fix_role: false, version: None }, &situation),
+        ["writeConnector"]
+    );
     situation.connector = Some(connector(&situation, OLD, |_| {}));
     assert_eq!(steps(&onboard_trigger(), &situation), ["writeConnector"]);
 }

@@ -134,7 +134,7 @@ async fn a_plan_sends_nothing_and_returns_what_each_would_do() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_are_events_and_carry_all_that_the_event_said() {
-    let onboard = |force| Trigger::Onboard { force, version: None };
+    let onboard = |force| Trigger::Onboard { force, fix_role: false, version: None };
     for (event, trigger) in [
         (json!({"action": "onboard"}), onboard(false)),
         (json!({"action": "onboard", "force": true}), onboard(true)),

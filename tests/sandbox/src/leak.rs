@@ -146,6 +146,7 @@ pub fn secrets_of(state: &State) -> Vec<String> {
         crate::aws::all_secret_values(state),
         crate::hub::all_secret_values(state),
         crate::entra::all_secret_values(state),
+        crate::responses::all_secret_values(state),
     ];
     all.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()
 }

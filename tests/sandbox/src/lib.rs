@@ -13,6 +13,7 @@ pub mod lambda;
 pub mod leak;
 pub mod record;
 pub mod registry;
+pub mod responses;
 pub mod rotation;
 pub mod scene;
 pub mod serve;

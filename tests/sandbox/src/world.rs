@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 use time::OffsetDateTime;
 
-use crate::{arm, aws, entra, hub, registry};
+use crate::{arm, aws, entra, hub, registry, responses};
 
 /// A request with its whole body. The URI may be absolute or start at the path; services read path and query alone.
 pub type Request = http::Request<Bytes>;
@@ -29,12 +29,21 @@ pub enum Service {
     HubAuth,
     /// `registry-1.docker.io`.
     Registry,
+    /// The bucket in which `CloudFormation` takes the answers of custom resources.
+    Responses,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: [Service; 6] =
-        [Service::Aws, Service::Entra, Service::Arm, Service::Hub, Service::HubAuth, Service::Registry];
+    pub const ALL: [Service; 7] = [
+        Service::Aws,
+        Service::Entra,
+        Service::Arm,
+        Service::Hub,
+        Service::HubAuth,
+        Service::Registry,
+        Service::Responses,
+    ];
 
     /// The service that answers under a real host name: for runs in one process, with the default endpoints.
     #[must_use]
@@ -45,6 +54,7 @@ impl Service {
             "registry-1.docker.io" => Some(Service::Registry),
             "management.azure.com" | "management.usgovcloudapi.net" => Some(Service::Arm),
             "login.microsoftonline.com" | "login.microsoftonline.us" => Some(Service::Entra),
+            responses::HOST => Some(Service::Responses),
             _ if host.ends_with(".amazonaws.com") => Some(Service::Aws),
             _ => None,
         }
@@ -108,7 +118,7 @@ impl Recorded {
     pub fn is_write(&self) -> bool {
         match self.service {
             Service::Aws => aws::is_write(&self.request),
-            Service::Entra | Service::HubAuth | Service::Registry => false,
+            Service::Entra | Service::HubAuth | Service::Registry | Service::Responses => false,
             Service::Arm => !matches!(self.request.method().as_str(), "GET" | "HEAD"),
             Service::Hub => {
                 !matches!(self.request.method().as_str(), "GET" | "HEAD")
@@ -145,6 +155,8 @@ pub struct State {
     pub hub: hub::Hub,
     /// The registry's own state (tokens given out by `auth.docker.io` live in [`hub::Hub`]).
     pub registry: registry::Registry,
+    /// Answers of custom resources.
+    pub responses: responses::Responses,
     random: StdRng,
     now: Now,
 }
@@ -199,6 +211,7 @@ impl World {
             arm: arm::Arm::default(),
             hub: hub::Hub::default(),
             registry: registry::Registry::default(),
+            responses: responses::Responses::default(),
             random: StdRng::seed_from_u64(seed),
             now,
         };
@@ -276,6 +289,7 @@ impl World {
             Service::Hub => hub::handle(state, &request),
             Service::HubAuth => hub::handle_auth(state, &request),
             Service::Registry => registry::handle(state, &request),
+            Service::Responses => responses::handle(state, &request),
         });
         let entry = Recorded {
             index: *handled,

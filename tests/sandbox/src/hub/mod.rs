@@ -6,6 +6,7 @@
 mod access;
 mod lists;
 mod login;
+mod members;
 mod model;
 mod pats;
 mod person;
@@ -18,14 +19,15 @@ use time::{Duration, OffsetDateTime};
 
 pub use access::{accepts, can_pull_everything, can_push};
 pub use model::{
-    Kind, MediaType, OatResource, Organization, PatView, Permission, Repository, ResourceKind, Role, Tag, Team, User,
-    manifest,
+    Invitation, Kind, MediaType, OatResource, Organization, PatView, Permission, Repository, ResourceKind, Role, Tag,
+    Team, User, manifest,
 };
 pub use person::{
-    add_member, add_oat, add_organization, add_pat, add_plugin, add_repositories, add_repository, add_tag, add_team,
-    add_to_team, add_user, age, all_secret_values, deactivate, delete_repository, enforce_sso, failed_logins,
-    forget_failed_logins, is_scope, oats_of, organization, organizations_of, pats_of, remove_from_team, remove_member,
-    remove_tags, revoke, set_expiry, set_password, set_pat_scopes, set_private, set_totp, team_permission, totp_code,
+    accept_invitation, add_member, add_oat, add_organization, add_pat, add_plugin, add_repositories, add_repository,
+    add_tag, add_team, add_to_team, add_user, age, all_secret_values, deactivate, delete_repository, enforce_sso,
+    failed_logins, forget_failed_logins, invitations_sent, is_scope, lapse_invitation, oats_of, organization,
+    organizations_of, pats_of, refuse_address, remove_from_team, remove_member, remove_tags, revoke, set_email,
+    set_expiry, set_password, set_pat_scopes, set_private, set_seats, set_totp, show_role, team_permission, totp_code,
     user,
 };
 
@@ -57,6 +59,13 @@ pub struct Hub {
     pub combined_scopes_lost: bool,
     /// Whether a request above the token's scope counts as a failed login (not established). Default `false`.
     pub low_scope_counts_as_failure: bool,
+    /// Whether the answer to a bulk invitation is the list alone, as a client decodes it, and not an object around it more, as the
+    /// reference has it. Default `false`.
+    pub flat_invitees: bool,
+    /// The status of an invitation for which there is no seat (not documented). Default 402.
+    pub no_seat_status: u16,
+    /// Addresses that Docker Hub takes for none.
+    pub refused_addresses: std::collections::BTreeSet<String>,
     /// Whether tokens given out are kept for [`all_secret_values`]. Benchmarks of many requests turn it off. Default `true`.
     pub remember_tokens: bool,
     pub(crate) users: BTreeMap<String, User>,
@@ -87,6 +96,9 @@ impl Default for Hub {
             plain_text_tokens: false,
             combined_scopes_lost: false,
             low_scope_counts_as_failure: false,
+            flat_invitees: false,
+            no_seat_status: 402,
+            refused_addresses: std::collections::BTreeSet::new(),
             remember_tokens: true,
             users: BTreeMap::new(),
             organizations: BTreeMap::new(),
@@ -162,6 +174,14 @@ fn route(state: &mut State, request: &Request) -> Response {
             without_body(method, lists::tag(state, request, space, name, tag))
         }
         (["v2", "repositories", ..], "GET" | "HEAD") => without_body(method, lists::deprecated(state, request)),
+        (["v2", "orgs", org, "members"], "GET") => answer(members::list(state, request, org)),
+        (["v2", "orgs", org, "members", name], "PUT") => answer(members::set_role(state, request, org, name)),
+        (["v2", "orgs", org, "groups", team, "members"], "GET" | "POST") => {
+            answer(members::team(state, request, org, team))
+        }
+        (["v2", "orgs", org, "invites"], "GET") => answer(members::invites(state, request, org)),
+        (["v2", "invites", "bulk"], "POST") => answer(members::invite(state, request)),
+        (["v2", "invites", id, "resend"], "PATCH") => answer(members::resend(state, request, id)),
         (["v2", "access-tokens"], "GET" | "POST") => pats::all(state, request),
         (["v2", "access-tokens", uuid], "GET" | "PATCH" | "DELETE") => pats::one(state, request, uuid),
         (
@@ -170,11 +190,20 @@ fn route(state: &mut State, request: &Request) -> Response {
             | ["v2", "access-tokens"]
             | ["v2", "access-tokens", _]
             | ["v2", "namespaces", _, "repositories", ..]
+            | ["v2", "orgs", _, "members" | "invites"]
+            | ["v2", "orgs", _, "members", _]
+            | ["v2", "orgs", _, "groups", _, "members"]
+            | ["v2", "invites", "bulk"]
+            | ["v2", "invites", _, "resend"]
             | ["v2", "repositories", ..],
             _,
         ) => wire::method_not_allowed(request),
         _ => wire::not_found(),
     }
+}
+
+fn answer(result: Result<Response, wire::Refused>) -> Response {
+    result.unwrap_or_else(|refusal| *refusal)
 }
 
 fn without_body(method: &str, mut response: Response) -> Response {

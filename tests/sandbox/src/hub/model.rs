@@ -144,6 +144,35 @@ pub struct Organization {
     pub members: BTreeMap<String, Role>,
     /// Teams by name.
     pub teams: BTreeMap<String, Team>,
+    /// Seats that members and invitations take; `None` for as many as one likes.
+    pub seats: Option<usize>,
+    /// Invitations that nobody has accepted yet, oldest first.
+    pub invitations: Vec<Invitation>,
+    /// How many invitations were ever made.
+    pub invitations_sent: usize,
+    /// Roles that the list of members shows instead of a person's own: custom ones.
+    pub shown_roles: BTreeMap<String, String>,
+}
+
+/// An invitation into an organization.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// Its uuid.
+    pub id: String,
+    /// Who made it.
+    pub inviter: String,
+    /// The address; of somebody who is registered with it the user name.
+    pub invitee: String,
+    /// What was asked for.
+    pub address: String,
+    /// As what.
+    pub role: Role,
+    /// Into which team.
+    pub team: Option<String>,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// How often it was sent again.
+    pub resends: usize,
 }
 
 /// A user.

@@ -166,6 +166,55 @@ pub fn remove_member(state: &mut State, organization: &str, username: &str) {
     }
 }
 
+/// Changes a user's e-mail address.
+pub fn set_email(state: &mut State, username: &str, email: &str) {
+    if let Some(user) = state.hub.users.get_mut(username) {
+        email.clone_into(&mut user.email);
+    }
+}
+
+/// Limits the seats of an organization, or takes the limit away.
+pub fn set_seats(state: &mut State, organization: &str, seats: Option<usize>) {
+    space(state, organization).seats = seats;
+}
+
+/// Shows another role for a member than Docker's own: a custom one.
+pub fn show_role(state: &mut State, organization: &str, username: &str, role: &str) {
+    space(state, organization).shown_roles.insert(username.to_owned(), role.to_owned());
+}
+
+/// Takes an address for none from now on.
+pub fn refuse_address(state: &mut State, email: &str) {
+    state.hub.refused_addresses.insert(email.to_owned());
+}
+
+/// Somebody clicks on the link of an invitation and joins as this user, who has the address afterwards; `false` where there is
+/// no such invitation.
+pub fn accept_invitation(state: &mut State, organization: &str, email: &str, username: &str) -> bool {
+    let found = space(state, organization);
+    let Some(at) = found.invitations.iter().position(|pending| pending.address.eq_ignore_ascii_case(email)) else {
+        return false;
+    };
+    let accepted = found.invitations.remove(at);
+    found.members.insert(username.to_owned(), accepted.role);
+    if let Some(team) = &accepted.team {
+        found.teams.entry(team.clone()).or_default().members.insert(username.to_owned());
+    }
+    set_email(state, username, email);
+    true
+}
+
+/// An invitation lapses, or an owner cancels it: it is no longer listed.
+pub fn lapse_invitation(state: &mut State, organization: &str, email: &str) {
+    space(state, organization).invitations.retain(|pending| !pending.address.eq_ignore_ascii_case(email));
+}
+
+/// How many invitations an organization ever sent; resends are none.
+#[must_use]
+pub fn invitations_sent(state: &State, organization: &str) -> usize {
+    state.hub.organizations.get(organization).map_or(0, |found| found.invitations_sent)
+}
+
 /// A team without people and permissions.
 pub fn add_team(state: &mut State, organization: &str, team: &str) {
     space(state, organization).teams.entry(team.to_owned()).or_default();
@@ -251,7 +300,7 @@ pub fn set_expiry(state: &mut State, uuid: &str, expires_at: Option<OffsetDateTi
     }
 }
 
-/// Moves every date of the access tokens into the past: for whoever cannot wait.
+/// Moves every date of the access tokens and invitations into the past: for whoever cannot wait.
 pub fn age(state: &mut State, by: Duration) {
     for pat in state.hub.pats.values_mut() {
         pat.created_at -= by;
@@ -259,6 +308,9 @@ pub fn age(state: &mut State, by: Duration) {
         for date in [&mut pat.expires_at, &mut pat.last_used].into_iter().flatten() {
             *date -= by;
         }
+    }
+    for pending in state.hub.organizations.values_mut().flat_map(|found| &mut found.invitations) {
+        pending.created_at -= by;
     }
     for oat in state.hub.oats.values_mut() {
         oat.expires_at = oat.expires_at.map(|end| end - by);

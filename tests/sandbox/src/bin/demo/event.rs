@@ -1,7 +1,7 @@
 //! One event out of a file, sent into the example world.
 
 use hubkeeper_sandbox::rotation::rotate;
-use hubkeeper_sandbox::{aws, hub, leak, scene};
+use hubkeeper_sandbox::{aws, hub, leak, responses, scene};
 use serde_json::{Value, json};
 
 use crate::life::by_hand;
@@ -9,6 +9,7 @@ use crate::page::short;
 use crate::seen;
 use crate::stage::{Stage, reports_in};
 use crate::upkeep::edit;
+use crate::zero;
 
 const SECOND_SECRET: &str = "hubkeeper/umbrella";
 const SECOND_ORGANIZATION: &str = "umbrella";
@@ -20,6 +21,8 @@ struct Ids {
     second: Option<String>,
     version: String,
     rotation_token: Option<String>,
+    /// Where the answer to a custom resource goes.
+    response_url: String,
 }
 
 /// Makes the situation that the event tells of, puts the example's ids into it, sends it, and shows what changed.
@@ -43,6 +46,13 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
             stage.item("log", &report);
         }
     }
+    let answers = stage.world.with(|state| responses::answers(state));
+    for answered in &answers {
+        stage.page.row("to the stack", &serde_json::to_string_pretty(&answered.body).unwrap_or_default());
+    }
+    stage
+        .page
+        .expect(answers.len() == usize::from(shown.contains("ResponseURL")), "a custom resource is answered once");
     let is = stage.world.with(|state| seen::everything(state));
     let changes = seen::changes(&was, &is);
     let writes = stage.take_writes();
@@ -112,11 +122,20 @@ fn inner(event: &Value) -> Vec<Value> {
 async fn prepare(stage: &mut Stage, event: &Value) -> Ids {
     let events = inner(event);
     let fresh = |event: &Value| {
-        text(event, "/action") == "onboard" && event["versionId"].is_null() && event["force"] != json!(true)
+        let onboards = text(event, "/action") == "onboard" || text(event, "/RequestType") == "Create";
+        onboards && event["versionId"].is_null() && event["force"] != json!(true)
     };
     let mut happened = Vec::new();
     if events.iter().all(fresh) {
         happened.push("a new secret that holds no token; its manager can mint".to_owned());
+        if events.iter().any(|event| event["fixRole"] == json!(true)) {
+            zero::outside(stage);
+            happened.push(format!(
+                "its document asks for {} as a member of the team {}, in which the user is not",
+                scene::USER,
+                scene::PAYMENTS
+            ));
+        }
     } else {
         let onboarded = stage.invoke(json!({ "action": "onboard", "secretId": stage.arn })).await;
         stage.page.expect(onboarded.is_ok(), "the example is onboarded first");
@@ -175,7 +194,7 @@ async fn situation(stage: &mut Stage, events: &[Value], happened: &mut Vec<Strin
         Some(label) => put_by_hand(stage, label, happened),
         None => stage.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT")).unwrap_or_default(),
     };
-    Ids { arn, second, version, rotation_token: None }
+    Ids { arn, second, version, rotation_token: None, response_url: stage.response_url() }
 }
 
 /// A second organization of the same user, with a secret and a connector of its own; onboarded, unless that is the event.
@@ -207,7 +226,7 @@ async fn begun(stage: &mut Stage, steps: &[&str], until: &str, happened: &mut Ve
     let arn = stage.arn.clone();
     let (version, rotation_token) = stage.world.with(|state| aws::begin_rotation(state, &arn, true));
     happened.push(format!("a rotation began, version {} is AWSPENDING", short(&version)));
-    let ids = Ids { arn, second: None, version, rotation_token };
+    let ids = Ids { arn, second: None, version, rotation_token, response_url: stage.response_url() };
     for step in steps.iter().take_while(|step| **step != until) {
         let answer = stage.invoke(step_event(step, &ids)).await;
         stage.page.expect(answer.is_ok(), &format!("{step} comes before it"));
@@ -248,6 +267,8 @@ fn adapt(event: &mut Value, ids: &Ids) {
                             *value = json!(token);
                         }
                     }
+                    ("responseurl", Value::String(_)) => *value = json!(ids.response_url),
+                    ("physicalresourceid", Value::String(_)) => *value = json!(format!("hubkeeper/{}", ids.arn)),
                     ("body", Value::String(body)) => {
                         if let Ok(mut inner) = serde_json::from_str(body) {
                             adapt(&mut inner, ids);
@@ -267,11 +288,13 @@ fn adapt(event: &mut Value, ids: &Ids) {
     }
 }
 
-/// The event without its rotation token, which is as secret as a password.
+/// The event without its rotation token and its URL, which are as secret as a password.
 fn shown(event: &Value) -> String {
     let mut shown = event.clone();
-    if shown["RotationToken"].is_string() {
-        shown["RotationToken"] = json!("(not shown)");
+    for name in ["RotationToken", "ResponseURL"] {
+        if shown[name].is_string() {
+            shown[name] = json!("(not shown)");
+        }
     }
     serde_json::to_string_pretty(&shown).unwrap_or_default()
 }

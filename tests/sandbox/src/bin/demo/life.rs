@@ -1,4 +1,4 @@
-//! What goes well on the first day: onboarding, a scheduled rotation, a token made by hand; and the summary.
+//! What goes well afterwards: a scheduled rotation, a token made by hand; and the summary.
 
 use hubkeeper_sandbox::rotation::rotate;
 use hubkeeper_sandbox::{World, aws, hub, leak, scene};
@@ -8,6 +8,7 @@ use time::Duration;
 use crate::page::{count, short};
 use crate::seen;
 use crate::stage::{Answer, Stage, summary_of};
+use crate::zero;
 
 pub(crate) fn introduce(stage: &mut Stage, function: &str) {
     let page = &mut stage.page;
@@ -19,15 +20,23 @@ pub(crate) fn introduce(stage: &mut Stage, function: &str) {
     page.row(
         "Docker Hub",
         &format!(
-            "organization {}: {} repositories, {private} of them private; its user {} reads them all, as a member of the teams {} and {}",
+            "organization {}: {} repositories, {private} of them private, read by the teams {} and {}; the user {} has an account and is in no organization yet",
             scene::ORGANIZATION,
             scene::REPOSITORIES.len(),
-            scene::USER,
             scene::TEAM,
             scene::PAYMENTS,
+            scene::USER,
         ),
     );
-    page.row("AWS", &format!("secret {}, no token in it yet; its manager secret is {}", scene::SECRET, scene::MANAGER));
+    page.row(
+        "AWS",
+        &format!(
+            "secret {}, no token in it yet; its manager secret is {}, its owner secret {}",
+            scene::SECRET,
+            scene::MANAGER,
+            zero::OWNER_SECRET
+        ),
+    );
     page.row("Azure", &format!("resource group {}, no connector in it yet", scene::GROUP));
     page.row("ids", "version ids and uuids are cut to their first 8 characters");
 }
@@ -58,7 +67,7 @@ pub(crate) fn expect_report(stage: &mut Stage, answer: &Answer, expected: &[(&st
 }
 
 /// What AWS sends after our own change is `unchanged`: the connector carries the version already.
-async fn echoes(stage: &mut Stage) {
+pub(crate) async fn echoes(stage: &mut Stage) {
     for event in stage.take_events() {
         let name = match event["detail"]["labelUpdated"].as_str() {
             Some(label) => format!("Secret Label Updated, {label}"),
@@ -81,32 +90,6 @@ pub(crate) fn show_writes(stage: &mut Stage) {
     let writes = stage.take_writes();
     let text = format!("{} to AWS, {} to Docker Hub, {} to Azure", writes.aws, writes.hub, writes.arm);
     stage.page.row("writes", &text);
-}
-
-pub(crate) async fn onboarding(stage: &mut Stage) {
-    stage.page.scene("1  Onboarding: the manager mints the first token");
-    stage.page.row("happens", "an operator invokes the function once, by hand or from a deployment");
-    let event = json!({ "action": "onboard", "secretId": scene::SECRET });
-    stage.page.row("event", &event.to_string());
-    let answer = stage.invoke(event).await;
-    stage.show(&answer);
-    let expected = [
-        ("/outcome", json!("applied")),
-        ("/verdict/result", json!("complete")),
-        ("/verdict/repositories", json!(scene::REPOSITORIES.len())),
-        ("/connector/change", json!("created")),
-    ];
-    expect_report(stage, &answer, &expected);
-    show_stages(stage, &answer);
-    in_step(stage);
-    let minted = answer.as_ref().ok().and_then(|report| report["tokens"]["minted"].as_str()).unwrap_or_default();
-    let pats = stage.world.with(|state| hub::pats_of(state, scene::USER));
-    let one = pats.len() == 1 && pats.iter().all(|pat| pat.uuid == minted && pat.scopes == ["repo:read"]);
-    stage.page.expect(one, "Docker Hub has one token, read-only, and it is the one that the report names");
-    let tagged = stage.world.with(|state| aws::tags(state, &stage.arn).get("hubkeeper").cloned());
-    stage.page.expect(tagged.as_deref() == Some("managed"), "the secret is tagged hubkeeper = managed");
-    show_writes(stage);
-    echoes(stage).await;
 }
 
 pub(crate) fn show_stages(stage: &mut Stage, answer: &Answer) {

@@ -8,6 +8,7 @@ mod refusals;
 mod seen;
 mod stage;
 mod upkeep;
+mod zero;
 
 use std::io::Write;
 use std::path::Path;
@@ -37,8 +38,11 @@ type Failure = Box<dyn std::error::Error>;
 
 async fn whole_life(function: &str) -> Result<bool, Failure> {
     let mut stage = Stage::open(Path::new(function)).await?;
+    zero::prepare(&stage);
     life::introduce(&mut stage, function);
-    life::onboarding(&mut stage).await;
+    zero::invitation(&mut stage).await;
+    zero::wait(&mut stage).await;
+    zero::acceptance(&mut stage).await;
     life::rotation(&mut stage).await;
     upkeep::well(&mut stage).await;
     upkeep::queue(&mut stage).await;

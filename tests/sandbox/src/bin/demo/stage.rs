@@ -8,7 +8,7 @@ use hubkeeper_sandbox::lambda::LambdaHost;
 use hubkeeper_sandbox::rotation::FunctionError;
 use hubkeeper_sandbox::serve::{Options, Served, serve};
 use hubkeeper_sandbox::world::Service;
-use hubkeeper_sandbox::{World, arm, hub, record, scene};
+use hubkeeper_sandbox::{World, arm, hub, record, responses, scene};
 use serde_json::Value;
 
 use crate::Failure;
@@ -60,7 +60,7 @@ pub(crate) struct Stage {
     beside: String,
     watched: Arc<Mutex<Watched>>,
     authority: PathBuf,
-    _served: Served,
+    served: Served,
 }
 
 impl Drop for Stage {
@@ -84,7 +84,7 @@ impl Stage {
             .map_err(|error| format!("{}: {error}", function.display()))?;
         let (page, writes) = (Page::default(), Writes::default());
         let (function, beside) = (function.to_owned(), String::new());
-        Ok(Self { world, arn, page, writes, host, function, environment, beside, watched, authority, _served: served })
+        Ok(Self { world, arn, page, writes, host, function, environment, beside, watched, authority, served })
     }
 
     pub(crate) fn watched(&self) -> MutexGuard<'_, Watched> {
@@ -133,6 +133,11 @@ impl Stage {
         self.writes.hub += writes.hub;
         self.writes.arm += writes.arm;
         writes
+    }
+
+    /// A URL for the answer to a custom resource.
+    pub(crate) fn response_url(&self) -> String {
+        self.served.url(Service::Responses) + &self.world.with(responses::presign)
     }
 
     /// The events that AWS sent meanwhile.

@@ -1,0 +1,273 @@
+//! Onboarding from zero: what follows from the tag, from what the owner sees, and from who is asked for (contract, section 8).
+//! Pure.
+//!
+//! One look leads to a few steps, and the planner is asked again with what they leave, until the user is a member as asked or a
+//! person has to act. Whom nobody invited yet is invited once; an invitation that vanished is never made anew.
+
+use time::Duration;
+
+use super::state::Situation;
+use super::steps::Step;
+use crate::clock::{Timestamp, rfc3339};
+use crate::error::Error;
+use crate::hub::members::{Denied, Invite, Member, Roster};
+use crate::report::Warning;
+use crate::secret::document::{Newcomer, Role};
+use crate::secret::invite::{INVITE_TAG, RESENDS};
+use crate::secret::{Document, Invitation, Managed};
+
+/// Time between an invitation and its being sent again.
+const PATIENCE: Duration = Duration::days(3);
+
+/// What has to happen before the token is looked at.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Membership {
+    /// The owner has to look.
+    Look,
+    /// These steps; then ask again with what they leave.
+    First(Vec<Step>, Vec<Warning>),
+    /// A person has to act.
+    Awaiting(String),
+    /// Nothing: the user is a member as asked, or the secret does not ask for it.
+    Settled,
+}
+
+/// Where the dedicated user stands. No `Debug`: addresses are in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// A member.
+    Member(&'a Member),
+    /// The address is that of a member with another user name.
+    Elsewhere(&'a Member),
+    /// Invited.
+    Invited(&'a Invite),
+    /// Neither.
+    Stranger,
+}
+
+/// Finds the dedicated user: by the user name, else by the address.
+pub fn standing<'a>(roster: &'a Roster, username: &str, email: &str) -> Standing<'a> {
+    let has_address = |member: &&Member| member.email.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(email));
+    if let Some(member) = roster.members.iter().find(|member| member.username.eq_ignore_ascii_case(username)) {
+        return Standing::Member(member);
+    }
+    if let Some(member) = roster.members.iter().find(has_address) {
+        return Standing::Elsewhere(member);
+    }
+    let names_user =
+        |invite: &&Invite| invite.invitee.eq_ignore_ascii_case(email) || invite.invitee.eq_ignore_ascii_case(username);
+    roster.invites.iter().find(names_user).map_or(Standing::Stranger, Standing::Invited)
+}
+
+/// Whether a reconcile carries an onboarding from zero on: it began, and the user is not a member yet or there is no token.
+pub fn carries_on(situation: &Situation) -> bool {
+    let Some(document) = &situation.document else { return false };
+    let at_rest = situation.secret.managed() == Managed::Yes && situation.stuck().is_none();
+    let began = situation.secret.tags.contains_key(INVITE_TAG);
+    let joined = matches!(situation.secret.invitation(), Ok(Some(Invitation::Member)));
+    at_rest
+        && began
+        && (document.access_token.is_none()
+            || (document.zero.is_some() && (!joined || situation.enrolment.roster.is_some())))
+}
+
+/// What has to happen before the token is looked at.
+///
+/// # Errors
+/// A refusal, or what a person has to do first.
+pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, Error> {
+    let Some((document, newcomer)) = asked(situation) else { return Ok(Membership::Settled) };
+    let tag = situation.secret.invitation()?;
+    if tag == Some(Invitation::Member) {
+        return Ok(Membership::Settled);
+    }
+    let Some(roster) = &situation.enrolment.roster else { return Ok(Membership::Look) };
+    let first = |steps| Ok(Membership::First(steps, Vec::new()));
+    let invite = Step::Invite { role: newcomer.role, team: newcomer.team.clone() };
+    match (standing(roster, &document.username, &newcomer.email), tag) {
+        (Standing::Member(member), _) => joined(member, roster, newcomer, fix_role),
+        (Standing::Elsewhere(member), _) => Err(Error::needs_human(
+            format!(
+                "the address of `user` is that of the member {}, and the secret's `username` is {}",
+                crate::http::scrub::name(&member.username),
+                document.username
+            ),
+            "correct `username` in the secret, or let the dedicated user join with an address of its own",
+        )),
+        (Standing::Invited(_), Some(Invitation::Pending { sent_at, resends })) => {
+            let due = sent_at + PATIENCE * (i32::from(resends) + 1);
+            if resends < RESENDS && situation.now >= due && !situation.enrolment.resent {
+                // counted first: a run that is killed here sends one less, never one more
+                let state = Invitation::Pending { sent_at, resends: resends + 1 };
+                return first(vec![Step::TagInvite { state }, Step::Resend]);
+            }
+            Ok(Membership::Awaiting(acceptance(document, newcomer, sent_at, resends, situation.now)))
+        }
+        (Standing::Invited(invite), _) => {
+            // made by this run, by one that was killed, or by a person
+            let sent_at = invite.created_at.filter(|at| *at <= situation.now).unwrap_or(situation.now);
+            first(vec![Step::TagInvite { state: Invitation::Pending { sent_at, resends: 0 } }])
+        }
+        (Standing::Stranger, Some(Invitation::Pending { sent_at, .. })) => Err(Error::needs_human(
+            format!(
+                "the invitation of {} is no longer listed, and the secret's `username` is no member",
+                rfc3339(sent_at)
+            ),
+            format!(
+                "it lapsed, was cancelled, or was accepted under another name: see at Docker Hub; to invite anew, take the tag off and onboard: {}",
+                situation.secret.untag_invitation()
+            ),
+        )),
+        (Standing::Stranger, Some(Invitation::Asked)) => first(vec![invite]),
+        (Standing::Stranger, _) => first(vec![Step::TagInvite { state: Invitation::Asked }, invite]),
+    }
+}
+
+/// The document and whom it asks for, where it asks for somebody.
+pub fn asked(situation: &Situation) -> Option<(&Document, &Newcomer)> {
+    let document = situation.document.as_ref()?;
+    document.zero.as_ref().map(|(_, newcomer)| (document, newcomer))
+}
+
+/// A member: as asked, above that, or below.
+fn joined(member: &Member, roster: &Roster, newcomer: &Newcomer, fix_role: bool) -> Result<Membership, Error> {
+    let mut warnings = Vec::new();
+    let mut fixes = Vec::new();
+    let mut wrong = Vec::new();
+    let role = newcomer.role;
+    match member.role {
+        None => warnings.push(Warning::new(
+            "roleUnknown",
+            format!(
+                "Docker Hub does not tell the dedicated user's role, or it is not one of its own; {} was asked for: whether it suffices is for the proof to say",
+                role.name()
+            ),
+        )),
+        Some(held) if held < role => {
+            wrong.push(format!("has the role {} where {} was asked for", held.name(), role.name()));
+            fixes.push(Step::SetRole { role });
+        }
+        Some(held) if held > role => warnings.push(Warning::new(
+            "roleHigher",
+            format!(
+                "the dedicated user has the role {}, {} was asked for: only the token's permission holds it back",
+                held.name(),
+                role.name()
+            ),
+        )),
+        Some(_) => {}
+    }
+    // an editor or owner reads everything without a team
+    let by_team = role == Role::Member && member.role.is_none_or(|held| held == Role::Member);
+    if let (true, Some(team)) = (by_team, &newcomer.team)
+        && !roster.team.iter().flatten().any(|name| name.eq_ignore_ascii_case(&member.username))
+    {
+        wrong.push(format!("is not in the team {team}"));
+        fixes.push(Step::AddToTeam { team: team.clone() });
+    }
+    if fixes.is_empty() {
+        return Ok(Membership::First(vec![Step::TagInvite { state: Invitation::Member }], warnings));
+    }
+    if fix_role {
+        return Ok(Membership::First(fixes, warnings));
+    }
+    Err(Error::refused(
+        format!("the dedicated user {}", wrong.join(" and ")),
+        "onboard with `\"fixRole\": true`, which sets it; or set it at Docker Hub, or ask for less in `user`, and repeat the event",
+    ))
+}
+
+/// What is waited for while an invitation is not accepted.
+fn acceptance(document: &Document, newcomer: &Newcomer, sent_at: Timestamp, resends: u8, now: Timestamp) -> String {
+    format!(
+        "{} was invited to the organization {} as {} at {} ({} days ago, sent again {resends} of {RESENDS} times): somebody has to open Docker's e-mail and click on the link, as the Docker user {}, who is made there if need be. Nothing else was touched; reconcile goes on by itself once that is done",
+        newcomer.email,
+        document.organization,
+        newcomer.role.name(),
+        rfc3339(sent_at),
+        age_days(sent_at, now),
+        document.username,
+    )
+}
+
+/// Full days since an invitation.
+pub fn age_days(sent_at: Timestamp, now: Timestamp) -> i64 {
+    (now - sent_at).whole_days().max(0)
+}
+
+/// What the steps would leave, for a plan that goes on without running them.
+pub fn foresee(situation: &mut Situation, steps: &[Step]) {
+    let Some((username, email)) =
+        asked(situation).map(|(document, newcomer)| (document.username.clone(), newcomer.email.clone()))
+    else {
+        return;
+    };
+    let now = situation.now;
+    let enrolment = &mut situation.enrolment;
+    for step in steps {
+        match (step, &mut enrolment.roster) {
+            (Step::TagManaged, _) => enrolment.tagged = true,
+            (Step::TagInvite { state }, _) => {
+                situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
+            }
+            (Step::Resend, _) => enrolment.resent = true,
+            (Step::Invite { .. }, Some(roster)) => {
+                roster.invites.push(Invite { id: String::new(), invitee: email.clone(), created_at: Some(now) });
+            }
+            (Step::SetRole { role }, Some(roster)) => {
+                let own = roster.members.iter_mut().filter(|member| member.username.eq_ignore_ascii_case(&username));
+                own.for_each(|member| member.role = Some(*role));
+            }
+            (Step::AddToTeam { .. }, Some(roster)) => roster.team.get_or_insert_default().push(username.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// What a refusal of Docker Hub means, and what to do about it.
+pub fn refusal(denied: &Denied) -> Error {
+    let quoted = |said: &str| if said.is_empty() { String::new() } else { format!(" ({said})") };
+    match denied {
+        Denied::Undecided(error) => {
+            Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+        }
+        Denied::NotAnOwner => Error::misconfigured(
+            "the account of the owner secret is not an owner of the organization (status 403)",
+            "name in `owner` the secret with the password login of an owner: no token, and no other role, may invite",
+        ),
+        Denied::NoOrganization => Error::misconfigured(
+            "Docker Hub knows no such organization, or does not show it to the account of the owner secret (status 404)",
+            "check `organization`, and that `owner` is of one of its owners",
+        ),
+        Denied::NoTeam => Error::misconfigured(
+            "the organization has no team of the name in `user.team` (status 404)",
+            "make the team at Docker Hub with `read` on every repository, or correct `user.team`",
+        ),
+        Denied::Gone => Error::retryable(
+            "the invitation or the member is not there any more (status 404)",
+            "repeat the event: it looks again",
+        ),
+        Denied::BadAddress => Error::misconfigured(
+            "Docker Hub takes the address in `user.email` for none",
+            "correct `user.email` in the secret",
+        ),
+        Denied::Conflict(said) => Error::needs_human(
+            format!("Docker Hub answers that it conflicts with what is there (status 409){}", quoted(said)),
+            "see at Docker Hub who is invited and a member, and whether a seat is free; then repeat the event",
+        ),
+        Denied::NoSeat(status, said) => Error::needs_human(
+            format!(
+                "Docker Hub refuses the invitation (status {status}){}: most likely the organization has no free seat",
+                quoted(said)
+            ),
+            "free a seat or buy one, and try to invite the address by hand to see what Docker Hub says; then repeat the event",
+        ),
+        Denied::Refused(status, said) => Error::needs_human(
+            format!("Docker Hub refuses what the owner asked (status {status}){}", quoted(said)),
+            "try it by hand as an owner to see what Docker Hub says; then repeat the event",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! From zero: the invitation, the wait, the acceptance; then token, proof and connector.
+
+use hubkeeper_sandbox::{State, aws, hub, scene};
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use crate::life::{echoes, expect_report, in_step, show_stages, show_writes};
+use crate::page::count;
+use crate::stage::Stage;
+
+/// The owner secret's name.
+pub(crate) const OWNER_SECRET: &str = "vault/acme-owner";
+const OWNER: &str = "acme-owner";
+const EMAIL: &str = "scanner@acme.example";
+const TAG: &str = "hubkeeper-invite";
+
+/// The example before anybody was invited: the document asks for the dedicated user, who is in no organization.
+pub(crate) fn prepare(stage: &Stage) {
+    stage.world.with(|state| {
+        hub::remove_member(state, scene::ORGANIZATION, scene::USER);
+        ask(state, &stage.arn, scene::TEAM);
+    });
+}
+
+/// The example with a dedicated user who is a member already, outside of the team that the document asks for.
+pub(crate) fn outside(stage: &Stage) {
+    stage.world.with(|state| {
+        hub::remove_from_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER);
+        ask(state, &stage.arn, scene::PAYMENTS);
+    });
+}
+
+fn ask(state: &mut State, arn: &str, team: &str) {
+    let password = state.random_text(24);
+    let seed = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    hub::add_user(state, OWNER, &password);
+    hub::set_totp(state, OWNER, Some(seed));
+    hub::add_member(state, scene::ORGANIZATION, OWNER, hub::Role::Owner);
+    let login = json!({ "username": OWNER, "password": password, "totpSecret": seed });
+    aws::create_secret(state, OWNER_SECRET, &login, &[]);
+    let mut document = scene::document();
+    document["manager"] = json!(scene::MANAGER);
+    document["owner"] = json!(OWNER_SECRET);
+    document["user"] = json!({ "email": EMAIL, "role": "member", "team": team });
+    aws::put_version(state, arn, None, &document, &["AWSCURRENT"]);
+    state.aws.events.clear();
+}
+
+fn tag(stage: &Stage) -> String {
+    stage.world.with(|state| aws::tags(state, &stage.arn).get(TAG).cloned()).unwrap_or_default()
+}
+
+/// Invitations that were ever sent, and how often the one that waits was sent again.
+fn mails(stage: &Stage) -> (usize, usize) {
+    stage.world.with(|state| {
+        let waiting = hub::organization(state, scene::ORGANIZATION).map(|found| &found.invitations);
+        let resends = waiting.into_iter().flatten().map(|invitation| invitation.resends).sum();
+        (hub::invitations_sent(state, scene::ORGANIZATION), resends)
+    })
+}
+
+pub(crate) async fn invitation(stage: &mut Stage) {
+    stage.page.scene("1a From zero: the owner's login invites the dedicated user");
+    stage.page.row("happens", "an operator invokes the function once, by hand or from a deployment");
+    let event = json!({ "action": "onboard", "secretId": scene::SECRET });
+    stage.page.row("event", &event.to_string());
+    let answer = stage.invoke(event).await;
+    stage.show(&answer);
+    expect_report(stage, &answer, &[("/outcome", json!("awaiting")), ("/invitation/state", json!("pending"))]);
+    show_stages(stage, &answer);
+    let (sent, _) = mails(stage);
+    stage.page.expect(sent == 1, "one invitation is sent");
+    let managed = stage.world.with(|state| aws::tags(state, &stage.arn).get("hubkeeper").cloned());
+    stage.page.expect(managed.as_deref() == Some("managed"), "the secret is tagged hubkeeper = managed");
+    let value = tag(stage);
+    stage.page.row("tag", &format!("{TAG} = {value}"));
+    show_writes(stage);
+}
+
+/// The dates go back, the one in the tag with them: the demonstration runs on the system's clock.
+fn days_pass(state: &mut State, arn: &str, days: i64) {
+    scene::age(state, Duration::days(days));
+    let value = aws::tags(state, arn).get(TAG).cloned().unwrap_or_default();
+    let words: Vec<&str> = value.split(' ').collect();
+    let at = words.get(1).and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+    if let (Some(at), [kind, _, resends]) = (at, words.as_slice()) {
+        let moved = aws::time_text(at - Duration::days(days));
+        aws::set_tag(state, arn, TAG, &format!("{kind} {moved} {resends}"));
+    }
+}
+
+async fn reconcile(stage: &mut Stage) -> Value {
+    let answer = stage.invoke(json!({ "action": "reconcile" })).await;
+    stage.show(&answer);
+    answer.map(|report| report["items"][0].clone()).unwrap_or_default()
+}
+
+pub(crate) async fn wait(stage: &mut Stage) {
+    stage.page.scene("1b Ten days pass, and nobody clicks");
+    stage.page.row(
+        "happens",
+        "the daily reconcile looks. The demonstration does not wait: it moves all dates back, that in the tag too",
+    );
+    for (days, resends) in [(2, 0), (1, 1), (3, 2), (4, 2)] {
+        stage.world.with(|state| days_pass(state, &stage.arn, days));
+        let report = reconcile(stage).await;
+        stage.page.expect(report["outcome"] == json!("awaiting"), "the item still awaits a person");
+        let told = mails(stage) == (1, resends);
+        stage.page.expect(told, &format!("one invitation, sent again {}", count(resends, "time")));
+    }
+    show_writes(stage);
+}
+
+pub(crate) async fn acceptance(stage: &mut Stage) {
+    stage.page.scene("1c Acceptance: token, proof and connector without another event");
+    stage.page.row(
+        "happens",
+        &format!(
+            "the person who reads {EMAIL} clicks on the link and joins as {}; an owner adds the team {}",
+            scene::USER,
+            scene::PAYMENTS
+        ),
+    );
+    let joined = stage.world.with(|state| {
+        let joined = hub::accept_invitation(state, scene::ORGANIZATION, EMAIL, scene::USER);
+        hub::add_to_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER);
+        joined
+    });
+    stage.page.expect(joined, "the invitation can be accepted");
+    stage.page.row("event", &json!({ "action": "reconcile" }).to_string());
+    let report = Ok(reconcile(stage).await);
+    let expected = [
+        ("/outcome", json!("applied")),
+        ("/verdict/result", json!("complete")),
+        ("/verdict/repositories", json!(scene::REPOSITORIES.len())),
+        ("/connector/change", json!("created")),
+        ("/invitation/state", json!("member")),
+    ];
+    expect_report(stage, &report, &expected);
+    show_stages(stage, &report);
+    in_step(stage);
+    let minted = report.as_ref().ok().and_then(|report| report["tokens"]["minted"].as_str()).unwrap_or_default();
+    let pats = stage.world.with(|state| hub::pats_of(state, scene::USER));
+    let one = pats.len() == 1 && pats.iter().all(|pat| pat.uuid == minted && pat.scopes == ["repo:read"]);
+    stage.page.expect(one, "Docker Hub has one token, read-only, and it is the one that the report names");
+    let value = tag(stage);
+    stage.page.row("tag", &format!("{TAG} = {value}: the owner secret is not read any more"));
+    stage.page.expect(value == "member", "the tag says that the user is a member");
+    show_writes(stage);
+    echoes(stage).await;
+}

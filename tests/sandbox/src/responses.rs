@@ -1,0 +1,66 @@
+//! Where custom resources are answered: an object of S3 for each request, written by a presigned PUT.
+//!
+//! The signature is over method, path, query and an empty content type: anything else is 403, as S3 answers it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::world::{Request, Response, State, empty};
+
+/// The host of the bucket.
+pub const HOST: &str = "cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com";
+
+/// The objects.
+#[derive(Default)]
+pub struct Responses {
+    /// Signatures by path and query of the request that they allow.
+    allowed: BTreeMap<String, String>,
+    answers: Vec<Answer>,
+}
+
+/// An object that was written.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Path and query of the request.
+    pub target: String,
+    /// Bytes of its body.
+    pub bytes: usize,
+    /// The JSON in it; null where it is none.
+    pub body: Value,
+}
+
+/// Makes a place for one answer; gives path and query of its URL, which belong behind a host.
+pub fn presign(state: &mut State) -> String {
+    let signature = state.random_text(43);
+    let object = state.uuid();
+    let target = format!(
+        "/arn%3Aaws%3Acloudformation%3Aeu-west-1%3A111122223333%3Astack/onboarded/{object}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261124%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Expires=7200&X-Amz-Signature={signature}"
+    );
+    state.responses.allowed.insert(target.clone(), signature);
+    target
+}
+
+/// Everything that was written so far.
+#[must_use]
+pub fn answers(state: &State) -> Vec<Answer> {
+    state.responses.answers.clone()
+}
+
+/// The signatures: what makes a URL more than a public text.
+#[must_use]
+pub fn all_secret_values(state: &State) -> Vec<String> {
+    state.responses.allowed.values().cloned().collect()
+}
+
+/// Handles one request.
+pub fn handle(state: &mut State, request: &Request) -> Response {
+    let target = request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str).to_owned();
+    let signed = state.responses.allowed.contains_key(&target) && request.method() == "PUT";
+    if !signed || request.headers().contains_key("content-type") {
+        return empty(403);
+    }
+    let body = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
+    state.responses.answers.push(Answer { target, bytes: request.body().len(), body });
+    empty(200)
+}
