@@ -204,6 +204,40 @@ def token_deleted(document):
     return found
 
 
+def roles(document):
+    """The enumeration of a member's role leaves Editor out, which the same document lets one give; custom roles have names of their own."""
+    role = document["components"]["schemas"]["org_member"]["properties"]["role"]
+    return role.pop("enum", None)
+
+
+def ends_of_lists(document):
+    """`next` and `previous` of the members of an organization and of a team are null at the ends, as the second's example says."""
+    page = document["components"]["schemas"]["org_member_paginated"]["properties"]
+    team = document["paths"]["/v2/orgs/{org_name}/groups/{group_name}/members"]["get"]["responses"]["200"]["content"]
+    members = [of[name] for of in (page, team["application/json"]["schema"]["properties"]) for name in ("next", "previous")]
+    found = all(not member.get("nullable") for member in members)
+    for member in members:
+        member["nullable"] = True
+    return found
+
+
+def invitations_refused(document):
+    """Of refused invitations 400 and 409 alone are listed; that an owner must ask is in the text, and the rest is not documented."""
+    responses = document["paths"]["/v2/invites/bulk"]["post"]["responses"]
+    found = not {"401", "402", "403", "404"} & responses.keys()
+    for status in ("401", "402", "403", "404"):
+        responses[status] = {"$ref": "#/components/responses/forbidden"}
+    return found
+
+
+def invitees_alone(document):
+    """The list of a bulk invitation's answer stands in an object more; Docker's own client decodes the list alone (terraform-provider-docker)."""
+    answer = document["paths"]["/v2/invites/bulk"]["post"]["responses"]["202"]["content"]["application/json"]["schema"]["properties"]
+    found = "$ref" in answer["invitees"]
+    answer["invitees"] = {"anyOf": [answer["invitees"], document["components"]["schemas"]["bulk_invite"]["properties"]["invitees"]]}
+    return found
+
+
 def rate_limits(document):
     """429 is explained in the document's text, and listed for the audit logs alone. Its body is not documented."""
     found = False
@@ -220,5 +254,5 @@ def rate_limits(document):
 FAULTS = [
     bearer_auth, required_in_properties, team_repo, organization_name, response_without_description, members_page,
     nulls, tag_images, tag_version, tag_members, errors_with_information, fields_of_a_refusal,
-    tokens_forbidden, token_deleted, rate_limits,
+    tokens_forbidden, token_deleted, roles, ends_of_lists, invitations_refused, invitees_alone, rate_limits,
 ]

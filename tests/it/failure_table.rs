@@ -84,7 +84,7 @@ fn who_is_told_by_what_is_in_the_code() {
             let is_kind = errors.contains(&format!("=> \"{word}\""));
             let is_warning = sources.contains(&format!("`{word}`"));
             let is_outcome = readme.contains(&format!("| `{word}` |"));
-            let is_other = ["HUBKEEPER_OVER_PRIVILEGE", "warn", "RotationAbandoned"].contains(&word);
+            let is_other = ["HUBKEEPER_OVER_PRIVILEGE", "warn", "RotationAbandoned", "Failed"].contains(&word);
             assert!(is_kind || is_warning || is_outcome || is_other, "{word} in {row:?} is not in the code");
         }
     }

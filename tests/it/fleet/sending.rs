@@ -138,6 +138,10 @@ async fn messages_are_events_and_carry_all_that_the_event_said() {
     for (event, trigger) in [
         (json!({"action": "onboard"}), onboard(false)),
         (json!({"action": "onboard", "force": true}), onboard(true)),
+        (
+            json!({"action": "onboard", "fixRole": true}),
+            Trigger::Onboard { force: false, fix_role: true, version: None },
+        ),
         (json!({"action": "reconcile"}), Trigger::Reconcile { revoke_replaced: false }),
         (json!({"action": "reconcile", "revokeReplaced": true}), Trigger::Reconcile { revoke_replaced: true }),
     ] {

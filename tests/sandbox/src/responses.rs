@@ -64,3 +64,32 @@ pub fn handle(state: &mut State, request: &Request) -> Response {
     state.responses.answers.push(Answer { target, bytes: request.body().len(), body });
     empty(200)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+    use crate::world::{Service, World};
+
+    #[test]
+    fn an_answer_is_taken_as_it_was_signed_and_in_no_other_way() {
+        let world = World::new();
+        let target = world.with(presign);
+        let send = |method: &str, target: &str, content_type: Option<&str>| {
+            let mut request = http::Request::builder().method(method).uri(format!("https://{HOST}{target}"));
+            if let Some(content_type) = content_type {
+                request = request.header("content-type", content_type);
+            }
+            let request = request.body(Bytes::from_static(b"{\"Status\":\"SUCCESS\"}")).expect("a request");
+            world.call(Service::Responses, request).expect("an answer").status().as_u16()
+        };
+        assert_eq!(send("GET", &target, None), 403);
+        assert_eq!(send("PUT", &target, Some("application/json")), 403);
+        assert_eq!(send("PUT", &target.replace("%3A", ":"), None), 403, "encoded anew");
+        assert_eq!(send("PUT", &target, None), 200);
+        let answers = world.with(|state| answers(state));
+        assert_eq!((answers.len(), &answers[0].body), (1, &json!({"Status": "SUCCESS"})));
+    }
+}

@@ -68,9 +68,9 @@ fn member(state: &State, organization: &Organization, username: &str) -> Value {
     let shown = organization.shown_roles.get(username).map(String::as_str);
     let role = shown.or(organization.members.get(username).map(|role| role_name(*role)));
     let teams = organization.teams.iter().filter(|(_, team)| team.members.contains(username));
+    let (id, email) = user.map_or(("", ""), |user| (&user.uuid, &user.email));
     json!({
-        "id": user.map(|user| &user.uuid), "username": username, "full_name": "", "type": "User",
-        "email": user.map(|user| &user.email), "role": role, "is_guest": false,
+        "id": id, "username": username, "full_name": "", "type": "User", "email": email, "role": role, "is_guest": false,
         "groups": teams.map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
@@ -115,17 +115,18 @@ pub(super) fn team(state: &mut State, request: &Request, organization: &str, tea
     let page = Page::of(&wire::query(request))?;
     let members = found.teams.get(team).map(|team| team.members.clone()).unwrap_or_default();
     let entry = |name: &String| {
-        let user = users.get(name);
-        json!({ "id": user.map(|user| &user.uuid), "username": name, "email": user.map(|user| &user.email) })
+        let (id, email) = users.get(name).map_or(("", ""), |user| (&user.uuid, &user.email));
+        json!({ "id": id, "username": name, "full_name": "", "type": "User", "email": email })
     };
     let entries: Vec<Value> = members.iter().map(entry).collect();
     Ok(paged(&page, &format!("/v2/orgs/{organization}/groups/{team}/members"), &entries))
 }
 
 fn invitation(organization: &str, invitation: &Invitation) -> Value {
+    // no team: an empty text
     json!({
         "id": invitation.id, "inviter_username": invitation.inviter, "invitee": invitation.invitee, "org": organization,
-        "team": invitation.team, "created_at": wire::time(invitation.created_at),
+        "team": invitation.team.as_deref().unwrap_or_default(), "created_at": wire::time(invitation.created_at),
     })
 }
 

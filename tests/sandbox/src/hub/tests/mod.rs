@@ -13,6 +13,7 @@ use super::{self as hub, OatResource, Permission, Role};
 use crate::keys;
 use crate::world::{Request, Response, Service, World};
 
+mod members;
 mod tokens;
 
 const START: i64 = 1_793_534_400;
