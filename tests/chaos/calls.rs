@@ -54,6 +54,8 @@ pub(crate) enum Call {
     Grant,
     /// A manifest.
     Manifest,
+    /// The answer about a custom resource.
+    Answer,
 }
 
 impl Call {
@@ -64,6 +66,7 @@ impl Call {
             Service::Entra => Call::Exchange,
             Service::HubAuth => Call::Grant,
             Service::Registry => Call::Manifest,
+            Service::Responses => Call::Answer,
             Service::Aws => match aws::action(request).as_deref() {
                 Some("DescribeSecret") => Call::Describe,
                 Some("GetSecretValue") => Call::Value,

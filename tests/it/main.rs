@@ -17,6 +17,7 @@ mod malformed;
 mod metrics;
 mod offboarding;
 mod onboarding;
+mod onboarding_pages;
 mod proof;
 mod reconcile;
 mod retiring;

@@ -55,9 +55,10 @@ fn others(mut members: Map<String, Value>) -> Map<String, Value> {
     members
 }
 
-fn keeps(
-    rewritten: impl Fn(&Document, &Document) -> Map<String, Value>,
-) -> impl Fn((Map<String, Value>, Map<String, Value>)) -> Result<(), String> {
+/// A document and the one before it.
+type Pair = (Map<String, Value>, Map<String, Value>);
+
+fn keeps(rewritten: impl Fn(&Document, &Document) -> Map<String, Value>) -> impl Fn(Pair) -> Result<(), String> {
     move |(members, previous)| {
         let after = others(rewritten(&parse(&members), &parse(&previous)));
         ensure(after == others(members), || format!("{after:?}"))

@@ -11,7 +11,7 @@ use hubkeeper::clock::Timestamp;
 use hubkeeper::error::Error;
 use hubkeeper::plan::admit::admit;
 use hubkeeper::plan::planner::{Next, plan};
-use hubkeeper::plan::state::{Slot, Version};
+use hubkeeper::plan::state::{Enrolment, Slot, Version};
 use hubkeeper::plan::{Admission, Situation, Step, Trigger};
 use hubkeeper::proof::{Finding, Verdict};
 use hubkeeper::secret::{Document, Label, Secret};
@@ -90,8 +90,8 @@ fn triggers() -> impl Strategy<Value = Trigger> {
         Trigger::CreateSecret,
         Trigger::SetSecret,
         Trigger::FinishSecret,
-        Trigger::Onboard { force: false, version: None },
-        Trigger::Onboard { force: false, version: Some(CANDIDATE.into()) },
+        Trigger::Onboard { force: false, fix_role: false, version: None },
+        Trigger::Onboard { force: false, fix_role: false, version: Some(CANDIDATE.into()) },
         Trigger::CandidateStaged { version: Some(CANDIDATE.into()) },
         Trigger::SecretChanged { version: None },
         Trigger::Reconcile { revoke_replaced: false },
@@ -100,6 +100,7 @@ fn triggers() -> impl Strategy<Value = Trigger> {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts about a version")]
 struct Stored {
     token: bool,
     manager: bool,
@@ -172,7 +173,7 @@ fn worlds() -> impl Strategy<Value = World> {
                 30..50 => body["systemData"] = json!({"lastModifiedBy": "person@example.com"}),
                 50..70 => {
                     body["properties"]["offerings"] =
-                        json!([{"offeringType": "CspmMonitorDockerHub"}, {"offeringType": "Future"}])
+                        json!([{"offeringType": "CspmMonitorDockerHub"}, {"offeringType": "Future"}]);
                 }
                 _ => {}
             }
@@ -261,6 +262,7 @@ impl World {
             slot: None,
             dead: BTreeSet::new(),
             connector: Some(self.observed().map_or(Found::Absent, |observed| Found::There(Box::new(observed)))),
+            enrolment: Enrolment::default(),
             verdict: None,
             now: NOW,
             version,
@@ -286,6 +288,8 @@ impl World {
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
                 Ok(Next::Prove(version)) => situation.verdict = Some((version.clone(), self.verdict(&version))),
                 Ok(Next::Revive) => situation.revived = true,
+                // no document here asks for the way from zero
+                Ok(Next::Roster | Next::First(_)) => return Err("an owner is asked for nothing".into()),
                 Ok(Next::Dead(version)) => {
                     situation.dead.insert(version);
                     situation.verdict = None;
@@ -363,9 +367,14 @@ impl World {
             }
             // a look, where there is nothing to revoke; tokens have properties of their own
             Step::RevokeStrays { .. } => {}
-            Step::DeactivateToken { .. } | Step::DeleteToken { .. } | Step::ActivateToken { .. } => {
-                return Err(format!("{step:?}"));
-            }
+            Step::DeactivateToken { .. }
+            | Step::DeleteToken { .. }
+            | Step::ActivateToken { .. }
+            | Step::TagInvite { .. }
+            | Step::Invite { .. }
+            | Step::Resend
+            | Step::SetRole { .. }
+            | Step::AddToTeam { .. } => return Err(format!("{step:?}")),
         }
         Ok(())
     }

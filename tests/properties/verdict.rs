@@ -129,7 +129,6 @@ fn worse(mut evidence: Evidence, harm: &Harm) -> Evidence {
         Harm::NoLongerExcluded(at) if !evidence.excluded.is_empty() => {
             evidence.excluded.remove(at.index(evidence.excluded.len()));
         }
-        Harm::Hide(_) | Harm::NoLongerExcluded(_) => {}
         Harm::Deny(at) => evidence.denied.push(name(at)),
         Harm::Garble(at) => evidence.unreadable.push(name(at)),
         Harm::Expect(expected) => evidence.expected.push(expected.clone()),
@@ -142,7 +141,7 @@ fn worse(mut evidence: Evidence, harm: &Harm) -> Evidence {
         Harm::Unaccepted => evidence.login = Login::Rejected,
         // what was worse already stays
         Harm::Unasked(pulls) if evidence.pulls == Pulls::Asked => evidence.pulls = *pulls,
-        Harm::Unasked(_) => {}
+        Harm::Hide(_) | Harm::NoLongerExcluded(_) | Harm::Unasked(_) => {}
     }
     evidence
 }

@@ -153,7 +153,6 @@ impl Script {
 
     /// When requests stop.
     #[must_use]
-    #[expect(clippy::unused_self, reason = "a script's own")]
     pub fn deadline(&self) -> Timestamp {
         NOW + TIME
     }

@@ -1,5 +1,6 @@
 //! Input: an event as Lambda gets it.
 
+use hubkeeper::event::custom_resource::Asked;
 use hubkeeper::event::{Event, Fleet, parse};
 use hubkeeper::plan::Trigger;
 use serde_json::Value;
@@ -55,9 +56,16 @@ fn understood(event: &Event, input: &[u8]) {
                 }
             }
         }
+        Event::CustomResource(request) => match &request.asked {
+            Err(error) => clean::error(error, input),
+            Ok(Asked::Create { secret_id: id } | Asked::Update { secret_id: id }) => secret_id(id),
+            Ok(Asked::Delete) => {}
+        },
         Event::Ignored { secret_id: id, reason, .. } => {
             clean::text(reason, input);
-            id.iter().for_each(|id| secret_id(id));
+            if let Some(id) = id {
+                secret_id(id);
+            }
         }
     }
 }

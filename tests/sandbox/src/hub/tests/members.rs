@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn invite(site: &Site, bearer: &str, address: &str, more: Value) -> (u16, Value) {
+fn invite(site: &Site, bearer: &str, address: &str, more: &Value) -> (u16, Value) {
     let mut body = json!({ "org": "acme", "role": "editor", "invitees": [address] });
     body.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
     let (status, body, _) = site.send("POST", "/v2/invites/bulk", Some(bearer), Some(&body));
@@ -62,12 +62,12 @@ fn an_invitation_takes_a_seat_waits_and_is_accepted_once() {
         hub::add_team(state, "acme", "readers");
         hub::set_seats(state, "acme", Some(4));
     });
-    assert_eq!(invite(&site, &olga, "x@example.com", json!({ "team": "none" })).0, 404);
-    let (status, body) = invite(&site, &olga, "new@example.com", json!({ "role": "member", "team": "readers" }));
+    assert_eq!(invite(&site, &olga, "x@example.com", &json!({ "team": "none" })).0, 404);
+    let (status, body) = invite(&site, &olga, "new@example.com", &json!({ "role": "member", "team": "readers" }));
     let entry = &body["invitees"]["invitees"][0];
     assert_eq!((status, entry["status"].as_str(), &entry["invite"]["team"]), (202, Some("invited"), &json!("readers")));
-    assert_eq!(invite(&site, &olga, "new@example.com", json!({})).0, 409);
-    assert_eq!(invite(&site, &olga, "another@example.com", json!({})).0, 402, "no seat");
+    assert_eq!(invite(&site, &olga, "new@example.com", &json!({})).0, 409);
+    assert_eq!(invite(&site, &olga, "another@example.com", &json!({})).0, 402, "no seat");
     let id = entry["invite"]["id"].as_str().expect("an id");
     assert_eq!(site.send("PATCH", &format!("/v2/invites/{id}/resend"), Some(&olga), None).0, 204);
     assert_eq!(site.send("PATCH", "/v2/invites/none/resend", Some(&olga), None).0, 404);
@@ -85,8 +85,8 @@ fn an_invitation_takes_a_seat_waits_and_is_accepted_once() {
         state.hub.flat_invitees = true;
         hub::set_seats(state, "acme", None);
     });
-    let (_, body) = invite(&site, &olga, "new@example.com", json!({}));
+    let (_, body) = invite(&site, &olga, "new@example.com", &json!({}));
     assert_eq!(body["invitees"][0]["status"], "existing_org_member");
-    let (_, body) = invite(&site, &olga, "no-such-user", json!({}));
+    let (_, body) = invite(&site, &olga, "no-such-user", &json!({}));
     assert_eq!(body["invitees"][0]["status"], "invalid_email_or_docker_id");
 }
