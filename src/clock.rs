@@ -93,7 +93,7 @@ mod tests {
         {
             let at = parse_rfc3339(text).unwrap();
             assert!(parse_rfc3339(&rfc3339(at)).is_some(), "{text}");
-            assert!(at.checked_add(time::Duration::days(366_000)).is_some(), "{text}");
+            assert!(at.checked_add(time::Duration::days(300_000)).is_some(), "{text}");
         }
         assert_eq!(rfc3339(parse_rfc3339("2026-11-24T12:00:00.9+02:00").unwrap()), "2026-11-24T10:00:00Z");
     }

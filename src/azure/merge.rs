@@ -353,6 +353,39 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_a_connector_says_of_itself_is_read() {
+        let portal = portal();
+        assert_eq!((portal.name(), portal.location()), (Some("hub"), Some("CentralUS")));
+        assert_eq!(portal.foreign_offerings(), ["FutureOffering"]);
+        assert_eq!((portal.version(), portal.proved()), (None, None), "`old` is no version id");
+        let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();
+        assert_eq!((ours.version(), ours.proved()), (Some(VERSION), Some((7, 3))));
+        for version in ["x".repeat(31), "x".repeat(65), format!("{VERSION} x")] {
+            let mut body = written(&document(|_| {}), VERSION, None);
+            body["tags"]["hubkeeper-version"] = json!(version);
+            assert_eq!(Observed::parse(body).unwrap().version(), None, "{version}");
+        }
+    }
+
+    #[test]
+    fn the_time_and_the_counts_of_a_proof_change_with_the_version_alone() {
+        for (tag, value, kept) in [
+            ("hubkeeper-proved", "1/1", true),
+            ("hubkeeper-version", "22222222-2222-4222-a222-222222222222", false),
+            ("hubkeeper-secret", "ba9876543210", false),
+        ] {
+            let mut body = written(&document(|_| {}), VERSION, None);
+            body["tags"]["hubkeeper-proved"] = json!("1/1");
+            body["tags"]["hubkeeper-proved-at"] = json!("2026-01-01T00:00:00Z");
+            body["tags"][tag] = json!(value);
+            let again = Observed::parse(written(&document(|_| {}), VERSION, Observed::parse(body).as_ref())).unwrap();
+            assert_eq!(again.proved(), Some(if kept { (1, 1) } else { (7, 3) }), "{tag}");
+            let expected = if kept { datetime!(2026-01-01 0:00 UTC) } else { datetime!(2026-11-24 10:00 UTC) };
+            assert_eq!(again.proved_at(), Some(expected), "{tag}");
+        }
+    }
+
+    #[test]
     fn a_new_connector_has_all_members() {
         let body = written(&document(|_| {}), VERSION, None);
         assert_eq!(body["location"], "westeurope");

@@ -191,4 +191,101 @@ mod tests {
         host.note(&response("2"), NOW);
         assert_eq!(host.spend(NOW), Duration::from_secs(20));
     }
+
+    fn response(status: u16, pairs: &[(&'static str, &str)]) -> Response {
+        let mut response = http::Response::new(bytes::Bytes::new());
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+        *response.headers_mut() = headers(pairs);
+        response
+    }
+
+    #[test]
+    fn a_wait_is_one_only_with_a_status_that_says_so() {
+        let soon = (NOW + Duration::from_secs(20)).unix_timestamp().to_string();
+        let present = NOW.unix_timestamp().to_string();
+        let noted = |status: u16, name: &'static str, value: &str| {
+            Host::new(1).note(&response(status, &[(name, value)]), NOW).map(|at| at - NOW)
+        };
+        let seconds = time::Duration::seconds;
+        assert_eq!(noted(429, "retry-after", "3"), Some(seconds(3)));
+        assert_eq!(noted(503, "retry-after", "3"), Some(seconds(3)));
+        assert_eq!(noted(200, "retry-after", "3"), None);
+        assert_eq!(noted(429, "retry-after", "0"), Some(time::Duration::milliseconds(50)));
+        for (status, at, expected) in [(429, &soon, Some(seconds(20))), (503, &soon, None), (429, &present, None)] {
+            assert_eq!(noted(status, "x-ratelimit-reset", at), expected, "{status} {at}");
+        }
+    }
+
+    #[test]
+    fn a_new_window_gives_new_requests() {
+        let host = Host::new(1);
+        let window = |left: &str, seconds: u64| {
+            let reset = (NOW + Duration::from_secs(seconds)).unix_timestamp().to_string();
+            response(200, &[("x-ratelimit-remaining", left), ("x-ratelimit-reset", &reset)])
+        };
+        host.note(&window("0", 20), NOW);
+        assert_eq!(host.spend(NOW), Duration::from_secs(20));
+        host.note(&window("1", 30), NOW);
+        assert_eq!(host.spend(NOW), Duration::ZERO);
+        assert_eq!(host.spend(NOW), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_wait_that_is_over_does_not_hide_the_window() {
+        let host = Host::new(1);
+        let reset = (NOW + Duration::from_secs(20)).unix_timestamp().to_string();
+        let both = [("retry-after", "5"), ("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", &reset)];
+        host.note(&response(429, &both), NOW);
+        assert_eq!(host.spend(NOW + Duration::from_secs(4)), Duration::from_secs(1));
+        let over = NOW + Duration::from_secs(5);
+        assert_eq!(host.spend(over), Duration::ZERO);
+        assert_eq!(host.spend(over), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn an_empty_bucket_of_arm_holds_requests_back_for_a_second() {
+        for (name, value, expected) in [
+            ("x-ms-ratelimit-remaining-subscription-reads", "0", 1),
+            ("x-ms-ratelimit-remaining-subscription-reads", "7", 0),
+            ("x-other", "0", 0),
+        ] {
+            let host = Host::new(1);
+            assert_eq!(host.note(&response(200, &[(name, value)]), NOW), None);
+            assert_eq!(host.spend(NOW), Duration::from_secs(expected), "{name}: {value}");
+        }
+    }
+
+    /// A clock that goes on while somebody sleeps.
+    struct Hands(std::sync::Arc<Mutex<Timestamp>>);
+
+    impl Clock for Hands {
+        fn now(&self) -> Timestamp {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep(&self, duration: Duration) -> futures_util::future::BoxFuture<'static, ()> {
+            let hands = std::sync::Arc::clone(&self.0);
+            Box::pin(async move { *hands.lock().unwrap() += duration })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_waits_as_long_as_the_deadline_lets_it() {
+        for (asked, deadline, expected) in [
+            (0, 10, Ok(0)),
+            (5, 10, Ok(5)),
+            (10, 10, Err(Refusal::RateLimited)),
+            (15, 10, Err(Refusal::RateLimited)),
+            (0, 0, Err(Refusal::Deadline)),
+        ] {
+            let (host, clock) = (Host::new(1), Hands(std::sync::Arc::new(Mutex::new(NOW))));
+            if asked > 0 {
+                host.note(&response(429, &[("retry-after", &asked.to_string())]), NOW);
+            }
+            let admitted = host.admit(&clock, NOW + Duration::from_secs(deadline)).await;
+            let waited = clock.now() - NOW;
+            assert_eq!(admitted.map(|_| waited), expected.map(time::Duration::seconds), "{asked} {deadline}");
+            assert!(expected.is_ok() || waited.is_zero(), "who is refused does not wait first");
+        }
+    }
 }

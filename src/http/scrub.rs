@@ -21,7 +21,7 @@ pub fn words(text: &str, secrets: &[&SecretString]) -> String {
         if word == "…" && kept.ends_with('…') {
             continue;
         }
-        if kept.chars().count() + word.len() > CAP {
+        if kept.chars().count() + 1 + word.len() > CAP {
             kept.push_str(" …");
             break;
         }
@@ -53,7 +53,7 @@ fn is_plain(word: &str) -> bool {
         && core
             .chars()
             .enumerate()
-            .all(|(at, c)| c.is_ascii_lowercase() || (at == 0 && c.is_ascii_uppercase()) || (c == '\'' && at > 0));
+            .all(|(at, c)| c.is_ascii_lowercase() || (at == 0 && c.is_ascii_uppercase()) || c == '\'');
     let number = core.len() <= 5 && core.bytes().all(|byte| byte.is_ascii_digit());
     letters || number
 }
@@ -83,6 +83,18 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_off() {
         assert!(words(&"word ".repeat(10_000), &[]).chars().count() <= CAP + 2);
+        let full = [vec!["a".repeat(24); 11], vec!["b".to_owned(), "c".repeat(23)]].concat().join(" ");
+        assert_eq!(full.len(), CAP);
+        assert_eq!(words(&full, &[]), full);
+        assert!(words(&full.replacen("b c", "b cc", 1), &[]).ends_with(" b …"));
+        assert_eq!(words(&format!("{full} more"), &[]), format!("{full} …"));
+        assert_eq!(words(&format!("{} it isn't", "#x ".repeat(390)), &[]), "… it isn't");
+    }
+
+    #[test]
+    fn a_name_is_what_names_are_made_of() {
+        assert_eq!(name("hub-1_a.b é/<c>"), "hub-1_a.b éc");
+        assert_eq!(name(&"x".repeat(100)).len(), 64);
     }
 
     #[test]

@@ -545,6 +545,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_others_survives_to_the_digit() {
+        let text = whole().to_string().replacen('{', "{\"number\":12345678901234567890123.10,", 1);
+        let document = Document::parse(&SecretString::from(text)).unwrap();
+        let written = document.to_secret_string();
+        assert!(written.expose_secret().contains("12345678901234567890123.10"));
+    }
+
+    #[test]
     fn what_came_with_the_old_token_is_dropped() {
         let mut old = whole();
         old["tokenId"] = json!("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001");

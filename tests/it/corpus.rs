@@ -179,6 +179,8 @@ fn documents(corpora: &mut Corpora) {
     whole["expectedRepositories"] = json!(["web", "svc-*"]);
     whole["excludedRepositories"] = json!(["attic"]);
     whole["note"] = json!({"kept": [1, 2.5, null, true, "x"], "large": 1e300});
+    let digits = serde_json::from_str::<Value>("12345678901234567890123.00").unwrap();
+    whole["digits"] = digits;
     whole["connector"]["scanIntervalHours"] = json!(12);
     whole["connector"]["plans"] = json!(["containers", "defenderCspm"]);
     whole["connector"]["tags"] = json!({"team": "security"});

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod document;
+mod event;
 mod merge;
 mod planner;
 mod retire;
