@@ -27,6 +27,10 @@ fn said(event: &Event) -> String {
             said.collect::<Vec<_>>().join("; ")
         }
         Event::Ignored { action, secret_id, reason } => format!("ignored {action} {secret_id:?}: {reason}"),
+        Event::CustomResource(request) => match &request.asked {
+            Ok(asked) => format!("custom resource {:?}: {asked:?}", request.physical_id),
+            Err(error) => format!("custom resource: {}", error.what()),
+        },
     }
 }
 
@@ -63,7 +67,7 @@ fn an_action_says_what_of_which_secrets() {
     check(&[
         (
             json!({"action": "onboard", "secretId": "a", "force": true, "mode": "plan"}),
-            "plan: Onboard { force: true, version: None } a".into(),
+            "plan: Onboard { force: true, fix_role: false, version: None } a".into(),
         ),
         (
             json!({"action": "onboard", "secretId": "a", "versionId": VERSION}),
@@ -74,7 +78,7 @@ fn an_action_says_what_of_which_secrets() {
         (json!({"action": "verify", "secretId": "a", "versionId": "x".repeat(65)}), wrong),
         (
             json!({"action": "onboard", "secretIds": ["a", "b", "a"]}),
-            "apply: Onboard { force: false, version: None } of Some([\"a\", \"b\"])".into(),
+            "apply: Onboard { force: false, fix_role: false, version: None } of Some([\"a\", \"b\"])".into(),
         ),
         (
             json!({"action": "onboard", "secretIds": ["a"], "versionId": VERSION}),
@@ -111,8 +115,9 @@ fn an_action_says_what_of_which_secrets() {
 #[test]
 fn a_message_says_what_its_fleet_says() {
     for trigger in [
-        Trigger::Onboard { force: true, version: None },
-        Trigger::Onboard { force: false, version: None },
+        Trigger::Onboard { force: true, fix_role: false, version: None },
+        Trigger::Onboard { force: false, fix_role: true, version: None },
+        Trigger::Onboard { force: false, fix_role: false, version: None },
         Trigger::Reconcile { revoke_replaced: true },
         Trigger::Reconcile { revoke_replaced: false },
     ] {
