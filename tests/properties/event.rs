@@ -71,7 +71,7 @@ fn an_action_says_what_of_which_secrets() {
         ),
         (
             json!({"action": "onboard", "secretId": "a", "versionId": VERSION}),
-            format!("apply: Onboard {{ force: false, version: Some(\"{VERSION}\") }} a"),
+            format!("apply: Onboard {{ force: false, fix_role: false, version: Some(\"{VERSION}\") }} a"),
         ),
         (json!({"action": "onboard", "secretId": "a", "versionId": "x".repeat(31)}), wrong.clone()),
         (json!({"action": "onboard", "secretId": "a", "versionId": format!("{VERSION} ")}), wrong.clone()),
