@@ -106,6 +106,11 @@ readable='
 def short: .[0:8];
 def in_words:
   if .step == "tagManaged" then "tag the secret hubkeeper = managed"
+  elif .step == "tagInvite" then "tag the secret hubkeeper-invite = \(.state)"
+  elif .step == "invite" then "invite the dedicated user as \(.role)\(if .team then " into the team \(.team)" else "" end)"
+  elif .step == "resend" then "let Docker Hub send the invitation again"
+  elif .step == "setRole" then "give the dedicated user the role \(.role)"
+  elif .step == "addToTeam" then "take the dedicated user into the team \(.team)"
   elif .step == "mintToken" then "make a read-only token at Docker Hub, and store it as version \(.version | short) (\(.label))"
   elif .step == "revokeStrays" then "revoke tokens of version \(.version | short) that are not the stored one"
   elif .step == "stageCandidate" then "label version \(.version | short) HUBKEEPER_CANDIDATE"

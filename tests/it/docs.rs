@@ -9,12 +9,15 @@ use hubkeeper::event::custom_resource::Asked;
 use hubkeeper::event::{Event, parse};
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/deploy.md",
+    "docs/failure-table.md",
+    "docs/onboarding.md",
+    "docs/onboarding.de.md",
     "infra/azure/README.md",
     "infra/azure/client-secret.md",
 ];
