@@ -1,7 +1,9 @@
 """The package runs under AWS's own Runtime Interface Emulator and answers each file of ``events/``."""
 
 import json
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from harness import ROOT, Function, Sandbox
@@ -14,7 +16,11 @@ EXPECTED = {
     "action-in-eventbridge-detail.json": ("onboarded", "unchanged"),
     "cloudtrail-put-secret-value.json": ("put AWSCURRENT", "applied"),
     "cloudtrail-update-secret.json": ("put AWSCURRENT", "applied"),
+    "custom-resource-create.json": ("new", "applied"),
+    "custom-resource-delete.json": ("onboarded", "applied"),
+    "custom-resource-update.json": ("onboarded", "unchanged"),
     "offboard.json": ("onboarded", "applied"),
+    "onboard-fix-role.json": ("new", "applied"),
     "onboard-force.json": ("onboarded", "applied"),
     "onboard-many.json": ("new", "applied"),
     "onboard-plan.json": ("new", "planned"),
@@ -39,6 +45,31 @@ EXPECTED = {
 }
 
 
+class Stack:
+    """CloudFormation's side of a custom resource: takes the answer that is put to its URL."""
+
+    def __init__(self):
+        answers = self.answers = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self):
+                answers.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/answer?X-Amz-Signature=not-a-signature"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
 class Life:
     """A secret with a manager, and what happens to it before the event."""
 
@@ -49,6 +80,7 @@ class Life:
         self.login = sandbox.secret("manager", json.dumps({"username": sandbox.scene["user"], "password": password}))
         self.arn = self.new("hubkeeper/acme", sandbox.scene["organization"])
         self.second, self.version, self.token = None, str(uuid.uuid4()), None
+        self.stack = None
 
     def new(self, name, organization, user=None, login=None):
         document = self.sandbox.document(None, organization, user, manager=login or self.login)
@@ -114,6 +146,10 @@ def adapt(event, life):
                 adapted[name] = [arn for arn in (life.arn, life.second) if arn]
             case "versionid" | "clientrequesttoken":
                 adapted[name] = life.version
+            case "responseurl":
+                adapted[name] = life.stack.url
+            case "physicalresourceid":
+                adapted[name] = f"hubkeeper/{life.arn}"
             # the sandbox knows the tokens that it gave; an older event has none
             case "rotationtoken":
                 pass
@@ -139,6 +175,7 @@ def test_the_package_answers(name, folder, stopping):
     sandbox = stopping(Sandbox(folder))
     function = stopping(Function(sandbox, folder))
     life = Life(sandbox, function)
+    life.stack = stopping(Stack())
     before, expected = EXPECTED[name]
     event = json.loads((ROOT / "events" / name).read_text())
     if "secretIds" in json.dumps(event) and "many" in name:
@@ -146,6 +183,8 @@ def test_the_package_answers(name, folder, stopping):
     life.before(before)
     answer = function(adapt(event, life))
     assert outcome(answer) == expected, answer
+    answered = [(sent["Status"], sent["LogicalResourceId"]) for sent in life.stack.answers]
+    assert answered == ([("SUCCESS", "Organization")] if name.startswith("custom-resource") else []), life.stack.answers
     # the emulator runs one process for all of it: the function did not end, and nothing of it leaked
     assert function.program.process.poll() is None
     leaks = sandbox("secrets_in", texts=[json.dumps(answer), function.output()], also=[])["leaks"]
