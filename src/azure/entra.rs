@@ -29,6 +29,9 @@ use crate::secret::SecretStore;
 /// A bearer is renewed this long before it expires: longer than a PUT may take.
 const MARGIN: Duration = Duration::from_mins(5);
 
+/// Seconds for which a bearer may be good, by its own word: Entra gives about an hour, and with continuous access evaluation a day.
+const LIFETIMES: std::ops::RangeInclusive<i64> = 0..=7 * 24 * 3600;
+
 /// A bearer and its end, kept between invocations. No `Debug`: it holds the bearer.
 #[derive(Default)]
 pub struct BearerCache {
@@ -197,6 +200,9 @@ impl HttpClient for Carrier {
         match self.outlet.send(ours, Policy::SAFE).await {
             Ok(response) => {
                 self.note(Some(Seen::read(&response)));
+                if is_for_ever(&response) {
+                    return Err(other("a lifetime that cannot be"));
+                }
                 let mut headers = Headers::new();
                 for (name, value) in response.headers() {
                     if let Ok(value) = value.to_str() {
@@ -262,6 +268,16 @@ impl Carrier {
             }
         }
     }
+}
+
+/// Whether a bearer claims to live longer than any does: the library adds the number to the time, unchecked.
+fn is_for_ever(response: &crate::http::Response) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        expires_in: i64,
+    }
+    let body = serde_json::from_slice::<Body>(response.body());
+    body.is_ok_and(|body| !LIFETIMES.contains(&body.expires_in))
 }
 
 /// Entra's answer as ours: `error` decides, the numbers give the hint (Microsoft's error code reference; the 700xxx

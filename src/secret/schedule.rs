@@ -8,6 +8,9 @@ use crate::report::Warning;
 /// The window of a rotation that names none: AWS's default ends with the UTC day.
 const WINDOW: Duration = Duration::DAY;
 
+/// What AWS takes as `AutomaticallyAfterDays`.
+const DAYS: std::ops::RangeInclusive<i64> = 1..=1000;
+
 /// The schedule of a rotation that is on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
@@ -30,6 +33,7 @@ impl Schedule {
         next: Option<Timestamp>,
         last: Option<Timestamp>,
     ) -> Self {
+        let days = days.filter(|days| DAYS.contains(days));
         let interval = days.map(Duration::days).or_else(|| expression.and_then(rate));
         let next = next.or_else(|| Some(last? + interval?));
         let hours = window.and_then(|text| text.strip_suffix('h')).and_then(|text| text.parse::<u16>().ok());
@@ -90,6 +94,7 @@ mod tests {
             (None, Some("cron(0 8 1 * ? *)"), Some("2h"), None, 2),
             (None, Some("rate(soon)"), Some("x"), None, 24),
             (None, None, None, None, 24),
+            (Some(i64::MAX), None, None, None, 24),
         ] {
             let schedule = Schedule::new(days, expression, window, None, None);
             assert_eq!((schedule.interval, schedule.window), (interval, Duration::hours(hours)), "{expression:?}");
