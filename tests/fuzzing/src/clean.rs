@@ -8,9 +8,14 @@ pub const MARKER: &str = "dckr_pat_Zq9wXv3TkL7mBn2RcY5dHs8GfJ1";
 /// Characters of a run of letters, digits, `_` and `-` that may be a token: longer than any word of ours with a digit in it.
 const TOKEN: usize = 20;
 
+/// Panics where a text for people shows the marker.
+pub(crate) fn of_the_marker(rendered: &str) {
+    assert!(!rendered.contains(MARKER), "the token is shown: {rendered}");
+}
+
 /// Panics where a text for people shows the marker, or anything of the input that looks like a token.
 pub(crate) fn text(rendered: &str, input: &[u8]) {
-    assert!(!rendered.contains(MARKER), "the token is shown: {rendered}");
+    of_the_marker(rendered);
     let is_token = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     for run in rendered.split(|c: char| !is_token(c)).filter(|run| run.len() >= TOKEN && !is_uuid(run)) {
         let mixed = run.bytes().any(|byte| byte.is_ascii_digit()) && run.bytes().any(|byte| byte.is_ascii_alphabetic());
