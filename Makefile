@@ -55,7 +55,7 @@ check: ## Check format, lints and documentation (warnings are errors), then run 
 chaos: ## Two and three faults at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep of single faults is in `make test`
 	$(CARGO) test --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
-oracles: ## Plant ten faults into the function, one after another; fails if the simulation does not catch each
+oracles: ## Plant twelve faults into the function, one after another; fails if the simulation does not catch each
 	@CARGO="$(CARGO)" tests/chaos/planted/run.sh
 
 build: function ## Build the function as it is deployed (target/release/hubkeeper)

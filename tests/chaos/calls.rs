@@ -50,6 +50,14 @@ pub(crate) enum Call {
     Change,
     /// A token is deleted.
     Revoke,
+    /// Members, teams and invitations of the organization.
+    People,
+    /// Somebody is invited.
+    Invite,
+    /// An invitation is sent again.
+    Resend,
+    /// A member's role, or a team, is changed.
+    Membership,
     /// The registry's token service.
     Grant,
     /// A manifest.
@@ -87,6 +95,10 @@ impl Call {
             Service::Hub => match (method, path) {
                 (_, "/v2/auth/token") => Call::Login,
                 (_, "/v2/users/login" | "/v2/users/2fa-login") => Call::PasswordLogin,
+                (_, "/v2/invites/bulk") => Call::Invite,
+                (_, path) if path.starts_with("/v2/invites/") => Call::Resend,
+                ("GET", path) if path.starts_with("/v2/orgs/") => Call::People,
+                (_, path) if path.starts_with("/v2/orgs/") => Call::Membership,
                 ("POST", _) => Call::Mint,
                 ("PATCH", _) => Call::Change,
                 ("DELETE", _) => Call::Revoke,

@@ -104,12 +104,14 @@ impl Fault {
 
     /// Whether the fault can happen to a request: the rule by which the sweep skips.
     pub(crate) fn applies(self, service: Service, call: Call) -> bool {
-        // a manifest is asked for by HEAD: its answer has no body
-        let has_body = call != Call::Manifest;
+        // a manifest is asked for by HEAD, and of the answer to a stack's place nothing is read but its status
+        let has_body = !matches!(call, Call::Manifest | Call::Answer);
         match self {
             Fault::Truncated | Fault::InvalidJson | Fault::Html | Fault::WrongShape => has_body,
-            // logins, token exchanges and the token service take no bearer: their 401 is about the credential itself
-            Fault::Expired => !matches!(call, Call::Login | Call::PasswordLogin | Call::Exchange | Call::Grant),
+            // logins, token exchanges, the token service and a presigned URL take no bearer: a 401 is about the credential itself
+            Fault::Expired => {
+                !matches!(call, Call::Login | Call::PasswordLogin | Call::Exchange | Call::Grant | Call::Answer)
+            }
             Fault::ValueLags => call == Call::Put,
             Fault::TokenLags => call == Call::Mint,
             Fault::RoleLags => service == Service::Arm,
@@ -119,7 +121,10 @@ impl Fault {
                 matches!(call, Call::Repositories | Call::Tags | Call::Tokens | Call::Neighbours | Call::List)
             }
             Fault::ForeignLink => {
-                matches!(call, Call::Repositories | Call::Tags | Call::Tokens | Call::Neighbours | Call::Health)
+                matches!(
+                    call,
+                    Call::Repositories | Call::Tags | Call::Tokens | Call::People | Call::Neighbours | Call::Health
+                )
             }
             _ => true,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubkeeper_sandbox::{arm, aws, hub};
+use hubkeeper_sandbox::{State, arm, aws, hub, responses};
 use serde_json::{Value, json};
 
 use crate::oracles::Oracles;
@@ -12,6 +12,8 @@ use crate::world::{self, Begin, CLIENT, CONNECTOR, GROUP, SUBSCRIPTION, Scene, U
 const QUEUE: &str = "hubkeeper";
 /// Time that passes between the days of a preparation.
 const TWO_DAYS: Duration = Duration::from_hours(48);
+/// When an invitation is sent again.
+const THREE_DAYS: Duration = Duration::from_hours(72);
 
 /// A flow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,10 +35,14 @@ pub(crate) enum Flow {
     Offboard,
     FanOut,
     Verify,
+    Invite,
+    Raise,
+    Stack,
+    StackEnds,
 }
 
 impl Flow {
-    pub(crate) const ALL: [Flow; 17] = [
+    pub(crate) const ALL: [Flow; 21] = [
         Flow::Mint,
         Flow::Candidate,
         Flow::OnboardMint,
@@ -54,6 +60,10 @@ impl Flow {
         Flow::Offboard,
         Flow::FanOut,
         Flow::Verify,
+        Flow::Invite,
+        Flow::Raise,
+        Flow::Stack,
+        Flow::StackEnds,
     ];
 
     /// As it stands in the table, and in `docs/failure-table.md`.
@@ -76,6 +86,10 @@ impl Flow {
             Flow::Offboard => "offboarding",
             Flow::FanOut => "fan-out and records",
             Flow::Verify => "verify",
+            Flow::Invite => "onboarding from zero",
+            Flow::Raise => "onboarding that sets the role",
+            Flow::Stack => "stack that onboards",
+            Flow::StackEnds => "stack that is deleted",
         }
     }
 
@@ -95,16 +109,16 @@ impl Flow {
 
     /// Whether the secret ends without a connector.
     pub(crate) fn is_given_up(self) -> bool {
-        self == Flow::Offboard
+        matches!(self, Flow::Offboard | Flow::StackEnds)
     }
 
     /// Events that may come in its middle without changing what must be true at rest.
     pub(crate) fn seconds(self) -> &'static [Event] {
         match self {
-            Flow::Mint => &[Event::Reconcile, Event::Onboard, Event::Current],
             // AWSCURRENT is what nobody may adopt there
             Flow::AdoptRefused | Flow::ChangedRefused => &[Event::Reconcile, Event::Current, Event::Candidate],
-            Flow::Offboard => &[Event::Reconcile, Event::Current],
+            Flow::Offboard | Flow::StackEnds => &[Event::Reconcile, Event::Current],
+            Flow::Mint | Flow::Invite | Flow::Raise => &[Event::Reconcile, Event::Onboard, Event::Current],
             Flow::Candidate => &[Event::Reconcile, Event::Onboard, Event::Current, Event::Candidate],
             Flow::Onboard | Flow::TakeOver | Flow::Adopt | Flow::Changed | Flow::Verify => {
                 &[Event::Reconcile, Event::Onboard, Event::Current, Event::Candidate, Event::Again]
@@ -115,7 +129,11 @@ impl Flow {
 
     /// The world as the flow finds it, watched by the oracles.
     pub(crate) fn scene(self, oracles: &Oracles) -> Scene {
-        let mut scene = Scene::of(|state| world::build(state, self.begin()), |world, _| oracles.watch(world));
+        let fill = |state: &mut State| match self {
+            Flow::Invite | Flow::Raise => world::build_zero(state, |_| {}),
+            _ => world::build(state, self.begin()),
+        };
+        let mut scene = Scene::of(fill, |world, _| oracles.watch(world));
         if self == Flow::FanOut {
             let url = scene.world.with(|state| aws::sqs::add_queue(state, QUEUE));
             scene.set("HUBKEEPER_QUEUE_URL", &url);
@@ -133,7 +151,16 @@ impl Flow {
             hub::add_pat(state, USER, other, &["repo:read"], None);
         });
         match self {
-            Flow::OnboardMint | Flow::Onboard => return,
+            Flow::OnboardMint | Flow::Onboard | Flow::Invite | Flow::Stack => return,
+            Flow::Raise => {
+                run.oracles.may_raise();
+                scene.world.with(|state| hub::add_member(state, world::ORG, USER, hub::Role::Member));
+                return;
+            }
+            Flow::StackEnds => {
+                run.invoke(scene.stack_event("Create", None)).await;
+                return;
+            }
             Flow::TakeOver => {
                 let token = scene.good_token();
                 let body = json!({
@@ -215,6 +242,16 @@ impl Flow {
                 work_off(run).await;
             }
             Flow::Verify => run.deliver(&json!({"action": "verify", "secretId": arn})).await,
+            Flow::Invite => {
+                run.deliver_twice(json!({"action": "onboard", "secretId": arn})).await;
+                tokio::time::sleep(THREE_DAYS).await;
+                run.deliver(&run.reconcile_event()).await;
+                accept(run);
+                run.deliver_twice(run.reconcile_event()).await;
+            }
+            Flow::Raise => run.deliver_twice(raise(run)).await,
+            Flow::Stack => run.deliver(&scene.stack_event("Create", None)).await,
+            Flow::StackEnds => run.deliver(&scene.stack_event("Delete", made(run).as_deref())).await,
         }
     }
 
@@ -231,6 +268,14 @@ impl Flow {
                 run.deliver(&json!({"action": "onboard", "secretId": scene.arn})).await;
             }
             Flow::Offboard => run.deliver(&json!({"action": "offboard", "secretId": scene.arn})).await,
+            Flow::Invite => {
+                run.deliver(&json!({"action": "onboard", "secretId": scene.arn})).await;
+                accept(run);
+            }
+            Flow::Raise => run.deliver(&raise(run)).await,
+            // who sees that a stack failed, or heard nothing for an hour, tries again
+            Flow::Stack => run.deliver(&scene.stack_event("Create", None)).await,
+            Flow::StackEnds => run.deliver(&scene.stack_event("Delete", made(run).as_deref())).await,
             _ => {}
         }
     }
@@ -239,7 +284,7 @@ impl Flow {
     pub(crate) fn at_rest(self, run: &Run) {
         let (scene, oracles) = (&run.scene, &run.oracles);
         match self {
-            Flow::Offboard => {
+            Flow::Offboard | Flow::StackEnds => {
                 if scene.connector().is_some() {
                     oracles.violated("at rest: the secret is offboarded and there is a connector");
                 }
@@ -261,8 +306,32 @@ impl Flow {
         {
             oracles.violated("at rest: the candidate still waits");
         }
+        if matches!(self, Flow::Invite | Flow::Raise) {
+            let tag = scene.world.with(|state| aws::tags(state, &scene.arn).get("hubkeeper-invite").cloned());
+            if tag.as_deref() != Some("member") {
+                oracles.violated("at rest: the dedicated user is a member and the tag does not say so");
+            }
+        }
         oracles.tokens_are_tidy(scene, self.is_given_up());
     }
+}
+
+/// The person who is invited clicks on the link, if there is one.
+fn accept(run: &Run) {
+    run.scene.world.with(|state| {
+        hub::accept_invitation(state, world::ORG, world::EMAIL, USER);
+        run.oracles.note(state);
+    });
+}
+
+fn raise(run: &Run) -> Value {
+    json!({"action": "onboard", "secretId": run.scene.arn, "fixRole": true})
+}
+
+/// The physical id of the resource that a stack made.
+fn made(run: &Run) -> Option<String> {
+    let answers = run.scene.world.with(|state| responses::answers(state));
+    answers.first()?.body["PhysicalResourceId"].as_str().map(str::to_owned)
 }
 
 /// The messages of the queue, as an event source mapping hands them over: what failed comes again.

@@ -3,6 +3,9 @@
 //!
 //! The oracles know nothing of how the function works. What a proof is they judge by the requests that were answered.
 
+mod people;
+mod stack;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -14,6 +17,8 @@ use hubkeeper_sandbox::{Recorded, State, World, arm, aws, hub, leak};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use self::people::People;
+use self::stack::Asked;
 use crate::calls::Call;
 use crate::network::{Invocation, text_of};
 use crate::world::{Answer, CONNECTOR, GROUP, ORG, SUBSCRIPTION, Scene, USER};
@@ -31,8 +36,12 @@ struct Told {
     created: BTreeSet<String>,
     /// Whether the connector may have been written since it was last read.
     written: bool,
+    /// Whether somebody may have been invited since the invitations were last read.
+    invited: bool,
     /// Whether Docker Hub was asked anything: then the secret's document is known.
     knows_organization: bool,
+    /// What a stack asked for.
+    stack: Option<Asked>,
 }
 
 /// What stands in the world that no invocation may change.
@@ -62,6 +71,7 @@ struct Inner {
     fingerprint: String,
     told: BTreeMap<Invocation, Told>,
     before: Before,
+    people: People,
     violations: Violations,
 }
 
@@ -99,6 +109,17 @@ impl Oracles {
     pub(crate) fn note(&self, state: &State) {
         let mut inner = self.lock();
         inner.before = Before::of(state, &inner.arn, &inner.fingerprint);
+        inner.people.note(state);
+    }
+
+    /// The event asks for the dedicated user's role to be set.
+    pub(crate) fn may_raise(&self) {
+        self.lock().people.may_raise = true;
+    }
+
+    /// An invocation begins.
+    pub(crate) fn began(&self, invocation: Invocation, event: &Value) {
+        self.lock().told.entry(invocation).or_default().stack = Asked::by(event);
     }
 
     pub(crate) fn violations(&self) -> Vec<String> {
@@ -151,6 +172,15 @@ impl Oracles {
             }
             _ => {}
         }
+        if call == Call::Invite && told.invited {
+            violations.insert(
+                "no blind repeat: somebody is invited again though the first request may have invited, without a look at the list"
+                    .into(),
+            );
+        }
+        if let Some(asked) = told.stack.as_mut().filter(|_| call == Call::Answer) {
+            asked.answered = true;
+        }
         told.knows_organization |= matches!(call, Call::Login | Call::PasswordLogin);
     }
 
@@ -175,6 +205,8 @@ impl Oracles {
             Call::Mint if !undone => _ = told.created.insert(text_of(request, "token_label")),
             Call::ConnectorPut if !undone => told.written = true,
             Call::Tokens if body.is_some() => told.created.clear(),
+            Call::Invite if !undone => told.invited = true,
+            Call::People if body.is_some() && request.uri().path().ends_with("/invites") => told.invited = false,
             Call::Connector
                 if answered.as_ref().is_ok_and(|response| matches!(response.status().as_u16(), 200 | 404)) =>
             {
@@ -208,7 +240,7 @@ impl Oracles {
 
     fn changed(&self, state: &State, entry: &Recorded) {
         let mut inner = self.lock();
-        let Inner { arn, fingerprint, told, before, violations } = &mut *inner;
+        let Inner { arn, fingerprint, told, before, people, violations } = &mut *inner;
         let now = Before::of(state, arn, fingerprint);
         let mut broken = |what: String| violations.insert(what);
         let connector = arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR);
@@ -245,6 +277,17 @@ impl Oracles {
             if !now.offerings.is_superset(&before.offerings) {
                 broken("kept: an offering of others is gone from the connector".into());
             }
+        }
+        if call == Call::Answer && done {
+            let asked = entry.request.extensions().get::<Invocation>().and_then(|id| told.get(id)?.stack.as_ref());
+            let current = aws::value_of(state, arn, now.current.as_deref().unwrap_or_default()).unwrap_or_default();
+            let carries_current = credential.is_some_and(|(_, token)| current["accessToken"] == token);
+            if let Some(what) = stack::untrue(asked, &entry.request, carries_current, connector.is_some()) {
+                broken(format!("true answer: {what}"));
+            }
+        }
+        for what in people.changed(state, call == Call::Membership) {
+            broken(format!("people: {what}, by {}", entry.line()));
         }
         for (uuid, pat) in &before.pats {
             if now.pats.get(uuid) != Some(pat) {
@@ -306,6 +349,15 @@ impl Oracles {
         }
         if knows && !message.contains(&format!("organization {ORG}")) {
             self.violated(format!("typed error: the organization is not named in `{message}`"));
+        }
+    }
+
+    /// An invocation returned: a stack that asked must have been told something, or it waits for an hour.
+    pub(crate) fn returned(&self, invocation: Invocation) {
+        let asked = |told: &Told| told.stack.as_ref().is_some_and(|asked| !asked.answered);
+        let untold = self.lock().told.get(&invocation).is_some_and(asked);
+        if untold {
+            self.violated("true answer: a stack's request is left without an answer");
         }
     }
 

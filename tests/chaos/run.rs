@@ -112,6 +112,7 @@ impl Run {
         let environment = self.environment();
         let invocation = Invocation(self.invocations.fetch_add(1, Ordering::Relaxed));
         environment.line.begin(invocation);
+        self.oracles.began(invocation, &event);
         let deadline = self.scene.now() + self.timeout;
         let answer = {
             let handled = Box::pin(environment.handler.handle(&event, deadline));
@@ -126,7 +127,12 @@ impl Run {
                 }
             }
         };
-        let what = event["Step"].as_str().or(event["action"].as_str()).unwrap_or("event").to_owned();
+        let what = event["Step"]
+            .as_str()
+            .or(event["action"].as_str())
+            .or(event["RequestType"].as_str())
+            .unwrap_or("event")
+            .to_owned();
         let said = match &answer {
             None => "killed".to_owned(),
             Some(Ok(report)) => report["outcome"].as_str().unwrap_or("done").to_owned(),
@@ -136,6 +142,7 @@ impl Run {
         if let Some(answer) = &answer {
             self.scene.keep(answer);
             self.oracles.answer(invocation, answer);
+            self.oracles.returned(invocation);
             self.warm.lock().unwrap().push(environment);
         }
         answer

@@ -104,5 +104,5 @@ fn every_planted_fault_still_applies() {
             patches += 1;
         }
     }
-    assert_eq!(patches, 10);
+    assert_eq!(patches, 12);
 }

@@ -23,7 +23,7 @@ use hubkeeper::metrics::Sink;
 use hubkeeper::services::Process;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation};
 use hubkeeper_sandbox::world::Service;
-use hubkeeper_sandbox::{Broken, Recorded, State, World, arm, aws, entra, hub, leak, record};
+use hubkeeper_sandbox::{Broken, Recorded, State, World, arm, aws, entra, hub, leak, record, responses};
 use serde_json::{Value, json};
 use time::macros::datetime;
 use tokio::sync::Notify;
@@ -36,6 +36,12 @@ pub(crate) const CLIENT: &str = "c11e0000-0000-4000-a000-000000000001";
 pub(crate) const SUBSCRIPTION: &str = "a5caac9c-5c04-49af-b3d0-e204f40345d5";
 pub(crate) const GROUP: &str = "rg-security";
 pub(crate) const CONNECTOR: &str = "dockerhub-acme";
+/// Who is invited where onboarding begins at zero, and the owner who invites.
+pub(crate) const EMAIL: &str = "scanner@acme.example";
+pub(crate) const OWNER: &str = "acme-owner";
+pub(crate) const OWNER_PASSWORD: &str = "an-owner-has-another-password-3";
+pub(crate) const OWNER_SECRET: &str = "vault/acme-owner";
+const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 /// Time of a function, as in Lambda.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(15);
 
@@ -297,6 +303,24 @@ impl Scene {
             "resources": [self.arn], "detail": {"name": "hubkeeper/acme", "labelUpdated": label, "versionId": version}})
     }
 
+    /// `CloudFormation`'s request about the resource that this secret is, with a place for its answer.
+    pub(crate) fn stack_event(&self, kind: &str, physical: Option<&str>) -> Value {
+        const SERVICE: &str = "arn:aws:lambda:eu-west-1:111122223333:function:hubkeeper";
+        const STACK: &str =
+            "arn:aws:cloudformation:eu-west-1:111122223333:stack/onboarded/3f6b1f00-0000-11f1-a0a0-000000000001";
+        let target = self.world.with(responses::presign);
+        let mut event = json!({
+            "RequestType": kind, "RequestId": "b3c5b1c0-0000-4000-a000-000000000001", "StackId": STACK,
+            "LogicalResourceId": "Organization", "ResourceType": "Custom::HubkeeperOrganization",
+            "ResponseURL": format!("https://{}{target}", responses::HOST),
+            "ServiceToken": SERVICE, "ResourceProperties": {"ServiceToken": SERVICE, "SecretId": self.arn},
+        });
+        if let Some(physical) = physical {
+            event["PhysicalResourceId"] = json!(physical);
+        }
+        event
+    }
+
     pub(crate) async fn rotate(&self, attempts: usize) -> Rotation {
         hubkeeper_sandbox::rotation::rotate(&self.world, self, &self.arn, attempts).await
     }
@@ -361,7 +385,7 @@ impl Scene {
         parsed
     }
 
-    /// Everything that left the function: answers, logs, metrics, URLs, labels, tags.
+    /// Everything that left the function: answers, logs, metrics, URLs, labels, tags, what stacks were told.
     pub(crate) fn output(&self) -> String {
         let mut all = self.outputs.lock().unwrap().join("\n");
         all.push_str(&logged());
@@ -379,6 +403,9 @@ impl Scene {
             for pat in hub::pats_of(state, USER) {
                 all.push_str(&pat.label);
                 all.push('\n');
+            }
+            for answer in responses::answers(state) {
+                writeln!(all, "{}", answer.body).unwrap();
             }
         });
         all
@@ -452,6 +479,29 @@ pub(crate) fn build(state: &mut State, begin: Begin) -> String {
     }
     let arn = aws::create_secret(state, "hubkeeper/acme", &value, &[]);
     aws::enable_rotation(state, &arn, true);
+    arn
+}
+
+/// The same, but the dedicated user is in no organization yet and the secret, which has no token, asks for it; `change` makes the
+/// document.
+pub(crate) fn build_zero(state: &mut State, change: impl FnOnce(&mut Value)) -> String {
+    let arn = build(state, Begin::Manager);
+    hub::remove_member(state, ORG, USER);
+    hub::add_user(state, OWNER, OWNER_PASSWORD);
+    hub::set_totp(state, OWNER, Some(SEED));
+    hub::add_member(state, ORG, OWNER, hub::Role::Owner);
+    hub::add_team(state, ORG, "readers");
+    for name in ["web", "api", "db", "ops"] {
+        hub::team_permission(state, ORG, "readers", name, Some(hub::Permission::Read));
+    }
+    let login = json!({"username": OWNER, "password": OWNER_PASSWORD, "totpSecret": SEED});
+    aws::create_secret(state, OWNER_SECRET, &login, &[]);
+    let mut value = document();
+    value["manager"] = json!("hubkeeper/manager");
+    value["owner"] = json!(OWNER_SECRET);
+    value["user"] = json!({"email": EMAIL});
+    change(&mut value);
+    aws::put_version(state, &arn, None, &value, &["AWSCURRENT"]);
     arn
 }
 

@@ -8,41 +8,15 @@ use hubkeeper_sandbox::{Fault, Recorded, Request, arm, aws, hub};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Answer, Begin, CONNECTOR, GROUP, ORG, SUBSCRIPTION, Scene, USER, build, document, interleave, kill, outcome, watch,
+    Answer, Begin, CONNECTOR, EMAIL, GROUP, ORG, OWNER, OWNER_PASSWORD, OWNER_SECRET, SUBSCRIPTION, Scene, USER,
+    build_zero, interleave, kill, outcome, watch,
 };
 
 const DAY: Duration = Duration::from_hours(24);
-const OWNER: &str = "acme-owner";
-const OWNER_PASSWORD: &str = "an-owner-has-another-password-3";
-const OWNER_SECRET: &str = "vault/acme-owner";
-const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-const EMAIL: &str = "scanner@acme.example";
 
 /// A secret without a token, whose dedicated user is in no organization yet; `change` makes the document.
 pub(crate) fn scene(change: impl FnOnce(&mut Value)) -> Scene {
-    let mut value = document();
-    value["manager"] = json!("hubkeeper/manager");
-    value["owner"] = json!(OWNER_SECRET);
-    value["user"] = json!({"email": EMAIL});
-    change(&mut value);
-    Scene::of(
-        move |state| {
-            let arn = build(state, Begin::Manager);
-            hub::remove_member(state, ORG, USER);
-            hub::add_user(state, OWNER, OWNER_PASSWORD);
-            hub::set_totp(state, OWNER, Some(SEED));
-            hub::add_member(state, ORG, OWNER, hub::Role::Owner);
-            hub::add_team(state, ORG, "readers");
-            for name in ["web", "api", "db", "ops"] {
-                hub::team_permission(state, ORG, "readers", name, Some(hub::Permission::Read));
-            }
-            let login = json!({"username": OWNER, "password": OWNER_PASSWORD, "totpSecret": SEED});
-            aws::create_secret(state, OWNER_SECRET, &login, &[]);
-            aws::put_version(state, &arn, None, &value, &["AWSCURRENT"]);
-            arn
-        },
-        watch,
-    )
+    Scene::of(|state| build_zero(state, change), watch)
 }
 
 fn accept(scene: &Scene, username: &str) {

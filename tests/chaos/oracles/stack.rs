@@ -1,0 +1,48 @@
+//! What a stack is owed: an answer, and a true one.
+
+use hubkeeper::http::Request;
+use serde_json::Value;
+
+/// Bytes that `CloudFormation` takes of an answer.
+const ANSWER: usize = 4_096;
+
+/// A stack's request.
+pub(super) struct Asked {
+    kind: String,
+    /// Whether the function tried to answer.
+    pub(super) answered: bool,
+}
+
+impl Asked {
+    /// By an event, where it is one.
+    pub(super) fn by(event: &Value) -> Option<Self> {
+        Some(Self { kind: event["RequestType"].as_str()?.to_owned(), answered: false })
+    }
+}
+
+/// What is wrong with an answer, as the world is at that moment: whether the connector carries AWSCURRENT, and whether there is one.
+pub(super) fn untrue(
+    asked: Option<&Asked>,
+    answer: &Request,
+    carries_current: bool,
+    connector: bool,
+) -> Option<String> {
+    let bytes = answer.body().len();
+    let answer: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let text = |name: &str| answer[name].as_str().unwrap_or_default();
+    let physical = text("PhysicalResourceId");
+    if bytes > ANSWER || physical.is_empty() {
+        return Some(format!("an answer of {bytes} bytes with the id `{physical}`"));
+    }
+    match (text("Status"), asked.map(|asked| asked.kind.as_str())) {
+        ("FAILED", _) if !text("Reason").contains("remedy: ") => Some(format!("no remedy in `{}`", text("Reason"))),
+        ("SUCCESS", Some("Create" | "Update")) if !carries_current && answer["Data"]["Outcome"] != "awaiting" => {
+            Some("the stack is told of success and the connector does not carry AWSCURRENT".to_owned())
+        }
+        ("SUCCESS", Some("Delete")) if connector && physical.starts_with("hubkeeper/") => {
+            Some("the stack is told that the connector is gone and it is there".to_owned())
+        }
+        ("FAILED" | "SUCCESS", _) => None,
+        (status, _) => Some(format!("the status `{status}`")),
+    }
+}
