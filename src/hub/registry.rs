@@ -3,14 +3,14 @@
 //! Two ways of saying no (observed): where the account lacks the right, 200 with fewer actions; where the token's scope
 //! is too low, 401 "insufficient scopes" for the whole request.
 
-use http::header::{ACCEPT, HeaderValue};
+use http::header::{ACCEPT, HeaderValue, WWW_AUTHENTICATE};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::repositories::Repository;
 use super::{Credential, Hub, HubError, basic, bearer, claims, request, unreadable, unusable};
-use crate::http::{Policy, join};
+use crate::http::{Policy, Response, join};
 
 /// Bytes of a request line at most: services cut URLs off somewhere above 4 KB.
 pub const REQUEST_LINE: usize = 3_900;
@@ -52,7 +52,7 @@ impl Granted {
 pub enum Head {
     /// The manifest can be read.
     Readable,
-    /// 401, 403 or 404: it cannot.
+    /// 401, 403 or 404: it cannot. A registry that takes the token for none has not said that.
     Unreadable,
 }
 
@@ -134,10 +134,21 @@ impl Hub {
         let response = self.outlet.send(head, Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => Ok(Head::Readable),
+            401 if takes_token_for_none(&response) => Err(HubError::Unavailable(
+                "manifest at the registry: the token that was just granted is not accepted (status 401, invalid_token)"
+                    .into(),
+            )),
             401 | 403 | 404 => Ok(Head::Unreadable),
             _ => Err(unusable("manifest at the registry", &response)),
         }
     }
+}
+
+/// Whether a 401 is about the registry token as such, which has expired for example, and so not about the repository
+/// (RFC 6750, section 3.1).
+fn takes_token_for_none(response: &Response) -> bool {
+    let challenges = response.headers().get_all(WWW_AUTHENTICATE).into_iter();
+    challenges.filter_map(|challenge| challenge.to_str().ok()).any(|challenge| challenge.contains("invalid_token"))
 }
 
 fn granted(body: &[u8]) -> Option<Granted> {

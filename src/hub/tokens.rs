@@ -106,6 +106,10 @@ impl Hub {
                     _ => Ok(Mint::Unknown("the answer to the creation of a token cannot be read".into())),
                 }
             }
+            // what no login may do is a 403
+            401 => Err(HubError::Unavailable(
+                "creation of a token: the login is not accepted any more (status 401)".into(),
+            )),
             429 => Err(unusable("creation of a token", &response)),
             400..=499 => Ok(Mint::Refused(status)),
             _ => Ok(Mint::Unknown(format!("creation of a token: status {status}"))),

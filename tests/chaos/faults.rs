@@ -169,6 +169,13 @@ pub(crate) fn expired(service: Service, request: &Request) -> Response {
     match service {
         Service::Aws => refusal(service, 400, "ExpiredTokenException", request),
         Service::Arm => refusal(service, 401, "ExpiredAuthenticationToken", request),
+        Service::Registry => {
+            let mut response = refusal(service, 401, "UNAUTHORIZED", request);
+            let challenge =
+                r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",error="invalid_token""#;
+            response.headers_mut().insert("www-authenticate", http::HeaderValue::from_static(challenge));
+            response
+        }
         _ => refusal(service, 401, "unauthorized", request),
     }
 }

@@ -117,3 +117,20 @@ async fn a_bearer_that_arm_does_not_take_is_replaced_once() {
     assert_eq!(outcome(&scene.onboard().await), "applied");
     assert_eq!(scene.requests(Service::Entra), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_ends_before_the_token_is_made_is_repeated_and_what_may_make_none_is_for_a_person() {
+    for (status, kind) in [(401, "Retryable"), (403, "NeedsHuman")] {
+        let scene = Scene::new(Begin::Manager);
+        scene.world.script(move |_, service, request| {
+            let answer = hubkeeper_sandbox::world::json(status, &serde_json::json!({"message": "refused"}));
+            is_mint(service, request).then_some(Fault::Answer(answer))
+        });
+        let answer = outcome(&scene.onboard().await);
+        assert!(answer.starts_with(kind) && answer.contains("remedy: "), "{status}: {answer}");
+        assert_eq!(scene.connector_writes(), [""; 0]);
+        scene.world.calm();
+        assert_eq!(outcome(&scene.onboard().await), "applied");
+        assert_eq!(scene.world.with(|state| hub::pats_of(state, USER)).len(), 1);
+    }
+}

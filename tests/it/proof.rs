@@ -185,6 +185,27 @@ async fn a_401_ends_the_token_requests_of_the_run_and_its_text_decides() {
     }
 }
 
+/// Only the registry's word about the token itself says nothing of the repository.
+#[tokio::test(start_paused = true)]
+async fn a_401_at_a_manifest_is_about_the_repository_or_about_the_registry_token() {
+    for (error, word) in [
+        (r#",error="invalid_token""#, "Retryable: "),
+        (r#",error="insufficient_scope""#, "verdict is partial"),
+        ("", "verdict is partial"),
+    ] {
+        let scene = Scene::new(Begin::ByHand);
+        let challenge = format!(r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io"{error}"#);
+        scene.world.script(move |_, service, _| {
+            let answer = http::Response::builder().status(401).header("www-authenticate", &challenge);
+            let answer = answer.body(bytes::Bytes::new()).unwrap();
+            (service == Service::Registry).then_some(hubkeeper_sandbox::Fault::Answer(answer))
+        });
+        let answer = outcome(&scene.onboard().await);
+        assert!(answer.contains(word), "{error}: {answer}");
+        assert_eq!(scene.connector_writes(), [""; 0]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_head_is_never_a_pull_and_every_manifest_type_is_found() {
     let scene = Scene::new(Begin::ByHand);

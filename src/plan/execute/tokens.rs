@@ -222,7 +222,7 @@ fn undecided(error: &HubError) -> Error {
 fn mint_refused(status: u16) -> Error {
     let what = format!("Docker Hub refuses to make a token (status {status})");
     match status {
-        401 | 403 => Error::needs_human(
+        403 => Error::needs_human(
             what,
             "the manager secret must hold the dedicated user's own password login: no token can make tokens, and enforced SSO refuses passwords",
         ),
