@@ -67,6 +67,41 @@ pub(crate) enum Call {
 }
 
 impl Call {
+    /// Whether it changes anything where it goes.
+    pub(crate) fn changes(self) -> bool {
+        match self {
+            Call::Put
+            | Call::Stage
+            | Call::Tag
+            | Call::Send
+            | Call::ConnectorPut
+            | Call::ConnectorDelete
+            | Call::Mint
+            | Call::Change
+            | Call::Revoke
+            | Call::Invite
+            | Call::Resend
+            | Call::Membership
+            | Call::Answer => true,
+            Call::Describe
+            | Call::Value
+            | Call::List
+            | Call::Assertion
+            | Call::Exchange
+            | Call::Connector
+            | Call::Neighbours
+            | Call::Health
+            | Call::Login
+            | Call::PasswordLogin
+            | Call::Repositories
+            | Call::Tags
+            | Call::Tokens
+            | Call::People
+            | Call::Grant
+            | Call::Manifest => false,
+        }
+    }
+
     /// Of a request to `service`.
     pub(crate) fn of(service: Service, request: &Request) -> Call {
         let (method, path) = (request.method().as_str(), request.uri().path());

@@ -37,11 +37,12 @@ pub(crate) enum Fault {
     Silence,
     KilledBefore,
     KilledAfter,
+    KilledLate,
 }
 
 impl Fault {
     /// Every fault, in the order of the table.
-    pub(crate) const ALL: [Fault; 26] = [
+    pub(crate) const ALL: [Fault; 27] = [
         Fault::Status500,
         Fault::Status500After,
         Fault::Status503,
@@ -68,6 +69,7 @@ impl Fault {
         Fault::Silence,
         Fault::KilledBefore,
         Fault::KilledAfter,
+        Fault::KilledLate,
     ];
 
     /// As it stands in the table, and in `docs/failure-table.md`.
@@ -99,6 +101,7 @@ impl Fault {
             Fault::Silence => "silence of ten minutes",
             Fault::KilledBefore => "killed before the request",
             Fault::KilledAfter => "killed after the request",
+            Fault::KilledLate => "killed, and the request arrives late",
         }
     }
 
@@ -126,6 +129,7 @@ impl Fault {
                     Call::Repositories | Call::Tags | Call::Tokens | Call::People | Call::Neighbours | Call::Health
                 )
             }
+            Fault::KilledLate => call.changes(),
             _ => true,
         }
     }

@@ -29,6 +29,11 @@ const TOKEN_LAG: time::Duration = time::Duration::seconds(40);
 /// How long a role that was assigned does not work.
 const ROLE_LAG: time::Duration = time::Duration::seconds(90);
 
+/// When a late request arrives: in the middle of Lambda's repetition.
+const LATE: Duration = Duration::from_millis(60_300);
+/// When it arrives in a random run, at the latest: after the first repetition of a rotation. Milliseconds.
+const LATEST: u64 = 400_000;
+
 /// Which invocation a request belongs to: it travels with the request, so that the oracles know.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Invocation(pub(crate) usize);
@@ -224,6 +229,16 @@ impl Network {
         self.pass.send(request, body_limit).await
     }
 
+    /// The service gets the request when whoever sent it is long gone.
+    fn arrive_late(&self, request: Request, body_limit: usize) {
+        let late = self.lock().jitter.as_mut().map(|rng| Duration::from_millis(rng.u64(0..LATEST)));
+        let arrives = self.pass.send(request, body_limit);
+        tokio::spawn(async move {
+            tokio::time::sleep(late.unwrap_or(LATE)).await;
+            drop(arrives.await);
+        });
+    }
+
     /// What the caller gets.
     async fn answer(
         &self,
@@ -259,6 +274,10 @@ impl Network {
             }
             Some(Fault::HangBefore) => std::future::pending().await,
             Some(Fault::KilledBefore) => line.die().await,
+            Some(Fault::KilledLate) => {
+                self.arrive_late(request, body_limit);
+                line.die().await
+            }
             Some(Fault::Expired) => {
                 tokio::time::sleep(moment).await;
                 Ok(faults::expired(service, &request))
