@@ -124,6 +124,7 @@ mod tests {
             ("https://amazonaws.com.example.com/a", false),
             ("https://amazonaws.com/a", false),
             ("https://xamazonaws.com/a", false),
+            ("https://.amazonaws.com/a", false),
             ("https://b.amazonaws.com@example.com/a", false),
             ("https://user@b.amazonaws.com/a", false),
             ("https://example.com/?.amazonaws.com", false),
@@ -137,5 +138,12 @@ mod tests {
         ] {
             assert_eq!(is_for_answers(url), good, "{url}");
         }
+    }
+    #[test]
+    fn the_url_is_asked_for_as_it_came() {
+        let url = "https://b.s3.eu-west-1.amazonaws.com/arn%3Aaws%3Acloudformation/a?X-Amz-Signature=%2B+'";
+        let event = serde_json::json!({"RequestType": "Delete", "ResponseURL": url});
+        let Ok(Event::CustomResource(resource)) = crate::event::parse(&event) else { panic!("a custom resource") };
+        assert_eq!(uri(&resource).to_string(), url);
     }
 }

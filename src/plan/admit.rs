@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::report::Outcome;
 use crate::secret::{Document, Label, Managed, Secret};
+
 /// Whether labels and tags let an event go on, and with which version.
 ///
 /// # Errors
@@ -305,3 +306,6 @@ pub fn after_write(trigger: &Trigger, version: &str, before: &Situation, secret:
         After::Same
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,35 +1,30 @@
 """The programs of the comparison (sandbox, function, moto, Docker's registry, skopeo), and the record of the test suite."""
 
-import contextlib
 import io
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
 
 import boto3
 import msal
+import programs
 import pytest
 import requests
 from botocore.config import Config
+from programs import KEEP, NO_PROXY, Program, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = Path(os.environ.get("HUBKEEPER_SPECS") or ROOT.parent / "shared" / "specs")
 REGION = "eu-west-1"
 ACCOUNT = "111122223333"
 KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
-# what a program that is started here gets of this one's environment
-KEEP = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-NO_PROXY = {"NO_PROXY": "127.0.0.1,localhost"}
 
 
 def need(variable, what):
@@ -48,84 +43,14 @@ def spec(name):
     return path
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def eventually(what, look, seconds=30):
-    """The first truthy answer of ``look``; fails with ``what`` after so many seconds."""
-    end = time.monotonic() + seconds
-    while True:
-        if found := look():
-            return found
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
-
-
-def answers(url, *statuses):
-    """Whether a server answers with one of these statuses."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return response.status in statuses
-    except urllib.error.HTTPError as error:
-        return error.code in statuses
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-class Program:
-    """A server that runs until it is stopped; what it says is kept."""
-
-    def __init__(self, command, environment, folder):
-        self.log = Path(tempfile.mkdtemp(dir=folder)) / "log"
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [str(part) for part in command], env=KEEP | NO_PROXY | environment, cwd=self.log.parent,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            )
-
-    def up(self, url, *statuses):
-        """Waits until it answers."""
-
-        def look():
-            assert self.process.poll() is None, f"{self.process.args[0]} ended:\n{self.log.read_text()[-3000:]}"
-            return answers(url, *statuses)
-
-        eventually(f"{self.process.args[0]} answers", look)
-        return self
-
-    def stop(self):
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        self.process.kill()
-        self.process.wait()
-
-
-class Sandbox:
-    """Every service of the sandbox: one process, spoken to by lines of JSON."""
+class Sandbox(programs.Sandbox):
+    """The sandbox, and what the comparison puts into it."""
 
     def __init__(self, folder, environment=None):
-        self.authority = Path(tempfile.mkdtemp(dir=folder)) / "authority.pem"
-        self.process = subprocess.Popen(
-            [os.environ["HUBKEEPER_SANDBOX"], str(self.authority)], env=KEEP | (environment or {}),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )
-        ready = json.loads(self.process.stdout.readline())
-        assert ready["ready"] is True
-        self.environment, self.scene, self.certificate = ready["environment"], ready["scene"], ready["tokenCertificate"]
+        super().__init__(folder, environment)
         # the endpoint that serves STS serves Secrets Manager and SQS as well
         self.aws = self.environment.pop("AWS_ENDPOINT_URL_STS")
         self.environment["AWS_ENDPOINT_URL"] = self.aws
-
-    def __call__(self, do, **members):
-        self.process.stdin.write(json.dumps({"do": do, **members}) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        assert answer.pop("ok") is True, f"{do}: {answer}"
-        return answer
 
     def client(self, service):
         return client(service, self.aws)
@@ -149,13 +74,6 @@ class Sandbox:
         """A new secret; its ARN."""
         text = document if isinstance(document, str) else json.dumps(document)
         return self.client("secretsmanager").create_secret(Name=name, SecretString=text)["ARN"]
-
-    def stop(self):
-        self.process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        self.process.kill()
-        self.process.wait()
 
 
 def client(service, endpoint):

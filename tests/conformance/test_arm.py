@@ -10,7 +10,8 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.mgmt.security import SecurityManagementClient, models
-from harness import KEEP, Function, Sandbox, msal_application, need, recorded, recorded_in, spec
+from harness import Function, Sandbox, msal_application, need, recorded, recorded_in, spec
+from programs import KEEP
 
 VERSIONS = ["2024-08-01-preview", "2026-08-01-preview"]
 DEFAULT = VERSIONS[0]

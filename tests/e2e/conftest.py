@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from harness import Emulator, Sandbox, World
+from harness import Emulator, World
+from programs import Sandbox
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +15,7 @@ def world(tmp_path_factory):
     package = Path(os.environ["HUBKEEPER_PACKAGE"])
     emulator = Emulator(folder)
     try:
-        sandbox = Sandbox(os.environ["HUBKEEPER_SANDBOX"], folder)
+        sandbox = Sandbox(folder)
         try:
             world = World(emulator, sandbox, package)
             world.install()

@@ -1,20 +1,15 @@
 """The world of the end-to-end tests: the AWS emulator, the sandbox for Docker Hub, Entra, ARM and STS, the stack, and the people."""
 
-import contextlib
 import json
 import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
 from botocore.config import Config
+from programs import Program, eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "infra" / "aws" / "template.yaml"
@@ -24,32 +19,12 @@ PREFIX = "hubkeeper/"
 MANAGER_PREFIX = "hubkeeper-manager/"
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def eventually(what, look, seconds=60):
-    """The first truthy answer of ``look``; fails with ``what`` after so many seconds."""
-    end = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.2)
-
-
 class Emulator:
     """ministack with IAM enforced, on a port of the loopback interface that the kernel gave."""
 
     def __init__(self, folder):
         self.url = f"http://127.0.0.1:{(port := free_port())}"
-        self.log = folder / "emulator.log"
-        keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        environment = keep | {
+        environment = {
             "AUTH": "true",
             "GATEWAY_PORT": str(port),
             "BIND_HOST": "127.0.0.1",
@@ -59,23 +34,11 @@ class Emulator:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": "127.0.0.1,localhost",
             "LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.2",
         }
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("emulator.py"))], env=environment, cwd=folder,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            )
-        eventually("the emulator answers", self.is_up)
-
-    def is_up(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f"the emulator ended:\n{self.log.read_text()[-3000:]}")
-        try:
-            return urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=2).status == 200
-        except (urllib.error.URLError, OSError):
-            return False
+        self.program = Program([sys.executable, Path(__file__).with_name("emulator.py")], environment, folder)
+        self.log = self.program.log
+        self.program.up(f"{self.url}/_ministack/health", 200)
 
     def client(self, service, **credentials):
         """A client with root's keys, or those given."""
@@ -84,38 +47,7 @@ class Emulator:
         return boto3.client(service, endpoint_url=self.url, region_name=REGION, config=config, **keys)
 
     def stop(self):
-        self.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        self.process.kill()
-        self.process.wait()
-
-
-class Sandbox:
-    """Docker Hub, its token service and registry, Entra, ARM and STS: one process, spoken to by lines of JSON."""
-
-    def __init__(self, program, folder):
-        authority = folder / "authority.pem"
-        self.process = subprocess.Popen(
-            [program, str(authority)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )
-        ready = json.loads(self.process.stdout.readline())
-        assert ready["ready"] is True
-        self.environment, self.scene = ready["environment"], ready["scene"]
-
-    def __call__(self, do, **members):
-        self.process.stdin.write(json.dumps({"do": do, **members}) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        assert answer.pop("ok") is True, f"{do}: {answer}"
-        return answer
-
-    def stop(self):
-        self.process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
-        self.process.kill()
-        self.process.wait()
+        self.program.stop()
 
 
 @dataclass

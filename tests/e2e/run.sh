@@ -28,5 +28,5 @@ if [ ! -e "$tools/complete" ]; then
         || leave_out "the emulator cannot be installed"
     touch "$tools/complete"
 fi
-export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" PYTHONDONTWRITEBYTECODE=1
+export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" PYTHONPATH="$here/../python" PYTHONDONTWRITEBYTECODE=1
 exec "$tools/bin/python" -m pytest -p no:cacheprovider --rootdir "$here" "$here" "$@"

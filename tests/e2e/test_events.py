@@ -1,6 +1,7 @@
 """A person makes, stages and changes secrets with the ordinary tools; the events drive the function."""
 
-from harness import MANAGER_PREFIX, eventually
+from harness import MANAGER_PREFIX
+from programs import eventually
 
 
 def test_onboarding_makes_the_first_token_and_the_connector(world):

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from harness import PREFIX, eventually, example
+from harness import PREFIX, example
+from programs import eventually
 
 
 @pytest.fixture(scope="module")

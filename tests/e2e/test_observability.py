@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness import eventually
+from programs import eventually
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import json
 
-from harness import eventually
+from programs import eventually
 
 
 def body(action, organization):

@@ -1,6 +1,6 @@
 """The four steps, invoked as Secrets Manager invokes them."""
 
-from harness import eventually
+from programs import eventually
 
 
 def test_a_rotation_with_a_manager(world):

@@ -262,13 +262,63 @@ fn a_record_is_an_event_by_itself_and_no_step_of_a_rotation() {
         record("4", json!("[]")),
         record("5", json!("dckr_pat_x")),
         record("6", json!({})),
+        record("7", json!("{\"RequestType\":\"Delete\"}")),
+        record("8", json!("{\"ResponseURL\":\"https://b.s3.amazonaws.com/a?X-Amz-Signature=s\"}")),
     ]});
     check(&[(
         records,
         "1: apply: Offboard a; \
          2: member `Records[1].body` is a step of a rotation, which Secrets Manager sends by itself alone; \
          3: member `body.secretId` is missing; 4: member `Records[3].body` is not a JSON object; \
-         5: member `Records[4].body` is not JSON; 6: member `Records[5].body` is not a string"
+         5: member `Records[4].body` is not JSON; 6: member `Records[5].body` is not a string; \
+         7: member `Records[6].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret; \
+         8: member `Records[7].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret"
             .into(),
     )]);
+}
+
+#[test]
+fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer() {
+    let with = |changes: &[(&str, Value)]| {
+        let mut event = json!({
+            "RequestType": "Create", "StackId": "stack", "RequestId": "request", "LogicalResourceId": "Organization",
+            "ResponseURL": "https://b.s3.eu-west-1.amazonaws.com/a?X-Amz-Signature=s", "ResourceProperties": {"SecretId": ARN},
+        });
+        for (name, value) in changes {
+            event[*name] = value.clone();
+        }
+        event
+    };
+    let long = |length: usize| json!("a".repeat(length));
+    let asked = |kind: &str| format!("custom resource None: {kind} {{ secret_id: \"{ARN}\" }}");
+    let wrong = |why: &str| format!("custom resource: {why}");
+    let mut table = vec![
+        (with(&[]), asked("Create")),
+        (with(&[("RequestType", json!("Update"))]), asked("Update")),
+        (
+            with(&[("RequestType", json!("Delete")), ("ResourceProperties", Value::Null)]),
+            "custom resource None: Delete".into(),
+        ),
+        (with(&[("RequestType", json!("Read"))]), wrong("member `RequestType` is none of Create, Update, Delete")),
+        (with(&[("RequestType", Value::Null)]), wrong("member `RequestType` is missing")),
+        (with(&[("ResourceProperties", json!({"SecretId": ARN, "Version": "2"}))]), asked("Create")),
+        (
+            with(&[("PhysicalResourceId", json!("hubkeeper/x"))]),
+            asked("Create").replace("None", "Some(\"hubkeeper/x\")"),
+        ),
+        (with(&[("PhysicalResourceId", long(1025))]), asked("Create")),
+        (with(&[("PhysicalResourceId", json!("a\"b"))]), asked("Create")),
+        (
+            with(&[("ResponseURL", json!("https://example.com/a"))]),
+            "refused: member `ResponseURL` is not an https URL of AWS (amazonaws.com, amazonaws.com.cn)".into(),
+        ),
+    ];
+    for (name, most) in [("StackId", 1024), ("RequestId", 256), ("LogicalResourceId", 256)] {
+        table.push((with(&[(name, long(most))]), asked("Create")));
+        table.push((with(&[(name, long(most + 1))]), wrong(&format!("member `{name}` is no id"))));
+        for character in ['"', '\\', ' ', '\n', 'é'] {
+            table.push((with(&[(name, json!(format!("a{character}b")))]), wrong(&format!("member `{name}` is no id"))));
+        }
+    }
+    check(&table);
 }

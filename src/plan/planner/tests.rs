@@ -1,3 +1,7 @@
+mod common;
+mod reconcile;
+mod rotation;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -8,15 +12,12 @@ use crate::azure::Found;
 use crate::azure::merge::tests::{CLIENT, VERSION, document, written};
 use crate::clock::Timestamp;
 use crate::error::Kind;
-use crate::plan::admit::{admit, may_move, may_write};
-use crate::plan::state::{Admission, Look};
 use crate::plan::state::{Enrolment, Slot, Version};
-use crate::secret::Secret;
 use crate::secret::labels::tests::secret;
 
-const OLD: &str = "00000000-0000-4000-a000-000000000000";
-const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
-const DERIVED: &str = "dddddddddddddddddddddddddddddddd";
+pub(in crate::plan) const OLD: &str = "00000000-0000-4000-a000-000000000000";
+pub(in crate::plan) const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
+pub(in crate::plan) const DERIVED: &str = "dddddddddddddddddddddddddddddddd";
 
 fn verdict(result: Finding) -> Verdict {
     Verdict {
@@ -31,7 +32,7 @@ fn verdict(result: Finding) -> Verdict {
 }
 
 /// AWSCURRENT is `OLD`, AWSPENDING is `VERSION`; no connector, no verdict.
-fn rotating() -> Situation {
+pub(in crate::plan) fn rotating() -> Situation {
     let mut secret = secret(&[(OLD, &["AWSCURRENT"]), (VERSION, &["AWSPENDING"])]);
     secret.tags.insert("hubkeeper".into(), "managed".into());
     Situation {
@@ -66,7 +67,7 @@ pub(in crate::plan) fn settled() -> Situation {
     situation
 }
 
-fn connector(situation: &Situation, version: &str, change: impl FnOnce(&mut Value)) -> Found {
+pub(in crate::plan) fn connector(situation: &Situation, version: &str, change: impl FnOnce(&mut Value)) -> Found {
     let mut body = written(&document(|_| {}), version, None);
     body["tags"]["hubkeeper-secret"] = json!(situation.secret.fingerprint());
     change(&mut body);
@@ -86,138 +87,18 @@ fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
     }
 }
 
-fn onboard_trigger() -> Trigger {
-    Trigger::Onboard { force: false, fix_role: false, version: None }
+/// The kind of the error that there is instead of a plan.
+fn kind(trigger: &Trigger, situation: &Situation) -> Kind {
+    plan(trigger, situation, CLIENT).map(|plan| plan.next).unwrap_err().kind()
 }
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "one table")]
-fn admission_follows_labels_and_tags() {
-    type Change = fn(&mut Secret);
-    let candidate = || Trigger::CandidateStaged { version: Some(VERSION.into()) };
-    let changed = |version: &str| Trigger::SecretChanged { version: Some(version.into()) };
-    let none: Change = |_| {};
-    let table: Vec<(&str, Trigger, Change, &str)> = vec![
-        ("pending is rotated", Trigger::SetSecret, none, "version AWSPENDING"),
-        ("rotation off", Trigger::SetSecret, |s| s.rotation_enabled = false, "Misconfigured"),
-        (
-            "version gone",
-            Trigger::SetSecret,
-            |s| {
-                s.versions.remove(VERSION);
-            },
-            "NeedsHuman",
-        ),
-        (
-            "label moved",
-            Trigger::SetSecret,
-            |s| {
-                s.versions.insert(VERSION.into(), vec!["OTHER".into()]);
-            },
-            "NeedsHuman",
-        ),
-        (
-            "current already",
-            Trigger::SetSecret,
-            |s| {
-                s.versions.insert(VERSION.into(), vec!["AWSCURRENT".into()]);
-            },
-            "unchanged",
-        ),
-        (
-            "finish what remains",
-            Trigger::FinishSecret,
-            |s| {
-                s.versions.insert(VERSION.into(), vec!["AWSCURRENT".into()]);
-            },
-            "version AWSCURRENT",
-        ),
-        (
-            "offboarded",
-            Trigger::CreateSecret,
-            |s| {
-                s.tags.insert("hubkeeper".into(), "offboarded".into());
-            },
-            "Refused",
-        ),
-        ("event about pending", changed(VERSION), none, "ignored"),
-        ("event about current", changed(OLD), none, "Retryable"),
-        (
-            "event about current at rest",
-            changed(OLD),
-            |s| {
-                s.versions.remove(VERSION);
-            },
-            "version AWSCURRENT",
-        ),
-        ("event about an old version", changed(DERIVED), none, "ignored"),
-        ("event without tag", changed(OLD), |s| s.tags.clear(), "ignored"),
-        (
-            "event about an offboarded secret",
-            changed(OLD),
-            |s| {
-                s.tags.insert("hubkeeper".into(), "offboarded".into());
-            },
-            "ignored",
-        ),
-        (
-            "candidate during a rotation",
-            candidate(),
-            |s| {
-                s.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
-                s.versions.insert(DERIVED.into(), vec!["AWSPENDING".into()]);
-            },
-            "Retryable",
-        ),
-        (
-            "candidate at rest",
-            candidate(),
-            |s| {
-                s.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
-            },
-            "version HUBKEEPER_CANDIDATE",
-        ),
-        (
-            "candidate adopted already",
-            candidate(),
-            |s| {
-                s.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
-            },
-            "unchanged",
-        ),
-        ("candidate unstaged", candidate(), none, "ignored"),
-        ("onboard during a rotation", onboard_trigger(), none, "Retryable"),
-        ("onboard without value", onboard_trigger(), |s| s.versions.clear(), "NeedsHuman"),
-        ("onboard of a deleted secret", onboard_trigger(), |s| s.deleted = true, "NeedsHuman"),
-        (
-            "pending beside current is no rotation",
-            onboard_trigger(),
-            |s| {
-                s.versions = [(OLD.to_owned(), vec!["AWSCURRENT".to_owned(), "AWSPENDING".to_owned()])].into();
-            },
-            "version AWSCURRENT",
-        ),
-        ("verify during a rotation", Trigger::Verify { version: None }, none, "version AWSCURRENT"),
-        ("verify of nothing", Trigger::Verify { version: Some(DERIVED.into()) }, none, "BadEvent"),
-        (
-            "onboard of a version",
-            Trigger::Onboard { force: false, fix_role: false, version: Some(DERIVED.into()) },
-            none,
-            "BadEvent",
-        ),
-    ];
-    for (name, trigger, change, expected) in table {
-        let mut secret = rotating().secret;
-        change(&mut secret);
-        let got = match admit(&trigger, Some(VERSION), &secret, NOW) {
-            Ok(Admission::Version { label, .. }) => format!("version {}", label.name()),
-            Ok(Admission::Nothing { outcome, .. }) => {
-                serde_json::to_value(outcome).unwrap().as_str().unwrap().to_owned()
-            }
-            Err(error) => error.kind().name().to_owned(),
-        };
-        assert_eq!(got, expected, "{name}");
-    }
+/// The codes of the warnings.
+fn codes(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
+    plan(trigger, situation, CLIENT).unwrap().warnings.iter().map(|warning| warning.code).collect()
+}
+
+pub(in crate::plan) fn onboard_trigger() -> Trigger {
+    Trigger::Onboard { force: false, fix_role: false, version: None }
 }
 
 #[test]
@@ -373,52 +254,4 @@ fn onboarding_goes_on_with_what_is_there_before_it_mints() {
     let mut alone = settled();
     alone.document = Some(document(|value| value["accessToken"] = Value::Null));
     assert_eq!(plan(&onboard_trigger(), &alone, CLIENT).unwrap_err().kind(), Kind::NeedsHuman);
-}
-
-#[test]
-fn the_second_look_stops_a_write_after_any_change_that_matters() {
-    type Change = fn(&mut Look);
-    let document = document(|_| {});
-    let before = rotating();
-    let changes: [(&str, Change, Option<Kind>); 6] = [
-        ("nothing", |_| {}, None),
-        (
-            "abandoned",
-            |look| {
-                look.secret.versions.remove(VERSION);
-            },
-            Some(Kind::Retryable),
-        ),
-        ("deleted", |look| look.secret.deleted = true, Some(Kind::Retryable)),
-        (
-            "offboarded",
-            |look| {
-                look.secret.tags.insert("hubkeeper".into(), "offboarded".into());
-            },
-            Some(Kind::Retryable),
-        ),
-        ("written by somebody", |look| look.connector = connector(&rotating(), DERIVED, |_| {}), Some(Kind::Retryable)),
-        (
-            "another's now",
-            |look| {
-                look.connector = connector(&rotating(), VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("x"));
-            },
-            Some(Kind::Refused),
-        ),
-    ];
-    for (name, change, expected) in changes {
-        let mut look = Look { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
-        change(&mut look);
-        let got = may_write(&Trigger::SetSecret, VERSION, &document, &before, &look).err().map(|error| error.kind());
-        assert_eq!(got, expected, "{name}");
-    }
-    let mut look =
-        Look { secret: before.secret.clone(), connector: connector(&before, VERSION, |_| {}), at: before.now };
-    let may = |look: &Look| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, CLIENT, &before, look);
-    assert!(may(&look).is_ok());
-    look.connector = Found::Absent;
-    assert!(may(&look).is_err(), "AWSCURRENT moves to what the connector carries");
-    look.connector = connector(&before, VERSION, |_| {});
-    look.secret.versions.insert(OLD.into(), vec![]);
-    assert!(may(&look).is_err(), "a compare-and-swap");
 }

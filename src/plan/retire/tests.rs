@@ -383,3 +383,12 @@ fn a_token_that_an_onboarding_may_be_storing_survives_clocks_that_are_an_hour_of
         }
     }
 }
+
+#[test]
+fn versions_in_use_are_those_of_the_labels_and_the_connector_s() {
+    let mut secret = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPREVIOUS"]), ("c", &["AWSPENDING"])]);
+    let carries = connector(&secret, OLDER, NOW);
+    assert_eq!(versions_in_use(&secret, Some(&carries)), BTreeSet::from([OLDER, "a", "c"]));
+    secret.versions.insert("b".into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+    assert_eq!(versions_in_use(&secret, None), BTreeSet::from(["a", "b", "c"]));
+}

@@ -1,0 +1,75 @@
+//! Edges of the steps of a rotation, and what is said of one that was given up.
+
+use super::*;
+
+#[test]
+fn a_candidate_without_a_token_is_not_copied() {
+    let mut situation = rotating();
+    situation.document = None;
+    situation.candidate =
+        Some(Version { id: DERIVED.into(), document: document(|value| value["accessToken"] = Value::Null) });
+    assert_eq!(kind(&Trigger::CreateSecret, &situation), Kind::NeedsHuman);
+    situation.current = None;
+    assert_eq!(kind(&Trigger::CreateSecret, &situation), Kind::NeedsHuman);
+}
+
+#[test]
+fn a_value_by_hand_leaves_no_strays_to_look_for() {
+    let mut situation = rotating();
+    situation.document = Some(document(|value| value["manager"] = json!("m")));
+    assert_eq!(steps(&Trigger::CreateSecret, &situation), [""; 0]);
+    situation.document = Some(document(|value| value["tokenId"] = json!("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001")));
+    assert_eq!(steps(&Trigger::CreateSecret, &situation), [""; 0]);
+}
+
+#[test]
+fn a_rotation_on_trial_proves_what_is_current_and_says_what_is_not_there() {
+    let mut situation = rotating();
+    situation.document = None;
+    assert_eq!(codes(&Trigger::TestSecret, &situation), ["connectorAbsent"]);
+    situation.connector = Some(connector(&situation, OLD, |_| {}));
+    assert_eq!(codes(&Trigger::TestSecret, &situation), [""; 0]);
+    situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
+    assert_eq!(steps(&Trigger::TestSecret, &situation), [""; 0]);
+    situation.verdict = Some((OLD.into(), verdict(Finding::Partial)));
+    assert_eq!(kind(&Trigger::TestSecret, &situation), Kind::Refused);
+    situation.current = None;
+    assert_eq!(codes(&Trigger::TestSecret, &situation), ["tokenAbsent"]);
+    // a pending value without a token is none of its own
+    situation.document = Some(document(|value| value["accessToken"] = Value::Null));
+    assert_eq!(steps(&Trigger::TestSecret, &situation), ["nothing"]);
+}
+
+#[test]
+fn a_step_that_has_no_value_to_go_on_with_is_tried_again() {
+    let mut situation = rotating();
+    situation.document = None;
+    for trigger in [Trigger::SetSecret, Trigger::FinishSecret] {
+        assert_eq!(kind(&trigger, &situation), Kind::Retryable, "{trigger:?}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_rotation_that_was_given_up() {
+    let said = |situation: &Situation, abandoned: bool, step: Option<&'static str>, version: Option<&str>| {
+        let version = version.map(str::to_owned);
+        match plan(&Trigger::RotationEnded { abandoned, step, version }, situation, CLIENT).unwrap().next {
+            Next::Nothing(Outcome::Recorded, text) => text,
+            other => panic!("{other:?}"),
+        }
+    };
+    let pending = rotating();
+    let failed = said(&pending, false, Some("setSecret"), Some(VERSION));
+    for word in
+        ["of version", VERSION, " in step setSecret", "rotate-secret", "to end it instead: ", &pending.secret.arn]
+    {
+        assert!(failed.contains(word), "{word}: {failed}");
+    }
+    let failed = said(&settled(), false, None, None);
+    for word in ["of version", " in step", "to end it instead"] {
+        assert!(!failed.contains(word), "{word}: {failed}");
+    }
+    let abandoned = said(&pending, true, Some("setSecret"), Some(VERSION));
+    assert!(abandoned.contains("was abandoned") && abandoned.contains(VERSION), "{abandoned}");
+    assert!(!abandoned.contains("in step"), "{abandoned}");
+}
