@@ -97,6 +97,9 @@ fn while_a_rotation_is_stuck_what_is_current_is_looked_after_and_no_label_moves(
     assert_eq!(fresh(Duration::hours(23)), [""; 0]);
 }
 
+/// Why it is not looked for, and what is different in document and situation.
+type Rejected = (&'static str, fn(&mut Value), fn(&mut Situation));
+
 #[test]
 fn a_rejected_token_is_looked_for_among_the_deactivated_where_it_may_be_one() {
     let rejected = |change: fn(&mut Value), more: fn(&mut Situation)| {
@@ -112,20 +115,18 @@ fn a_rejected_token_is_looked_for_among_the_deactivated_where_it_may_be_one() {
     };
     let as_is = |_: &mut Value| {};
     assert_eq!(steps(&RECONCILE, &rejected(as_is, |_| {})), ["revive"]);
-    for (why, situation) in [
-        ("it was looked for", rejected(as_is, |situation| situation.revived = true)),
-        ("no manager", rejected(|value| value["manager"] = Value::Null, |_| {})),
-        ("made by hand", rejected(|value| value["tokenId"] = Value::Null, |_| {})),
-        ("partial", rejected(as_is, |s| s.verdict = Some((VERSION.into(), verdict(Finding::Partial))))),
-        (
-            "a rotation is stuck",
-            rejected(as_is, |situation| {
-                situation.secret.versions.insert(DERIVED.into(), vec!["AWSPENDING".into()]);
-                situation.secret.pending_since = Some(NOW - Duration::days(2));
-            }),
-        ),
-    ] {
-        assert_eq!(kind(&RECONCILE, &situation), Kind::Refused, "{why}");
+    let table: [Rejected; 5] = [
+        ("it was looked for", as_is, |situation| situation.revived = true),
+        ("no manager", |value| value["manager"] = Value::Null, |_| {}),
+        ("made by hand", |value| value["tokenId"] = Value::Null, |_| {}),
+        ("partial", as_is, |situation| situation.verdict = Some((VERSION.into(), verdict(Finding::Partial)))),
+        ("a rotation is stuck", as_is, |situation| {
+            situation.secret.versions.insert(DERIVED.into(), vec!["AWSPENDING".into()]);
+            situation.secret.pending_since = Some(NOW - Duration::days(2));
+        }),
+    ];
+    for (why, change, more) in table {
+        assert_eq!(kind(&RECONCILE, &rejected(change, more)), Kind::Refused, "{why}");
     }
 }
 

@@ -1,0 +1,61 @@
+//! Reading of members: an error names where one stands and what it should be, never what is there.
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// A JSON object and where it stands.
+pub(super) struct Members<'a> {
+    pub(super) path: String,
+    pub(super) map: &'a Map<String, Value>,
+}
+
+impl Members<'_> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        match self.map.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => {
+                Err(wrong(&format!("member `{}{name}` is empty", self.path)))
+            }
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(wrong(&format!("member `{}{name}` is not a string", self.path))),
+        }
+    }
+
+    pub(super) fn required(&self, name: &str) -> Result<String, Error> {
+        self.text(name)?.ok_or_else(|| wrong(&format!("member `{}{name}` is missing", self.path)))
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, Error> {
+        let wrong = || wrong(&format!("member `{}{name}` is not an array of strings", self.path));
+        match self.map.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(values)) => {
+                values.iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+            }
+            Some(_) => Err(wrong()),
+        }
+    }
+}
+
+pub(super) fn wrong(what: &str) -> Error {
+    Error::misconfigured(
+        format!("the secret's document cannot be used: {what}"),
+        "put a corrected version of the secret; the README shows the document",
+    )
+}
+
+/// A name of lower-case letters, digits and separators: what a path and a scope may hold.
+pub(crate) fn is_repository_part(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+}
+
+pub(crate) fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
