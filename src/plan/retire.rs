@@ -170,7 +170,7 @@ impl Inventory<'_> {
         !known && derived.skip(1).take(DERIVED).any(|derived| derived == version)
     }
 
-    /// Whether a version may have been AWSCURRENT. What was made after AWSPREVIOUS and is neither of the two never was,
+    /// Whether a version may have been AWSCURRENT. What was made later than AWSPREVIOUS and is neither of the two never was,
     /// since AWSCURRENT came right after AWSPREVIOUS; of what is older nobody can tell, so it counts as replaced.
     fn was_current(&self, version: &str) -> bool {
         if self.secret.bears(version, Label::Current) || self.secret.bears(version, Label::Previous) {
@@ -179,7 +179,7 @@ impl Inventory<'_> {
         let Some(history) = self.history else { return true };
         let previous = self.secret.version(Label::Previous).and_then(|previous| history.get(previous));
         match (history.get(version), previous) {
-            (Some(made), Some(previous)) => made < previous,
+            (Some(made), Some(previous)) => made <= previous,
             // without AWSPREVIOUS there was one current version; what AWS does not list was never stored, or long ago
             _ => false,
         }

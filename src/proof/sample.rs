@@ -35,9 +35,11 @@ mod tests {
         list.push(Repository { plugin: true, ..repository("plugin", true) });
         let list: Vec<_> = list.iter().collect();
         let names: Vec<_> = choose(&list).iter().map(|repository| repository.name.as_str()).collect();
-        assert_eq!(names[..2], ["r00", "r20"]);
-        assert_eq!(names.len(), SIZE);
-        assert!(names.iter().collect::<std::collections::BTreeSet<_>>().len() == SIZE);
+        assert_eq!(names, ["r00", "r20", "r01", "r13", "r27"]);
         assert!(choose(&[]).is_empty());
+        let private: Vec<_> = (0..7).map(|n| repository(&format!("p{n}"), true)).collect();
+        let list: Vec<_> = private.iter().chain(list).collect();
+        let names: Vec<_> = choose(&list).iter().map(|repository| repository.name.as_str()).collect();
+        assert_eq!(names, ["p0", "p1", "p3", "p5", "r00"]);
     }
 }

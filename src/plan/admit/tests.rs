@@ -277,6 +277,28 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
     assert!(may(&look).is_err(), "a compare-and-swap");
 }
 
+#[test]
+fn what_waits_for_a_rotation_is_told_the_command_that_ends_it() {
+    let secret = rotating().secret;
+    let error = admit(&onboard_trigger(), None, &secret, NOW).err().unwrap().to_string();
+    for word in ["update-secret-version-stage", &secret.arn, &format!("--remove-from-version-id {VERSION}")] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+#[test]
+fn an_event_about_another_version_says_which_it_is() {
+    let said = |version: &str| {
+        let trigger = Trigger::SecretChanged { version: Some(version.into()) };
+        match admit(&trigger, None, &rotating().secret, NOW) {
+            Ok(Admission::Nothing { outcome: Outcome::Ignored, reason }) => reason,
+            _ => panic!("{version} goes on"),
+        }
+    };
+    assert_eq!(said(VERSION), "the version is AWSPENDING only: its rotation goes on by itself");
+    assert_eq!(said(DERIVED), "the version is not AWSCURRENT");
+}
+
 /// Whether a write may go on that another event than a rotation asked for, after labels and tags changed so.
 fn goes_on(before: &Situation, change: impl FnOnce(&mut Secret)) -> Option<Kind> {
     let mut look = Look { secret: before.secret.clone(), connector: Found::Absent, at: before.now };

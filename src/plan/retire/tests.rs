@@ -247,6 +247,16 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
             &[],
         ),
         (
+            "made in the same second as AWSPREVIOUS: replaced, to be safe",
+            |c| {
+                c.secret.last_changed = Some(NOW - HOUR);
+                c.history.as_mut().unwrap().insert(ORPHAN.into(), NOW - Duration::days(30));
+                c.pats = vec![pat(&c.secret, "orphan", ORPHAN)];
+            },
+            &[],
+            &[],
+        ),
+        (
             "history unknown: replaced, to be safe",
             |c| {
                 c.history = None;
@@ -259,6 +269,15 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
         ),
         ("used since: reported, kept", |c| c.pats[1].last_used = Some(NOW - HOUR), &[], &["stillUsed"]),
         ("used before: goes", |c| c.pats[1].last_used = Some(NOW - Duration::days(3)), &["deactivate old"], &[]),
+        (
+            "used since, a second before its seven days on top of the grace are over",
+            |c| {
+                c.pats[1].last_used = Some(NOW);
+                c.now += Duration::days(6) - Duration::SECOND;
+            },
+            &[],
+            &["stillUsed"],
+        ),
         (
             "used since, seven days later: goes",
             |c| {
@@ -286,6 +305,16 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
             },
             &["deactivate new"],
             &["stillUsed"],
+        ),
+        (
+            "a token in use without its id: what was not used for a week goes",
+            |c| {
+                c.holdings = vec![held(VERSION, None)];
+                c.pats[1].last_used = Some(NOW - Duration::days(7));
+                c.skip_grace = true;
+            },
+            &["deactivate new", "deactivate old"],
+            &[],
         ),
         (
             "a token in use without its id, told apart by its value",
@@ -382,6 +411,26 @@ fn a_token_that_an_onboarding_may_be_storing_survives_clocks_that_are_an_hour_of
             case.skip_grace = false;
         }
     }
+}
+
+#[test]
+fn what_an_onboarding_has_stored_is_not_in_flight_any_more() {
+    let orphan = || {
+        let mut case = replaced_two_days_ago();
+        case.grace = HOUR;
+        let version = case.secret.derived_version(VERSION);
+        let mut stored = pat(&case.secret, "stored", &version);
+        stored.created_at = Some(NOW - HOUR);
+        case.pats = vec![stored];
+        (case, version)
+    };
+    let (mut case, version) = orphan();
+    assert_eq!(case.plan().0, [""; 0], "not stored yet");
+    case.history.as_mut().unwrap().insert(version, NOW - HOUR);
+    assert_eq!(case.plan().0, ["deactivate stored"], "without a label");
+    let (mut case, version) = orphan();
+    case.secret.versions.insert(version, vec!["SOMEBODYS".into()]);
+    assert_eq!(case.plan().0, ["deactivate stored"], "with a label of others");
 }
 
 #[test]
