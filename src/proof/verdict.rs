@@ -314,6 +314,8 @@ mod tests {
         assert!(passed.is_complete() && passed.warnings.iter().any(|warning| warning.code == "overPrivileged"));
         evidence.denied.push("db".into());
         assert_eq!(verdict(&evidence, OverPrivilege::Warn).result, Finding::Partial);
+        assert!(verdict(&good(), OverPrivilege::Warn).warnings.is_empty());
+        assert!(judge(|e| e.push = Push::Granted).warnings.is_empty(), "it is the verdict");
     }
 
     #[test]
@@ -338,5 +340,96 @@ mod tests {
         assert_eq!(codes(judge(|e| e.references.clear())), ["nothingToCompare"]);
         assert_eq!(codes(judge(|e| e.visible.iter_mut().for_each(|r| r.private = false))), ["noPrivateRepository"]);
         assert_eq!(codes(judge(|e| e.organization_token = true)), ["readOnlyNotProvable"]);
+    }
+    #[test]
+    fn fewer_than_the_last_proof_saw_is_told_with_both_counts() {
+        // of the two repositories one is private
+        let told = |last: (usize, usize)| {
+            let verdict = judge(|e| e.last_proof = Some(last));
+            assert!(verdict.is_complete(), "{last:?}");
+            verdict.warnings.into_iter().any(|warning| {
+                let code = warning.code == "fewerRepositories";
+                assert!(!code || warning.message.contains(&format!("saw {}, {} of them private", last.0, last.1)));
+                code
+            })
+        };
+        for (last, expected) in [
+            ((2, 1), false),
+            ((3, 1), true),
+            ((2, 2), true),
+            ((1, 1), false),
+            ((2, 0), false),
+            ((3, 0), true),
+            ((0, 2), true),
+        ] {
+            assert_eq!(told(last), expected, "{last:?}");
+        }
+    }
+
+    #[test]
+    fn where_private_ones_were_seen_and_none_is_any_more_something_is_missing() {
+        let public = |last: Option<(usize, usize)>| {
+            judge(|e| {
+                e.visible.iter_mut().for_each(|repository| repository.private = false);
+                e.last_proof = last;
+            })
+        };
+        assert_eq!(public(Some((2, 1))).result, Finding::Partial);
+        assert!(public(Some((2, 1))).reasons[0].contains("the last proof saw 1"));
+        assert_eq!(public(Some((2, 0))).result, Finding::Complete);
+        assert_eq!(public(None).result, Finding::Complete);
+        let empty = judge(|e| {
+            e.visible.clear();
+            e.references.clear();
+            e.last_proof = Some((2, 1));
+        });
+        assert_eq!(empty.reasons, ["the token sees no repository of acme"], "one reason is enough");
+    }
+
+    #[test]
+    fn an_organization_token_is_warned_of_once_it_was_accepted_whatever_the_verdict() {
+        let warned = |organization_token: bool, login: Login, denied: bool| {
+            let verdict = judge(|e| {
+                e.organization_token = organization_token;
+                e.login = login;
+                if denied {
+                    e.denied.push("db".into());
+                }
+            });
+            verdict.warnings.iter().any(|warning| warning.code == "readOnlyNotProvable")
+        };
+        assert!(warned(true, Login::Accepted, false) && warned(true, Login::Accepted, true));
+        assert!(!warned(true, Login::Rejected, false) && !warned(false, Login::Accepted, true));
+    }
+
+    #[test]
+    fn any_of_three_things_is_enough_to_compare_with() {
+        type Change = fn(&mut Evidence);
+        let nothing: Change = |_| {};
+        let table: [(Change, bool); 4] = [
+            (nothing, true),
+            (|e| e.references.push(Reference { of: "x".into(), repositories: ["db".to_owned()].into() }), false),
+            (|e| e.expected.push(Expected::Name("db".into())), false),
+            (|e| e.last_proof = Some((2, 1)), false),
+        ];
+        for (change, expected) in table {
+            let verdict = judge(|e| {
+                e.references.clear();
+                change(e);
+            });
+            assert_eq!(verdict.warnings.iter().any(|warning| warning.code == "nothingToCompare"), expected);
+        }
+        let unread = judge(|e| e.manifests = 0);
+        assert_eq!(unread.warnings[0].code, "noManifestRead");
+    }
+
+    #[test]
+    fn a_sample_is_no_more_than_a_sample() {
+        let mut evidence = good();
+        evidence.pulls = Pulls::Sampled;
+        evidence.push = Push::Granted;
+        assert!(sample_verdict(&evidence).is_complete(), "it works, and rights are for a proof");
+        evidence.pulls = Pulls::NotAsked;
+        assert_eq!(sample_verdict(&evidence).result, Finding::Partial);
     }
 }
