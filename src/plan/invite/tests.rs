@@ -149,6 +149,18 @@ fn once_a_run_is_enough_and_a_plan_goes_on_with_what_its_steps_would_leave() {
         }
     }
 
+    let below = sees(vec![member("acme-scanner", None, Some(Role::Member))], Vec::new(), None);
+    let mut below = situation(&user, None, Some(below));
+    for expected in ["setRole", "member", "settled"] {
+        assert_eq!(follows(&below, true), expected);
+        if let Ok(Membership::First(steps, _)) = membership(&below, true) {
+            foresee(&mut below, &steps);
+        }
+    }
+    assert!(!below.enrolment.tagged);
+    foresee(&mut below, &[Step::TagManaged]);
+    assert!(below.enrolment.tagged);
+
     let reader = json!({"email": EMAIL, "team": "readers", "role": "member"});
     let outside = sees(vec![member("acme-scanner", None, Some(Role::Member))], Vec::new(), Some(&[]));
     let mut outside = situation(&reader, None, Some(outside));
@@ -158,6 +170,18 @@ fn once_a_run_is_enough_and_a_plan_goes_on_with_what_its_steps_would_leave() {
             foresee(&mut outside, &steps);
         }
     }
+}
+
+#[test]
+fn an_invitation_s_age_is_in_full_days() {
+    for (hours, days) in [(-5, 0), (0, 0), (23, 0), (24, 1), (95, 3), (96, 4)] {
+        assert_eq!(age_days(NOW - Duration::hours(hours), NOW), days, "{hours} hours");
+    }
+    let pending = Invitation::Pending { sent_at: NOW - Duration::days(2), resends: 0 }.value();
+    let roster = sees(Vec::new(), vec![invited(EMAIL, 2)], None);
+    let waits = situation(&json!({"email": EMAIL}), Some(&pending), Some(roster));
+    let Ok(Membership::Awaiting(reason)) = membership(&waits, false) else { panic!("it waits") };
+    assert!(reason.contains("2 days ago"), "{reason}");
 }
 
 #[test]

@@ -102,6 +102,8 @@ fn an_onboarding_that_cannot_go_on_says_why() {
     situation.document = Some(document(|value| value["manager"] = json!("m")));
     situation.verdict = Some((VERSION.into(), verdict(Finding::Partial)));
     assert_eq!(kind(&onboard_trigger(), &situation), Kind::Refused, "another token would see no more");
+    situation.connector = Some(connector(&situation, VERSION, |_| {}));
+    assert_eq!(kind(&onboard_trigger(), &situation), Kind::Refused, "not even where the connector carries it");
 
     // a candidate that nobody can replace
     let mut situation = settled();
