@@ -139,6 +139,7 @@ mod tests {
             assert_eq!(is_for_answers(url), good, "{url}");
         }
     }
+
     #[test]
     fn the_url_is_asked_for_as_it_came() {
         let url = "https://b.s3.eu-west-1.amazonaws.com/arn%3Aaws%3Acloudformation/a?X-Amz-Signature=%2B+'";
