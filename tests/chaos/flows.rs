@@ -258,12 +258,12 @@ impl Flow {
     /// What is sent once more when nothing goes wrong any more: a rotation that was given up, a message that was put aside.
     pub(crate) async fn finish(self, run: &Run) {
         let scene = &run.scene;
+        // who is told that a rotation failed lets it run again; nothing else goes on before it is over
+        if !self.is_given_up() && scene.version("AWSPENDING").is_some_and(|id| Some(id) != scene.version("AWSCURRENT"))
+        {
+            run.rotate().await;
+        }
         match self {
-            Flow::Mint | Flow::Candidate
-                if scene.version("AWSPENDING").is_some_and(|id| Some(id) != scene.version("AWSCURRENT")) =>
-            {
-                run.rotate().await;
-            }
             Flow::OnboardMint | Flow::Onboard | Flow::TakeOver => {
                 run.deliver(&json!({"action": "onboard", "secretId": scene.arn})).await;
             }

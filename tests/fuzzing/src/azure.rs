@@ -77,7 +77,8 @@ fn clear<T>(answer: Result<T, hubkeeper::error::Error>, input: &[u8]) -> Option<
 
 fn others(arm: &Arm, spec: &ConnectorSpec, input: &[u8]) {
     for name in clear(answers::run(arm.others(spec, "acme")), input).into_iter().flatten() {
-        assert!(name.chars().count() <= 64 && !name.eq_ignore_ascii_case(&spec.name));
+        // it is shown without characters that no name has, and may then look like the connector's own
+        assert!(name.chars().count() <= 64);
     }
 }
 
