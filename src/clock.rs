@@ -82,6 +82,11 @@ pub fn until(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to - from).unwrap_or(Duration::ZERO)
 }
 
+/// Full days from `since` to `now`; zero where `since` is later.
+pub fn age_days(since: Timestamp, now: Timestamp) -> i64 {
+    (now - since).whole_days().max(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,11 +15,12 @@ use crate::error::{Error, Kind};
 use crate::event::CustomResource;
 use crate::event::custom_resource::{Asked, uri};
 use crate::fleet;
-use crate::flow::{Mode, Request};
 use crate::http::{Outlet, Policy, Shared};
-use crate::plan::Trigger;
-use crate::report::{Outcome, Report};
-use crate::services::Process;
+use crate::outcome::Outcome;
+use crate::process::Process;
+use crate::report::Report;
+use crate::request::Trigger;
+use crate::request::{Mode, Request};
 
 /// Time kept free for the answer: this, or a quarter of what there is.
 const FOR_ANSWER: Duration = Duration::from_secs(30);

@@ -8,8 +8,6 @@ use std::fmt;
 
 use lambda_runtime::Diagnostic;
 
-use crate::proof::Verdict;
-
 /// The `errorType` that callers, alarms and Step Functions match on (contract, section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -46,13 +44,12 @@ pub struct Error {
     organization: Option<String>,
     what: String,
     remedy: String,
-    verdict: Option<Box<Verdict>>,
 }
 
 impl Error {
     /// An error of a kind; `what` and `remedy` are lower case and without a full stop.
     pub fn new(kind: Kind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { kind, step: None, organization: None, what: what.into(), remedy: remedy.into(), verdict: None }
+        Self { kind, step: None, organization: None, what: what.into(), remedy: remedy.into() }
     }
 
     /// [`Kind::Misconfigured`].
@@ -94,13 +91,6 @@ impl Error {
         self
     }
 
-    /// Attaches the verdict that caused it.
-    #[must_use]
-    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
-        self.verdict = Some(Box::new(verdict));
-        self
-    }
-
     /// The kind.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -119,11 +109,6 @@ impl Error {
     /// The organization, where one is named.
     pub fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
-    }
-
-    /// The verdict that caused it, where there is one.
-    pub fn verdict(&self) -> Option<&Verdict> {
-        self.verdict.as_deref()
     }
 }
 

@@ -18,8 +18,10 @@ use crate::event::{self, Event};
 use crate::fleet;
 use crate::http::Shared;
 use crate::metrics;
-use crate::report::{FleetReport, Outcome, Report};
-use crate::services::{Process, Sessions};
+use crate::outcome::Outcome;
+use crate::process::Process;
+use crate::report::{FleetReport, Report};
+use crate::services::Sessions;
 
 /// Time kept free before the function's deadline, for the report: this, or a tenth of the time where that is less.
 const RESERVE: Duration = Duration::from_secs(3);

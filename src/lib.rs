@@ -9,7 +9,9 @@
 //! - [`plan`]: the planner (pure: the rules about order and races) and the executor (checks again before each write).
 //! - [`proof`]: evidence and verdict. [`hub`]: Docker Hub and its registry.
 //! - [`azure`]: Entra and the connector. [`secret`]: the document, its versions, Secrets Manager.
-//! - [`http`]: the one way out. [`clock`]: time and chance. [`config`], [`error`], [`report`], [`metrics`], [`logging`], [`services`].
+//! - [`http`]: the one way out. [`clock`]: time and chance. [`config`], [`error`], [`metrics`], [`logging`].
+//! - [`process`]: what outlives an invocation. [`services`]: the clients of one invocation.
+//! - [`request`], [`outcome`], [`warning`], [`report`]: what is asked for and what came of it.
 //!
 //! Three promises order everything else: no gap, no unproven write, no leak (ARCHITECTURE.md says where each is kept).
 
@@ -26,8 +28,12 @@ pub mod http;
 pub mod hub;
 pub mod logging;
 pub mod metrics;
+pub mod outcome;
 pub mod plan;
+pub mod process;
 pub mod proof;
 pub mod report;
+pub mod request;
 pub mod secret;
 pub mod services;
+pub mod warning;

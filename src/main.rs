@@ -12,7 +12,7 @@ use hubkeeper::http::transport::Reqwest;
 use hubkeeper::http::{Outlet, Shared};
 use hubkeeper::logging;
 use hubkeeper::metrics::Stdout;
-use hubkeeper::services::Process;
+use hubkeeper::process::Process;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 

@@ -13,9 +13,10 @@ use metrique_writer_core::{Entry, EntryWriter, Observation, Unit, Value, ValueWr
 use metrique_writer_format_emf::Emf;
 
 use crate::clock::{Timestamp, parse_rfc3339, rfc3339};
-use crate::flow::Mode;
+use crate::outcome::Outcome;
 use crate::proof::Verdict;
-use crate::report::{Outcome, Report};
+use crate::report::Report;
+use crate::request::Mode;
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "hubkeeper";

@@ -6,72 +6,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::azure::Health;
-use crate::clock::{Clock, Timestamp, rfc3339};
+use crate::clock::{Clock, Timestamp, age_days, rfc3339};
 use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::plan::Step;
-use crate::plan::invite::age_days;
 use crate::proof::Verdict;
 use crate::secret::Invitation;
-
-/// What became of an event, worst first, so that the outcome of many is their minimum.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Outcome {
-    /// An error other than a refusal.
-    Failed,
-    /// The token was refused.
-    Refused,
-    /// The deadline came first.
-    NotReached,
-    /// A person has to act first.
-    Awaiting,
-    /// Something was written.
-    Applied,
-    /// `mode: plan`: something would be written.
-    Planned,
-    /// `verify`: the verdict is `complete`.
-    Proven,
-    /// An event that is only taken note of.
-    Recorded,
-    /// All is as it should be.
-    Unchanged,
-    /// The event is not for this function.
-    Ignored,
-}
-
-impl Outcome {
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Outcome::Failed => "failed",
-            Outcome::Refused => "refused",
-            Outcome::NotReached => "notReached",
-            Outcome::Awaiting => "awaiting",
-            Outcome::Applied => "applied",
-            Outcome::Planned => "planned",
-            Outcome::Proven => "proven",
-            Outcome::Recorded => "recorded",
-            Outcome::Unchanged => "unchanged",
-            Outcome::Ignored => "ignored",
-        }
-    }
-}
-
-/// A finding that stops nothing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Warning {
-    /// A stable name, camel case.
-    pub code: &'static str,
-    /// What it means, and what to do.
-    pub message: String,
-}
-
-impl Warning {
-    /// A warning.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
+use crate::warning::Warning;
 
 /// What happened to the connector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -286,9 +227,6 @@ impl Report {
             crate::error::Kind::Refused => Outcome::Refused,
             _ => Outcome::Failed,
         };
-        if let Some(verdict) = error.verdict() {
-            self.verdict = Some(verdict.clone());
-        }
         if self.organization.is_none() {
             self.organization = error.organization().map(str::to_owned);
         }

@@ -4,40 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::sync::Mutex;
 
-use crate::azure::entra::{BearerCache, Entra};
 use crate::azure::{Arm, Found};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::error::{Error, Kind};
-use crate::http::aws::{SdkHttp, SdkTime};
-use crate::http::{Outlet, Shared};
-use crate::hub::members::Roster;
+use crate::http::Outlet;
+use crate::hub::members::{Roster, refusal};
 use crate::hub::{Hub, Session};
-use crate::metrics::Sink;
 use crate::plan::Look;
-use crate::plan::invite::refusal;
 use crate::proof::Prover;
 use crate::secret::document::{ConnectorSpec, Newcomer};
 use crate::secret::{Document, Login, SecretStore};
-
-/// What lives as long as the process: from it the clients of each invocation are made.
-pub struct Process {
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// The AWS SDK's configuration: credentials, Region, endpoints.
-    pub aws: SdkConfig,
-    /// The way out.
-    pub shared: Arc<Shared>,
-    /// Bearers for ARM that are still good.
-    pub bearers: Arc<BearerCache>,
-    /// Where metrics go.
-    pub metrics: Arc<dyn Sink>,
-}
 
 /// The clients of one invocation.
 pub struct Services {
@@ -53,7 +32,8 @@ pub struct Services {
     pub prover: Prover,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
-    sessions: Sessions,
+    /// The password sessions of the invocation.
+    pub(crate) sessions: Sessions,
 }
 
 /// The password sessions of one invocation: one login for each manager or owner secret, however many secrets share it.
@@ -77,60 +57,6 @@ impl Entered {
     fn is_over(&self, now: Timestamp) -> bool {
         let lifetime = self.session.as_ref().ok().and_then(|session| session.lifetime);
         lifetime.is_some_and(|lifetime| self.at + lifetime.saturating_sub(RENEWED) <= now)
-    }
-}
-
-impl Process {
-    /// The clients for work on one secret: requests stop at `deadline`, password sessions are shared with the rest of the
-    /// invocation.
-    pub fn services(&self, deadline: Timestamp, sessions: &Sessions) -> Services {
-        let outlet = Outlet::new(Arc::clone(&self.shared), deadline);
-        let http = SdkHttp::new(outlet.clone());
-        let time = SdkTime::new(outlet.clone());
-        // one policy for all requests stands in `http`: the SDK's own retries and time-outs are off
-        macro_rules! client {
-            ($sdk:ident) => {
-                $sdk::Client::from_conf(
-                    $sdk::config::Builder::from(&self.aws)
-                        .http_client(http.clone())
-                        .time_source(time.clone())
-                        .retry_config(RetryConfig::disabled())
-                        .timeout_config(TimeoutConfig::disabled())
-                        .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
-                        .build(),
-                )
-            };
-        }
-        let store = SecretStore::new(client!(aws_sdk_secretsmanager), outlet.clone());
-        let entra = Entra {
-            outlet: outlet.clone(),
-            config: Arc::clone(&self.config),
-            sts: client!(aws_sdk_sts),
-            store: store.clone(),
-            cache: Arc::clone(&self.bearers),
-        };
-        let config = &self.config;
-        Services {
-            store,
-            arm: Arm {
-                outlet: outlet.clone(),
-                base: config.arm_url.clone(),
-                api_version: config.arm_api_version.clone(),
-                entra,
-            },
-            prover: Prover {
-                hub: Hub {
-                    outlet: outlet.clone(),
-                    api: config.hub_url.clone(),
-                    auth: config.hub_auth_url.clone(),
-                    registry: config.registry_url.clone(),
-                },
-            },
-            config: Arc::clone(config),
-            sqs: client!(aws_sdk_sqs),
-            sessions: sessions.clone(),
-            outlet,
-        }
     }
 }
 

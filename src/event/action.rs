@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{Event, Fleet, Members, is_secret_id, is_version_id};
 use crate::error::Error;
-use crate::flow::{Mode, Request};
-use crate::plan::Trigger;
+use crate::request::Trigger;
+use crate::request::{Mode, Request};
 
 pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
     match members.required("action")? {

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 pub use custom_resource::CustomResource;
 
 use crate::error::Error;
-use crate::flow::{Mode, Request};
-use crate::plan::Trigger;
+use crate::request::Trigger;
+use crate::request::{Mode, Request};
 
 /// An event that was understood. No `Debug`: it may hold a rotation token, or the URL of an answer.
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use secrecy::SecretString;
 
 use super::{Members, is_version_id};
 use crate::error::Error;
-use crate::flow::{Mode, Request};
-use crate::plan::Trigger;
+use crate::request::Trigger;
+use crate::request::{Mode, Request};
 
 pub(super) fn parse(members: &Members<'_>) -> Result<Request, Error> {
     members.only(&["Step", "SecretId", "ClientRequestToken", "RotationToken"])?;

@@ -12,9 +12,12 @@ use futures_util::stream::{self, StreamExt};
 use crate::clock::{Timestamp, until};
 use crate::error::{Error, Kind};
 use crate::event::{Event, Fleet, Record};
-use crate::flow::{self, Mode, Request};
-use crate::report::{Outcome, Report};
-use crate::services::{Process, Sessions};
+use crate::flow::{self};
+use crate::outcome::Outcome;
+use crate::process::Process;
+use crate::report::Report;
+use crate::request::{Mode, Request};
+use crate::services::Sessions;
 
 /// Secrets that are worked on side by side.
 const SIDE_BY_SIDE: usize = 4;

@@ -7,7 +7,8 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
 use crate::error::Error;
 use crate::event::Fleet;
-use crate::report::{Outcome, Report};
+use crate::outcome::Outcome;
+use crate::report::Report;
 use crate::secret::store::failed;
 use crate::services::Services;
 

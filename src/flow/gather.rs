@@ -3,16 +3,17 @@
 use futures_util::future::{join, join3, join5};
 use secrecy::SecretString;
 
-use super::{Request, stage_of};
 use crate::azure::Found;
 use crate::error::{Error, Kind};
 use crate::plan::admit::admit;
 use crate::plan::invite::carries_on;
 use crate::plan::state::{Enrolment, Slot, Version};
-use crate::plan::{Admission, Situation, Trigger};
-use crate::report::{Change, ConnectorReport, Report, Warning};
+use crate::plan::{Admission, Situation};
+use crate::report::{Change, ConnectorReport, Report};
+use crate::request::{Request, Trigger};
 use crate::secret::{Document, Label, Managed, Secret};
 use crate::services::Services;
+use crate::warning::Warning;
 
 /// What the first requests tell.
 pub(super) struct Entered {
@@ -67,10 +68,10 @@ pub(super) async fn documents(
             None if label == Label::Pending => match trigger {
                 // a pending version may be without a value: then it is made, or only tried out
                 Trigger::CreateSecret | Trigger::TestSecret => Ok(None),
-                _ => store.document(arn, &version, Some(stage_of(label))).await.map(Some),
+                _ => store.document(arn, &version, Some(label.name())).await.map(Some),
             },
             None => {
-                let stage = secret.any_label(&version).unwrap_or(stage_of(label));
+                let stage = secret.any_label(&version).unwrap_or(label.name());
                 let value = store.value(arn, &version, Some(stage)).await;
                 match (value, trigger) {
                     // what is only taken note of needs no document
@@ -86,7 +87,7 @@ pub(super) async fn documents(
         let id = secret.version(label).filter(|id| wanted && *id != version).map(str::to_owned);
         async move {
             let Some(id) = id else { return Ok(None) };
-            let value = store.value(arn, &id, Some(stage_of(label))).await?;
+            let value = store.value(arn, &id, Some(label.name())).await?;
             let document = value.map(|value| Document::parse(&value)).transpose()?;
             Ok::<_, Error>(document.map(|document| Version { id, document }))
         }

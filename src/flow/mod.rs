@@ -7,54 +7,23 @@ pub mod prove;
 pub mod retire;
 
 use futures_util::future::{Either, join, select};
-use secrecy::SecretString;
 
 use crate::clock::rfc3339;
 use crate::error::Error;
+use crate::outcome::Outcome;
 use crate::plan::execute::Executor;
 use crate::plan::invite::{self, carries_on};
-use crate::plan::planner::{self, Next, refusal};
-use crate::plan::{Admission, Look, Situation, Step, Trigger};
+use crate::plan::planner::{self, Next};
+use crate::plan::refusals::refusal;
+use crate::plan::{Admission, Look, Situation, Step};
 use crate::proof::{Finding, Verdict};
-use crate::report::{Change, InvitationReport, Outcome, Report, Warning};
+use crate::report::{Change, InvitationReport, Report};
+use crate::request::{Mode, Request, Trigger};
 use crate::secret::document::expiry_warning;
 use crate::secret::schedule::ends_before_rotation;
 use crate::secret::{Label, Managed};
 use crate::services::Services;
-
-/// Whether the plan is run or returned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// Run it.
-    Apply,
-    /// Do everything but write, and return it.
-    Plan,
-}
-
-impl Mode {
-    /// The wire name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Apply => "apply",
-            Mode::Plan => "plan",
-        }
-    }
-}
-
-/// One event about one secret. No `Debug`: it may hold a rotation token.
-#[derive(Clone)]
-pub struct Request {
-    /// What set the function off.
-    pub trigger: Trigger,
-    /// Apply or plan.
-    pub mode: Mode,
-    /// ARN or name of the secret.
-    pub secret_id: String,
-    /// The version id that a rotation works on.
-    pub version: Option<String>,
-    /// As secret as a token.
-    pub rotation_token: Option<SecretString>,
-}
+use crate::warning::Warning;
 
 /// More turns than any event takes: a state that keeps the planner undecided ends here.
 const TURNS: usize = 12;
@@ -347,7 +316,9 @@ impl Flow<'_> {
         self.report.stage(self.services.outlet.clock().as_ref(), since, "test", &verdict);
         let verdict = verdict?;
         if !verdict.is_complete() {
-            return Err(refusal(&verdict));
+            let refused = refusal(&verdict);
+            self.report.verdict = Some(verdict);
+            return Err(refused);
         }
         self.report.reason = Some("the connector carries the pending version, and its token logs in and pulls".into());
         Ok(())
@@ -442,9 +413,4 @@ impl Flow<'_> {
             }
         }
     }
-}
-
-/// The label that a version is read by.
-fn stage_of(label: Label) -> &'static str {
-    label.name()
 }

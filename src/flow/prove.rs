@@ -11,12 +11,13 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hub::{Credential, Session};
 use crate::plan::state::Version;
-use crate::plan::{Look, Situation, Trigger};
+use crate::plan::{Look, Situation};
 use crate::proof::evidence::Pulls;
 use crate::proof::gather::Subject;
 use crate::proof::verdict::{sample_verdict, verdict};
 use crate::proof::{Evidence, Reference, Verdict};
 use crate::report::Report;
+use crate::request::Trigger;
 use crate::secret::Document;
 use crate::services::Services;
 

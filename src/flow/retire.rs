@@ -11,9 +11,10 @@ use crate::hub::tokens::Pat;
 use crate::plan::retire::{self, Holding, Inventory, versions_in_use};
 use crate::plan::state::Version;
 use crate::plan::{Situation, Step};
-use crate::report::{Report, Warning};
+use crate::report::Report;
 use crate::secret::{Document, Managed, Secret};
 use crate::services::Services;
+use crate::warning::Warning;
 
 /// Every PAT of the dedicated user; none where the secret names no manager. They are listed before the token is proven, so that
 /// its `last_used` is not that of the proof.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Hub, HubError, Session, body, unreadable, unusable};
 use crate::clock::{Timestamp, parse_rfc3339};
+use crate::error::Error;
 use crate::http::{Policy, Response, scrub};
 use crate::secret::document::{Newcomer, Role};
 
@@ -95,6 +96,51 @@ pub enum Denied {
 impl From<HubError> for Denied {
     fn from(error: HubError) -> Self {
         Denied::Undecided(error)
+    }
+}
+
+/// What a refusal of Docker Hub means, and what to do about it.
+pub fn refusal(denied: &Denied) -> Error {
+    let quoted = |said: &str| if said.is_empty() { String::new() } else { format!(" ({said})") };
+    match denied {
+        Denied::Undecided(error) => {
+            Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+        }
+        Denied::NotAnOwner => Error::misconfigured(
+            "the account of the owner secret is not an owner of the organization (status 403)",
+            "name in `owner` the secret with the password login of an owner: no token, and no other role, may invite",
+        ),
+        Denied::NoOrganization => Error::misconfigured(
+            "Docker Hub knows no such organization, or does not show it to the account of the owner secret (status 404)",
+            "check `organization`, and that `owner` is of one of its owners",
+        ),
+        Denied::NoTeam => Error::misconfigured(
+            "the organization has no team of the name in `user.team` (status 404)",
+            "make the team at Docker Hub with `read` on every repository, or correct `user.team`",
+        ),
+        Denied::Gone => Error::retryable(
+            "the invitation or the member is not there any more (status 404)",
+            "repeat the event: it looks again",
+        ),
+        Denied::BadAddress => Error::misconfigured(
+            "Docker Hub takes the address in `user.email` for none",
+            "correct `user.email` in the secret",
+        ),
+        Denied::Conflict(said) => Error::needs_human(
+            format!("Docker Hub answers that it conflicts with what is there (status 409){}", quoted(said)),
+            "see at Docker Hub who is invited and a member, and whether a seat is free; then repeat the event",
+        ),
+        Denied::NoSeat(status, said) => Error::needs_human(
+            format!(
+                "Docker Hub refuses the invitation (status {status}){}: most likely the organization has no free seat",
+                quoted(said)
+            ),
+            "free a seat or buy one, and try to invite the address by hand to see what Docker Hub says; then repeat the event",
+        ),
+        Denied::Refused(status, said) => Error::needs_human(
+            format!("Docker Hub refuses what the owner asked (status {status}){}", quoted(said)),
+            "try it by hand as an owner to see what Docker Hub says; then repeat the event",
+        ),
     }
 }
 
@@ -349,6 +395,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::error::Kind;
 
     fn answer(body: &Value) -> Result<Invited, Denied> {
         let newcomer = Newcomer { email: "scanner@acme.example".into(), role: Role::Editor, team: None };
@@ -378,6 +425,25 @@ mod tests {
         assert!(segment("acme-scanner").is_ok() && segment("a.b_c").is_ok());
         for other in ["", "..", ".", "a/b", "a?b", "a%2fb", "a b"] {
             assert!(segment(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_a_kind_and_a_remedy() {
+        for (denied, kind) in [
+            (Denied::Undecided(HubError::Unavailable("x".into())), Kind::Retryable),
+            (Denied::NotAnOwner, Kind::Misconfigured),
+            (Denied::NoOrganization, Kind::Misconfigured),
+            (Denied::NoTeam, Kind::Misconfigured),
+            (Denied::Gone, Kind::Retryable),
+            (Denied::BadAddress, Kind::Misconfigured),
+            (Denied::Conflict("conflict".into()), Kind::NeedsHuman),
+            (Denied::NoSeat(402, String::new()), Kind::NeedsHuman),
+            (Denied::Refused(422, String::new()), Kind::NeedsHuman),
+        ] {
+            let error = refusal(&denied);
+            assert_eq!(error.kind(), kind, "{denied:?}");
+            assert!(error.to_string().contains("remedy: "), "{error}");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The doors: whether labels and tags let an event in, and whether a write may still happen (contract, section 3). Pure.
 
-use super::planner::foreign;
-use super::state::{Admission, Look, Situation, Trigger};
+use super::refusals::{foreign, unstick};
+use super::state::{Admission, Look, Situation};
 use crate::azure::Observed;
 use crate::azure::merge::Ownership;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::report::Outcome;
+use crate::outcome::Outcome;
+use crate::request::Trigger;
 use crate::secret::{Document, Label, Managed, Secret};
 
 /// Whether labels and tags let an event go on, and with which version.
@@ -109,14 +110,6 @@ pub(super) fn no_rotation(secret: &Secret) -> Result<(), Error> {
             format!("wait for it; where it is stuck, end it: {}", unstick(secret, pending)),
         )),
     }
-}
-
-/// The command that ends a rotation which does not go on (AWS: "A previous rotation isn't complete").
-pub(super) fn unstick(secret: &Secret, pending: &str) -> String {
-    format!(
-        "aws secretsmanager update-secret-version-stage --secret-id {} --version-stage AWSPENDING --remove-from-version-id {pending}",
-        secret.arn
-    )
 }
 
 /// The checks of AWS's template, in its order.

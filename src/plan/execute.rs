@@ -7,15 +7,17 @@ mod tokens;
 use std::time::Duration;
 
 use super::admit::{may_move, still_admitted};
-use super::planner::refusal;
-use super::state::{Look, Situation, Trigger};
+use super::refusals::refusal;
+use super::state::{Look, Situation};
 use super::steps::Step;
 use crate::error::Error;
 use crate::flow::prove;
-use crate::report::{Report, Warning};
+use crate::report::Report;
+use crate::request::Trigger;
 use crate::secret::labels::{MANAGED, OFFBOARDED};
 use crate::secret::{Document, Label};
 use crate::services::Services;
+use crate::warning::Warning;
 
 /// A look that is at most this old may stand for the one right before a write.
 const FRESH: Duration = Duration::from_secs(1);

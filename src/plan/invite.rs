@@ -8,13 +8,13 @@ use time::Duration;
 
 use super::state::Situation;
 use super::steps::Step;
-use crate::clock::{Timestamp, rfc3339};
+use crate::clock::{Timestamp, age_days, rfc3339};
 use crate::error::Error;
-use crate::hub::members::{Denied, Invite, Member, Roster};
-use crate::report::Warning;
+use crate::hub::members::{Invite, Member, Roster};
 use crate::secret::document::{Newcomer, Role};
 use crate::secret::invite::{INVITE_TAG, RESENDS};
 use crate::secret::{Document, Invitation, Managed};
+use crate::warning::Warning;
 
 /// Time between an invitation and its being sent again.
 const PATIENCE: Duration = Duration::days(3);
@@ -190,11 +190,6 @@ fn acceptance(document: &Document, newcomer: &Newcomer, sent_at: Timestamp, rese
     )
 }
 
-/// Full days since an invitation.
-pub fn age_days(sent_at: Timestamp, now: Timestamp) -> i64 {
-    (now - sent_at).whole_days().max(0)
-}
-
 /// What the steps would leave, for a plan that goes on without running them.
 pub fn foresee(situation: &mut Situation, steps: &[Step]) {
     let Some((username, email)) =
@@ -221,51 +216,6 @@ pub fn foresee(situation: &mut Situation, steps: &[Step]) {
             (Step::AddToTeam { .. }, Some(roster)) => roster.team.get_or_insert_default().push(username.clone()),
             _ => {}
         }
-    }
-}
-
-/// What a refusal of Docker Hub means, and what to do about it.
-pub fn refusal(denied: &Denied) -> Error {
-    let quoted = |said: &str| if said.is_empty() { String::new() } else { format!(" ({said})") };
-    match denied {
-        Denied::Undecided(error) => {
-            Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
-        }
-        Denied::NotAnOwner => Error::misconfigured(
-            "the account of the owner secret is not an owner of the organization (status 403)",
-            "name in `owner` the secret with the password login of an owner: no token, and no other role, may invite",
-        ),
-        Denied::NoOrganization => Error::misconfigured(
-            "Docker Hub knows no such organization, or does not show it to the account of the owner secret (status 404)",
-            "check `organization`, and that `owner` is of one of its owners",
-        ),
-        Denied::NoTeam => Error::misconfigured(
-            "the organization has no team of the name in `user.team` (status 404)",
-            "make the team at Docker Hub with `read` on every repository, or correct `user.team`",
-        ),
-        Denied::Gone => Error::retryable(
-            "the invitation or the member is not there any more (status 404)",
-            "repeat the event: it looks again",
-        ),
-        Denied::BadAddress => Error::misconfigured(
-            "Docker Hub takes the address in `user.email` for none",
-            "correct `user.email` in the secret",
-        ),
-        Denied::Conflict(said) => Error::needs_human(
-            format!("Docker Hub answers that it conflicts with what is there (status 409){}", quoted(said)),
-            "see at Docker Hub who is invited and a member, and whether a seat is free; then repeat the event",
-        ),
-        Denied::NoSeat(status, said) => Error::needs_human(
-            format!(
-                "Docker Hub refuses the invitation (status {status}){}: most likely the organization has no free seat",
-                quoted(said)
-            ),
-            "free a seat or buy one, and try to invite the address by hand to see what Docker Hub says; then repeat the event",
-        ),
-        Denied::Refused(status, said) => Error::needs_human(
-            format!("Docker Hub refuses what the owner asked (status {status}){}", quoted(said)),
-            "try it by hand as an owner to see what Docker Hub says; then repeat the event",
-        ),
     }
 }
 

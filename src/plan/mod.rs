@@ -9,9 +9,10 @@ pub mod admit;
 pub mod execute;
 pub mod invite;
 pub mod planner;
+pub mod refusals;
 pub mod retire;
 pub mod state;
 pub mod steps;
 
-pub use state::{Admission, Look, Situation, Trigger};
+pub use state::{Admission, Look, Situation};
 pub use steps::Step;

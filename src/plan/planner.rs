@@ -7,17 +7,17 @@ mod onboard;
 mod reconcile;
 mod rotation;
 
-use std::fmt::Write as _;
-
 use super::invite::{Membership, carries_on, membership};
-use super::state::{Situation, Trigger};
+use super::refusals::{foreign, refusal};
+use super::state::Situation;
 use super::steps::Step;
 use crate::azure::Observed;
 use crate::azure::merge::Ownership;
 use crate::error::Error;
-use crate::proof::{Finding, Verdict};
-use crate::report::{Outcome, Warning};
+use crate::outcome::Outcome;
+use crate::request::Trigger;
 use crate::secret::{Document, Label, Managed};
+use crate::warning::Warning;
 
 /// What follows from the state.
 #[derive(Clone, PartialEq, Debug)]
@@ -220,13 +220,6 @@ fn other_subject() -> Error {
     )
 }
 
-pub(super) fn foreign(why: &str, document: &Document) -> Error {
-    Error::refused(
-        format!("the connector {} is not touched: {why}", document.connector.id()),
-        "give the secret another `connector.name`, or delete that connector if nobody needs it",
-    )
-}
-
 fn no_pending_value() -> Error {
     Error::retryable("the pending version has no value", "let the rotation run again: createSecret puts the value")
 }
@@ -239,35 +232,6 @@ fn no_token(situation: &Situation) -> Error {
             situation.secret.arn
         ),
     )
-}
-
-/// A verdict other than `complete`, as an error.
-pub fn refusal(verdict: &Verdict) -> Error {
-    let mut what = format!("the verdict is {}: {}", verdict.result.name(), verdict.reasons.join("; "));
-    if !verdict.missing.is_empty() {
-        what.push_str(": ");
-        what.push_str(&verdict.missing.join(", "));
-        if verdict.missing_count > verdict.missing.len() {
-            let _ = write!(what, " and {} more", verdict.missing_count - verdict.missing.len());
-        }
-    }
-    let error = match verdict.result {
-        Finding::Rejected => Error::refused(
-            what,
-            "make a new read-only token as the dedicated user and stage it as HUBKEEPER_CANDIDATE; where the secret names a manager, invoke onboard: it makes one",
-        ),
-        Finding::Inconclusive => Error::retryable(what, "nothing was changed; repeat the event"),
-        Finding::OverPrivileged => Error::refused(
-            what,
-            "replace it by a token with the permission `Read-only`, or set HUBKEEPER_OVER_PRIVILEGE=warn",
-        ),
-        Finding::Partial => Error::refused(
-            what,
-            "give the token `Read-only` (not `Public Repo Read-only`) and the dedicated user read access to every repository (role or team), check the organization's name, or name what may be left out in `excludedRepositories`",
-        ),
-        Finding::Complete => Error::retryable(what, "repeat the event"),
-    };
-    error.with_verdict(verdict.clone())
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use crate::azure::Observed;
 use crate::azure::merge::Ownership;
 use crate::clock::{Timestamp, rfc3339};
 use crate::hub::tokens::Pat;
-use crate::report::Warning;
 use crate::secret::labels::History;
 use crate::secret::{Label, Managed, Secret};
+use crate::warning::Warning;
 
 /// How much longer than its grace a replaced token stays while it is still being used.
 const STILL_USED: Duration = Duration::days(7);

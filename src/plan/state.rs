@@ -7,92 +7,9 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hub::members::Roster;
 use crate::hub::tokens::Pat;
+use crate::outcome::Outcome;
 use crate::proof::Verdict;
-use crate::report::Outcome;
 use crate::secret::{Document, Label, Secret};
-
-/// What set the function off.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Trigger {
-    /// Rotation: make the pending value.
-    CreateSecret,
-    /// Rotation: prove it and write the connector.
-    SetSecret,
-    /// Rotation: see that it works.
-    TestSecret,
-    /// Rotation: make it current.
-    FinishSecret,
-    /// Prove what is current and connect it; with a version, that one.
-    Onboard {
-        /// Write though nothing changed.
-        force: bool,
-        /// Give the dedicated user the role and the team that were asked for.
-        fix_role: bool,
-        /// AWSCURRENT or the candidate.
-        version: Option<String>,
-    },
-    /// A version was staged `HUBKEEPER_CANDIDATE`.
-    CandidateStaged {
-        /// The version that the event names.
-        version: Option<String>,
-    },
-    /// The secret's current value changed.
-    SecretChanged {
-        /// The version that the event names.
-        version: Option<String>,
-    },
-    /// See that all is as it should be, and mend what is not.
-    Reconcile {
-        /// Retire replaced tokens without the grace: after a leak.
-        revoke_replaced: bool,
-    },
-    /// Give the connector up.
-    Offboard,
-    /// Secrets Manager gave a rotation up: it is only taken note of.
-    RotationEnded {
-        /// Whether a value put by hand ended it.
-        abandoned: bool,
-        /// The step that failed, where the event tells it.
-        step: Option<&'static str>,
-        /// The pending version, where the event tells it.
-        version: Option<String>,
-    },
-    /// Prove, and nothing else.
-    Verify {
-        /// A version; AWSCURRENT where none is named.
-        version: Option<String>,
-    },
-}
-
-impl Trigger {
-    /// Whether it is a step of Secrets Manager's rotation.
-    pub fn is_rotation(&self) -> bool {
-        matches!(self, Trigger::CreateSecret | Trigger::SetSecret | Trigger::TestSecret | Trigger::FinishSecret)
-    }
-
-    /// Whether it came from `EventBridge` by itself: it counts for managed secrets alone.
-    pub fn is_notice(&self) -> bool {
-        matches!(self, Trigger::CandidateStaged { .. } | Trigger::SecretChanged { .. } | Trigger::RotationEnded { .. })
-    }
-
-    /// Its name in reports and errors.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Trigger::CreateSecret => "createSecret",
-            Trigger::SetSecret => "setSecret",
-            Trigger::TestSecret => "testSecret",
-            Trigger::FinishSecret => "finishSecret",
-            Trigger::Onboard { .. } => "onboard",
-            Trigger::CandidateStaged { .. } => "adopt",
-            Trigger::SecretChanged { .. } => "secretChanged",
-            Trigger::Reconcile { .. } => "reconcile",
-            Trigger::Offboard => "offboard",
-            Trigger::RotationEnded { abandoned: false, .. } => "rotationFailed",
-            Trigger::RotationEnded { abandoned: true, .. } => "rotationAbandoned",
-            Trigger::Verify { .. } => "verify",
-        }
-    }
-}
 
 /// Whether the labels and tags let the event go on.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::evidence::{Evidence, Level, Login, Pulls, Push, level};
 use crate::config::OverPrivilege;
-use crate::report::Warning;
 use crate::secret::document::Expected;
+use crate::warning::Warning;
 
 /// Repositories that are named; of more there is the count.
 pub const NAMED: usize = 20;

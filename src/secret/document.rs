@@ -17,7 +17,7 @@ pub use self::newcomer::{Newcomer, Role};
 
 use crate::clock::{Timestamp, parse_rfc3339, rfc3339};
 use crate::error::Error;
-use crate::report::Warning;
+use crate::warning::Warning;
 
 /// An entry of `expectedRepositories`.
 #[derive(Clone, PartialEq, Eq, Debug)]

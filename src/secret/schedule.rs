@@ -3,7 +3,7 @@
 use time::Duration;
 
 use crate::clock::{Timestamp, rfc3339};
-use crate::report::Warning;
+use crate::warning::Warning;
 
 /// The window of a rotation that names none: AWS's default ends with the UTC day.
 const WINDOW: Duration = Duration::DAY;

@@ -20,7 +20,7 @@ use hubkeeper::error::Error;
 use hubkeeper::event_handler::Handler;
 use hubkeeper::http::{Request, Response, Shared, Transport, TransportError, TransportErrorKind};
 use hubkeeper::metrics::Sink;
-use hubkeeper::services::Process;
+use hubkeeper::process::Process;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation};
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Broken, Recorded, State, World, arm, aws, entra, hub, leak, record, responses};

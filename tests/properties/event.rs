@@ -1,8 +1,8 @@
 //! Events, each with what it is understood as: the shapes of the contract's section 3, and the edges between them.
 
 use hubkeeper::event::{Event, Fleet, parse};
-use hubkeeper::flow::Mode;
-use hubkeeper::plan::Trigger;
+use hubkeeper::request::Mode;
+use hubkeeper::request::Trigger;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 

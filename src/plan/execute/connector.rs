@@ -10,8 +10,9 @@ use crate::azure::merge::{self, Desired};
 use crate::clock::until;
 use crate::error::Error;
 use crate::plan::admit::{After, after_write, may_delete, may_write};
-use crate::report::{Change, Warning};
+use crate::report::Change;
 use crate::secret::{Document, Secret};
+use crate::warning::Warning;
 
 /// Attempts at a PUT whose answer is lost.
 const PUT_ATTEMPTS: u32 = 3;

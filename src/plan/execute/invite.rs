@@ -4,13 +4,13 @@
 use super::{Executor, FRESH};
 use crate::error::Error;
 use crate::hub::HubError;
-use crate::hub::members::{Changed, Denied, Invite, Invited, Member};
+use crate::hub::members::{Changed, Denied, Invite, Invited, Member, refusal};
 use crate::plan::admit::still_admitted;
-use crate::plan::invite::{Standing, asked, refusal, standing};
-use crate::report::Warning;
+use crate::plan::invite::{Standing, asked, standing};
 use crate::secret::document::{Newcomer, Role};
 use crate::secret::invite::INVITE_TAG;
 use crate::secret::{Document, Invitation};
+use crate::warning::Warning;
 
 /// Looks at what may not be seen everywhere yet.
 const LOOKS: u32 = 3;

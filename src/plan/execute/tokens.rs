@@ -11,9 +11,9 @@ use crate::hub::{HubError, Session};
 use crate::plan::admit::still_admitted;
 use crate::plan::retire::is_in_use;
 use crate::plan::state::{Slot, Version};
-use crate::report::Warning;
 use crate::secret::store::Put;
 use crate::secret::{Label, Managed};
+use crate::warning::Warning;
 
 /// What must be left of the invocation for a deactivation: time to look again, and to take it back.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);

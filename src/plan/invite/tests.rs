@@ -3,8 +3,6 @@ use time::macros::datetime;
 
 use super::*;
 use crate::azure::merge::tests::document;
-use crate::error::Kind;
-use crate::hub::HubError;
 use crate::plan::planner::tests::settled;
 
 const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
@@ -217,23 +215,4 @@ fn a_reconcile_carries_on_what_began_and_nothing_else() {
         situation.secret.pending_since = Some(NOW - Duration::days(2));
     };
     assert!(!with(Some("asked"), false, stuck));
-}
-
-#[test]
-fn every_refusal_has_a_kind_and_a_remedy() {
-    for (denied, kind) in [
-        (Denied::Undecided(HubError::Unavailable("x".into())), Kind::Retryable),
-        (Denied::NotAnOwner, Kind::Misconfigured),
-        (Denied::NoOrganization, Kind::Misconfigured),
-        (Denied::NoTeam, Kind::Misconfigured),
-        (Denied::Gone, Kind::Retryable),
-        (Denied::BadAddress, Kind::Misconfigured),
-        (Denied::Conflict("conflict".into()), Kind::NeedsHuman),
-        (Denied::NoSeat(402, String::new()), Kind::NeedsHuman),
-        (Denied::Refused(422, String::new()), Kind::NeedsHuman),
-    ] {
-        let error = refusal(&denied);
-        assert_eq!(error.kind(), kind, "{denied:?}");
-        assert!(error.to_string().contains("remedy: "), "{error}");
-    }
 }

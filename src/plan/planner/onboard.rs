@@ -1,13 +1,12 @@
 //! Onboarding, and taking up a version that waits.
 
-use super::{
-    Next, Plan, carried, connect, connector_warnings, no_token, refusal, same_subject, same_subject_as_before, write,
-};
+use super::{Next, Plan, carried, connect, connector_warnings, no_token, same_subject, same_subject_as_before, write};
 use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::plan::refusals::refusal;
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::proof::Finding;
-use crate::report::Outcome;
 use crate::secret::invite::INVITE_TAG;
 use crate::secret::{Document, Label, Managed};
 

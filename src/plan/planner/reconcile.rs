@@ -2,16 +2,17 @@
 //! rules of its own ([`crate::plan::retire`]).
 
 use super::onboard::adopt;
-use super::{Next, Plan, carried, connector_warnings, no_token, observed, refusal, same_subject_as_before, write};
+use super::{Next, Plan, carried, connector_warnings, no_token, observed, same_subject_as_before, write};
 use crate::azure::merge::Ownership;
 use crate::clock::rfc3339;
 use crate::error::Error;
-use crate::plan::admit::{ours_to_delete, unstick};
+use crate::plan::admit::ours_to_delete;
+use crate::plan::refusals::{refusal, unstick};
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::proof::Finding;
-use crate::report::Warning;
 use crate::secret::{Document, Label, Managed};
+use crate::warning::Warning;
 
 /// One secret's turn of a reconcile, up to its tokens.
 pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, Error> {

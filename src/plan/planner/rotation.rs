@@ -1,12 +1,13 @@
 //! The steps of a rotation.
 
-use super::{Next, Plan, carried, no_pending_value, observed, other_subject, refusal, same_subject};
+use super::{Next, Plan, carried, no_pending_value, observed, other_subject, same_subject};
 use crate::error::Error;
-use crate::plan::admit::unstick;
+use crate::outcome::Outcome;
+use crate::plan::refusals::{refusal, unstick};
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
-use crate::report::{Outcome, Warning};
 use crate::secret::{Label, Managed};
+use crate::warning::Warning;
 
 pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
     let version = situation.version.clone();

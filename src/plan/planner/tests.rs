@@ -13,6 +13,7 @@ use crate::azure::merge::tests::{CLIENT, VERSION, document, written};
 use crate::clock::Timestamp;
 use crate::error::Kind;
 use crate::plan::state::{Enrolment, Slot, Version};
+use crate::proof::{Finding, Verdict};
 use crate::secret::labels::tests::secret;
 
 pub(in crate::plan) const OLD: &str = "00000000-0000-4000-a000-000000000000";

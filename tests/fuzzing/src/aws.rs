@@ -10,9 +10,10 @@ use hubkeeper::clock::rfc3339;
 use hubkeeper::config::Config;
 use hubkeeper::error::Error;
 use hubkeeper::metrics::Sink;
+use hubkeeper::process::Process;
 use hubkeeper::secret::schedule::ends_before_rotation;
 use hubkeeper::secret::{Document, Label, Secret};
-use hubkeeper::services::{Process, Services, Sessions};
+use hubkeeper::services::{Services, Sessions};
 use secrecy::SecretString;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use hubkeeper::event::custom_resource::Asked;
 use hubkeeper::event::{Event, Fleet, parse};
-use hubkeeper::plan::Trigger;
+use hubkeeper::request::Trigger;
 use serde_json::Value;
 
 use crate::clean::{self, MARKER};

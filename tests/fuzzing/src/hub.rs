@@ -11,7 +11,7 @@ use hubkeeper::hub::registry::{Grant, Granted};
 use hubkeeper::hub::repositories::Repository;
 use hubkeeper::hub::tokens::Mint;
 use hubkeeper::hub::{Credential, Hub, HubError, Session, claims};
-use hubkeeper::plan::planner::refusal;
+use hubkeeper::plan::refusals::refusal;
 use hubkeeper::proof::evidence::{Level, Login as Entered, Pulls, level};
 use hubkeeper::proof::gather::Subject;
 use hubkeeper::proof::{Prover, verdict};

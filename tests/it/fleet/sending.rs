@@ -1,8 +1,8 @@
 //! The fan-out: one message for each secret, whatever the queue does.
 
 use hubkeeper::event::{self, Event};
-use hubkeeper::flow::Mode;
-use hubkeeper::plan::Trigger;
+use hubkeeper::request::Mode;
+use hubkeeper::request::Trigger;
 use hubkeeper_sandbox::{Fault, Request, Service, aws};
 use serde_json::{Value, json};
 

@@ -1,0 +1,47 @@
+//! What became of an event.
+
+use serde::Serialize;
+
+/// What became of an event, worst first, so that the outcome of many is their minimum.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// An error other than a refusal.
+    Failed,
+    /// The token was refused.
+    Refused,
+    /// The deadline came first.
+    NotReached,
+    /// A person has to act first.
+    Awaiting,
+    /// Something was written.
+    Applied,
+    /// `mode: plan`: something would be written.
+    Planned,
+    /// `verify`: the verdict is `complete`.
+    Proven,
+    /// An event that is only taken note of.
+    Recorded,
+    /// All is as it should be.
+    Unchanged,
+    /// The event is not for this function.
+    Ignored,
+}
+
+impl Outcome {
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Failed => "failed",
+            Outcome::Refused => "refused",
+            Outcome::NotReached => "notReached",
+            Outcome::Awaiting => "awaiting",
+            Outcome::Applied => "applied",
+            Outcome::Planned => "planned",
+            Outcome::Proven => "proven",
+            Outcome::Recorded => "recorded",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Ignored => "ignored",
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What lives as long as the process, and how the clients of one invocation are made from it.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::azure::Arm;
+use crate::azure::entra::{BearerCache, Entra};
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::http::aws::{SdkHttp, SdkTime};
+use crate::http::{Outlet, Shared};
+use crate::hub::Hub;
+use crate::metrics::Sink;
+use crate::proof::Prover;
+use crate::secret::SecretStore;
+use crate::services::{Services, Sessions};
+
+/// What lives as long as the process: from it the clients of each invocation are made.
+pub struct Process {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The AWS SDK's configuration: credentials, Region, endpoints.
+    pub aws: SdkConfig,
+    /// The way out.
+    pub shared: Arc<Shared>,
+    /// Bearers for ARM that are still good.
+    pub bearers: Arc<BearerCache>,
+    /// Where metrics go.
+    pub metrics: Arc<dyn Sink>,
+}
+
+impl Process {
+    /// The clients for work on one secret: requests stop at `deadline`, password sessions are shared with the rest of the
+    /// invocation.
+    pub fn services(&self, deadline: Timestamp, sessions: &Sessions) -> Services {
+        let outlet = Outlet::new(Arc::clone(&self.shared), deadline);
+        let http = SdkHttp::new(outlet.clone());
+        let time = SdkTime::new(outlet.clone());
+        // one policy for all requests stands in `http`: the SDK's own retries and time-outs are off
+        macro_rules! client {
+            ($sdk:ident) => {
+                $sdk::Client::from_conf(
+                    $sdk::config::Builder::from(&self.aws)
+                        .http_client(http.clone())
+                        .time_source(time.clone())
+                        .retry_config(RetryConfig::disabled())
+                        .timeout_config(TimeoutConfig::disabled())
+                        .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
+                        .build(),
+                )
+            };
+        }
+        let store = SecretStore::new(client!(aws_sdk_secretsmanager), outlet.clone());
+        let entra = Entra {
+            outlet: outlet.clone(),
+            config: Arc::clone(&self.config),
+            sts: client!(aws_sdk_sts),
+            store: store.clone(),
+            cache: Arc::clone(&self.bearers),
+        };
+        let config = &self.config;
+        Services {
+            store,
+            arm: Arm {
+                outlet: outlet.clone(),
+                base: config.arm_url.clone(),
+                api_version: config.arm_api_version.clone(),
+                entra,
+            },
+            prover: Prover {
+                hub: Hub {
+                    outlet: outlet.clone(),
+                    api: config.hub_url.clone(),
+                    auth: config.hub_auth_url.clone(),
+                    registry: config.registry_url.clone(),
+                },
+            },
+            config: Arc::clone(config),
+            sqs: client!(aws_sdk_sqs),
+            sessions: sessions.clone(),
+            outlet,
+        }
+    }
+}
