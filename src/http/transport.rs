@@ -42,6 +42,14 @@ pub enum TransportErrorKind {
     TooLarge,
 }
 
+/// Bytes that an HTTP/2 stream may send ahead of its reader.
+const STREAM: u32 = 256 << 10;
+
+/// Bytes that all streams of a connection may send ahead: more than all that wait for room ([`Budget`]) can have sent, so that they
+/// never hold up the one that reads.
+const CONNECTION: u32 = 20 << 20;
+const _: () = assert!(CONNECTION as usize > super::UNDER_WAY * STREAM as usize);
+
 impl TransportError {
     /// An error of a kind.
     pub fn new(kind: TransportErrorKind, detail: impl Into<String>) -> Self {
@@ -100,6 +108,8 @@ impl Reqwest {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
             .pool_idle_timeout(idle)
+            .http2_initial_stream_window_size(STREAM)
+            .http2_initial_connection_window_size(CONNECTION)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
             .user_agent(concat!("hubkeeper/", env!("CARGO_PKG_VERSION")))

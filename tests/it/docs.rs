@@ -222,6 +222,8 @@ fn the_readme_lists_the_variables_that_the_code_reads_with_their_defaults() {
             word(if config.over_privilege == OverPrivilege::Refuse { "refuse" } else { "warn" }),
         ),
         ("HUBKEEPER_QUEUE_URL", word(config.queue_url.as_deref().unwrap_or("none"))),
+        ("HTTPS_PROXY", word(config.proxy.as_ref().map_or("none", |proxy| proxy.address()))),
+        ("NO_PROXY", word("none")),
         ("HUBKEEPER_CA_BUNDLE", word(config.ca_bundle.as_deref().unwrap_or("none"))),
     ]
     .map(|(name, default)| (name.to_owned(), default))
