@@ -35,7 +35,8 @@ async fn set_up(environment: &Environment) -> Result<Process, Problems> {
     let config = Config::parse(environment)?;
     let bundle = config.ca_bundle.as_ref().map(std::fs::read).transpose();
     let bundle = bundle.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))?;
-    let transport = Reqwest::new(bundle.as_deref(), config.proxy.as_ref()).map_err(|error| Problems::one(error.to_string()))?;
+    let transport =
+        Reqwest::new(bundle.as_deref(), config.proxy.as_ref()).map_err(|error| Problems::one(error.to_string()))?;
     let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
     Ok(Process {
         aws: aws(environment, &shared).await,

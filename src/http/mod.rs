@@ -182,13 +182,7 @@ impl fmt::Debug for Outlet {
 impl Outlet {
     /// The way out until `deadline`, which leaves time for the report.
     pub fn new(shared: Arc<Shared>, deadline: Timestamp) -> Self {
-        Self {
-            shared,
-            deadline,
-            out_of_time: Arc::default(),
-            holds: Arc::default(),
-            proxy_trouble: Arc::default(),
-        }
+        Self { shared, deadline, out_of_time: Arc::default(), holds: Arc::default(), proxy_trouble: Arc::default() }
     }
 
     /// The clock that the requests run on.

@@ -36,7 +36,7 @@ async fn all_three_clouds_are_reached_through_the_proxy_and_nothing_goes_around_
     let report = running.host.invoke(json!({"action": "verify", "secretId": running.arn})).await.unwrap();
     assert_eq!(report["outcome"], "proven", "{report}");
     let tunnels = proxy.tunnels();
-    let names = ["arm", "aws", "entra", "hub", "hub-auth", "registry"].map(|name| format!("{name}.sandbox.test"));
+    let names = ["arm", "aws", "entra", "hub-auth", "hub", "registry"].map(|name| format!("{name}.sandbox.test"));
     assert_eq!(tunnels.keys().cloned().collect::<Vec<_>>(), names, "each service by its name");
     assert_eq!(proxy.turned_away(), 0, "the password comes with the first request");
     running.finish();
@@ -56,7 +56,9 @@ async fn the_lower_case_variable_counts_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_proxy_keeps_hosts_away_from_the_proxy() {
     let proxy = Proxy::start(None).await.unwrap();
-    for (name, excepted, tunnels) in [("around", "127.0.0.1,localhost", false), ("through", "127.0.0.1,other.test", true)] {
+    for (name, excepted, tunnels) in
+        [("around", "127.0.0.1,localhost", false), ("through", "127.0.0.1,other.test", true)]
+    {
         let before = proxy.tunnels();
         let running = behind(&proxy.url(), Tls::Localhost, Begin::ByHand, name, &[("NO_PROXY", excepted)]).await;
         let report = running.host.invoke(json!({"action": "verify", "secretId": running.arn})).await.unwrap();
@@ -72,7 +74,9 @@ async fn a_wrong_password_is_misconfigured_and_is_not_tried_again() {
     let running = behind(&proxy.url_as(USER, PASSWORD), Tls::Names, Begin::ByHand, "wrong-password", &[]).await;
     let error = running.host.invoke(json!({"action": "onboard", "secretId": running.arn})).await.unwrap_err();
     assert_eq!(error.error_type, "Misconfigured", "{}", error.message);
-    for part in [&proxy.address(), "407", "aws.sandbox.test", "remedy: put the proxy's user and password into HTTPS_PROXY"] {
+    for part in
+        [&proxy.address(), "407", "aws.sandbox.test", "remedy: put the proxy's user and password into HTTPS_PROXY"]
+    {
         assert!(error.message.contains(part), "{part}: {}", error.message);
     }
     assert_eq!(proxy.turned_away(), 1, "repeated guesses would lock the account");

@@ -59,9 +59,11 @@ fn outlet(client: Reqwest) -> Outlet {
 async fn a_connection_that_lay_idle_is_not_trusted() {
     assert!(IDLE <= Duration::from_secs(30), "well under a minute");
     let idle = Duration::from_millis(100);
-    for (after, method, policy) in
-        [(After::Silent, "GET", Policy::SAFE), (After::Silent, "POST", Policy::CREATE), (After::Closed, "POST", Policy::CREATE)]
-    {
+    for (after, method, policy) in [
+        (After::Silent, "GET", Policy::SAFE),
+        (After::Silent, "POST", Policy::CREATE),
+        (After::Closed, "POST", Policy::CREATE),
+    ] {
         let (url, seen) = server(after).await;
         let outlet = outlet(Reqwest::with_idle(None, None, idle).unwrap());
         // one attempt, so that no repetition hides a dead connection

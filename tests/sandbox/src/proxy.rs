@@ -50,7 +50,8 @@ impl Proxy {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
         let seen = Arc::<Mutex<Seen>>::default();
-        let expected = credentials.map(|(user, password)| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+        let expected =
+            credentials.map(|(user, password)| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
         let task = tokio::spawn(accept(socket, expected, Arc::clone(&seen)));
         let credentials = credentials.map(|(user, password)| (user.to_owned(), password.to_owned()));
         Ok(Self { port, credentials, seen, task })
@@ -122,7 +123,8 @@ async fn tunnel(mut client: TcpStream, credentials: Option<&str>, seen: &Mutex<S
     let (host, port) = match admit(&head, credentials, seen) {
         Ok(target) => target,
         Err(status) => {
-            let challenge = if status.starts_with("407") { "Proxy-Authenticate: Basic realm=\"sandbox\"\r\n" } else { "" };
+            let challenge =
+                if status.starts_with("407") { "Proxy-Authenticate: Basic realm=\"sandbox\"\r\n" } else { "" };
             let answer = format!("HTTP/1.1 {status}\r\n{challenge}Content-Length: 0\r\nConnection: close\r\n\r\n");
             return client.write_all(answer.as_bytes()).await;
         }
@@ -152,14 +154,17 @@ fn admit(head: &str, credentials: Option<&str>, seen: &Mutex<Seen>) -> Result<(S
     let mut lines = head.split("\r\n");
     let mut line = lines.next().unwrap_or_default().split(' ');
     let (Some("CONNECT"), Some(target)) = (line.next(), line.next()) else { return Err("405 Method Not Allowed") };
-    let given = lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
+    let given = lines
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
     if credentials.is_some() && given.map(|(_, value)| value.trim()) != credentials {
         lock(seen).turned_away += 1;
         return Err("407 Proxy Authentication Required");
     }
     let (host, port) = target.rsplit_once(':').ok_or("400 Bad Request")?;
     let port = port.parse().map_err(|_| "400 Bad Request")?;
-    let known = matches!(host, "localhost" | "127.0.0.1") || host.strip_suffix(DOMAIN).is_some_and(|name| name.ends_with('.'));
+    let known =
+        matches!(host, "localhost" | "127.0.0.1") || host.strip_suffix(DOMAIN).is_some_and(|name| name.ends_with('.'));
     if !known || lock(seen).refused.contains(host) {
         return Err("403 Forbidden");
     }

@@ -184,7 +184,8 @@ pub async fn serve(world: World, options: Options) -> io::Result<Served> {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
         let counter = Arc::new(Counter::default());
-        let tls = (options.tls != Tls::Entra || service == Service::Entra).then(|| TlsAcceptor::from(identity.server_config()));
+        let tls = (options.tls != Tls::Entra || service == Service::Entra)
+            .then(|| TlsAcceptor::from(identity.server_config()));
         let handler = Handler {
             world: world.clone(),
             service,
