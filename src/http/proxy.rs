@@ -93,7 +93,8 @@ impl Eq for Proxy {}
 pub enum ProxyFault {
     /// Status 407: it wants a user and a password, or others.
     Credentials,
-    /// It did not make the tunnel: the host is not allowed, or the proxy cannot reach it either.
+    /// It did not make the tunnel, with a status other than 407: the host is not allowed, the proxy cannot reach it either, or it
+    /// rejects the credentials with a 401.
     Refused,
     /// It cannot be reached; the text says why.
     Unreachable(String),
@@ -145,9 +146,11 @@ impl ProxyFault {
             Self::Credentials => format!(
                 "put the proxy's user and password into HTTPS_PROXY, percent-encoded: http://user:password@{address}"
             ),
-            Self::Refused => {
-                format!("allow CONNECT to {host} at the proxy, or list the host in NO_PROXY; then repeat the event")
-            }
+            // some proxies (tinyproxy) answer a wrong password with 401, and the client tells 407 alone
+            Self::Refused => format!(
+                "allow CONNECT to {host} at the proxy, correct the user and password in HTTPS_PROXY if it asks for them, \
+                 or list the host in NO_PROXY; then repeat the event"
+            ),
             Self::Unreachable(_) => {
                 "start the proxy, correct HTTPS_PROXY, or allow the way from the function's subnets and security groups \
                  to the proxy; then repeat the event"

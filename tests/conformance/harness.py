@@ -157,7 +157,7 @@ class Tinyproxy:
 
     def ports(self):
         """The ports that tunnels were made to."""
-        return {int(port) for port in re.findall(r"CONNECT [^ :]+:([0-9]+) HTTP", self.program.log.read_text())}
+        return {int(port) for port in re.findall(r"CONNECT [^ :]+:([0-9]+) HTTP/", self.program.log.read_text())}
 
     def stop(self):
         self.program.stop()

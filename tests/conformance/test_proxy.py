@@ -44,10 +44,19 @@ def test_a_wrong_password_is_told_and_leads_nowhere(tls, proxy, arn, folder, sto
     before = tls("requests")["requests"]
     function = stopping(Function(tls, folder, HTTPS_PROXY=proxy.url("an0ther-passw0rd"), NO_PROXY=""))
     answer = function({"action": "verify", "secretId": arn})
-    assert answer["errorType"] == "Misconfigured"
+    # tinyproxy answers 401 where others answer 407
+    assert answer["errorType"] == "Retryable"
+    assert "correct the user and password in HTTPS_PROXY" in answer["errorMessage"]
     assert f"127.0.0.1:{proxy.port}" in answer["errorMessage"]
     assert tls("requests")["requests"] == before
     assert not tls("secrets_in", texts=[str(answer), function.output()], also=["an0ther-passw0rd"])["leaks"]
+
+
+def test_a_proxy_that_wants_a_password_is_told(tls, proxy, arn, folder, stopping):
+    function = stopping(Function(tls, folder, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", NO_PROXY=""))
+    answer = function({"action": "verify", "secretId": arn})
+    assert answer["errorType"] == "Misconfigured"
+    assert "407" in answer["errorMessage"]
 
 
 def test_no_proxy_leads_around_it(tls, arn, folder, stopping):
