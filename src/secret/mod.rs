@@ -1,6 +1,7 @@
 //! The secret: its document, its versions and labels, and the store that keeps them.
 
 pub mod document;
+pub mod failure;
 pub mod invite;
 pub mod labels;
 pub mod login;
