@@ -102,7 +102,7 @@ fn request(asked: &Asked, resource: &CustomResource) -> Option<Request> {
             Some(Physical::Kept(_)) | None => return None,
         },
     };
-    Some(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None })
+    Some(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None, sent_at: None })
 }
 
 async fn run(process: &Process, request: Request, end: Timestamp) -> Report {

@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use crate::clock::Timestamp;
+
 /// What set the function off.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trigger {
@@ -117,4 +119,6 @@ pub struct Request {
     pub version: Option<String>,
     /// As secret as a token.
     pub rotation_token: Option<SecretString>,
+    /// When what a notice tells of happened, where it says so.
+    pub sent_at: Option<Timestamp>,
 }

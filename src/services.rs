@@ -16,8 +16,7 @@ use crate::hub::{Hub, Session};
 use crate::plan::Look;
 use crate::proof::Prover;
 use crate::secret::document::{ConnectorSpec, Newcomer};
-use crate::secret::store::Subject;
-use crate::secret::{Document, Login, SecretStore};
+use crate::secret::{Document, Login, SecretStore, Subject};
 
 /// The clients of one invocation.
 pub struct Services {

@@ -24,8 +24,7 @@ use crate::clock::{Timestamp, until};
 use crate::config::{AzureAuth, Config};
 use crate::error::Error;
 use crate::http::{Outlet, Policy, scrub};
-use crate::secret::SecretStore;
-use crate::secret::store::Subject;
+use crate::secret::{SecretStore, Subject};
 
 /// A bearer is renewed this long before it expires: longer than a PUT may take.
 const MARGIN: Duration = Duration::from_mins(5);

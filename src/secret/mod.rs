@@ -7,9 +7,11 @@ pub mod labels;
 pub mod login;
 pub mod schedule;
 pub mod store;
+pub mod subject;
 
 pub use document::Document;
 pub use invite::Invitation;
 pub use labels::{Label, Managed, Secret};
 pub use login::Login;
 pub use store::SecretStore;
+pub use subject::Subject;

@@ -11,12 +11,12 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::document::Document;
-pub use super::failure::Subject;
 pub(crate) use super::failure::failed;
 use super::failure::{Reread, Stated};
 use super::invite::{INVITE_TAG, Invitation};
 use super::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
 use super::schedule::Schedule;
+use super::subject::Subject;
 use crate::clock::{Timestamp, within_reach};
 use crate::error::Error;
 use crate::http::Outlet;

@@ -8,8 +8,8 @@ fn stated(call: &'static str, code: &str, message: &str) -> Stated {
     Stated { call, code: code.to_owned(), message: scrub::words(message, &[]) }
 }
 
-const SECRET: Subject<'static> = Subject { role: "secret", id: ARN };
-const MANAGER: Subject<'static> = Subject { role: "manager", id: "vault/manager" };
+const SECRET: Subject<'static> = Subject::secret(ARN);
+const MANAGER: Subject<'static> = Subject::login("manager", "vault/manager");
 const THERE: Reread = Reread::There { tags: 3 };
 
 #[test]
