@@ -23,5 +23,6 @@ mod reconcile;
 mod retiring;
 mod rotation;
 mod secrecy;
+mod truth;
 mod world;
 mod zero;

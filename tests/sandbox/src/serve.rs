@@ -31,6 +31,8 @@ pub struct Options {
     pub latency: Arc<AtomicU64>,
     /// Where the authority's certificate is written, for [`Served::environment`].
     pub authority_file: Option<PathBuf>,
+    /// Whether the answers of custom resources are taken over TLS, at `https://localhost` and the port of that service.
+    pub tls_responses: bool,
 }
 
 /// How busy one service was.
@@ -152,7 +154,8 @@ pub async fn serve(world: World, options: Options) -> io::Result<Served> {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
         let counter = Arc::new(Counter::default());
-        let tls = (service == Service::Entra).then(|| TlsAcceptor::from(identity.server_config()));
+        let tls = (service == Service::Entra || (service == Service::Responses && options.tls_responses))
+            .then(|| TlsAcceptor::from(identity.server_config()));
         let handler = Handler {
             world: world.clone(),
             service,
