@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn json_is_read_as_it_came() {
-        let text = r#"{"action":"verify","secretId":"a","n":1.0000000000000000001}"#;
+        let text = r#"{"action":"verify","n":1.0000000000000000001,"secretId":"a"}"#;
         assert_eq!(payload(text.as_bytes()).read().unwrap().to_string(), text);
         assert_eq!(payload(b" null ").read().unwrap(), Value::Null);
     }

@@ -32,7 +32,12 @@ pub enum Reread {
 pub struct Stated {
     call: &'static str,
     code: String,
+    /// Plain words.
     message: String,
+    /// Whether the message is about a secret that is scheduled for deletion (observed texts; none is documented).
+    tells_of_deletion: bool,
+    /// Whether the message is about the KMS key.
+    tells_of_kms: bool,
 }
 
 impl Stated {
@@ -45,26 +50,26 @@ impl Stated {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let Some(service) = error.as_service_error() else { return Err(unstated(call, error)) };
-        Ok(Self {
+        let code = service.code().and_then(scrub::code).unwrap_or("an unknown error");
+        Ok(Self::new(call, code, service.message().unwrap_or_default()))
+    }
+
+    fn new(call: &'static str, code: &str, message: &str) -> Self {
+        let text = message.to_ascii_lowercase();
+        let deletion = ["marked for deletion", "scheduled for deletion", "marked deleted"];
+        Self {
             call,
-            code: service.code().and_then(scrub::code).unwrap_or("an unknown error").to_owned(),
-            message: service.message().map(|text| scrub::words(text, &[])).unwrap_or_default(),
-        })
+            code: code.to_owned(),
+            message: scrub::words(message, &[]),
+            tells_of_deletion: code == "InvalidRequestException" && deletion.iter().any(|words| text.contains(words)),
+            tells_of_kms: text.contains("kms"),
+        }
     }
 
     /// Whether the code leaves open what is wrong, and the state of the secret tells.
     pub fn is_ambiguous(&self) -> bool {
         let open = ["ResourceNotFoundException", "InvalidRequestException", "InvalidParameterException"];
-        open.contains(&self.code.as_str()) && self.call != "DescribeSecret" && !self.speaks_of_deletion()
-    }
-
-    /// Secrets Manager's text for a secret that is scheduled for deletion (observed; not documented).
-    fn speaks_of_deletion(&self) -> bool {
-        let text = self.message.to_ascii_lowercase();
-        self.code == "InvalidRequestException"
-            && (text.contains("marked for deletion")
-                || text.contains("scheduled for deletion")
-                || text.contains("marked deleted"))
+        open.contains(&self.code.as_str()) && self.call != "DescribeSecret" && !self.tells_of_deletion
     }
 
     /// The refusal as an error; `subject` is the secret of the call, where it is about one.
@@ -73,7 +78,7 @@ impl Stated {
         let message = if self.message.is_empty() { String::new() } else { format!(" ({})", self.message) };
         let what = format!("{}{about}: AWS answered {}{message}", self.call, self.code);
         if let Some(subject) = subject {
-            if reread == Reread::Deleted || self.speaks_of_deletion() {
+            if reread == Reread::Deleted || self.tells_of_deletion {
                 return subject.deleted();
             }
             if reread == Reread::Absent || (self.call == "DescribeSecret" && self.code == "ResourceNotFoundException") {
@@ -198,7 +203,7 @@ impl Stated {
 
     /// The right that a refused call needs.
     fn right(&self) -> String {
-        if self.message.to_ascii_lowercase().contains("kms") {
+        if self.tells_of_kms {
             return KMS.to_owned();
         }
         let action = action(self.call);

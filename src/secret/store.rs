@@ -289,7 +289,8 @@ impl SecretStore {
     }
 
     fn region(&self) -> Option<&str> {
-        self.client.config().region().map(AsRef::as_ref)
+        let client = &self.client;
+        client.config().region().map(AsRef::as_ref)
     }
 
     /// A call about a secret that failed. Where the code leaves open what is wrong, the secret's state tells.

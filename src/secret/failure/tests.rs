@@ -5,7 +5,7 @@ const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeepe
 const DELETED: &str = "You can't perform this operation on the secret because it was marked for deletion.";
 
 fn stated(call: &'static str, code: &str, message: &str) -> Stated {
-    Stated { call, code: code.to_owned(), message: scrub::words(message, &[]) }
+    Stated::new(call, code, message)
 }
 
 const SECRET: Subject<'static> = Subject::secret(ARN);
