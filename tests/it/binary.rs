@@ -50,7 +50,9 @@ impl Running {
         assert!(broken.is_empty(), "{broken:#?}");
         let secrets = self.world.with(|state| leak::secrets_of(state));
         let mut output = self.host.output();
-        for entry in self.world.record() {
+        // a presigned URL is a secret by nature, and goes to its own host alone
+        let record = self.world.record();
+        for entry in record.iter().filter(|entry| entry.service != hubkeeper_sandbox::Service::Responses) {
             output.push_str(&entry.request.uri().to_string());
         }
         let leaks = leak::find(&secrets, &output);
