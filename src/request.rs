@@ -121,4 +121,6 @@ pub struct Request {
     pub rotation_token: Option<SecretString>,
     /// When what a notice tells of happened, where it says so.
     pub sent_at: Option<Timestamp>,
+    /// Digest of the stack's resource that asks, where `CloudFormation` does.
+    pub stack: Option<String>,
 }

@@ -30,5 +30,6 @@ pub(super) fn parse(members: &Members<'_>) -> Result<Request, Error> {
         version: Some(version.to_owned()),
         rotation_token,
         sent_at: None,
+        stack: None,
     })
 }

@@ -3,6 +3,7 @@
 pub mod document;
 pub mod failure;
 pub mod invite;
+pub mod kept;
 pub mod labels;
 pub mod login;
 pub mod schedule;
@@ -11,6 +12,7 @@ pub mod subject;
 
 pub use document::Document;
 pub use invite::Invitation;
+pub use kept::{Kept, KeptConnector};
 pub use labels::{Label, Managed, Secret};
 pub use login::Login;
 pub use store::SecretStore;
