@@ -250,7 +250,7 @@ fn unstated<E: std::error::Error + 'static>(call: &str, error: &SdkError<E>) -> 
 }
 
 /// What our own transport said, at the end of the SDK's chain of causes.
-fn sent<'e, E: std::error::Error + 'static>(error: &'e SdkError<E>) -> Option<&'e SendError> {
+fn sent<E: std::error::Error + 'static>(error: &SdkError<E>) -> Option<&SendError> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         if let Some(sent) = error.downcast_ref::<SendError>() {

@@ -13,6 +13,7 @@ const MANAGER: Subject<'static> = Subject::login("manager", "vault/manager");
 const THERE: Reread = Reread::There { tags: 3 };
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn each_refusal_is_told_apart_by_call_and_state() {
     let (not_found, request, parameter) =
         ("ResourceNotFoundException", "InvalidRequestException", "InvalidParameterException");
