@@ -315,6 +315,10 @@ impl Flow<'_> {
             return Err(refusal(&verdict));
         }
         situation.verdict = Some((version.to_owned(), verdict));
+        if matches!(self.trigger, Trigger::TestSecret) {
+            // a rotation that is only tried out: the pending version has nothing to prove, AWSCURRENT was proven
+            self.report.version_id = Some(version.to_owned());
+        }
         Ok(look)
     }
 

@@ -27,5 +27,6 @@ mod retiring;
 mod rotation;
 mod secrecy;
 mod transport;
+mod truth;
 mod world;
 mod zero;

@@ -33,6 +33,8 @@ pub struct Options {
     pub authority_file: Option<PathBuf>,
     /// What is served over TLS.
     pub tls: Tls,
+    /// Whether the answers of custom resources are taken over TLS, at `https://localhost` and the port of that service.
+    pub tls_responses: bool,
 }
 
 /// What is served over TLS.
@@ -185,7 +187,8 @@ pub async fn serve(world: World, options: Options) -> io::Result<Served> {
         let port = socket.local_addr()?.port();
         let counter = Arc::new(Counter::default());
         let tls = (options.tls != Tls::Entra || service == Service::Entra)
-            .then(|| TlsAcceptor::from(identity.server_config()));
+            || (service == Service::Responses && options.tls_responses);
+        let tls = tls.then(|| TlsAcceptor::from(identity.server_config()));
         let handler = Handler {
             world: world.clone(),
             service,
@@ -195,7 +198,7 @@ pub async fn serve(world: World, options: Options) -> io::Result<Served> {
         let task = tokio::spawn(accept(socket, tls, handler));
         listeners.insert(service, Listener { port, counter, task });
     }
-    let Options { latency, authority_file, tls } = options;
+    let Options { latency, authority_file, tls, .. } = options;
     let served = Served { identity, latency, listeners, authority_file, tls };
     let realm = format!("{}/token", served.url(Service::HubAuth));
     world.with(|state| state.registry.realm = Some(realm));
