@@ -13,7 +13,7 @@ use crate::azure::merge::tests::{CLIENT, VERSION, document, written};
 use crate::clock::Timestamp;
 use crate::error::Kind;
 use crate::plan::state::{Enrolment, Slot, Version};
-use crate::proof::{Finding, Verdict};
+use crate::proof::{Finding, NotScanned, Verdict};
 use crate::secret::labels::tests::secret;
 
 pub(in crate::plan) const OLD: &str = "00000000-0000-4000-a000-000000000000";
@@ -25,6 +25,7 @@ fn verdict(result: Finding) -> Verdict {
         result,
         repositories: 7,
         private: 3,
+        not_scanned: NotScanned::default(),
         missing: vec!["ops".into()],
         missing_count: 30,
         reasons: vec!["why".into()],

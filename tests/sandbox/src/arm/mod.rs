@@ -44,7 +44,8 @@ pub struct Arm {
     /// By subscription id, lower case.
     subscriptions: BTreeMap<String, Subscription>,
     grants: Vec<Grant>,
-    health: BTreeMap<String, serde_json::Value>,
+    /// Reports by connector id, lower case.
+    health: BTreeMap<String, Vec<serde_json::Value>>,
     spending: Spending,
 }
 
