@@ -443,8 +443,10 @@ mod tests {
             json!({"status": "NotHealthy", "reason": "R", "statusChangedAt": "2026-11-20T08:00:00Z", "lastScannedAt": "2026-11-24T08:00:00Z",
                 "issueCount": 5, "issues": [{"name": "Second"}, {"name": "Third", "remediation": "a"}, {"name": "Fourth", "remediation": "b"}]})
         );
-        let one = Health::parse(&[report("NotHealthy", &[("The token is bad", "<p>Put a read-only token</p>"); 2])]).unwrap();
-        let expected = HealthIssue { name: "The token is bad".into(), remediation: Some("Put a read-only token".into()) };
+        let one =
+            Health::parse(&[report("NotHealthy", &[("The token is bad", "<p>Put a read-only token</p>"); 2])]).unwrap();
+        let expected =
+            HealthIssue { name: "The token is bad".into(), remediation: Some("Put a read-only token".into()) };
         assert_eq!((one.issue_count, one.issues), (2, vec![expected]));
         assert_eq!(Health::parse(&[]), None);
     }

@@ -154,9 +154,17 @@ mod tests {
             prose(text),
             "Open Microsoft Defender for Cloud, and the DockerHub connector. Put a read-only token (not … for the ARM API. See CloudFormation … GitHub"
         );
-        for token in
-            ["eyJhbGciOi", "AbCdEfGh", "dckr_pat_Ab-cd", "Ab3", "aBcdef", "XyZ", "a-b-c-d-e", "AKIAIOSFODNN", "word/Ab3d"]
-        {
+        for token in [
+            "eyJhbGciOi",
+            "AbCdEfGh",
+            "dckr_pat_Ab-cd",
+            "Ab3",
+            "aBcdef",
+            "XyZ",
+            "a-b-c-d-e",
+            "AKIAIOSFODNN",
+            "word/Ab3d",
+        ] {
             assert_eq!(prose(token), "…", "{token}");
         }
         assert_eq!(prose("a < b"), "a", "what looks like a tag without an end is dropped");

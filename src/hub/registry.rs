@@ -297,7 +297,10 @@ mod tests {
             |text| serde_json::json!({ "detail": text }).to_string(),
             |text| serde_json::json!({ "detail": { "message": text } }).to_string(),
             |text| serde_json::json!({ "errors": [{ "code": "UNAUTHORIZED", "message": text }] }).to_string(),
-            |text| serde_json::json!({ "errors": [{ "code": "UNAUTHORIZED", "message": "x", "detail": text }] }).to_string(),
+            |text| {
+                serde_json::json!({ "errors": [{ "code": "UNAUTHORIZED", "message": "x", "detail": text }] })
+                    .to_string()
+            },
             |text| serde_json::json!(text).to_string(),
             str::to_owned,
         ];

@@ -110,12 +110,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`HubError`] where nothing is known about the tags.
-    pub async fn some_tags(
-        &self,
-        session: &Session,
-        organization: &str,
-        repository: &str,
-    ) -> Result<Tags, HubError> {
+    pub async fn some_tags(&self, session: &Session, organization: &str, repository: &str) -> Result<Tags, HubError> {
         #[derive(Deserialize)]
         struct TagPage {
             results: Vec<TagEntry>,

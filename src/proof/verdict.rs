@@ -220,7 +220,9 @@ fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
         };
         warnings.push(Warning::new(
             "tagsNotReadable",
-            format!("Docker Hub answered the list of tags with status 403 ({names}): no manifest is read there; {remedy}"),
+            format!(
+                "Docker Hub answered the list of tags with status 403 ({names}): no manifest is read there; {remedy}"
+            ),
         ));
     }
     warnings
