@@ -210,17 +210,13 @@ fn said(body: &[u8]) -> String {
             _ => {}
         }
     }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(value) => {
-            let mut found = Vec::new();
-            collect(&value, DEPTH, &mut found);
-            found.join("; ")
-        }
-        Err(_) => {
-            let text = String::from_utf8_lossy(body).trim().to_owned();
-            if text.starts_with('<') { String::new() } else { text }
-        }
+    if let Ok(value) = serde_json::from_slice::<Value>(body) {
+        let mut found = Vec::new();
+        collect(&value, DEPTH, &mut found);
+        return found.join("; ");
     }
+    let text = String::from_utf8_lossy(body).trim().to_owned();
+    if text.starts_with('<') { String::new() } else { text }
 }
 
 fn granted(body: &[u8]) -> Option<Granted> {
