@@ -25,7 +25,14 @@ const PAGES: usize = 50;
 /// api-version of `Microsoft.Security/healthReports`.
 const HEALTH_API_VERSION: &str = "2023-05-01-preview";
 
-/// What Defender says about a connector's health (`Microsoft.Security/healthReports`).
+/// Pages of health reports at most.
+const HEALTH_PAGES: usize = 10;
+/// Bytes of one page of health reports at most.
+const HEALTH_PAGE: usize = 1 << 20;
+/// Issues that are shown; of more there is the count.
+const ISSUES: usize = 3;
+
+/// What Defender says about a connector's health (`Microsoft.Security/healthReports`): the worst of its reports.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
@@ -34,28 +41,73 @@ pub struct Health {
     /// Plain words of the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when the status is what it is, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_changed_at: Option<String>,
     /// When Defender looked, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scanned_at: Option<String>,
-    /// Open issues.
-    pub issues: usize,
+    /// Open issues of all reports with this status.
+    pub issue_count: usize,
+    /// The first of them, at most three, each once.
+    pub issues: Vec<HealthIssue>,
+}
+
+/// One issue of a health report: Defender's own words, without markup and without anything that could be a credential.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthIssue {
+    /// What is wrong (`issueName`, else `issueDescription`).
+    pub name: String,
+    /// What to do (`remediationSteps`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<String>,
+}
+
+impl HealthIssue {
+    fn parse(issue: &Value) -> Option<Self> {
+        let text = |name: &str| {
+            let text = issue.get(name).and_then(Value::as_str).map(scrub::prose)?;
+            (!text.is_empty() && text != "…").then_some(text)
+        };
+        let name = text("issueName").or_else(|| text("issueDescription"))?;
+        Some(Self { name, remediation: text("remediationSteps") })
+    }
 }
 
 impl Health {
-    /// The worst of a connector's reports.
+    /// The worst of a connector's reports, with the issues of all that are as bad.
     fn parse(reports: &[Value]) -> Option<Health> {
+        let issues_of = |report: &Value| -> Vec<Value> {
+            report.pointer("/properties/issues").and_then(Value::as_array).cloned().unwrap_or_default()
+        };
         let read = reports.iter().filter_map(|report| {
-            let properties = report.get("properties")?;
-            let status = properties.get("status")?;
+            let status = report.get("properties")?.get("status")?;
             let text = |name: &str| status.get(name).and_then(Value::as_str);
-            Some(Health {
+            let time = |name: &str| text(name).and_then(parse_rfc3339).map(rfc3339);
+            let issues = issues_of(report);
+            let health = Health {
                 status: scrub::code(text("code")?)?.to_owned(),
-                reason: text("reason").map(|reason| scrub::words(reason, &[])).filter(|reason| !reason.is_empty()),
-                last_scanned_at: text("lastScannedDate").and_then(parse_rfc3339).map(rfc3339),
-                issues: properties.get("issues").and_then(Value::as_array).map_or(0, Vec::len),
-            })
+                reason: text("reason").map(scrub::prose).filter(|reason| !reason.is_empty()),
+                status_changed_at: time("statusChangeDate"),
+                last_scanned_at: time("lastScannedDate"),
+                issue_count: issues.len(),
+                issues: Vec::new(),
+            };
+            Some((health, issues))
         });
-        read.min_by_key(|health| (health.is_healthy(), std::cmp::Reverse(health.issues)))
+        let mut read: Vec<(Health, Vec<Value>)> = read.collect();
+        read.sort_by_key(|(health, _)| (health.is_healthy(), std::cmp::Reverse(health.issue_count)));
+        let mut worst = read.first()?.0.clone();
+        let as_bad = read.iter().filter(|(health, _)| health.is_healthy() == worst.is_healthy());
+        let issues: Vec<&Value> = as_bad.flat_map(|(_, issues)| issues).collect();
+        worst.issue_count = issues.len();
+        for issue in issues.into_iter().filter_map(HealthIssue::parse) {
+            if worst.issues.len() < ISSUES && !worst.issues.contains(&issue) {
+                worst.issues.push(issue);
+            }
+        }
+        Some(worst)
     }
 
     /// Whether Defender finds nothing wrong.
@@ -234,10 +286,21 @@ impl Arm {
         let mut url = self.url(id, Some(&id.name)).ok()?;
         url.path_segments_mut().ok()?.extend(["providers", "Microsoft.Security", "healthReports"]);
         url.set_query(Some(&format!("api-version={HEALTH_API_VERSION}")));
-        let policy = Policy { attempts: 1, ..Policy::SAFE };
-        let response = self.send("GET", &url, None, policy, &[]).await.ok()?.ok()?;
-        let page: Value = (response.status() == 200).then(|| serde_json::from_slice(response.body()).ok())??;
-        Health::parse(page.get("value")?.as_array()?)
+        let policy = Policy { attempts: 1, ..Policy::SAFE }.capped(HEALTH_PAGE);
+        let first = url.clone();
+        let mut next = Some(url);
+        let mut reports = Vec::new();
+        // what was read before a page that fails is worth telling
+        for _ in 0..HEALTH_PAGES {
+            let Some(url) = next.take() else { break };
+            let response = self.send("GET", &url, None, policy, &[]).await.ok().and_then(Result::ok);
+            let page = response.filter(|response| response.status() == 200);
+            let page: Option<Value> = page.and_then(|response| serde_json::from_slice(response.body()).ok());
+            let Some(page) = page else { break };
+            reports.extend(page.get("value").and_then(Value::as_array).into_iter().flatten().cloned());
+            next = next_page(&page, &first);
+        }
+        Health::parse(&reports)
     }
 
     /// The other Docker Hub connectors of `organization` in the resource group.
@@ -300,11 +363,7 @@ impl Arm {
                 .map_err(|_| Error::retryable("ARM's list of connectors cannot be read", "repeat the event"))?;
             let entries = page.get("value").and_then(Value::as_array).into_iter().flatten();
             connectors.extend(entries.cloned().filter_map(Observed::parse));
-            next = page
-                .get("nextLink")
-                .and_then(Value::as_str)
-                .and_then(|link| Url::parse(link).ok())
-                .filter(|link| link.origin() == first.origin());
+            next = next_page(&page, &first);
         }
         Ok(connectors)
     }
@@ -372,6 +431,12 @@ impl Arm {
         }
         request
     }
+}
+
+/// The next page of a list; it is only followed on the host that the first came from, since the bearer goes with it.
+fn next_page(page: &Value, first: &Url) -> Option<Url> {
+    let link = page.get("nextLink").and_then(Value::as_str).and_then(|link| Url::parse(link).ok());
+    link.filter(|link| link.origin() == first.origin())
 }
 
 fn unreachable(error: &SendError) -> Error {
@@ -550,6 +615,35 @@ mod tests {
         assert!(is_absent(&response(404, &json!({"error": {"code": "ResourceNotFound", "message": "x"}}))));
         assert!(!is_absent(&response(404, &json!({"error": {"code": "ResourceGroupNotFound", "message": "x"}}))));
         assert!(!is_absent(&response(404, &json!("<html>not found</html>"))));
+    }
+
+    #[test]
+    fn the_worst_health_report_is_told_with_the_issues_of_all_that_are_as_bad() {
+        let report = |code: &str, issues: &[(&str, &str)]| {
+            let issue = |(name, steps): &(&str, &str)| json!({"issueName": name, "remediationSteps": steps});
+            json!({"properties": {
+                "status": {"code": code, "reason": "R", "statusChangeDate": "2026-11-20T08:00:00Z", "lastScannedDate": "2026-11-24T08:00:00Z"},
+                "issues": issues.iter().map(issue).collect::<Vec<_>>(),
+            }})
+        };
+        let health = Health::parse(&[
+            report("Healthy", &[("fine", "nothing"); 5]),
+            report("NotHealthy", &[("The token is bad", "<p>Put a read-only token</p>")]),
+            report("NotHealthy", &[("Second", ""), ("dckr_pat_x1", "x"), ("Third", "a"), ("Fourth", "b")]),
+            json!({"properties": {"status": {"code": 7}}}),
+        ]);
+        let health = serde_json::to_value(health.unwrap()).unwrap();
+        assert_eq!(
+            health,
+            json!({"status": "NotHealthy", "reason": "R", "statusChangedAt": "2026-11-20T08:00:00Z", "lastScannedAt": "2026-11-24T08:00:00Z",
+                "issueCount": 5, "issues": [{"name": "Second"}, {"name": "Third", "remediation": "a"}, {"name": "Fourth", "remediation": "b"}]})
+        );
+        let one =
+            Health::parse(&[report("NotHealthy", &[("The token is bad", "<p>Put a read-only token</p>"); 2])]).unwrap();
+        let expected =
+            HealthIssue { name: "The token is bad".into(), remediation: Some("Put a read-only token".into()) };
+        assert_eq!((one.issue_count, one.issues), (2, vec![expected]));
+        assert_eq!(Health::parse(&[]), None);
     }
 
     #[test]
