@@ -24,6 +24,8 @@ use crate::warning::Warning;
 pub enum Next {
     /// The owner has to look who is a member and who is invited; then ask again.
     Roster,
+    /// The PATs have to be listed, since they tell for which secret a token was made; then ask again.
+    LookUpToken,
     /// These steps come first; then ask again with what they leave.
     First(Vec<Step>),
     /// The token of this version has to be proven first; then ask again.

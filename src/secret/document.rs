@@ -178,11 +178,11 @@ impl Document {
         next
     }
 
-    /// A candidate as the next version: it names where it came from, and what it carried over from `previous`'s other
-    /// token is dropped.
+    /// A candidate as the next version: it names where it came from, and what it carried over from the other token of a document
+    /// before it is dropped.
     #[must_use]
-    pub fn taken_from(&self, candidate_version: &str, previous: Option<&Document>) -> Document {
-        let mut next = previous.map_or_else(|| self.clone(), |previous| self.without_stale(previous));
+    pub fn taken_from<'a>(&self, candidate_version: &str, before: impl IntoIterator<Item = &'a Document>) -> Document {
+        let mut next = before.into_iter().fold(self.clone(), |next, before| next.without_stale(before));
         next.candidate_version = Some(candidate_version.to_owned());
         next.raw.insert("candidateVersion".into(), Value::String(candidate_version.to_owned()));
         next
@@ -214,6 +214,35 @@ impl Document {
             members.insert("accessToken".into(), Value::String(token.expose_secret().to_owned()));
         }
         SecretString::from(Value::Object(members).to_string())
+    }
+}
+
+/// The token in a version's value and the `tokenId` beside it, however wrong the rest of the value is: what the versions in use
+/// are compared by. No `Debug`: it holds the token.
+#[derive(Clone)]
+pub struct StoredToken {
+    /// The token, without white space around it; `None` where the value holds none.
+    pub token: Option<SecretString>,
+    /// The `tokenId` beside it.
+    pub token_id: Option<String>,
+}
+
+impl StoredToken {
+    /// Reads a version's value; `None` where it is not a JSON object.
+    pub fn parse(text: &SecretString) -> Option<Self> {
+        let mut value: Value = serde_json::from_str(text.expose_secret()).ok()?;
+        let fields = value.as_object_mut()?;
+        let token = match fields.remove("accessToken") {
+            Some(Value::String(token)) => Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
+            _ => None,
+        };
+        let token_id = fields.get("tokenId").and_then(Value::as_str).map(str::to_owned);
+        Some(Self { token: token.map(SecretString::from), token_id })
+    }
+
+    /// The token of a document.
+    pub fn of(document: &Document) -> Self {
+        Self { token: document.access_token.clone(), token_id: document.token_id.clone() }
     }
 }
 

@@ -47,6 +47,7 @@ pub(in crate::plan) fn rotating() -> Situation {
         previous: None,
         aside: None,
         pats: Ok(Vec::new()),
+        looked_up: false,
         revived: false,
         read: Vec::new(),
         slot: None,
@@ -79,6 +80,7 @@ fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
     match plan(trigger, situation, CLIENT).unwrap_or_else(|error| panic!("{error}")).next {
         Next::Do(steps) | Next::First(steps) => steps.iter().map(Step::name).collect(),
         Next::Roster => vec!["roster"],
+        Next::LookUpToken => vec!["look up the token"],
         Next::Prove(_) => vec!["prove first"],
         Next::Test(_) => vec!["test"],
         Next::Dead(_) => vec!["dead"],
