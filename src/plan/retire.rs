@@ -307,7 +307,11 @@ impl<'a> Stock<'a> {
                     let in_use = self.secret.bears(version, Label::Current) || connected == Some(version);
                     let named = self.all.iter().find(|pat| pat.id == id);
                     if in_use && named.is_some_and(|pat| self.secret.is_label_of_another(&pat.label)) {
-                        warnings.push(token_of_another_secret(self.secret, version, id));
+                        let remedy = format!(
+                            "give this secret a token of its own: aws secretsmanager rotate-secret --secret-id {}",
+                            self.secret.arn
+                        );
+                        warnings.push(token_of_another_secret(version, id, &remedy));
                     }
                 }
             }
@@ -327,13 +331,10 @@ pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
 }
 
 /// The warning about a token in use that was made for another secret.
-pub fn token_of_another_secret(secret: &Secret, version: &str, id: &str) -> Warning {
+pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning {
     Warning::new(
         "tokenOfAnotherSecret",
-        format!(
-            "the token {id} of version {version} was made for another secret and is retired with that one. Give this secret a token of its own: aws secretsmanager rotate-secret --secret-id {}",
-            secret.arn
-        ),
+        format!("the token {id} of version {version} was made for another secret and is retired with that one: {remedy}"),
     )
 }
 

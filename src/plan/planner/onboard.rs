@@ -106,7 +106,7 @@ fn whose_token(situation: &Situation, current: &Document) -> Option<Plan> {
     let named = situation.pats.iter().flatten().find(|pat| pat.id == id)?;
     situation.secret.is_label_of_another(&named.label).then(|| Plan {
         next: Next::Dead(situation.version.clone()),
-        warnings: vec![token_of_another_secret(&situation.secret, &situation.version, id)],
+        warnings: vec![token_of_another_secret(&situation.version, id, "another token is made")],
     })
 }
 
