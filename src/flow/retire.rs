@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use secrecy::{ExposeSecret, SecretString};
 use time::Duration;
 
 use crate::azure::Observed;
@@ -167,17 +166,18 @@ fn known(situation: &Situation) -> Contents {
     let own = situation.document.iter().map(|document| (situation.version.as_str(), StoredToken::of(document)));
     let slot = situation.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
     let read = situation.read.iter().map(|(version, stored)| (version.as_str(), stored.clone()));
-    let mut numbers: Vec<SecretString> = Vec::new();
-    let mut number = |token: SecretString| {
-        let at = numbers.iter().position(|known| known.expose_secret() == token.expose_secret());
-        TokenNumber(at.unwrap_or_else(|| {
-            numbers.push(token);
-            numbers.len() - 1
-        }))
-    };
-    let content = |(version, stored): (&str, StoredToken)| {
-        let StoredToken { token, token_id } = stored;
-        let stored = token.map_or(Stored::NoToken, |token| Stored::Token(number(token)));
+    let mut numbers: Vec<StoredToken> = Vec::new();
+    let content = |(version, held): (&str, StoredToken)| {
+        let token_id = held.token_id.clone();
+        let stored = if held.token.is_some() {
+            let at = numbers.iter().position(|known| known.same_token(&held));
+            Stored::Token(TokenNumber(at.unwrap_or_else(|| {
+                numbers.push(held);
+                numbers.len() - 1
+            })))
+        } else {
+            Stored::NoToken
+        };
         (version.to_owned(), Content { stored, token_id })
     };
     versions.chain(own).chain(slot).chain(read).map(content).collect()

@@ -152,11 +152,7 @@ impl Document {
 
     /// Whether both hold the same token.
     pub fn same_token(&self, other: &Document) -> bool {
-        match (&self.access_token, &other.access_token) {
-            (Some(ours), Some(theirs)) => ours.expose_secret() == theirs.expose_secret(),
-            (None, None) => true,
-            _ => false,
-        }
+        is_same(self.access_token.as_ref(), other.access_token.as_ref())
     }
 
     /// Whether both are about one organization and one connector (names compare without case, as in ARM).
@@ -240,9 +236,22 @@ impl StoredToken {
         Some(Self { token: token.map(SecretString::from), token_id })
     }
 
+    /// Whether both hold the same token.
+    pub fn same_token(&self, other: &StoredToken) -> bool {
+        is_same(self.token.as_ref(), other.token.as_ref())
+    }
+
     /// The token of a document.
     pub fn of(document: &Document) -> Self {
         Self { token: document.access_token.clone(), token_id: document.token_id.clone() }
+    }
+}
+
+fn is_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.expose_secret() == other.expose_secret(),
+        (None, None) => true,
+        _ => false,
     }
 }
 
