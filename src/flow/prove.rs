@@ -198,7 +198,11 @@ async fn excuse_young(
     let pat = situation.pats.iter().flatten().find(|pat| pat.id == token_id);
     let labelled = pat.and_then(|pat| situation.secret.version_of_label(&pat.label)).map(|(version, _)| version);
     let versions = [&situation.current, &situation.candidate, &situation.pending, &situation.previous];
-    let same = versions.into_iter().flatten().chain(current).filter(|known| known.document.same_token(document));
+    // a version that names the same token tells as much: where it is right the token is as old, else it was made by hand
+    let same =
+        versions.into_iter().flatten().chain(current).filter(|known| {
+            known.document.same_token(document) || known.document.token_id.as_deref() == Some(token_id)
+        });
     let holders = same.map(|known| known.id.as_str()).chain([labelled.unwrap_or(version)]);
     let holders: BTreeSet<&str> = holders.chain(document.candidate_version.as_deref()).collect();
     let history = services.store.history(&situation.secret.arn).await?;

@@ -164,7 +164,8 @@ fn known(situation: &Situation) -> Contents {
     let versions = [&situation.previous, &situation.current, &situation.candidate, &situation.pending];
     let versions = versions.into_iter().flatten().map(|known| (known.id.as_str(), StoredToken::of(&known.document)));
     let own = situation.document.iter().map(|document| (situation.version.as_str(), StoredToken::of(document)));
-    let slot = situation.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
+    let slot =
+        situation.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
     let read = situation.read.iter().map(|(version, stored)| (version.as_str(), stored.clone()));
     let mut numbers: Vec<StoredToken> = Vec::new();
     let content = |(version, held): (&str, StoredToken)| {

@@ -167,8 +167,7 @@ impl<'a> Stock<'a> {
         });
         let in_use = versions_in_use(secret, connector);
         let ours = ours.collect();
-        let mut stock =
-            Self { all: pats, ours, secret, connector, contents, now, in_use, holders: BTreeMap::new() };
+        let mut stock = Self { all: pats, ours, secret, connector, contents, now, in_use, holders: BTreeMap::new() };
         for labelled in &stock.ours {
             if let Own::Token(number) = stock.own(labelled) {
                 stock.holders.entry(number).or_default().push(labelled.pat.id.as_str());
@@ -198,9 +197,11 @@ impl<'a> Stock<'a> {
     fn own(&self, labelled: &Labelled<'_>) -> Own {
         let Some(content) = self.contents.get(labelled.version) else { return Own::Unread };
         // a version is written once, by who made the PAT: of several with its label it holds the one that it names
-        let of_another = content.token_id.as_deref().filter(|id| *id != labelled.pat.id).is_some_and(|id| {
-            self.labelled(id).is_some_and(|other| other.version == labelled.version)
-        });
+        let of_another = content
+            .token_id
+            .as_deref()
+            .filter(|id| *id != labelled.pat.id)
+            .is_some_and(|id| self.labelled(id).is_some_and(|other| other.version == labelled.version));
         match content.stored {
             Stored::Token(_) if of_another => Own::Nowhere,
             Stored::Token(number) => Own::Token(number),
@@ -334,7 +335,9 @@ pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
 pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning {
     Warning::new(
         "tokenOfAnotherSecret",
-        format!("the token {id} of version {version} was made for another secret and is retired with that one: {remedy}"),
+        format!(
+            "the token {id} of version {version} was made for another secret and is retired with that one: {remedy}"
+        ),
     )
 }
 
@@ -516,8 +519,8 @@ impl Inventory<'_> {
     fn may_be_in_flight(&self, version: &str) -> bool {
         let secret = self.stock.secret;
         let Some(current) = secret.version(Label::Current) else { return false };
-        let known = secret.versions.contains_key(version)
-            || self.history.is_some_and(|history| history.contains_key(version));
+        let known =
+            secret.versions.contains_key(version) || self.history.is_some_and(|history| history.contains_key(version));
         let derived = std::iter::successors(Some(current.to_owned()), |from| Some(secret.derived_version(from)));
         !known && derived.skip(1).take(DERIVED).any(|derived| derived == version)
     }

@@ -166,7 +166,10 @@ impl Secret {
     pub fn is_label_of_another(&self, label: &str) -> bool {
         parts_of_label(label).is_some_and(|(fingerprint, rest)| {
             let hexadecimal = fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            fingerprint.len() == FINGERPRINT_DIGITS && hexadecimal && !rest.is_empty() && fingerprint != self.fingerprint()
+            fingerprint.len() == FINGERPRINT_DIGITS
+                && hexadecimal
+                && !rest.is_empty()
+                && fingerprint != self.fingerprint()
         })
     }
 
@@ -265,7 +268,9 @@ pub(crate) mod tests {
         }
         assert!(one.is_label_of_another(&other.token_label(version)));
         assert!(one.is_label_of_another(&other.retiring_label(version)));
-        for label in [one.token_label(version), other.token_label(""), "hubkeeper/somebody/else".into(), "by hand".into()] {
+        for label in
+            [one.token_label(version), other.token_label(""), "hubkeeper/somebody/else".into(), "by hand".into()]
+        {
             assert!(!one.is_label_of_another(&label), "{label}");
         }
     }

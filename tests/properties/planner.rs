@@ -259,7 +259,7 @@ impl World {
             aside: None,
             pats: Ok(Vec::new()),
             looked_up: false,
-        revived: false,
+            revived: false,
             read: Vec::new(),
             slot: None,
             dead: BTreeSet::new(),
@@ -290,6 +290,7 @@ impl World {
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
                 Ok(Next::Prove(version)) => situation.verdict = Some((version.clone(), self.verdict(&version))),
                 Ok(Next::Revive) => situation.revived = true,
+                Ok(Next::LookUpToken) => situation.looked_up = true,
                 // no document here asks for the way from zero
                 Ok(Next::Roster | Next::First(_)) => return Err("an owner is asked for nothing".into()),
                 Ok(Next::Dead(version)) => {

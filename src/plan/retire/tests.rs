@@ -513,12 +513,7 @@ fn what_is_in_use_is_a_matter_of_values() {
             &[],
             &["tokenIdMismatch"],
         ),
-        (
-            "a rotation's pending version holds the old token",
-            |c| c.label(EDITED, "AWSPENDING", (0, None)),
-            &[],
-            &[],
-        ),
+        ("a rotation's pending version holds the old token", |c| c.label(EDITED, "AWSPENDING", (0, None)), &[], &[]),
         (
             "the leftover of a rotation that is over protects nothing",
             |c| {
@@ -651,7 +646,12 @@ fn what_is_in_use_is_a_matter_of_values() {
             &["deactivate old"],
             &[],
         ),
-        ("the secret's tag remembers another connector", |c| c.remembered = Remembered::Another, &[], &["nothingRetired"]),
+        (
+            "the secret's tag remembers another connector",
+            |c| c.remembered = Remembered::Another,
+            &[],
+            &["nothingRetired"],
+        ),
         ("the secret's tag remembers this connector", |c| c.remembered = Remembered::Same, &["deactivate old"], &[]),
         ("another connector bears the secret's tag", |c| c.elsewhere = true, &[], &["nothingRetired"]),
         (
@@ -745,7 +745,11 @@ fn of_a_stuck_rotation_only_what_was_never_stored_goes_after_a_day() {
         case
     };
     let empty = || stuck(lacks(EDITED, Stored::Gone));
-    assert_eq!(judged(&empty()), (BTreeSet::new(), vec!["deactivate left".to_owned()], vec![]), "and nothing else goes");
+    assert_eq!(
+        judged(&empty()),
+        (BTreeSet::new(), vec!["deactivate left".to_owned()], vec![]),
+        "and nothing else goes"
+    );
     let mut case = empty();
     case.pats[2].active = false;
     assert_eq!(case.plan().0, ["delete left"]);
