@@ -65,7 +65,7 @@ pub(super) async fn plan(
         (pats, None) => pats?,
     };
     let mut secret = services.store.describe(&situation.secret.arn).await?;
-    let found = services.arm.get(&document.connector).await?;
+    let found = services.arm.get(&document.connector.id).await?;
     let managed = situation.secret.managed();
     let moved = secret.version(Label::Current) != Some(situation.version.as_str());
     let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
@@ -87,8 +87,8 @@ pub(super) async fn plan(
             stock: Stock::new(&pats, &secret, found.observed(), &contents, services.now()),
             organization: &document.organization,
             history: history.as_ref(),
-            remembered: Remembered::Nothing,
-            elsewhere: false,
+            remembered: if secret.keeps_another(&document) { Remembered::Another } else { Remembered::Same },
+            elsewhere: situation.keeping.has_twin,
             grace: Duration::hours(i64::from(services.config.revoke_after_hours)),
             skip_grace,
         };
