@@ -86,7 +86,7 @@ impl Entra {
         }
         let proof = match &self.config.azure_auth {
             AzureAuth::Federated => Proof::Assertion(assertion(&self.sts, self.config.cloud.audience()).await?),
-            AzureAuth::ClientSecret { secret_id } => Proof::Secret(self.store.current_value(secret_id).await?),
+            AzureAuth::ClientSecret { secret_id } => Proof::Secret(self.store.current_value(secret_id).await?.text),
         };
         let mut answer = self.exchange(&proof).await;
         if let Err(Failure { retry_once: true, .. }) = &answer

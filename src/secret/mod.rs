@@ -10,5 +10,5 @@ pub mod store;
 pub use document::Document;
 pub use invite::Invitation;
 pub use labels::{Label, Managed, Secret};
-pub use login::Login;
+pub use login::{Access, Login, LoginSecret, Purpose};
 pub use store::SecretStore;

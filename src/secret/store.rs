@@ -10,12 +10,13 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::document::Document;
+use super::document::{Document, without_byte_order_mark};
 use super::invite::{INVITE_TAG, Invitation};
 use super::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
 use super::schedule::Schedule;
 use crate::clock::{Timestamp, within_reach};
 use crate::error::Error;
+use crate::http::aws::may_have_acted;
 use crate::http::{Outlet, scrub};
 
 /// Entries a page: the most that AWS gives.
@@ -30,6 +31,24 @@ pub enum Put {
     Stored,
     /// Another value stands there already (`ResourceExistsException`).
     Exists,
+}
+
+/// Why a put failed.
+#[derive(Clone, Debug)]
+pub struct PutFailure {
+    /// The error, with its remedy.
+    pub error: Error,
+    /// Whether every attempt was answered with a refusal that stored nothing; `false` where any of them may have been carried
+    /// out.
+    pub is_certain: bool,
+}
+
+/// The current value of a secret. No `Debug`: it holds a secret.
+pub struct CurrentValue {
+    /// The secret's ARN, whatever id it was asked for by.
+    pub arn: String,
+    /// Its string.
+    pub text: SecretString,
 }
 
 /// Secrets Manager for one invocation.
@@ -64,8 +83,10 @@ impl SecretStore {
                 answer.last_rotated_date.as_ref().or(answer.created_date.as_ref()).and_then(timestamp),
             )
         });
+        let name = answer.name.unwrap_or_else(|| arn.clone());
         Ok(Secret {
             arn,
+            name,
             rotation_enabled,
             deleted: answer.deleted_date.is_some(),
             versions: answer.version_ids_to_stages.unwrap_or_default().into_iter().collect(),
@@ -190,19 +211,22 @@ impl SecretStore {
         }
     }
 
-    /// The current value of another secret (manager, owner, client secret).
+    /// The current value of another secret (manager, owner, client secret), without a byte order mark.
     ///
     /// # Errors
     /// As [`SecretStore::value`].
-    pub async fn current_value(&self, id: &str) -> Result<SecretString, Error> {
+    pub async fn current_value(&self, id: &str) -> Result<CurrentValue, Error> {
         let answer = self.client.get_secret_value().secret_id(id).version_stage(Label::Current.name()).send().await;
-        text(answer.map_err(|error| failed("GetSecretValue", &error))?.secret_string)
+        let answer = answer.map_err(|error| failed("GetSecretValue", &error))?;
+        let value = text(answer.secret_string)?;
+        let value = SecretString::from(without_byte_order_mark(value.expose_secret()));
+        Ok(CurrentValue { arn: answer.arn.unwrap_or_else(|| id.to_owned()), text: value })
     }
 
     /// Puts a value under a version id with one label. The same value again is success.
     ///
     /// # Errors
-    /// `Retryable` or `Misconfigured`, as AWS answers.
+    /// [`PutFailure`]: `Retryable` or `Misconfigured`, as AWS answers, and whether the value is certainly not stored.
     pub async fn put(
         &self,
         id: &str,
@@ -210,7 +234,7 @@ impl SecretStore {
         document: &Document,
         label: Label,
         rotation_token: Option<&SecretString>,
-    ) -> Result<Put, Error> {
+    ) -> Result<Put, PutFailure> {
         let value = document.to_secret_string();
         let call = self
             .client
@@ -225,7 +249,11 @@ impl SecretStore {
             Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError::is_resource_exists_exception) => {
                 Ok(Put::Exists)
             }
-            Err(error) => Err(failed("PutSecretValue", &error)),
+            Err(error) => {
+                let refused = error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(stores_nothing);
+                let earlier = error.raw_response().is_none_or(may_have_acted);
+                Err(PutFailure { error: failed("PutSecretValue", &error), is_certain: refused && !earlier })
+            }
         }
     }
 
@@ -265,6 +293,20 @@ impl SecretStore {
         let call = self.client.tag_resource().secret_id(id).tags(tag);
         call.send().await.map(|_| ()).map_err(|error| failed("TagResource", &error))
     }
+}
+
+/// Whether an error code of `PutSecretValue` says that nothing was stored (AWS's reference of the call).
+fn stores_nothing(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDenied"
+            | "AccessDeniedException"
+            | "EncryptionFailure"
+            | "DecryptionFailure"
+            | "LimitExceededException"
+            | "InvalidParameterException"
+            | "InvalidRequestException"
+    ) || code.starts_with("KMS")
 }
 
 fn timestamp(at: &aws_smithy_types::DateTime) -> Option<Timestamp> {

@@ -59,6 +59,7 @@ impl Executor<'_> {
                 proved: (verdict.repositories, verdict.private),
             };
             sent = true;
+            self.wrote = true;
             match self.services.arm.put(spec, &merge::merge(&desired, observed), &token).await? {
                 Written::Yes => break,
                 Written::Unknown(why)
@@ -137,6 +138,7 @@ impl Executor<'_> {
                 return Ok(());
             }
             sent = true;
+            self.wrote = true;
             match self.services.arm.delete(spec).await? {
                 Written::Yes => self.report.connector(spec.id(), Change::Deleted),
                 Written::Unknown(_) => {}
