@@ -63,7 +63,9 @@ impl Hub {
         match response.status().as_u16() {
             200 => session(&response, "token", purpose),
             401 => match body(&response).as_ref().and_then(|body| body.get("login_2fa_token")) {
-                Some(Value::String(half)) => self.second_factor(login, &SecretString::from(half.clone()), purpose).await,
+                Some(Value::String(half)) => {
+                    self.second_factor(login, &SecretString::from(half.clone()), purpose).await
+                }
                 _ => Err(refused(purpose)),
             },
             404 | 410 => {
@@ -84,7 +86,12 @@ impl Hub {
         }
     }
 
-    async fn second_factor(&self, login: &Login, half: &SecretString, purpose: Purpose) -> Result<Session, LoginFailure> {
+    async fn second_factor(
+        &self,
+        login: &Login,
+        half: &SecretString,
+        purpose: Purpose,
+    ) -> Result<Session, LoginFailure> {
         let Some(seed) = &login.totp_seed else {
             return Err(LoginFailure::from(Error::needs_human(
                 format!("the account of the {purpose} secret asks for a second factor"),

@@ -101,7 +101,9 @@ impl Document {
         }
         let username = members.required("username")?;
         if username.trim() != username {
-            return Err(wrong("member `username` begins or ends with white space, which would count as a failed login"));
+            return Err(wrong(
+                "member `username` begins or ends with white space, which would count as a failed login",
+            ));
         }
         if username.contains('@') {
             return Err(wrong(

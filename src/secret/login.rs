@@ -86,8 +86,8 @@ impl LoginSecret {
     /// `Misconfigured` names the field that is wrong, never its value.
     pub fn parse(text: &SecretString, purpose: Purpose) -> Result<Self, Error> {
         let wrong = |why: &str| wrong(purpose, why);
-        let value: Value = serde_json::from_str(without_byte_order_mark(text.expose_secret()))
-            .map_err(|_| wrong("it is not JSON"))?;
+        let value: Value =
+            serde_json::from_str(without_byte_order_mark(text.expose_secret())).map_err(|_| wrong("it is not JSON"))?;
         let Value::Object(fields) = value else { return Err(wrong("it is not a JSON object")) };
         let fields = Fields { map: &fields, purpose };
         let used_by = fields.used_by()?;

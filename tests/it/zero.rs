@@ -8,8 +8,8 @@ use hubkeeper_sandbox::{Fault, Recorded, Request, arm, aws, hub};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Answer, Begin, CONNECTOR, EMAIL, GROUP, ORG, OWNER, OWNER_PASSWORD, OWNER_SECRET, SUBSCRIPTION, Scene, USER,
-    build_zero, interleave, kill, outcome, watch,
+    Answer, Begin, CONNECTOR, EMAIL, GROUP, ORG, OWNER, OWNER_PASSWORD, OWNER_SECRET, SECRET, SUBSCRIPTION, Scene,
+    USER, build_zero, interleave, kill, outcome, watch,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -259,7 +259,7 @@ async fn every_refusal_of_docker_hub_is_an_error_with_its_remedy() {
             |_| {},
             |scene| scene.world.with(|state| hub::add_member(state, ORG, OWNER, hub::Role::Editor)),
             "Misconfigured",
-            "not an owner",
+            "scope-member-read",
         ),
         ("unknown team", |value| value["user"]["team"] = json!("nobody"), none, "Misconfigured", "user.team"),
         (
@@ -348,7 +348,7 @@ async fn every_refusal_of_docker_hub_is_an_error_with_its_remedy() {
                     aws::create_secret(
                         state,
                         "vault/no-seed",
-                        &json!({"username": OWNER, "password": OWNER_PASSWORD}),
+                        &json!({"username": OWNER, "password": OWNER_PASSWORD, "usedBy": [SECRET]}),
                         &[],
                     );
                 });

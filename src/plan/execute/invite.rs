@@ -179,7 +179,8 @@ impl Executor<'_> {
 
     async fn look_at_roster(&mut self) -> Result<(), Error> {
         let (document, newcomer) = self.asked()?;
-        self.situation.enrolment.roster = Some(self.services.roster(&self.situation.secret, &document, &newcomer).await?);
+        self.situation.enrolment.roster =
+            Some(self.services.roster(&self.situation.secret, &document, &newcomer).await?);
         Ok(())
     }
 

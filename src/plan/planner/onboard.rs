@@ -34,8 +34,8 @@ pub(super) fn adopt(situation: &Situation, version: &str, client_id: &str) -> Re
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
-/// HUBKEEPER_CANDIDATE to the version. One that bears it now was judged unusable; one that is staged after this plan was made keeps
-/// the label.
+/// Stages the version as the candidate. A version that bears the label now was judged unusable; one that is staged after this plan
+/// was made keeps it.
 fn stage(situation: &Situation, version: &str) -> Vec<Step> {
     let unusable = situation.secret.version(Label::Candidate).filter(|staged| *staged != version);
     let mut steps: Vec<Step> = unusable.map(|staged| Step::Unstage { from: staged.to_owned() }).into_iter().collect();
