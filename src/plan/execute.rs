@@ -116,7 +116,10 @@ impl Executor<'_> {
         self.wrote = true;
         // without a version to remove it from: AWS refuses where somebody has staged another version at this moment
         let moved = self.services.store.move_label(self.arn(), Label::Candidate, None, Some(version)).await;
-        self.settle(moved, |secret| secret.bears(version, Label::Candidate)).await
+        self.settle(moved, |secret| secret.bears(version, Label::Candidate)).await?;
+        // a look from before knows the version without its label
+        self.look = None;
+        Ok(())
     }
 
     async fn prove(&mut self, version: &str) -> Result<(), Error> {
