@@ -54,7 +54,7 @@ pub async fn run(services: &Services, request: &Request, report: &mut Report) ->
         }
     };
     let result = result.map_err(|error| {
-        let error = error.at(request.trigger.name());
+        let error = services.outlet.explain(error).at(request.trigger.name());
         match &organization {
             Some(name) => error.of(name),
             None => error,
