@@ -19,6 +19,10 @@ CARGO_MUTANTS := cargo-mutants-27.1.0
 export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
 # What the tests wrote down, for `make conformance`. Where HUBKEEPER_RECORD names a folder, that is taken as it is.
 RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
+# For what is not to be written down.
+APART := env -u HUBKEEPER_RECORD
+# The virtual environments of tests and linters.
+export HUBKEEPER_VENVS ?= $(abspath $(TARGET))/venvs
 # How long `make chaos` runs, and `make fuzz` each of its targets.
 SECONDS ?=
 # One run of `make chaos` again.
@@ -27,7 +31,7 @@ RUN ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -38,13 +42,24 @@ demo: ## Run the whole life of a token against the sandbox and explain it; EVENT
 	@$(MAKE) --no-print-directory tools
 	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
-test: ## Run every test; the last line is that of the end-to-end tests
-	$(CARGO) test --workspace --locked
+# The quick ones first. Each test target has its line here (tests/it/makefile.rs): they differ in what they take from the environment.
+test: ## Run every test, the quick ones first; the last line is that of the end-to-end tests. tests/README.md says what is where
+	$(CARGO) test --workspace --locked --no-run
+	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
+	$(APART) $(CARGO) test --workspace --locked --doc
+	$(CARGO) test -p hubkeeper --locked --test it
 	@$(MAKE) --no-print-directory test-infra
+	$(APART) $(CARGO) test -p hubkeeper --locked --test chaos
 	@$(MAKE) --no-print-directory e2e
 
-e2e: package ## Deploy the package into a local AWS emulator and drive it (needs python3; left out loudly without)
-	@tests/e2e/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox --quiet
+e2e: tools ## Deploy a package into a local AWS emulator and drive it (needs python3; left out loudly without)
+	@$(TOOLS)/package $(QUICK_FUNCTION) $(QUICK_PACKAGE) --quick
+	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox --quiet
+
+setup: ## Install what tests need beside Rust, once: virtual environments below target, and Debian's docker-registry and skopeo
+	@tests/e2e/run.sh --setup
+	@tests/conformance/run.sh --setup
+	@infra/lint/run.sh --setup
 
 lint-infra: ## Lint the AWS template: cfn-lint, sam validate, checkov (needs python3)
 	@infra/lint/run.sh
@@ -59,7 +74,7 @@ check: ## Check format, lints and documentation (warnings are errors), then run 
 	$(MAKE) test
 
 chaos: ## Two and three faults at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep of single faults is in `make test`
-	$(CARGO) test --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
+	$(CARGO) test -p hubkeeper --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
 oracles: ## Plant twelve faults into the function, one after another; fails if the simulation does not catch each
 	@CARGO="$(CARGO)" tests/chaos/planted/run.sh
@@ -85,7 +100,7 @@ fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and pri
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz
 
 corpus: ## Write the corpora of the fuzz targets anew, from events/ and from what the sandbox answers
-	$(CARGO) test --locked --test it corpus -- --ignored
+	$(CARGO) test -p hubkeeper --locked --test it corpus -- --ignored
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom
@@ -125,7 +140,7 @@ $(INSTALLED)/cargo-%:
 tools:
 	$(CARGO) build --locked -p hubkeeper -p hubkeeper-sandbox --bins
 
-record: function tools
+record: tools
 	@rm -rf $(RECORD)
 	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked -p hubkeeper --test it
-	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(FUNCTION) >/dev/null
+	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(QUICK_FUNCTION) >/dev/null

@@ -13,6 +13,7 @@ mod faults;
 mod fleet;
 mod infra;
 mod interleaving;
+mod makefile;
 mod malformed;
 mod metrics;
 mod offboarding;
