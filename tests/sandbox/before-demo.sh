@@ -24,8 +24,10 @@ if [ -n "$event" ]; then
     first="$(tr -d ' \t\r\n' <"$event" | head -c 1)"
     [ "$first" = '{' ] || wrong "$event does not hold a JSON object"
     if command -v python3 >/dev/null; then
-        problem="$(python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$event" 2>&1 | tail -n 1)"
-        [ -z "$problem" ] || wrong "$event is not JSON: ${problem#*: }"
+        if ! problem="$(python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$event" 2>&1)"; then
+            problem="${problem##*$'\n'}"
+            wrong "$event is not JSON: ${problem#*: }"
+        fi
     fi
     runs='sends one event, which takes 2 seconds'
 else
