@@ -102,9 +102,9 @@ fn signature(signed: &str) -> Option<String> {
     if let Some(known) = MADE.lock().unwrap_or_else(PoisonError::into_inner).get(&hash) {
         return Some(known.clone());
     }
-    let signer = &pair()?.signer;
-    let mut signature = vec![0; signer.public().modulus_len()];
-    signer.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).ok()?;
+    let key = &pair()?.signer;
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).ok()?;
     let signature = URL_SAFE_NO_PAD.encode(signature);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     if made.len() >= KEPT {
