@@ -6,6 +6,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::error::Error;
+use crate::http::proxy::Proxy;
 
 /// The environment, as `std::env::vars` gives it.
 pub type Environment = BTreeMap<String, String>;
@@ -71,7 +72,7 @@ pub enum OverPrivilege {
     Warn,
 }
 
-/// The function's configuration. It holds no secret.
+/// The function's configuration. It holds no secret but the password of a proxy, which [`Proxy`] keeps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Entra tenant: an id or a domain.
@@ -102,6 +103,8 @@ pub struct Config {
     pub over_privilege: OverPrivilege,
     /// SQS queue for fan-out.
     pub queue_url: Option<String>,
+    /// The proxy of every request to an https URL.
+    pub proxy: Option<Proxy>,
     /// File of extra trusted roots.
     pub ca_bundle: Option<String>,
     /// The function's name, for its metrics.
@@ -174,6 +177,7 @@ impl Config {
                 &[("refuse", OverPrivilege::Refuse), ("warn", OverPrivilege::Warn)],
             ),
             queue_url: read.optional("HUBKEEPER_QUEUE_URL").map(|_| read.endpoint("HUBKEEPER_QUEUE_URL", "")),
+            proxy: read.proxy(),
             ca_bundle: read.optional("HUBKEEPER_CA_BUNDLE"),
             // Lambda's own variable
             function_name: read.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "hubkeeper".to_owned()),
@@ -238,6 +242,13 @@ impl Reader<'_> {
             self.problems.push(format!("{name} is not set, which HUBKEEPER_AZURE_AUTH=client-secret needs"));
         }
         AzureAuth::ClientSecret { secret_id }
+    }
+
+    fn proxy(&mut self) -> Option<Proxy> {
+        Proxy::parse(self.environment).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            None
+        })
     }
 
     fn api_version(&mut self) -> String {
@@ -342,6 +353,7 @@ mod tests {
             ("HUBKEEPER_TOKEN_LIFETIME_DAYS", "soon"),
             ("HUBKEEPER_OVER_PRIVILEGE", "maybe"),
             ("AWS_ENDPOINT_URL_STS", "http://sts.example.com"),
+            ("HTTPS_PROXY", "socks5://user:s3cr3t@proxy.example.com"),
         ]
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -356,9 +368,11 @@ mod tests {
             "HUBKEEPER_TOKEN_LIFETIME_DAYS",
             "HUBKEEPER_OVER_PRIVILEGE",
             "AWS_ENDPOINT_URL_STS",
+            "HTTPS_PROXY",
         ] {
             assert!(problems.contains(name), "{name} is missing in: {problems}");
         }
+        assert!(!problems.contains("s3cr3t"), "{problems}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hubkeeper::clock::{SystemClock, SystemRandom};
 use hubkeeper::config::{Config, Environment, Problems};
 use hubkeeper::event_handler::Handler;
 use hubkeeper::http::aws::{SdkHttp, SdkTime};
+use hubkeeper::http::proxy::Proxy;
 use hubkeeper::http::transport::Reqwest;
 use hubkeeper::http::{Outlet, Shared};
 use hubkeeper::logging;
@@ -62,7 +63,7 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     logging::quiet_panics();
     let handler = match set_up(&environment).await {
         Ok(process) => Handler::Ready(Box::new(process)),
-        Err(problems) => Handler::Unusable(problems, way_out()),
+        Err(problems) => Handler::Unusable(problems, way_out(&environment)),
     };
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| handler.invoke(event))).await
@@ -72,7 +73,8 @@ async fn set_up(environment: &Environment) -> Result<Process, Problems> {
     let config = Config::parse(environment)?;
     let bundle = config.ca_bundle.as_ref().map(std::fs::read).transpose();
     let bundle = bundle.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))?;
-    let transport = Reqwest::new(bundle.as_deref()).map_err(|error| Problems::one(error.to_string()))?;
+    let transport =
+        Reqwest::new(bundle.as_deref(), config.proxy.as_ref()).map_err(|error| Problems::one(error.to_string()))?;
     let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
     Ok(Process {
         aws: aws(environment, &shared).await,
@@ -83,9 +85,11 @@ async fn set_up(environment: &Environment) -> Result<Process, Problems> {
     })
 }
 
-/// Over the embedded roots alone: what is wrong with the configuration can be told to a stack that waits.
-fn way_out() -> Option<Arc<Shared>> {
-    let transport = Reqwest::new(None).ok()?;
+/// Over the embedded roots alone, and the proxy if it is one: what is wrong with the configuration can be told to a stack that
+/// waits.
+fn way_out(environment: &Environment) -> Option<Arc<Shared>> {
+    let proxy = Proxy::parse(environment).ok().flatten();
+    let transport = Reqwest::new(None, proxy.as_ref()).ok()?;
     Some(Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom)))
 }
 

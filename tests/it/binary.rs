@@ -6,23 +6,29 @@ use std::time::Duration;
 
 use hubkeeper_sandbox::lambda::LambdaHost;
 use hubkeeper_sandbox::rotation::rotate;
-use hubkeeper_sandbox::serve::{Options, Served, serve};
+use hubkeeper_sandbox::serve::{Options, Served, Tls, serve};
 use hubkeeper_sandbox::{Fault, World, aws, hub, leak, record};
 use serde_json::json;
 
 use crate::world::{Begin, CLIENT, ORG, TENANT, USER, build, watch};
 
-struct Running {
-    world: World,
-    arn: String,
-    served: Served,
-    host: LambdaHost,
+pub(crate) struct Running {
+    pub(crate) world: World,
+    pub(crate) arn: String,
+    pub(crate) served: Served,
+    pub(crate) host: LambdaHost,
     broken: Arc<Mutex<Vec<String>>>,
     authority: std::path::PathBuf,
+    /// Secrets of the environment, beside those of the world.
+    pub(crate) secrets: Vec<String>,
 }
 
 impl Running {
-    async fn start(begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
+        Self::start_over(Tls::Entra, begin, name, extra).await
+    }
+
+    pub(crate) async fn start_over(tls: Tls, begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
         let world = World::new();
         record::begin(&world);
         let arn = world.with(|state| build(state, begin));
@@ -30,7 +36,7 @@ impl Running {
         watch(&world, &broken);
         let authority =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("authority-{name}-{}.pem", std::process::id()));
-        let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
+        let options = Options { authority_file: Some(authority.clone()), tls, ..Options::default() };
         let served = serve(world.clone(), options).await.unwrap();
         let mut environment = served.environment();
         let own = [
@@ -42,13 +48,14 @@ impl Running {
         environment.extend(own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let host = LambdaHost::start(Path::new(env!("CARGO_BIN_EXE_bootstrap")), &environment, Duration::from_mins(1))
             .unwrap();
-        Self { world, arn, served, host, broken, authority }
+        Self { world, arn, served, host, broken, authority, secrets: Vec::new() }
     }
 
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         let broken = self.broken.lock().unwrap().clone();
         assert!(broken.is_empty(), "{broken:#?}");
-        let secrets = self.world.with(|state| leak::secrets_of(state));
+        let mut secrets = self.world.with(|state| leak::secrets_of(state));
+        secrets.extend(self.secrets);
         let mut output = self.host.output();
         for entry in self.world.record() {
             output.push_str(&entry.request.uri().to_string());
