@@ -5,18 +5,17 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use hubkeeper_core::config::Config;
+use hubkeeper_core::time::Timestamp;
 
-use crate::azure::Arm;
-use crate::azure::entra::{BearerCache, Entra};
-use crate::clock::Timestamp;
-use crate::config::Config;
+use crate::clients::azure::arm::Arm;
+use crate::clients::azure::entra::{BearerCache, Entra};
+use crate::clients::hub::Hub;
+use crate::clients::secrets_manager::SecretStore;
+use crate::clients::{Services, Sessions};
 use crate::http::aws::{SdkHttp, SdkTime};
 use crate::http::{Outlet, Shared};
-use crate::hub::Hub;
 use crate::metrics::Sink;
-use crate::proof::Prover;
-use crate::secret::SecretStore;
-use crate::services::{Services, Sessions};
 
 /// What lives as long as the process: from it the clients of each invocation are made.
 pub struct Process {
@@ -70,13 +69,11 @@ impl Process {
                 api_version: config.arm_api_version.clone(),
                 entra,
             },
-            prover: Prover {
-                hub: Hub {
-                    outlet: outlet.clone(),
-                    api: config.hub_url.clone(),
-                    auth: config.hub_auth_url.clone(),
-                    registry: config.registry_url.clone(),
-                },
+            hub: Hub {
+                outlet: outlet.clone(),
+                api: config.hub_url.clone(),
+                auth: config.hub_auth_url.clone(),
+                registry: config.registry_url.clone(),
             },
             config: Arc::clone(config),
             sqs: client!(aws_sdk_sqs),

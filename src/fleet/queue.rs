@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use hubkeeper_core::error::Error;
+use hubkeeper_core::event::Fleet;
+use hubkeeper_core::outcome::Outcome;
+use hubkeeper_core::report::Report;
 
-use crate::error::Error;
-use crate::event::Fleet;
-use crate::outcome::Outcome;
-use crate::report::Report;
-use crate::secret::store::failed;
-use crate::services::Services;
+use crate::clients::Services;
+use crate::clients::sdk::failed;
 
 /// Messages of a batch at most (AWS's reference of `SendMessageBatch`); their bodies are far from its 1 MiB.
 const BATCH: usize = 10;
@@ -23,7 +23,7 @@ pub async fn send(services: &Services, queue: &str, fleet: &Fleet, secret_ids: V
     for batch in secret_ids.chunks(BATCH) {
         let outcomes = send_batch(services, queue, fleet, batch).await;
         reports.extend(batch.iter().zip(outcomes).map(|(id, outcome)| {
-            let mut report = super::new_report(&fleet.request(id.clone()));
+            let mut report = hubkeeper_core::report::new_report(&fleet.request(id.clone()));
             match outcome {
                 Ok(()) => {
                     report.outcome = Outcome::Recorded;
@@ -69,7 +69,7 @@ async fn send_batch(services: &Services, queue: &str, fleet: &Fleet, ids: &[Stri
                     if answer.successful().iter().any(|entry| entry.id() == named) {
                         *outcome = Ok(());
                     } else {
-                        let code = refused.and_then(|entry| crate::http::scrub::code(entry.code()));
+                        let code = refused.and_then(|entry| hubkeeper_core::redact::code(entry.code()));
                         *outcome = Err(not_taken(code.unwrap_or("it gave no reason")));
                         if refused.is_none_or(|entry| !entry.sender_fault()) {
                             again.push(*at);

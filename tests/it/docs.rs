@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hubkeeper::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
-use hubkeeper::event::custom_resource::Asked;
-use hubkeeper::event::{Event, parse};
+use hubkeeper_core::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
+use hubkeeper_core::event::cloudformation::Asked;
+use hubkeeper_core::event::{Event, parse};
 use serde_json::Value;
 
 const DOCUMENTS: [&str; 10] = [

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use hubkeeper::config::{Cloud, Config, Environment};
 use hubkeeper::metrics;
+use hubkeeper_core::config::{Cloud, Config, Environment};
 use serde_json::{Value, json};
 use template::{Template, list};
 
@@ -555,7 +555,7 @@ fn the_secret_that_the_stack_makes_is_one_that_the_code_reads() {
         assert!(value.contains(&format!("${{{name}}}")), "{name} is not in the secret");
         value = value.replace(&format!("${{{name}}}"), filled);
     }
-    let document = hubkeeper::secret::Document::parse(&value.into());
+    let document = hubkeeper_core::secret::Document::parse(&value.into());
     let document = document.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(document.organization, "acme");
     assert!(document.access_token.is_none() && document.manager.is_some());

@@ -1,6 +1,6 @@
 //! A document that is rewritten keeps the members that are not hubkeeper's.
 
-use hubkeeper::secret::Document;
+use hubkeeper_core::secret::Document;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
 use secrecy::{ExposeSecret, SecretString};

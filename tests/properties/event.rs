@@ -1,8 +1,7 @@
 //! Events, each with what it is understood as: the shapes of the contract's section 3, and the edges between them.
 
-use hubkeeper::event::{Event, Fleet, parse};
-use hubkeeper::request::Mode;
-use hubkeeper::request::Trigger;
+use hubkeeper_core::event::{Event, Fleet, parse};
+use hubkeeper_core::request::{Mode, Trigger};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 

@@ -1,9 +1,10 @@
 //! The merge of a connector keeps what is not hubkeeper's, sets what is, and never copies a credential from what a GET showed.
 
-use hubkeeper::azure::Observed;
-use hubkeeper::azure::merge::{Desired, TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION, merge};
-use hubkeeper::secret::Document;
-use hubkeeper::secret::document::Plan;
+use hubkeeper_core::connector::Observed;
+use hubkeeper_core::connector::merge::{Desired, merge};
+use hubkeeper_core::connector::observed::{TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION};
+use hubkeeper_core::secret::Document;
+use hubkeeper_core::secret::document::Plan;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hubkeeper::clock::Timestamp;
 use hubkeeper::http::pace::{LONGEST, Wait, asked};
+use hubkeeper_core::time::Timestamp;
 use proptest::prelude::*;
 use time::macros::datetime;
 

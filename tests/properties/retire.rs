@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hubkeeper::azure::Observed;
-use hubkeeper::azure::merge::{TAG_PROVED_AT, TAG_SECRET, TAG_VERSION};
-use hubkeeper::clock::{Timestamp, rfc3339, within_reach};
-use hubkeeper::hub::tokens::Pat;
-use hubkeeper::plan::Step;
-use hubkeeper::plan::retire::{
+use hubkeeper_core::connector::Observed;
+use hubkeeper_core::connector::observed::{TAG_PROVED_AT, TAG_SECRET, TAG_VERSION};
+use hubkeeper_core::hub::Pat;
+use hubkeeper_core::plan::Step;
+use hubkeeper_core::plan::retirement::{
     Content, Contents, Inventory, Remembered, Stock, Stored, TokenNumber, Wants, plan, versions_in_use, wants,
 };
-use hubkeeper::secret::Secret;
-use hubkeeper::secret::labels::History;
+use hubkeeper_core::secret::Secret;
+use hubkeeper_core::secret::labels::History;
+use hubkeeper_core::time::{Timestamp, rfc3339, within_reach};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;

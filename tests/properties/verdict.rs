@@ -1,13 +1,11 @@
 //! The verdict is monotone: whatever is taken away from a token, or found against it, the result is never a better one.
 
-use hubkeeper::config::OverPrivilege;
-use hubkeeper::hub::HubError;
-use hubkeeper::hub::registry::Head;
-use hubkeeper::hub::repositories::Repository;
-use hubkeeper::proof::evidence::{Evidence, Login, Pulls, Push, Reference};
-use hubkeeper::proof::verdict::{NAMED, Verdict, sample_verdict, verdict};
-use hubkeeper::proof::{Finding, NotScanned, sample};
-use hubkeeper::secret::document::Expected;
+use hubkeeper_core::config::OverPrivilege;
+use hubkeeper_core::hub::{Head, HubError, Repository};
+use hubkeeper_core::proof::evidence::{Evidence, Login, Pulls, Push, Reference};
+use hubkeeper_core::proof::verdict::{NAMED, Verdict, sample_verdict, verdict};
+use hubkeeper_core::proof::{Finding, NotScanned, sample};
+use hubkeeper_core::secret::document::Expected;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
-use hubkeeper::azure::entra::BearerCache;
-use hubkeeper::clock::rfc3339;
-use hubkeeper::config::Config;
-use hubkeeper::error::Error;
+use hubkeeper::clients::azure::entra::BearerCache;
+use hubkeeper::clients::{Services, Sessions};
 use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
-use hubkeeper::secret::schedule::ends_before_rotation;
-use hubkeeper::secret::{Document, Label, Secret};
-use hubkeeper::services::{Services, Sessions};
+use hubkeeper_core::config::Config;
+use hubkeeper_core::error::Error;
+use hubkeeper_core::secret::schedule::ends_before_rotation;
+use hubkeeper_core::secret::{Document, Label, Secret};
+use hubkeeper_core::time::rfc3339;
 use secrecy::SecretString;
 use serde_json::json;
 
