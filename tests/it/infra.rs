@@ -180,8 +180,8 @@ fn the_choices_of_the_template_are_those_of_the_code() {
 fn calls() -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     for (service, file, client) in [
-        ("secretsmanager", "src/secret/store.rs", "self.client."),
-        ("sts", "src/azure/assertion.rs", "client."),
+        ("secretsmanager", "src/clients/secrets_manager.rs", "self.client."),
+        ("sts", "src/clients/azure/assertion.rs", "client."),
         ("sqs", "src/fleet/queue.rs", "services.sqs."),
     ] {
         let text = read(file);
@@ -276,7 +276,7 @@ fn the_assertion_is_limited_by_audience_algorithm_and_duration() {
     let (condition, statement) = statements.iter().find(|(_, found)| found["Sid"] == "AssertionForEntra").unwrap();
     assert_eq!(condition.as_deref(), Some("IsFederated"));
     assert_eq!(statement["Action"], "sts:GetWebIdentityToken");
-    let source = read("src/azure/assertion.rs");
+    let source = read("src/clients/azure/assertion.rs");
     let duration = source.split("const DURATION: i32 = ").nth(1).unwrap().split(';').next().unwrap();
     let expected = json!({
         // a plain StringEquals denies: the key holds several values

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use time::macros::datetime;
 
-use crate::{ensure, holds, refuted};
+use hubkeeper_test_support::property::{ensure, holds, refuted};
 
 const VERSION: &str = "11111111-1111-4111-a111-111111111111";
 const FINGERPRINT: &str = "0123456789ab";

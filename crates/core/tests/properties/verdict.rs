@@ -11,7 +11,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 
-use crate::{ensure, holds, refuted};
+use hubkeeper_test_support::property::{ensure, holds, refuted};
 
 const NAMES: [&str; 8] = ["api", "attic", "db", "ops", "svc-a", "svc-b", "web", "worker"];
 const SCOPES: [&str; 6] =

@@ -24,7 +24,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use time::macros::datetime;
 
-use crate::{ensure, holds, refuted};
+use hubkeeper_test_support::property::{ensure, holds, refuted};
 
 const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
 const CLIENT: &str = "c11e0000-0000-4000-a000-000000000001";

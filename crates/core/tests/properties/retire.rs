@@ -20,7 +20,7 @@ use serde_json::json;
 use time::Duration;
 use time::macros::datetime;
 
-use crate::{ensure, holds, refuted};
+use hubkeeper_test_support::property::{ensure, holds, refuted};
 
 const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf";

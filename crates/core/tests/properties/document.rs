@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use time::macros::datetime;
 
 use crate::merge::json_value;
-use crate::{ensure, holds, refuted};
+use hubkeeper_test_support::property::{ensure, holds, refuted};
 
 const OURS: [&str; 4] = ["accessToken", "tokenId", "expiresAt", "candidateVersion"];
 
