@@ -20,7 +20,7 @@ use hubkeeper_core::time::rfc3339;
 use hubkeeper_core::warning::Warning;
 
 use crate::apply::Executor;
-use crate::clients::Services;
+use crate::clients::{Services, Writers};
 use crate::prove;
 use crate::read::{inventory, state};
 
@@ -33,11 +33,12 @@ const ROUNDS: usize = 3;
 ///
 /// # Errors
 /// The typed error, with step and organization.
-pub async fn run(services: &Services, request: &Request, report: &mut Report) -> Result<(), Error> {
+pub async fn run(services: &Services, writers: &Writers, request: &Request, report: &mut Report) -> Result<(), Error> {
     let mut organization = None;
     let result = {
         let mut flow = Flow {
             services,
+            writers,
             request,
             trigger: request.trigger.clone(),
             report: &mut *report,
@@ -84,6 +85,8 @@ enum Round {
 
 struct Flow<'a> {
     services: &'a Services,
+    /// For the executor alone.
+    writers: &'a Writers,
     request: &'a Request,
     /// The event's, until the state has moved on under it.
     trigger: Trigger,
@@ -374,6 +377,7 @@ impl Flow<'_> {
         let force = matches!(self.trigger, Trigger::Onboard { force: true, .. });
         let mut executor = Executor {
             services: self.services,
+            writers: self.writers,
             trigger: &self.trigger,
             situation,
             report: self.report,

@@ -65,7 +65,7 @@ impl Executor<'_> {
                 proved: (verdict.repositories, verdict.private),
             };
             self.wrote = true;
-            let put = self.services.arm.put(id, &merge::merge(&desired, observed), &token).await?;
+            let put = self.writers.arm.put(id, &merge::merge(&desired, observed), &token).await?;
             sent = true;
             created |= put.created.unwrap_or(was_absent);
             self.report.may_have_created |= created;
@@ -117,7 +117,7 @@ impl Executor<'_> {
             return;
         }
         let tagged = if is_tag_value(&writer) {
-            self.services.store.tag_writer(self.arn(), &writer).await.map_err(|error| error.to_string())
+            self.writers.store.tag_writer(self.arn(), &writer).await.map_err(|error| error.to_string())
         } else {
             Err("it is no value for a tag".to_owned())
         };
@@ -152,7 +152,7 @@ impl Executor<'_> {
                 ))
             }
             After::Offboarded if created => {
-                let gone = self.services.arm.delete(&document.connector.id).await?;
+                let gone = self.writers.arm.delete(&document.connector.id).await?;
                 self.report.connector(document.connector.id.to_string(), Change::Deleted);
                 let what = match gone {
                     Written::Yes => "it was deleted again",
@@ -195,7 +195,7 @@ impl Executor<'_> {
             }
             sent = true;
             self.wrote = true;
-            match self.services.arm.delete(&id).await? {
+            match self.writers.arm.delete(&id).await? {
                 Written::Yes => self.report.connector(id.to_string(), Change::Deleted),
                 Written::Unknown(_) => {}
             }

@@ -20,7 +20,7 @@ impl Executor<'_> {
     pub(super) async fn tag_invitation(&mut self, state: Invitation) -> Result<(), Error> {
         self.still_ours().await?;
         self.wrote = true;
-        self.services.store.tag_invitation(self.arn(), state).await?;
+        self.writers.store.tag_invitation(self.arn(), state).await?;
         self.situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Executor<'_> {
         let (document, newcomer) = self.asked()?;
         let session = self.services.owner(&self.situation.secret, &document).await?;
         self.wrote = true;
-        let unknown = match self.services.hub.invite(&session, &document.organization, &newcomer).await {
+        let unknown = match self.writers.hub.invite(&session, &document.organization, &newcomer).await {
             Ok(Invited::Sent(invite)) => {
                 let at = self.services.now();
                 let invite =
@@ -79,7 +79,7 @@ impl Executor<'_> {
         let Some(Standing::Invited(Invite { id, .. })) = invite else { return Ok(()) };
         let session = self.services.owner(&self.situation.secret, &document).await?;
         self.wrote = true;
-        match self.services.hub.resend(&session, id).await {
+        match self.writers.hub.resend(&session, id).await {
             Ok(Changed::Done) => Ok(()),
             Ok(Changed::Unknown(why)) => {
                 self.report.warn(Warning::new(
@@ -99,7 +99,7 @@ impl Executor<'_> {
         let Some((document, username)) = self.before_change(is_set).await? else { return Ok(()) };
         let session = self.services.owner(&self.situation.secret, &document).await?;
         self.wrote = true;
-        let set = self.services.hub.set_role(&session, &document.organization, &username, role).await;
+        let set = self.writers.hub.set_role(&session, &document.organization, &username, role).await;
         self.settle_change(set, "the role", is_set).await
     }
 
@@ -110,7 +110,7 @@ impl Executor<'_> {
         let Some((document, username)) = self.before_change(is_in).await? else { return Ok(()) };
         let session = self.services.owner(&self.situation.secret, &document).await?;
         self.wrote = true;
-        let added = self.services.hub.add_to_team(&session, &document.organization, team, &username).await;
+        let added = self.writers.hub.add_to_team(&session, &document.organization, team, &username).await;
         let added = added.map_err(|denied| if denied == Denied::Gone { Denied::NoTeam } else { denied });
         self.settle_change(added, "the team", is_in).await
     }

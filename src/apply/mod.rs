@@ -18,7 +18,7 @@ use hubkeeper_core::secret::labels::{MANAGED, MANAGED_TAG, OFFBOARDED};
 use hubkeeper_core::secret::{Document, Label, Managed};
 use hubkeeper_core::warning::Warning;
 
-use crate::clients::Services;
+use crate::clients::{Services, Writers};
 use crate::prove;
 
 /// A look that is at most this old may stand for the one right before a write.
@@ -26,8 +26,10 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// Runs steps for one event.
 pub struct Executor<'a> {
-    /// The clients.
+    /// The clients that read.
     pub services: &'a Services,
+    /// The clients that write.
+    pub writers: &'a Writers,
     /// What set the function off.
     pub trigger: &'a Trigger,
     /// The state that the plan was made from; kept up to date by the steps.
@@ -107,7 +109,7 @@ impl Executor<'_> {
         let managed = (before != Managed::Yes).then_some(MANAGED);
         let tags = [(MANAGED_TAG, managed), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
         self.wrote = true;
-        self.services.store.set_tags(self.arn(), &tags).await?;
+        self.writers.store.set_tags(self.arn(), &tags).await?;
         self.situation.note_tags(connector, stack);
         if before == Managed::Offboarded {
             // an earlier look shows the tag as it was
@@ -120,7 +122,7 @@ impl Executor<'_> {
         let fresh = self.services.store.describe(self.arn()).await?;
         hubkeeper_core::plan::admission::no_rotation(&fresh)?;
         self.wrote = true;
-        self.services.store.tag(self.arn(), OFFBOARDED).await
+        self.writers.store.tag(self.arn(), OFFBOARDED).await
     }
 
     async fn stage_candidate(&mut self, version: &str) -> Result<(), Error> {
@@ -133,7 +135,7 @@ impl Executor<'_> {
         }
         self.wrote = true;
         // without a version to remove it from: AWS refuses where somebody has staged another version at this moment
-        let moved = self.services.store.move_label(self.arn(), Label::Candidate, None, Some(version)).await;
+        let moved = self.writers.store.move_label(self.arn(), Label::Candidate, None, Some(version)).await;
         self.settle(moved, |secret| secret.bears(version, Label::Candidate)).await?;
         // a look from before knows the version without its label
         self.look = None;
@@ -163,7 +165,7 @@ impl Executor<'_> {
         }
         may_move(self.trigger, from, to, &document, self.situation, &look)?;
         self.wrote = true;
-        let moved = self.services.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
+        let moved = self.writers.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
         self.settle(moved, |secret| secret.bears(to, Label::Current)).await?;
         if let Some(current) = &self.situation.current
             && current.document.access_token.is_some()
@@ -184,7 +186,7 @@ impl Executor<'_> {
             return Ok(());
         }
         self.wrote = true;
-        let moved = self.services.store.move_label(self.arn(), Label::Candidate, Some(from), None).await;
+        let moved = self.writers.store.move_label(self.arn(), Label::Candidate, Some(from), None).await;
         self.settle(moved, |secret| !secret.bears(from, Label::Candidate)).await
     }
 

@@ -39,8 +39,12 @@ impl Executor<'_> {
         let now = self.services.now();
         let expires_at = now.replace_nanosecond(0).unwrap_or(now) + time::Duration::days(days);
         self.wrote = true;
-        let hub = &self.services.hub;
-        let (id, token) = match hub.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
+        let (hub, writer) = (&self.services.hub, &self.writers.hub);
+        let (id, token) = match writer
+            .mint(&session, &token_label, expires_at)
+            .await
+            .map_err(|error| undecided(&error))?
+        {
             Mint::Minted { id, token } => (id, token),
             Mint::Refused(status) => return Err(mint_refused(status)),
             Mint::Unknown(why) => {
@@ -51,7 +55,7 @@ impl Executor<'_> {
                     "mintRepeated",
                     format!("the answer to a token's creation was lost ({why}); {strays} token(s) of its label were found and another is made"),
                 ));
-                match hub.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
+                match writer.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
                     Mint::Minted { id, token } => (id, token),
                     Mint::Refused(status) => return Err(mint_refused(status)),
                     Mint::Unknown(why) => {
@@ -64,7 +68,7 @@ impl Executor<'_> {
             }
         };
         let next = base.with_minted(token, &id, expires_at);
-        let put = self.services.store.put(self.arn(), version, &next, label, self.rotation_token).await;
+        let put = self.writers.store.put(self.arn(), version, &next, label, self.rotation_token).await;
         let put = match put {
             Ok(put) => put,
             Err(failure) => {
@@ -83,7 +87,7 @@ impl Executor<'_> {
 
     /// Deletes the PAT that this step minted and that is certainly stored nowhere, so that retries do not pile up live tokens.
     async fn discard(&mut self, session: &Session, id: &str) {
-        match self.services.hub.revoke(session, id).await {
+        match self.writers.hub.revoke(session, id).await {
             Ok(()) => self.report.tokens.retired.push(id.to_owned()),
             Err(error) => self.report.warn(Warning::new(
                 "unstoredToken",
@@ -129,7 +133,7 @@ impl Executor<'_> {
         let tokens = hub.tokens(session).await.map_err(|error| undecided(&error))?;
         for pat in tokens.iter().filter(|pat| pat.label == label && Some(pat.id.as_str()) != kept) {
             self.wrote = true;
-            hub.revoke(session, &pat.id).await.map_err(|error| undecided(&error))?;
+            self.writers.hub.revoke(session, &pat.id).await.map_err(|error| undecided(&error))?;
             self.report.tokens.retired.push(pat.id.clone());
         }
         Ok(())
@@ -147,7 +151,7 @@ impl Executor<'_> {
         if self.in_use(&pat).await? {
             return Ok(());
         }
-        let hub = &self.services.hub;
+        let hub = &self.writers.hub;
         let (label, marked) =
             (self.situation.secret.token_label(&version), self.situation.secret.retiring_label(&version));
         self.wrote = true;
@@ -184,7 +188,7 @@ impl Executor<'_> {
             return Ok(());
         }
         self.wrote = true;
-        self.services.hub.revoke(&session, id).await.map_err(|error| undecided(&error))?;
+        self.writers.hub.revoke(&session, id).await.map_err(|error| undecided(&error))?;
         self.report.tokens.retired.push(id.to_owned());
         Ok(())
     }
@@ -194,7 +198,7 @@ impl Executor<'_> {
         let (session, _, version) = self.pat(id).await?;
         let label = self.situation.secret.token_label(&version);
         self.wrote = true;
-        let changed = self.services.hub.set_active(&session, id, true, &label).await;
+        let changed = self.writers.hub.set_active(&session, id, true, &label).await;
         changed.map_err(|error| undecided(&error))?;
         if let Ok(pats) = &mut self.situation.pats {
             pats.iter_mut().filter(|pat| pat.id == id).for_each(|pat| {
@@ -255,7 +259,7 @@ impl Executor<'_> {
         let next = self.document(from)?.taken_from(from, known);
         self.wrote = true;
         // another attempt's value is kept: a pending value is never replaced
-        let put = self.services.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await;
+        let put = self.writers.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await;
         let _: Put = put.map_err(|failure| failure.error)?;
         let stored = self.services.store.document(self.arn(), to, Some(Label::Pending.name())).await?;
         self.situation.document = Some(stored);

@@ -18,12 +18,12 @@ use hubkeeper_core::secret::{Access, Document, LoginSecret, Managed, Purpose, Se
 use hubkeeper_core::time::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::clients::azure::arm::Arm;
-use crate::clients::hub::{Hub, Session};
-use crate::clients::secrets_manager::SecretStore;
+use crate::clients::azure::arm::{Arm, ConnectorWriter};
+use crate::clients::hub::{Hub, HubWriter, Session};
+use crate::clients::secrets_manager::{SecretStore, SecretWriter};
 use crate::http::Outlet;
 
-/// The clients of one invocation.
+/// The clients of one invocation, to read: nothing here changes anything.
 pub struct Services {
     /// The way out, until the deadline.
     pub outlet: Outlet,
@@ -35,10 +35,32 @@ pub struct Services {
     pub arm: Arm,
     /// Docker Hub.
     pub hub: Hub,
-    /// SQS.
-    pub sqs: aws_sdk_sqs::Client,
     /// The sessions of manager and owner secrets.
     pub(crate) sessions: Sessions,
+}
+
+/// What changes something at a service: made beside [`Services`], and handed to [`crate::apply`] alone.
+pub struct Writers {
+    /// Secrets Manager.
+    pub store: SecretWriter,
+    /// The connector.
+    pub arm: ConnectorWriter,
+    /// Docker Hub.
+    pub hub: HubWriter,
+    /// SQS.
+    pub queue: aws_sdk_sqs::Client,
+}
+
+impl Writers {
+    /// Writes with the clients of `services`.
+    pub fn new(services: &Services, queue: aws_sdk_sqs::Client) -> Self {
+        Self {
+            store: SecretWriter::new(services.store.clone()),
+            arm: ConnectorWriter::new(services.arm.clone()),
+            hub: HubWriter::new(services.hub.clone()),
+            queue,
+        }
+    }
 }
 
 /// The sessions of one invocation: one login for each manager or owner secret, however many secrets share it and however

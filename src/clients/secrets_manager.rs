@@ -1,4 +1,4 @@
-//! AWS Secrets Manager: the only place that reads and writes secrets there.
+//! AWS Secrets Manager: the only place that reads ([`SecretStore`]) and writes ([`SecretWriter`]) secrets there.
 //!
 //! Values are read by version id and stage together; a put always names its stages; a stage moves only away from the
 //! version that was seen to bear it.
@@ -55,7 +55,7 @@ pub struct CurrentValue {
     pub text: SecretString,
 }
 
-/// Secrets Manager for one invocation.
+/// Secrets Manager for one invocation, to read.
 #[derive(Clone)]
 pub struct SecretStore {
     client: Client,
@@ -240,6 +240,46 @@ impl SecretStore {
         Ok(CurrentValue { arn: answer.arn.unwrap_or_else(|| subject.id().to_owned()), text: value })
     }
 
+    fn region(&self) -> Option<&str> {
+        let client = &self.client;
+        client.config().region().map(AsRef::as_ref)
+    }
+
+    /// A call about a secret that failed. Where the code leaves open what is wrong, the secret's state tells.
+    async fn refused<E>(&self, call: &'static str, error: &SdkError<E>, subject: Subject<'_>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let stated = match stated(call, error) {
+            Ok(stated) => stated,
+            Err(error) => return error,
+        };
+        let reread = if stated.is_ambiguous() { self.reread(subject.id()).await } else { Reread::Unknown };
+        stated.error(Some(subject), reread)
+    }
+
+    async fn reread(&self, id: &str) -> Reread {
+        match self.client.describe_secret().secret_id(id).send().await {
+            Ok(answer) if answer.deleted_date.is_some() => Reread::Deleted,
+            Ok(answer) => Reread::There { tags: answer.tags.map_or(0, |tags| tags.len()) },
+            Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretError::is_resource_not_found_exception) => {
+                Reread::Absent
+            }
+            Err(_) => Reread::Unknown,
+        }
+    }
+}
+
+/// Secrets Manager, to write: values, labels and tags.
+#[derive(Clone)]
+pub struct SecretWriter(SecretStore);
+
+impl SecretWriter {
+    /// Writes with the store's client.
+    pub fn new(store: SecretStore) -> Self {
+        Self(store)
+    }
+
     /// Puts a value under a version id with one label. The same value again is success.
     ///
     /// # Errors
@@ -254,6 +294,7 @@ impl SecretStore {
     ) -> Result<Put, PutFailure> {
         let value = document.to_secret_string();
         let call = self
+            .0
             .client
             .put_secret_value()
             .secret_id(id)
@@ -269,7 +310,7 @@ impl SecretStore {
             Err(error) => {
                 let refused = error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(stores_nothing);
                 let earlier = error.raw_response().is_none_or(may_have_acted);
-                let told = self.refused("PutSecretValue", &error, Subject::secret(id)).await;
+                let told = self.0.refused("PutSecretValue", &error, Subject::secret(id)).await;
                 Err(PutFailure { error: told, is_certain: refused && !earlier })
             }
         }
@@ -281,6 +322,7 @@ impl SecretStore {
     /// Whatever AWS answers, a mismatch of `from` included: read the labels again and decide by what they are.
     pub async fn move_label(&self, id: &str, label: Label, from: Option<&str>, to: Option<&str>) -> Result<(), Error> {
         let call = self
+            .0
             .client
             .update_secret_version_stage()
             .secret_id(id)
@@ -289,7 +331,7 @@ impl SecretStore {
             .set_move_to_version_id(to.map(str::to_owned));
         match call.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refused("UpdateSecretVersionStage", &error, Subject::secret(id)).await),
+            Err(error) => Err(self.0.refused("UpdateSecretVersionStage", &error, Subject::secret(id)).await),
         }
     }
 
@@ -327,39 +369,10 @@ impl SecretStore {
     /// As [`SecretStore::describe`].
     pub async fn set_tags(&self, id: &str, tags: &[(&str, Option<&str>)]) -> Result<(), Error> {
         let tags = tags.iter().filter_map(|(key, value)| Some(Tag::builder().key(*key).value((*value)?).build()));
-        let call = self.client.tag_resource().secret_id(id).set_tags(Some(tags.collect()));
+        let call = self.0.client.tag_resource().secret_id(id).set_tags(Some(tags.collect()));
         match call.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.refused("TagResource", &error, Subject::secret(id)).await),
-        }
-    }
-
-    fn region(&self) -> Option<&str> {
-        let client = &self.client;
-        client.config().region().map(AsRef::as_ref)
-    }
-
-    /// A call about a secret that failed. Where the code leaves open what is wrong, the secret's state tells.
-    async fn refused<E>(&self, call: &'static str, error: &SdkError<E>, subject: Subject<'_>) -> Error
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        let stated = match stated(call, error) {
-            Ok(stated) => stated,
-            Err(error) => return error,
-        };
-        let reread = if stated.is_ambiguous() { self.reread(subject.id()).await } else { Reread::Unknown };
-        stated.error(Some(subject), reread)
-    }
-
-    async fn reread(&self, id: &str) -> Reread {
-        match self.client.describe_secret().secret_id(id).send().await {
-            Ok(answer) if answer.deleted_date.is_some() => Reread::Deleted,
-            Ok(answer) => Reread::There { tags: answer.tags.map_or(0, |tags| tags.len()) },
-            Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretError::is_resource_not_found_exception) => {
-                Reread::Absent
-            }
-            Err(_) => Reread::Unknown,
+            Err(error) => Err(self.0.refused("TagResource", &error, Subject::secret(id)).await),
         }
     }
 }

@@ -35,7 +35,8 @@ pub async fn run(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec
         // a plan writes nothing: no message either
         Some(queue) if fleet.mode == Mode::Apply => {
             let services = process.services(end, &Sessions::default());
-            Ok(queue::send(&services, queue, fleet, secret_ids).await)
+            let writers = process.writers(&services);
+            Ok(queue::send(&services, &writers.queue, queue, fleet, secret_ids).await)
         }
         _ => Ok(work(process, secret_ids.into_iter().map(|id| fleet.request(id)).collect(), end).await),
     }
@@ -181,7 +182,7 @@ pub async fn one(process: &Process, request: &Request, sessions: &Sessions, end:
     let services = process.services(end, sessions);
     let mut report = new_report(request);
     let since = services.now();
-    let error = run::run(&services, request, &mut report).await.err();
+    let error = run::run(&services, &process.writers(&services), request, &mut report).await.err();
     // nothing is wrong with a secret for which there was no time
     if error.as_ref().is_some_and(|error| error.kind() == Kind::Retryable) && services.outlet.is_out_of_time() {
         report.outcome = Outcome::NotReached;

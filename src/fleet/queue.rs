@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event::Fleet;
@@ -18,10 +19,16 @@ const BATCH: usize = 10;
 const ATTEMPTS: u32 = 4;
 
 /// Sends one message for each secret. The reports are in the order of the ids: `recorded` for what the queue has taken.
-pub async fn send(services: &Services, queue: &str, fleet: &Fleet, secret_ids: Vec<String>) -> Vec<Report> {
+pub async fn send(
+    services: &Services,
+    client: &Client,
+    queue: &str,
+    fleet: &Fleet,
+    secret_ids: Vec<String>,
+) -> Vec<Report> {
     let mut reports = Vec::with_capacity(secret_ids.len());
     for batch in secret_ids.chunks(BATCH) {
-        let outcomes = send_batch(services, queue, fleet, batch).await;
+        let outcomes = send_batch(services, client, queue, fleet, batch).await;
         reports.extend(batch.iter().zip(outcomes).map(|(id, outcome)| {
             let mut report = hubkeeper_core::report::new_report(&fleet.request(id.clone()));
             match outcome {
@@ -42,7 +49,13 @@ pub async fn send(services: &Services, queue: &str, fleet: &Fleet, secret_ids: V
     reports
 }
 
-async fn send_batch(services: &Services, queue: &str, fleet: &Fleet, ids: &[String]) -> Vec<Result<(), Error>> {
+async fn send_batch(
+    services: &Services,
+    client: &Client,
+    queue: &str,
+    fleet: &Fleet,
+    ids: &[String],
+) -> Vec<Result<(), Error>> {
     let mut outcomes: Vec<Result<(), Error>> = ids.iter().map(|_| Err(not_taken("it was not sent"))).collect();
     let mut open: Vec<usize> = (0..ids.len()).collect();
     for attempt in 1..=ATTEMPTS {
@@ -58,7 +71,7 @@ async fn send_batch(services: &Services, queue: &str, fleet: &Fleet, ids: &[Stri
             })
             .collect();
         let Ok(entries) = entries else { break };
-        let answer = services.sqs.send_message_batch().queue_url(queue).set_entries(Some(entries)).send().await;
+        let answer = client.send_message_batch().queue_url(queue).set_entries(Some(entries)).send().await;
         match answer {
             Ok(answer) => {
                 let mut again = Vec::new();

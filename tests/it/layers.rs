@@ -114,7 +114,9 @@ fn files(folder: &str) -> Vec<(String, String)> {
             let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             if path.is_dir() && !path.ends_with("tests") {
                 walk(root, &path, files);
-            } else if name.ends_with(".rs") && !["tests.rs", "fixtures.rs", "lib.rs"].iter().any(|end| name.ends_with(end)) {
+            } else if name.ends_with(".rs")
+                && !["tests.rs", "fixtures.rs", "lib.rs"].iter().any(|end| name.ends_with(end))
+            {
                 files.push((name, fs::read_to_string(&path).unwrap()));
             }
         }
@@ -141,6 +143,59 @@ fn a_module_of_the_function_uses_those_below_it_alone() {
 fn a_module_of_the_core_uses_those_below_it_alone() {
     let wrong = wrong_in("crates/core/src", &CORE);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Requests that change something are methods of these types alone: who cannot name one cannot write.
+const WRITERS: [&str; 4] = ["Writers", "SecretWriter", "ConnectorWriter", "HubWriter"];
+
+fn writers_in(text: &str) -> Vec<&'static str> {
+    let code = code(text);
+    let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    WRITERS.into_iter().filter(|writer| words.contains(writer)).collect()
+}
+
+#[test]
+fn what_reads_and_what_proves_has_nothing_to_write_with() {
+    for (file, text) in files("src") {
+        if file.starts_with("read/") || file.starts_with("prove/") {
+            assert_eq!(writers_in(&text), [""; 0], "{file}");
+            // nor a way around the clients: requests are sent by them alone
+            for around in ["outlet.send", "Outlet::send", "aws_sdk_"] {
+                assert!(!code(&text).contains(around), "{file} sends requests by itself: {around}");
+            }
+        }
+    }
+    assert_eq!(writers_in("use crate::clients::hub::{Hub, HubWriter};"), ["HubWriter"]);
+}
+
+/// The methods that send anything but reads; a new one belongs to a writer.
+#[test]
+fn the_clients_that_read_send_nothing_that_changes_something() {
+    let clients: Vec<(String, String)> =
+        files("src").into_iter().filter(|(file, _)| file.starts_with("clients/")).collect();
+    let sends = [
+        "put_secret_value",
+        "update_secret_version_stage",
+        "tag_resource",
+        "Policy::CREATE",
+        "\"PUT\"",
+        "\"PATCH\"",
+        "DELETE",
+        "PATCH",
+    ];
+    let mut found = 0;
+    for (file, text) in clients {
+        let code = code(&text);
+        let is_writer = |block: &&str| WRITERS.iter().any(|writer| block.starts_with(writer));
+        let blocks = code.split("\nimpl ").filter(is_writer).filter_map(|block| block.split("\n}").next());
+        let writers = blocks.collect::<Vec<_>>().join("\n");
+        for send in sends {
+            let (all, written) = (code.matches(send).count(), writers.matches(send).count());
+            assert_eq!(all, written, "{file} sends {send} outside of a writer");
+            found += all;
+        }
+    }
+    assert!(found > 6, "{found}");
 }
 
 #[test]

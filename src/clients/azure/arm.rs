@@ -90,7 +90,7 @@ pub enum Written {
     Unknown(String),
 }
 
-/// ARM for one invocation.
+/// ARM for one invocation, to read.
 #[derive(Clone)]
 pub struct Arm {
     /// The way out.
@@ -129,51 +129,6 @@ impl Arm {
             }
             404 if is_absent(&response) => Ok(Read::Found(Found::Absent)),
             404 if refusal(&response).code == "ResourceGroupNotFound" => Ok(Read::NoGroup(failed(&response, &[]))),
-            _ => Err(failed(&response, &[])),
-        }
-    }
-
-    /// Writes a connector: the whole resource. Not repeated here, since between two attempts others may write.
-    ///
-    /// # Errors
-    /// By ARM's answer where it certainly refused.
-    pub async fn put(&self, id: &ConnectorId, body: &Value, token: &SecretString) -> Result<Put, Error> {
-        let unknown = |why| Put { written: Written::Unknown(why), created: None, writer: None };
-        let url = self.url(id, Some(&id.name))?;
-        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
-        let response = match self.send("PUT", &url, Some(body), policy, &[token]).await? {
-            Ok(response) => response,
-            Err(error) if error.acted => return Ok(unknown(error.to_string())),
-            Err(error) => return Err(unreachable(&error)),
-        };
-        match response.status().as_u16() {
-            200..=202 => {
-                let body = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
-                let writer = body.as_ref().and_then(Observed::writer).map(str::to_owned);
-                Ok(Put { written: Written::Yes, created: Some(response.status() == 201), writer })
-            }
-            status @ (408 | 500..=599) => Ok(unknown(format!("ARM answered status {status}"))),
-            _ => Err(failed(&response, &[token])),
-        }
-    }
-
-    /// Deletes a connector; one that is gone already is success. Not repeated here, since between two attempts it may have been
-    /// made anew.
-    ///
-    /// # Errors
-    /// By ARM's answer where it certainly refused.
-    pub async fn delete(&self, id: &ConnectorId) -> Result<Written, Error> {
-        let url = self.url(id, Some(&id.name))?;
-        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
-        let response = match self.send("DELETE", &url, None, policy, &[]).await? {
-            Ok(response) => response,
-            Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
-            Err(error) => return Err(unreachable(&error)),
-        };
-        match response.status().as_u16() {
-            200..=204 => Ok(Written::Yes),
-            404 if is_absent(&response) => Ok(Written::Yes),
-            status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
             _ => Err(failed(&response, &[])),
         }
     }
@@ -328,6 +283,62 @@ impl Arm {
             headers.insert("x-ms-client-request-id", id);
         }
         request
+    }
+}
+
+/// ARM, to write connectors.
+#[derive(Clone)]
+pub struct ConnectorWriter(Arm);
+
+impl ConnectorWriter {
+    /// Writes with ARM's client.
+    pub fn new(arm: Arm) -> Self {
+        Self(arm)
+    }
+
+    /// Writes a connector: the whole resource. Not repeated here, since between two attempts others may write.
+    ///
+    /// # Errors
+    /// By ARM's answer where it certainly refused.
+    pub async fn put(&self, id: &ConnectorId, body: &Value, token: &SecretString) -> Result<Put, Error> {
+        let unknown = |why| Put { written: Written::Unknown(why), created: None, writer: None };
+        let url = self.0.url(id, Some(&id.name))?;
+        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
+        let response = match self.0.send("PUT", &url, Some(body), policy, &[token]).await? {
+            Ok(response) => response,
+            Err(error) if error.acted => return Ok(unknown(error.to_string())),
+            Err(error) => return Err(unreachable(&error)),
+        };
+        match response.status().as_u16() {
+            200..=202 => {
+                let body = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
+                let writer = body.as_ref().and_then(Observed::writer).map(str::to_owned);
+                Ok(Put { written: Written::Yes, created: Some(response.status() == 201), writer })
+            }
+            status @ (408 | 500..=599) => Ok(unknown(format!("ARM answered status {status}"))),
+            _ => Err(failed(&response, &[token])),
+        }
+    }
+
+    /// Deletes a connector; one that is gone already is success. Not repeated here, since between two attempts it may have been
+    /// made anew.
+    ///
+    /// # Errors
+    /// By ARM's answer where it certainly refused.
+    pub async fn delete(&self, id: &ConnectorId) -> Result<Written, Error> {
+        let url = self.0.url(id, Some(&id.name))?;
+        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
+        let response = match self.0.send("DELETE", &url, None, policy, &[]).await? {
+            Ok(response) => response,
+            Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
+            Err(error) => return Err(unreachable(&error)),
+        };
+        match response.status().as_u16() {
+            200..=204 => Ok(Written::Yes),
+            404 if is_absent(&response) => Ok(Written::Yes),
+            status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
+            _ => Err(failed(&response, &[])),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use hubkeeper_core::time::parse_rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, Session, body, unreadable, unusable};
+use crate::clients::hub::{Hub, HubWriter, Session, body, unreadable, unusable};
 use crate::http::{Policy, Response};
 
 /// Entries a page: the most that is known to be taken.
@@ -137,7 +137,9 @@ impl Hub {
             _ => Err(or(seen(what, &response, Scope::InviteRead), Denied::NoOrganization)),
         }
     }
+}
 
+impl HubWriter {
     /// Invites somebody. Never repeated where the service may have acted.
     ///
     /// # Errors
@@ -147,8 +149,8 @@ impl Hub {
         if let Some(team) = &newcomer.team {
             payload["team"] = json!(team);
         }
-        let create = self.send_json(Some(session), "POST", "/v2/invites/bulk", &payload);
-        let response = match self.outlet.send(create, Policy::CREATE).await {
+        let create = self.0.send_json(Some(session), "POST", "/v2/invites/bulk", &payload);
+        let response = match self.0.outlet.send(create, Policy::CREATE).await {
             Ok(response) => response,
             Err(error) if error.acted => return Ok(Invited::Unknown(error.to_string())),
             Err(error) => return Err(HubError::from(error).into()),
@@ -171,9 +173,9 @@ impl Hub {
     /// [`Denied`] where the service certainly did not act.
     pub async fn resend(&self, session: &Session, id: &str) -> Result<Changed, Denied> {
         let path = format!("/v2/invites/{id}/resend");
-        let mut resend = self.get(session, &path);
+        let mut resend = self.0.get(session, &path);
         *resend.method_mut() = http::Method::PATCH;
-        match self.outlet.send(resend, Policy::CREATE).await {
+        match self.0.outlet.send(resend, Policy::CREATE).await {
             Ok(response) => changed("resend of the invitation", &response, Scope::InviteEdit),
             Err(error) if error.acted => Ok(Changed::Unknown(error.to_string())),
             Err(error) => Err(HubError::from(error).into()),
@@ -192,8 +194,8 @@ impl Hub {
         role: Role,
     ) -> Result<Changed, Denied> {
         let path = format!("/v2/orgs/{organization}/members/{}", segment(username)?);
-        let put = self.send_json(Some(session), "PUT", &path, &json!({"role": role.name()}));
-        let response = self.outlet.send(put, Policy::SAFE).await.map_err(HubError::from)?;
+        let put = self.0.send_json(Some(session), "PUT", &path, &json!({"role": role.name()}));
+        let response = self.0.outlet.send(put, Policy::SAFE).await.map_err(HubError::from)?;
         changed("change of a role", &response, Scope::MemberEdit)
     }
 
@@ -209,9 +211,9 @@ impl Hub {
         username: &str,
     ) -> Result<Changed, Denied> {
         let path = format!("/v2/orgs/{organization}/groups/{team}/members");
-        let post = self.send_json(Some(session), "POST", &path, &json!({"member": username}));
+        let post = self.0.send_json(Some(session), "POST", &path, &json!({"member": username}));
         // who is in the team already stays in it
-        let response = self.outlet.send(post, Policy::SAFE).await.map_err(HubError::from)?;
+        let response = self.0.outlet.send(post, Policy::SAFE).await.map_err(HubError::from)?;
         changed("change of a team", &response, Scope::GroupEdit)
     }
 }

@@ -24,7 +24,7 @@ use crate::http::{Outlet, Request, Response, SendError, join, speaks_of_failed_l
 /// No bearer is counted on for longer, whatever its claims say.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// The three hosts of Docker Hub, and the way out to them.
+/// The three hosts of Docker Hub, and the way out to them; to read.
 #[derive(Clone)]
 pub struct Hub {
     /// The way out.
@@ -35,6 +35,17 @@ pub struct Hub {
     pub auth: String,
     /// `https://registry-1.docker.io`
     pub registry: String,
+}
+
+/// Docker Hub, to change tokens and members.
+#[derive(Clone)]
+pub struct HubWriter(Hub);
+
+impl HubWriter {
+    /// Writes with the hub's client.
+    pub fn new(hub: Hub) -> Self {
+        Self(hub)
+    }
 }
 
 /// An identity and its token, as Docker Hub and the registry take them. No `Debug`: it holds the token.

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, Session, unreadable, unusable};
+use crate::clients::hub::{Hub, HubWriter, Session, unreadable, unusable};
 use crate::http::Policy;
 
 /// Tokens a page: the most that is known to be taken.
@@ -66,40 +66,6 @@ struct Page {
 }
 
 impl Hub {
-    /// Makes a PAT with scope `repo:read`. Never repeated where the service may have acted.
-    ///
-    /// # Errors
-    /// [`HubError`] where the service certainly did not act.
-    pub async fn mint(&self, session: &Session, label: &str, expires_at: Timestamp) -> Result<Mint, HubError> {
-        let payload = json!({"token_label": label, "scopes": ["repo:read"], "expires_at": hubkeeper_core::time::rfc3339(expires_at)});
-        let create = self.send_json(Some(session), "POST", "/v2/access-tokens", &payload);
-        let response = match self.outlet.send(create, Policy::CREATE).await {
-            Ok(response) => response,
-            Err(error) if error.acted => return Ok(Mint::Unknown(error.to_string())),
-            Err(error) => return Err(error.into()),
-        };
-        let status = response.status().as_u16();
-        match status {
-            200 | 201 => {
-                let body = crate::clients::hub::body(&response);
-                let member = |name: &str| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
-                match (member("uuid"), member("token")) {
-                    (Some(id), Some(token)) if is_uuid(id) && !token.is_empty() => {
-                        Ok(Mint::Minted { id: id.to_owned(), token: SecretString::from(token) })
-                    }
-                    _ => Ok(Mint::Unknown("the answer to the creation of a token cannot be read".into())),
-                }
-            }
-            // what no login may do is a 403
-            401 => Err(HubError::Unavailable(
-                "creation of a token: the login is not accepted any more (status 401)".into(),
-            )),
-            429 => Err(unusable("creation of a token", &response)),
-            400..=499 => Ok(Mint::Refused(status)),
-            _ => Ok(Mint::Unknown(format!("creation of a token: status {status}"))),
-        }
-    }
-
     /// Every PAT of the session's user.
     ///
     /// # Errors
@@ -140,6 +106,42 @@ impl Hub {
         }
         Err(HubError::Unexpected("the list of tokens claims more pages than can be".into()))
     }
+}
+
+impl HubWriter {
+    /// Makes a PAT with scope `repo:read`. Never repeated where the service may have acted.
+    ///
+    /// # Errors
+    /// [`HubError`] where the service certainly did not act.
+    pub async fn mint(&self, session: &Session, label: &str, expires_at: Timestamp) -> Result<Mint, HubError> {
+        let payload = json!({"token_label": label, "scopes": ["repo:read"], "expires_at": hubkeeper_core::time::rfc3339(expires_at)});
+        let create = self.0.send_json(Some(session), "POST", "/v2/access-tokens", &payload);
+        let response = match self.0.outlet.send(create, Policy::CREATE).await {
+            Ok(response) => response,
+            Err(error) if error.acted => return Ok(Mint::Unknown(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        let status = response.status().as_u16();
+        match status {
+            200 | 201 => {
+                let body = crate::clients::hub::body(&response);
+                let member = |name: &str| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
+                match (member("uuid"), member("token")) {
+                    (Some(id), Some(token)) if is_uuid(id) && !token.is_empty() => {
+                        Ok(Mint::Minted { id: id.to_owned(), token: SecretString::from(token) })
+                    }
+                    _ => Ok(Mint::Unknown("the answer to the creation of a token cannot be read".into())),
+                }
+            }
+            // what no login may do is a 403
+            401 => Err(HubError::Unavailable(
+                "creation of a token: the login is not accepted any more (status 401)".into(),
+            )),
+            429 => Err(unusable("creation of a token", &response)),
+            400..=499 => Ok(Mint::Refused(status)),
+            _ => Ok(Mint::Unknown(format!("creation of a token: status {status}"))),
+        }
+    }
 
     /// Activates or deactivates a PAT, and labels it, in one request: what a killed run leaves tells what it was about.
     ///
@@ -153,8 +155,8 @@ impl Hub {
         label: &str,
     ) -> Result<Changed, HubError> {
         let payload = json!({"is_active": active, "token_label": label});
-        let change = self.send_json(Some(session), "PATCH", &format!("/v2/access-tokens/{id}"), &payload);
-        let response = self.outlet.send(change, Policy::SAFE).await?;
+        let change = self.0.send_json(Some(session), "PATCH", &format!("/v2/access-tokens/{id}"), &payload);
+        let response = self.0.outlet.send(change, Policy::SAFE).await?;
         match response.status().as_u16() {
             200..=299 => Ok(Changed::Done),
             404 => Ok(Changed::Gone),
@@ -169,9 +171,9 @@ impl Hub {
     /// [`HubError`] where it may still be there.
     pub async fn revoke(&self, session: &Session, id: &str) -> Result<(), HubError> {
         let path = format!("/v2/access-tokens/{id}");
-        let mut delete = self.get(session, &path);
+        let mut delete = self.0.get(session, &path);
         *delete.method_mut() = http::Method::DELETE;
-        let response = self.outlet.send(delete, Policy::SAFE).await?;
+        let response = self.0.outlet.send(delete, Policy::SAFE).await?;
         match response.status().as_u16() {
             200..=299 | 404 => Ok(()),
             _ => Err(unusable("revocation of a token", &response)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use hubkeeper::clients::azure::entra::BearerCache;
+use hubkeeper::clients::secrets_manager::SecretWriter;
 use hubkeeper::clients::{Services, Sessions};
 use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
@@ -93,16 +94,24 @@ pub(crate) fn check(input: &[u8]) {
         }
         "put" => {
             clear(
-                answers::run(store.put(ARN, VERSION, &document(), Label::Pending, None))
+                answers::run(SecretWriter::new(store.clone()).put(ARN, VERSION, &document(), Label::Pending, None))
                     .map_err(|failure| failure.error),
                 input,
             );
         }
         "move" => {
-            clear(answers::run(store.move_label(ARN, Label::Current, Some("a"), Some(VERSION))), input);
+            clear(
+                answers::run(SecretWriter::new(store.clone()).move_label(
+                    ARN,
+                    Label::Current,
+                    Some("a"),
+                    Some(VERSION),
+                )),
+                input,
+            );
         }
         _ => {
-            clear(answers::run(store.tag(ARN, "managed")), input);
+            clear(answers::run(SecretWriter::new(store.clone()).tag(ARN, "managed")), input);
         }
     }
     script.end();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use hubkeeper::clients::azure::arm::Arm;
+use hubkeeper::clients::azure::arm::{Arm, ConnectorWriter};
 use hubkeeper::clients::azure::entra::BearerCache;
 use hubkeeper::http::{Request, Response};
 use hubkeeper_core::connector::merge::{Desired, merge};
@@ -52,10 +52,10 @@ pub(crate) fn check(input: &[u8]) {
         }
         "put" => {
             let body = json!({"properties": {"accessToken": MARKER}});
-            clear(answers::run(arm.put(id, &body, &SecretString::from(MARKER))), input);
+            clear(answers::run(ConnectorWriter::new(arm).put(id, &body, &SecretString::from(MARKER))), input);
         }
         "delete" => {
-            clear(answers::run(arm.delete(id)), input);
+            clear(answers::run(ConnectorWriter::new(arm).delete(id)), input);
         }
         "health" => {
             if let Some(health) = answers::run(arm.health(id)) {

@@ -9,7 +9,7 @@ use hubkeeper::clients::hub::login::TokenLogin;
 use hubkeeper::clients::hub::registry::{Grant, Granted};
 use hubkeeper::clients::hub::repositories::Tags;
 use hubkeeper::clients::hub::tokens::Mint;
-use hubkeeper::clients::hub::{Credential, Hub, Session, claims};
+use hubkeeper::clients::hub::{Credential, Hub, HubWriter, Session, claims};
 use hubkeeper::prove::gather::{Prover, Subject};
 use hubkeeper_core::config::OverPrivilege;
 use hubkeeper_core::hub::{HubError, Repository};
@@ -94,17 +94,17 @@ pub(crate) fn check(input: &[u8]) {
                 }
             }
         }
-        "mint" => match clear(answers::run(hub.mint(&session(), "hubkeeper/x/y", NOW)), input) {
+        "mint" => match clear(answers::run(HubWriter::new(hub).mint(&session(), "hubkeeper/x/y", NOW)), input) {
             Some(Mint::Minted { id, .. }) => assert_eq!(id.len(), 36),
             Some(Mint::Unknown(why)) => clean::text(&why, input),
             Some(Mint::Refused(status)) => once(&script, status),
             None => {}
         },
         "change" => {
-            clear(answers::run(hub.set_active(&session(), TOKEN_ID, false, "hubkeeper/x/y")), input);
+            clear(answers::run(HubWriter::new(hub).set_active(&session(), TOKEN_ID, false, "hubkeeper/x/y")), input);
         }
         "revoke" => {
-            clear(answers::run(hub.revoke(&session(), TOKEN_ID)), input);
+            clear(answers::run(HubWriter::new(hub).revoke(&session(), TOKEN_ID)), input);
         }
         "grant" => {
             granted(&hub, input);
