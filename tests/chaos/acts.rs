@@ -200,6 +200,11 @@ impl Person {
         self.0.lock().unwrap().act.map(|(_, act)| act)
     }
 
+    /// Whether it is done.
+    pub(crate) fn has_acted(&self) -> bool {
+        self.0.lock().unwrap().done.is_some()
+    }
+
     /// Acts if it is time: before this request, or at the end (`None`). The act, if it was done now.
     pub(crate) fn may_act(&self, request: Option<usize>, state: &mut State, arn: &str) -> Option<Act> {
         let mut plan = self.0.lock().unwrap();

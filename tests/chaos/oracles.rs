@@ -92,6 +92,8 @@ struct Inner {
     people: People,
     /// Tokens that were AWSCURRENT's, until something else became it.
     replaced: BTreeSet<String>,
+    /// Tokens that were found dead in a connector.
+    dead: BTreeSet<String>,
     /// Whether anybody asked for the connector to be deleted.
     offboarded: bool,
     /// Writes of connectors.
@@ -322,11 +324,12 @@ impl Oracles {
         inner.token(state, entry, invocation, now.token.as_deref());
         let (replaced, token) = (inner.before.token.clone(), now.token.as_ref());
         inner.replaced(replaced, token);
-        let Inner { arn, fingerprint: _, told, before, people, violations, .. } = &mut *inner;
+        let Inner { arn, told, before, people, violations, dead, .. } = &mut *inner;
         let mut broken = |what: String| violations.insert(what);
         // whosever connector it is: people do not kill tokens here
         for credential in arm::connectors(state).filter_map(arm::Connector::credential) {
-            if !hub::accepts(state, credential.0, credential.1) {
+            let is_dead = !hub::accepts(state, credential.0, credential.1);
+            if is_dead && dead.insert(credential.1.to_owned()) {
                 broken(format!("no gap: the token in the connector is dead after {}", entry.line()));
             }
         }

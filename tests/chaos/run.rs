@@ -192,7 +192,9 @@ impl Run {
         };
         writeln!(self.answers.lock().unwrap(), "  invocation {:>2} {what}: {said}", invocation.0).unwrap();
         if let Some(answer) = &answer {
-            self.told.lock().unwrap().extend(kinds(answer));
+            if self.person.act().is_none() || self.person.has_acted() {
+                self.told.lock().unwrap().extend(kinds(answer));
+            }
             self.scene.keep(answer);
             self.oracles.answer(invocation, answer);
             self.oracles.returned(invocation);
@@ -300,11 +302,12 @@ impl Run {
         let Some(act) = self.person.act() else { return };
         self.network.people(None);
         tokio::time::sleep(LATER).await;
-        self.told.lock().unwrap().clear();
         let person = self.person.clone();
         Box::pin(person.aftermath(self)).await;
         let told = std::mem::take(&mut *self.told.lock().unwrap());
         let is_told = ["NeedsHuman", "Refused", "Misconfigured", "ignored"].iter().any(|kind| told.contains(*kind));
+        // a rotation that the act broke into is named by everything that waits for it
+        let is_told = is_told || (told.contains("Retryable") && self.scene.version("AWSPENDING").is_some());
         if !is_told && !self.flow.is_settled(self) {
             self.oracles.violated(format!(
                 "told: after a person {}, nothing is settled and nobody is told ({told:?})",
@@ -321,8 +324,8 @@ impl Run {
     fn behaved(&self, behaviour: Behaviour) {
         let told = self.told.lock().unwrap().clone();
         match behaviour.kind() {
-            Kind::Odd if !self.flow.is_settled(self) => {
-                self.oracles.violated(format!("settles: not while {} ({told:?})", behaviour.name()));
+            Kind::Odd if !self.flow.is_settled(self) || !told.is_empty() => {
+                self.oracles.violated(format!("settles: not without an error while {} ({told:?})", behaviour.name()));
             }
             Kind::Refusal if told.contains("Retryable") => {
                 self.oracles.violated(format!("told: {} is an error that asks for a repetition", behaviour.name()));

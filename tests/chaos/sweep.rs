@@ -49,9 +49,13 @@ pub(crate) fn run(options: &Options) -> usize {
         counts.requests.insert(flow, undisturbed.calls.len());
         let (ran, found) = if first && broken > 0 { (0, BTreeMap::new()) } else { all(flow, &cases, first) };
         let again = format!("cargo test --test chaos -- --flow '{}'", flow.name());
-        for (at, outcome) in found.iter().take(PRINTED) {
+        for (count, (at, outcome)) in found.iter().enumerate() {
             let what = format!("{}/{}", flow.name(), cases[*at].told());
-            report::violation(&what, &outcome.violations, &outcome.trace, &again);
+            if count < PRINTED {
+                report::violation(&what, &outcome.violations, &outcome.trace, &again);
+            } else {
+                println!("VIOLATION in {what}\n  {}", outcome.violations.join("\n  "));
+            }
         }
         runs += 2 + ran;
         let broken = broken + found.len();
