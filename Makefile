@@ -52,7 +52,7 @@ check: ## Check format, lints and documentation (warnings are errors), then run 
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	$(MAKE) test
 
-chaos: ## Two and three faults at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep of single faults is in `make test`
+chaos: ## Faults, acts of people and odd responses at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep, one at a time, is in `make test`
 	$(CARGO) test --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
 oracles: ## Plant twelve faults into the function, one after another; fails if the simulation does not catch each
