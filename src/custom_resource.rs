@@ -21,6 +21,7 @@ use crate::process::Process;
 use crate::report::Report;
 use crate::request::Trigger;
 use crate::request::{Mode, Request};
+use crate::secret::labels::hex_sha256;
 
 /// Time kept free for the answer: this, or a quarter of what there is.
 const FOR_ANSWER: Duration = Duration::from_secs(30);
@@ -64,6 +65,13 @@ impl Physical {
     }
 }
 
+/// The value of the tag `hubkeeper-stack`: a repetition of the same resource's `Create` has the same.
+fn digest(stack_id: &str, logical_id: &str) -> String {
+    let mut hex = hex_sha256(&[stack_id, "\n", logical_id]);
+    hex.truncate(32);
+    hex
+}
+
 /// Does what is asked, and answers. The second member is what went wrong with the answer.
 pub async fn handle(process: &Process, resource: &CustomResource, end: Timestamp) -> (Report, Option<Error>) {
     let now = process.shared.now();
@@ -102,7 +110,9 @@ fn request(asked: &Asked, resource: &CustomResource) -> Option<Request> {
             Some(Physical::Kept(_)) | None => return None,
         },
     };
-    Some(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None })
+    let creates = matches!(asked, Asked::Create { .. });
+    let stack = creates.then(|| digest(&resource.stack_id, &resource.logical_id));
+    Some(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None, stack })
 }
 
 async fn run(process: &Process, request: Request, end: Timestamp) -> Report {
@@ -200,8 +210,10 @@ fn data(report: &Report) -> Value {
 fn physical(resource: &CustomResource, report: &Report) -> String {
     let failed = report.outcome <= Outcome::NotReached;
     let secret = report.secret_id.as_deref().filter(|secret| secret.len() <= LONGEST);
+    // nothing was there, or what is there came of this resource's earlier request
+    let is_own = report.found_connector == Some(false) || report.is_stack_own;
     let fresh = || match secret {
-        Some(secret) if !failed && report.found_connector == Some(false) => Physical::Made(secret.to_owned()),
+        Some(secret) if report.may_have_created || (!failed && is_own) => Physical::Made(secret.to_owned()),
         _ => Physical::Kept(secret.unwrap_or("none").to_owned()),
     };
     let before = resource.physical_id.as_deref();

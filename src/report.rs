@@ -173,6 +173,12 @@ pub struct Report {
     /// Whether a connector was there before this run, once known. For a custom resource alone.
     #[serde(skip)]
     pub found_connector: Option<bool>,
+    /// Whether this run created the connector, or may have. For a custom resource alone.
+    #[serde(skip)]
+    pub may_have_created: bool,
+    /// Whether the stack's resource that asks had asked for the connector before (tag `hubkeeper-stack`).
+    #[serde(skip)]
+    pub is_stack_own: bool,
 }
 
 impl Report {
@@ -198,6 +204,8 @@ impl Report {
             duration: None,
             is_given_up: false,
             found_connector: None,
+            may_have_created: false,
+            is_stack_own: false,
         }
     }
 

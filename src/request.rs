@@ -117,4 +117,6 @@ pub struct Request {
     pub version: Option<String>,
     /// As secret as a token.
     pub rotation_token: Option<SecretString>,
+    /// Digest of the stack's resource that asks, where `CloudFormation` does.
+    pub stack: Option<String>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::azure::{Arm, Found};
+use crate::azure::Arm;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::error::{Error, Kind};
@@ -15,8 +15,8 @@ use crate::hub::members::{Roster, refusal};
 use crate::hub::{Hub, Session};
 use crate::plan::Look;
 use crate::proof::Prover;
-use crate::secret::document::{ConnectorSpec, Newcomer};
-use crate::secret::{Document, Login, SecretStore};
+use crate::secret::document::{ConnectorId, Newcomer};
+use crate::secret::{Document, Login, Managed, SecretStore};
 
 /// The clients of one invocation.
 pub struct Services {
@@ -75,9 +75,14 @@ impl Services {
     ///
     /// # Errors
     /// Where either cannot be read.
-    pub async fn look(&self, arn: &str, spec: &ConnectorSpec) -> Result<Look, Error> {
-        let (secret, connector) = futures_util::future::join(self.store.describe(arn), self.arm.get(spec)).await;
-        let (secret, connector): (_, Found) = (secret?, connector?);
+    pub async fn look(&self, arn: &str, id: &ConnectorId) -> Result<Look, Error> {
+        let (secret, connector) = futures_util::future::join(self.store.describe(arn), self.arm.read(id)).await;
+        let (secret, connector) = (secret?, connector?);
+        // the group of a connector that was given up may be gone as well
+        let connector = match secret.managed() {
+            Managed::Offboarded => connector.or_absent(),
+            Managed::Yes | Managed::No => connector.required()?,
+        };
         Ok(Look { secret, connector, at: self.now() })
     }
 

@@ -13,9 +13,9 @@ use url::Url;
 use super::entra::Entra;
 use super::merge::Observed;
 use crate::clock::{parse_rfc3339, rfc3339};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::{Outlet, Policy, Repeat, Request, Response, SendError, scrub};
-use crate::secret::document::ConnectorSpec;
+use crate::secret::document::ConnectorId;
 
 /// A PUT may take more than half a minute: the provider checks connectivity (observed with AWS connectors).
 const PUT_TIMEOUT: Duration = Duration::from_secs(90);
@@ -83,6 +83,54 @@ impl Found {
     }
 }
 
+/// What a GET found where the whole resource group may be missing.
+pub enum Read {
+    /// The connector, or none in a group that is there.
+    Found(Found),
+    /// There is no such resource group.
+    NoGroup(Error),
+}
+
+impl Read {
+    /// The connector, where a missing group is a mistake.
+    ///
+    /// # Errors
+    /// `Misconfigured` where there is no such resource group.
+    pub fn required(self) -> Result<Found, Error> {
+        match self {
+            Read::Found(found) => Ok(found),
+            Read::NoGroup(error) => Err(error),
+        }
+    }
+
+    /// The connector, where a missing group only means that the connector is gone: that of an offboarded secret.
+    pub fn or_absent(self) -> Found {
+        match self {
+            Read::Found(found) => found,
+            Read::NoGroup(_) => Found::Absent,
+        }
+    }
+}
+
+/// Another connector of the organization in the same resource group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Neighbour {
+    /// Its name, as it may be shown.
+    pub name: String,
+    /// Whether it bears this secret's fingerprint.
+    pub is_ours: bool,
+}
+
+/// What a PUT came to, and the writer that ARM names in its response (`systemData.lastModifiedBy`).
+pub struct Put {
+    /// Whether it was carried out.
+    pub written: Written,
+    /// Whether ARM says that there was no such connector before (201, against 200); `None` where it did not answer.
+    pub created: Option<bool>,
+    /// How ARM calls us; `None` where it does not say.
+    pub writer: Option<String>,
+}
+
 /// What a PUT or DELETE came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Written {
@@ -110,8 +158,16 @@ impl Arm {
     ///
     /// # Errors
     /// By ARM's answer; a 404 that is not about the connector itself is an error.
-    pub async fn get(&self, spec: &ConnectorSpec) -> Result<Found, Error> {
-        let url = self.url(spec, Some(&spec.name))?;
+    pub async fn get(&self, id: &ConnectorId) -> Result<Found, Error> {
+        self.read(id).await?.required()
+    }
+
+    /// Reads a connector whose resource group may be gone.
+    ///
+    /// # Errors
+    /// By ARM's answer; a 404 that is neither about the connector nor about its group is an error.
+    pub async fn read(&self, id: &ConnectorId) -> Result<Read, Error> {
+        let url = self.url(id, Some(&id.name))?;
         let response = self.send("GET", &url, None, Policy::SAFE, &[]).await?.map_err(|error| unreachable(&error))?;
         match response.status().as_u16() {
             200 => {
@@ -119,9 +175,10 @@ impl Arm {
                 let observed = observed.ok_or_else(|| {
                     Error::retryable("ARM's answer about the connector cannot be read", "repeat the event")
                 })?;
-                Ok(Found::There(Box::new(observed)))
+                Ok(Read::Found(Found::There(Box::new(observed))))
             }
-            404 if is_absent(&response) => Ok(Found::Absent),
+            404 if is_absent(&response) => Ok(Read::Found(Found::Absent)),
+            404 if refusal(&response).code == "ResourceGroupNotFound" => Ok(Read::NoGroup(failed(&response, &[]))),
             _ => Err(failed(&response, &[])),
         }
     }
@@ -130,17 +187,22 @@ impl Arm {
     ///
     /// # Errors
     /// By ARM's answer where it certainly refused.
-    pub async fn put(&self, spec: &ConnectorSpec, body: &Value, token: &SecretString) -> Result<Written, Error> {
-        let url = self.url(spec, Some(&spec.name))?;
+    pub async fn put(&self, id: &ConnectorId, body: &Value, token: &SecretString) -> Result<Put, Error> {
+        let unknown = |why| Put { written: Written::Unknown(why), created: None, writer: None };
+        let url = self.url(id, Some(&id.name))?;
         let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
         let response = match self.send("PUT", &url, Some(body), policy, &[token]).await? {
             Ok(response) => response,
-            Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
+            Err(error) if error.acted => return Ok(unknown(error.to_string())),
             Err(error) => return Err(unreachable(&error)),
         };
         match response.status().as_u16() {
-            200..=202 => Ok(Written::Yes),
-            status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
+            200..=202 => {
+                let body = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
+                let writer = body.as_ref().and_then(Observed::writer).map(str::to_owned);
+                Ok(Put { written: Written::Yes, created: Some(response.status() == 201), writer })
+            }
+            status @ (408 | 500..=599) => Ok(unknown(format!("ARM answered status {status}"))),
             _ => Err(failed(&response, &[token])),
         }
     }
@@ -150,8 +212,8 @@ impl Arm {
     ///
     /// # Errors
     /// By ARM's answer where it certainly refused.
-    pub async fn delete(&self, spec: &ConnectorSpec) -> Result<Written, Error> {
-        let url = self.url(spec, Some(&spec.name))?;
+    pub async fn delete(&self, id: &ConnectorId) -> Result<Written, Error> {
+        let url = self.url(id, Some(&id.name))?;
         let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
         let response = match self.send("DELETE", &url, None, policy, &[]).await? {
             Ok(response) => response,
@@ -168,8 +230,8 @@ impl Arm {
 
     /// What Defender says about the connector's health; `None` where there is no report, or it may not be read: whether
     /// Docker Hub connectors have one is not documented, and neither is the right to read it.
-    pub async fn health(&self, spec: &ConnectorSpec) -> Option<Health> {
-        let mut url = self.url(spec, Some(&spec.name)).ok()?;
+    pub async fn health(&self, id: &ConnectorId) -> Option<Health> {
+        let mut url = self.url(id, Some(&id.name)).ok()?;
         url.path_segments_mut().ok()?.extend(["providers", "Microsoft.Security", "healthReports"]);
         url.set_query(Some(&format!("api-version={HEALTH_API_VERSION}")));
         let policy = Policy { attempts: 1, ..Policy::SAFE };
@@ -178,14 +240,53 @@ impl Arm {
         Health::parse(page.get("value")?.as_array()?)
     }
 
-    /// Names of the other Docker Hub connectors of `organization` in the resource group.
+    /// The other Docker Hub connectors of `organization` in the resource group.
     ///
     /// # Errors
     /// By ARM's answer.
-    pub async fn others(&self, spec: &ConnectorSpec, organization: &str) -> Result<Vec<String>, Error> {
-        let first = self.url(spec, None)?;
+    pub async fn others(
+        &self,
+        id: &ConnectorId,
+        organization: &str,
+        fingerprint: &str,
+    ) -> Result<Vec<Neighbour>, Error> {
+        let connectors = self.list(self.url(id, None)?).await?;
+        let others = connectors.iter().filter_map(|observed| {
+            let same = observed.is_docker_hub()
+                && observed.organization().is_some_and(|other| other.eq_ignore_ascii_case(organization));
+            let name = observed.name()?;
+            (same && !name.eq_ignore_ascii_case(&id.name))
+                .then(|| Neighbour { name: scrub::name(name), is_ours: observed.bears(fingerprint) })
+        });
+        Ok(others.collect())
+    }
+
+    /// The connectors in the subscription that bear `fingerprint`, less `id` itself, with names as they may be shown; `None`
+    /// where the role does not permit the list.
+    ///
+    /// # Errors
+    /// `Retryable` where ARM does not answer.
+    pub async fn bearing(&self, id: &ConnectorId, fingerprint: &str) -> Result<Option<Vec<ConnectorId>>, Error> {
+        let connectors = match self.list(self.subscription_url(id)?).await {
+            Ok(connectors) => connectors,
+            Err(error) if error.kind() == Kind::Retryable => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let bearing = connectors.iter().filter(|observed| observed.bears(fingerprint));
+        let others =
+            bearing.filter_map(|observed| ConnectorId::parse(observed.id()?)).filter(|other| !other.is_same(id));
+        let shown = others.map(|other| ConnectorId {
+            resource_group: scrub::name(&other.resource_group),
+            name: scrub::name(&other.name),
+            ..other
+        });
+        Ok(Some(shown.collect()))
+    }
+
+    /// Every page of a list. A page is only followed on the host that it came from: the bearer goes with it.
+    async fn list(&self, first: Url) -> Result<Vec<Observed>, Error> {
         let mut next = Some(first.clone());
-        let mut names = Vec::new();
+        let mut connectors = Vec::new();
         for _ in 0..PAGES {
             let Some(url) = next.take() else { break };
             let response = self
@@ -197,40 +298,31 @@ impl Arm {
             }
             let page: Value = serde_json::from_slice(response.body())
                 .map_err(|_| Error::retryable("ARM's list of connectors cannot be read", "repeat the event"))?;
-            let connectors = page.get("value").and_then(Value::as_array).into_iter().flatten();
-            names.extend(connectors.filter_map(|connector| {
-                let observed = Observed::parse(connector.clone())?;
-                let same = observed.is_docker_hub()
-                    && observed.organization().is_some_and(|other| other.eq_ignore_ascii_case(organization));
-                let name = observed.name()?;
-                (same && !name.eq_ignore_ascii_case(&spec.name)).then(|| scrub::name(name))
-            }));
-            // a page is only followed on the host it came from: the bearer goes with it
+            let entries = page.get("value").and_then(Value::as_array).into_iter().flatten();
+            connectors.extend(entries.cloned().filter_map(Observed::parse));
             next = page
                 .get("nextLink")
                 .and_then(Value::as_str)
                 .and_then(|link| Url::parse(link).ok())
                 .filter(|link| link.origin() == first.origin());
         }
-        Ok(names)
+        Ok(connectors)
     }
 
-    fn url(&self, spec: &ConnectorSpec, name: Option<&str>) -> Result<Url, Error> {
+    fn subscription_url(&self, id: &ConnectorId) -> Result<Url, Error> {
+        self.url_of(&["subscriptions", &id.subscription_id, "providers", "Microsoft.Security", "securityConnectors"])
+    }
+
+    fn url(&self, id: &ConnectorId, name: Option<&str>) -> Result<Url, Error> {
+        let group = ["subscriptions", &id.subscription_id, "resourceGroups", &id.resource_group];
+        let kind = ["providers", "Microsoft.Security", "securityConnectors"];
+        self.url_of(&group.into_iter().chain(kind).chain(name).collect::<Vec<_>>())
+    }
+
+    fn url_of(&self, segments: &[&str]) -> Result<Url, Error> {
         let wrong = || Error::misconfigured("HUBKEEPER_ARM_URL is not a base URL", "correct the variable");
         let mut url = Url::parse(&self.base).map_err(|_| wrong())?;
-        {
-            let mut path = url.path_segments_mut().map_err(|()| wrong())?;
-            path.pop_if_empty().extend([
-                "subscriptions",
-                &spec.subscription_id,
-                "resourceGroups",
-                &spec.resource_group,
-                "providers",
-                "Microsoft.Security",
-                "securityConnectors",
-            ]);
-            path.extend(name);
-        }
+        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(segments);
         url.query_pairs_mut().append_pair("api-version", &self.api_version);
         Ok(url)
     }

@@ -73,6 +73,11 @@ impl Observed {
         value.as_str()
     }
 
+    /// The resource id.
+    pub fn id(&self) -> Option<&str> {
+        self.text(&["id"])
+    }
+
     /// The name of the resource.
     pub fn name(&self) -> Option<&str> {
         self.text(&["name"])
@@ -131,30 +136,36 @@ impl Observed {
         if !self.is_docker_hub() {
             return Ownership::Foreign("it is a connector of another environment than Docker Hub".into());
         }
-        match self.organization() {
-            Some(other) if !other.eq_ignore_ascii_case(organization) => {
-                return Ownership::Foreign("it is the connector of another organization".into());
-            }
-            _ => {}
+        let told = self.organization();
+        if told.is_some_and(|other| !other.eq_ignore_ascii_case(organization)) {
+            return Ownership::Foreign("it is the connector of another organization".into());
         }
-        match self.tag(TAG_SECRET) {
-            Some(tag) if tag == fingerprint => Ownership::Ours,
-            Some(_) => Ownership::Foreign("another secret keeps it (tag hubkeeper-secret)".into()),
-            None => Ownership::Untagged,
+        match (self.tag(TAG_SECRET), told) {
+            (Some(tag), _) if tag == fingerprint => Ownership::Ours,
+            (Some(_), _) => Ownership::Foreign("another secret keeps it (tag hubkeeper-secret)".into()),
+            (None, Some(_)) => Ownership::Untagged,
+            (None, None) => Ownership::Foreign(
+                "it does not tell its organization (hierarchyIdentifier) and has no tag of hubkeeper".into(),
+            ),
         }
     }
 
-    /// Whether it carries this version of this secret: `Err` says in what it differs.
+    /// Who wrote it last, where ARM tells: `systemData.lastModifiedBy`, a client id, an object id or an address.
+    pub fn writer(&self) -> Option<&str> {
+        self.text(&["systemData", "lastModifiedBy"])
+    }
+
+    /// Whether it bears this secret's fingerprint, whatever organization it is for.
+    pub fn bears(&self, fingerprint: &str) -> bool {
+        self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint)
+    }
+
+    /// Whether it carries this version of this secret: both tags say so, and the user name agrees where ARM tells it. What
+    /// else differs is [`Observed::drift`].
     ///
     /// # Errors
     /// The first difference, for people.
-    pub fn carries(
-        &self,
-        document: &Document,
-        fingerprint: &str,
-        version: &str,
-        client_id: &str,
-    ) -> Result<(), String> {
+    pub fn carries(&self, document: &Document, fingerprint: &str, version: &str) -> Result<(), String> {
         if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
             return Err("it does not bear this secret's tag".into());
         }
@@ -162,23 +173,38 @@ impl Observed {
             return Err("it carries another version of the secret".into());
         }
         let authentication = ["properties", "environmentData", "authentication", "username"];
-        if self.text(&authentication).is_some_and(|username| username != document.username) {
+        // Docker Hub's user names have no case
+        if self.text(&authentication).is_some_and(|username| !username.eq_ignore_ascii_case(&document.username)) {
             return Err("it has another user name".into());
         }
-        let mut ours: Vec<_> = self.offerings().into_iter().filter_map(plan_of).collect();
-        ours.sort_unstable();
-        if ours != document.connector.plans {
-            return Err("it has other offerings than the secret's plans".into());
+        Ok(())
+    }
+
+    /// In what its settings differ from the document, where ARM tells them: offerings and scan interval.
+    pub fn setting_drift(&self, document: &Document) -> Option<String> {
+        let properties = self.raw.get("properties");
+        if properties.is_some_and(|properties| properties.get("offerings").is_some_and(Value::is_array)) {
+            let mut ours: Vec<_> = self.offerings().into_iter().filter_map(plan_of).collect();
+            ours.sort_unstable();
+            if ours != document.connector.plans {
+                return Some("it has other offerings than the secret's plans".into());
+            }
         }
-        let interval =
-            self.raw.get("properties").and_then(|properties| properties.pointer("/environmentData/scanInterval"));
-        if interval.and_then(Value::as_u64) != Some(u64::from(document.connector.scan_interval_hours)) {
-            return Err("it has another scan interval".into());
+        let interval = properties.and_then(|properties| properties.pointer("/environmentData/scanInterval"));
+        let hours = interval.and_then(Value::as_u64);
+        if hours.is_some_and(|hours| hours != u64::from(document.connector.scan_interval_hours)) {
+            return Some("it has another scan interval".into());
         }
-        match self.text(&["systemData", "lastModifiedBy"]) {
-            Some(by) if !by.eq_ignore_ascii_case(client_id) => Err("somebody else changed it since".into()),
-            _ => Ok(()),
-        }
+        None
+    }
+
+    /// In what it drifted from what hubkeeper wrote: its settings, or a write by somebody who is none of `writers`.
+    pub fn drift(&self, document: &Document, writers: &[&str]) -> Option<String> {
+        self.setting_drift(document).or_else(|| {
+            let by = self.writer()?;
+            let known = writers.iter().any(|writer| by.eq_ignore_ascii_case(writer));
+            (!known).then(|| "somebody else changed it since".to_owned())
+        })
     }
 }
 
@@ -398,21 +424,65 @@ pub(crate) mod tests {
         let carries = |change: &dyn Fn(&mut Value)| {
             let mut body = written(&document, VERSION, None);
             change(&mut body);
-            Observed::parse(body).unwrap().carries(&document, "0123456789ab", VERSION, CLIENT)
+            Observed::parse(body).unwrap().carries(&document, "0123456789ab", VERSION)
         };
         assert_eq!(carries(&|_| {}), Ok(()));
-        assert_eq!(carries(&|body| body["systemData"] = json!({"lastModifiedBy": CLIENT.to_uppercase()})), Ok(()));
+        let username = "/properties/environmentData/authentication/username";
         for (pointer, value) in [
             ("/tags/hubkeeper-version", json!("other")),
             ("/tags/hubkeeper-secret", json!("other")),
-            ("/properties/environmentData/authentication/username", json!("other")),
-            ("/properties/environmentData/scanInterval", json!(24)),
-            ("/properties/offerings", json!([])),
+            (username, json!("other")),
             ("/properties/environmentName", json!("Github")),
         ] {
             assert!(carries(&|body| *body.pointer_mut(pointer).unwrap() = value.clone()).is_err(), "{pointer}");
         }
-        assert!(carries(&|body| body["systemData"] = json!({"lastModifiedBy": "person@example.com"})).is_err());
+        // what a service may drop, hide or spell in its own way does not decide what is carried
+        for (pointer, value) in [
+            (username, json!("ACME-Scanner")),
+            (username, Value::Null),
+            ("/properties/environmentData/scanInterval", json!(24)),
+            ("/properties/offerings", json!([])),
+        ] {
+            assert_eq!(carries(&|body| *body.pointer_mut(pointer).unwrap() = value.clone()), Ok(()), "{pointer}");
+        }
+        assert_eq!(carries(&|body| body["systemData"] = json!({"lastModifiedBy": "person@example.com"})), Ok(()));
+    }
+
+    #[test]
+    fn drift_is_what_arm_tells_and_differs() {
+        let document = document(|_| {});
+        let drift = |change: &dyn Fn(&mut Value)| {
+            let mut body = written(&document, VERSION, None);
+            body["systemData"] = json!({"lastModifiedBy": CLIENT.to_uppercase()});
+            change(&mut body);
+            Observed::parse(body).unwrap().drift(&document, &[CLIENT, "9e1f0000-0000-4000-a000-000000000001"])
+        };
+        assert_eq!(drift(&|_| {}), None);
+        for (pointer, value) in [
+            ("/systemData/lastModifiedBy", json!("9E1F0000-0000-4000-a000-000000000001")),
+            ("/systemData", Value::Null),
+            ("/properties/offerings", Value::Null),
+            ("/properties/environmentData/scanInterval", Value::Null),
+        ] {
+            assert_eq!(drift(&|body| *body.pointer_mut(pointer).unwrap() = value.clone()), None, "{pointer}");
+        }
+        for (pointer, value) in [
+            ("/systemData/lastModifiedBy", json!("person@example.com")),
+            ("/properties/offerings", json!([])),
+            ("/properties/environmentData/scanInterval", json!(24)),
+        ] {
+            assert!(drift(&|body| *body.pointer_mut(pointer).unwrap() = value.clone()).is_some(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_connector_that_tells_no_organization_is_ours_by_its_tag_alone() {
+        let mut body = written(&document(|_| {}), VERSION, None);
+        body["properties"]["hierarchyIdentifier"] = Value::Null;
+        let observed = Observed::parse(body.clone()).unwrap();
+        assert_eq!(observed.ownership("acme", "0123456789ab"), Ownership::Ours);
+        body["tags"] = json!({});
+        assert!(matches!(Observed::parse(body).unwrap().ownership("acme", "0123456789ab"), Ownership::Foreign(_)));
     }
 
     #[test]

@@ -5,5 +5,5 @@ pub mod connector;
 pub mod entra;
 pub mod merge;
 
-pub use connector::{Arm, Found, Health};
+pub use connector::{Arm, Found, Health, Neighbour};
 pub use merge::Observed;

@@ -118,7 +118,7 @@ fn version(detail: &Members<'_>, name: &str) -> Result<String, Error> {
 }
 
 fn one(trigger: Trigger, secret_id: String) -> Event {
-    Event::One(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None })
+    Event::One(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None, stack: None })
 }
 
 fn ignored(secret_id: Option<String>, reason: &str) -> Event {

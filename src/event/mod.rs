@@ -52,7 +52,7 @@ impl Fleet {
     /// The request about one of the secrets.
     pub fn request(&self, secret_id: String) -> Request {
         let (trigger, mode) = (self.trigger.clone(), self.mode);
-        Request { trigger, mode, secret_id, version: None, rotation_token: None }
+        Request { trigger, mode, secret_id, version: None, rotation_token: None, stack: None }
     }
 
     /// The same action on one secret, as an event: the body of a queue's message. It holds no secret.

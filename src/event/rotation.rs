@@ -23,5 +23,12 @@ pub(super) fn parse(members: &Members<'_>) -> Result<Request, Error> {
         return Err(members.wrong("ClientRequestToken", "is not a version id of 32 to 64 characters"));
     }
     let rotation_token = members.text("RotationToken")?.map(SecretString::from);
-    Ok(Request { trigger, mode: Mode::Apply, secret_id, version: Some(version.to_owned()), rotation_token })
+    Ok(Request {
+        trigger,
+        mode: Mode::Apply,
+        secret_id,
+        version: Some(version.to_owned()),
+        rotation_token,
+        stack: None,
+    })
 }

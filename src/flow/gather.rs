@@ -7,11 +7,12 @@ use crate::azure::Found;
 use crate::error::{Error, Kind};
 use crate::plan::admit::admit;
 use crate::plan::invite::carries_on;
-use crate::plan::state::{Enrolment, Slot, Version};
+use crate::plan::state::{Enrolment, Keeping, Slot, Version};
 use crate::plan::{Admission, Situation};
 use crate::report::{Change, ConnectorReport, Report};
 use crate::request::{Request, Trigger};
-use crate::secret::{Document, Label, Managed, Secret};
+use crate::secret::document::ConnectorId;
+use crate::secret::{Document, Kept, KeptConnector, Label, Managed, Secret};
 use crate::services::Services;
 use crate::warning::Warning;
 
@@ -59,6 +60,7 @@ pub(super) async fn documents(
     version: String,
     label: Label,
     value: Option<SecretString>,
+    stack: Option<String>,
 ) -> Result<Situation, Error> {
     let store = &services.store;
     let arn = secret.arn.as_str();
@@ -75,6 +77,10 @@ pub(super) async fn documents(
                 let value = store.value(arn, &version, Some(stage)).await;
                 match (value, trigger) {
                     // what is only taken note of needs no document
+                    // the tag names what an offboarding is about
+                    (value, Trigger::Offboard) if secret.kept() != Kept::Unknown => {
+                        Ok(value?.and_then(|value| Document::parse(&value).ok()))
+                    }
                     (value, Trigger::RotationEnded { .. }) => {
                         Ok(value.ok().flatten().and_then(|value| Document::parse(&value).ok()))
                     }
@@ -143,6 +149,7 @@ pub(super) async fn documents(
         connector: None,
         verdict: None,
         enrolment: Enrolment::default(),
+        keeping: Keeping { stack, ..Keeping::default() },
     };
     if onboards || (reconciles && carries_on(&situation)) {
         let without_token = situation.document.as_ref().is_some_and(|document| document.access_token.is_none());
@@ -184,21 +191,24 @@ pub(super) async fn connector(
     situation: &mut Situation,
     report: &mut Report,
 ) -> Result<(), Error> {
+    let reconciles = matches!(trigger, Trigger::Reconcile { .. });
+    let ends = matches!(trigger, Trigger::Offboard) || (reconciles && situation.is_offboarded());
     let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
-    let Some(document) = document else { return Ok(()) };
-    let reconciles = matches!(trigger, Trigger::Reconcile { .. }) && situation.secret.managed() == Managed::Yes;
+    let named = document.map(|document| (document.organization.clone(), document.connector.id.clone()));
+    let Some((organization, id)) = (if ends { situation.offboarded_connector() } else { named }) else { return Ok(()) };
+    let fingerprint = situation.secret.fingerprint();
+    let reconciles = reconciles && situation.secret.managed() == Managed::Yes;
+    let looks = reconciles || matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. });
     let neighbours = async {
-        match trigger {
-            Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } => neighbours(services, document).await,
-            Trigger::Reconcile { .. } if reconciles => neighbours(services, document).await,
-            _ => None,
-        }
+        if looks { neighbours(services, &id, &organization, &fingerprint).await } else { Neighbours::default() }
     };
-    let health = async { if reconciles { services.arm.health(&document.connector).await } else { None } };
-    let (found, neighbours, health) = Box::pin(join3(services.arm.get(&document.connector), neighbours, health)).await;
-    if let Some(warning) = neighbours {
+    let health = async { if reconciles { services.arm.health(&id).await } else { None } };
+    let (read, neighbours, health) = Box::pin(join3(services.arm.read(&id), neighbours, health)).await;
+    situation.keeping.has_twin = neighbours.has_twin;
+    if let Some(warning) = neighbours.warning {
         report.warn(warning);
     }
+    let found = read.and_then(|read| if ends { Ok(read.or_absent()) } else { read.required() });
     if matches!(&found, Ok(Found::There(_))) && health.is_some() {
         if health.as_ref().is_some_and(|health| !health.is_healthy()) {
             report.warn(Warning::new(
@@ -206,10 +216,15 @@ pub(super) async fn connector(
                 "Defender reports the connector as not healthy: see `connector.health`, and the connector in the portal",
             ));
         }
-        report.connector = Some(ConnectorReport { id: document.connector.id(), change: Change::None, health });
+        report.connector = Some(ConnectorReport { id: id.to_string(), change: Change::None, health });
     }
     match (found, trigger) {
-        (Ok(found), _) => situation.connector = Some(found),
+        (Ok(found), _) => {
+            situation.connector = Some(found);
+            if report.connector.is_none() {
+                report.connector(id.to_string(), Change::None);
+            }
+        }
         // a proof alone needs no connector: what it carries would only say what to compare with
         (Err(error), Trigger::Verify { .. }) => {
             report.warn(Warning::new("connectorUnknown", format!("the connector could not be read: {error}")));
@@ -220,13 +235,68 @@ pub(super) async fn connector(
     Ok(())
 }
 
-/// Other connectors of the organization in the resource group, as a warning. That they cannot be listed is none.
-pub(super) async fn neighbours(services: &Services, document: &Document) -> Option<Warning> {
-    let others = services.arm.others(&document.connector, &document.organization).await.ok()?;
-    (!others.is_empty()).then(|| {
+/// What the resource group's other connectors of the organization come to.
+#[derive(Default)]
+pub(super) struct Neighbours {
+    /// Their names, for people.
+    pub(super) warning: Option<Warning>,
+    /// Whether one of them bears this secret's fingerprint.
+    pub(super) has_twin: bool,
+}
+
+/// Other connectors of the organization in the resource group. A failed listing is not reported.
+pub(super) async fn neighbours(
+    services: &Services,
+    id: &ConnectorId,
+    organization: &str,
+    fingerprint: &str,
+) -> Neighbours {
+    let Ok(others) = services.arm.others(id, organization, fingerprint).await else { return Neighbours::default() };
+    let names: Vec<&str> = others.iter().map(|other| other.name.as_str()).collect();
+    let warning = (!names.is_empty()).then(|| {
         Warning::new(
             "otherConnectors",
-            format!("the resource group has other connectors of this organization: {}", others.join(", ")),
+            format!("the resource group has other connectors of this organization: {}", names.join(", ")),
         )
-    })
+    });
+    Neighbours { warning, has_twin: others.iter().any(|other| other.is_ours) }
+}
+
+/// The versions with a staging label that name another connector than the document, or are no document.
+pub(super) async fn read_versions(services: &Services, situation: &mut Situation) -> Result<(), Error> {
+    let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
+    let Some(wanted) = document.map(KeptConnector::of) else { return Ok(()) };
+    let mut named = Vec::new();
+    for version in situation.secret.versions.keys() {
+        let is_same = match situation.document_of(version) {
+            Some(document) => KeptConnector::of(document) == wanted,
+            None => {
+                let stage = situation.secret.any_label(version);
+                let value = services.store.value(&situation.secret.arn, version, stage).await?;
+                let document = value.map(|value| Document::parse(&value));
+                document.is_none_or(|document| document.is_ok_and(|document| KeptConnector::of(&document) == wanted))
+            }
+        };
+        if !is_same {
+            named.push(version.clone());
+        }
+    }
+    situation.keeping.named = Some(named);
+    Ok(())
+}
+
+/// The connector that the tag of an offboarded secret names.
+pub(super) async fn read_former(services: &Services, situation: &mut Situation) -> Result<(), Error> {
+    let Kept::Connector(kept) = situation.secret.kept() else { return Ok(()) };
+    situation.keeping.former = Some(services.arm.read(&kept.connector).await?.or_absent());
+    Ok(())
+}
+
+/// Connectors elsewhere in the subscription that bear the secret's fingerprint; none where the role does not permit the look.
+pub(super) async fn look_elsewhere(services: &Services, situation: &mut Situation) -> Result<(), Error> {
+    let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
+    let Some(id) = document.map(|document| document.connector.id.clone()) else { return Ok(()) };
+    let elsewhere = services.arm.bearing(&id, &situation.secret.fingerprint()).await?;
+    situation.keeping.elsewhere = Some(elsewhere.unwrap_or_default());
+    Ok(())
 }

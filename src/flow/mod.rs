@@ -20,6 +20,7 @@ use crate::proof::{Finding, Verdict};
 use crate::report::{Change, InvitationReport, Report};
 use crate::request::{Mode, Request, Trigger};
 use crate::secret::document::expiry_warning;
+use crate::secret::kept::STACK_TAG;
 use crate::secret::schedule::ends_before_rotation;
 use crate::secret::{Label, Managed};
 use crate::services::Services;
@@ -125,6 +126,9 @@ impl Flow<'_> {
             }
             match plan.next {
                 Next::Roster => self.look_at_roster(&mut situation).await?,
+                Next::ReadVersions => gather::read_versions(self.services, &mut situation).await?,
+                Next::ReadFormer => gather::read_former(self.services, &mut situation).await?,
+                Next::LookElsewhere => gather::look_elsewhere(self.services, &mut situation).await?,
                 Next::First(steps) => self.begin(&mut situation, &steps).await?,
                 Next::Prove(version) => look = self.prove(&mut situation, &version).await?,
                 Next::Test(version) => return self.test(&situation, &version).await.map(|()| Round::Over),
@@ -241,10 +245,12 @@ impl Flow<'_> {
             }
         };
         self.report.version_id = Some(version.clone());
+        let stack = self.request.stack.clone();
         let mut situation =
-            gather::documents(self.services, trigger, entered.secret, version, label, entered.value).await?;
+            gather::documents(self.services, trigger, entered.secret, version, label, entered.value, stack).await?;
         let known = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
-        *organization = known.map(|document| document.organization.clone());
+        let named = known.map(|document| document.organization.clone());
+        *organization = named.or_else(|| situation.offboarded_connector().map(|(organization, _)| organization));
         let look = match trigger {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
             // the connector is read while the token is being proven
@@ -266,12 +272,14 @@ impl Flow<'_> {
         };
         if let Some(found) = &situation.connector {
             self.report.found_connector.get_or_insert(found.observed().is_some());
+            let asked = self.request.stack.as_ref();
+            self.report.is_stack_own |= asked.is_some() && situation.secret.tags.get(STACK_TAG) == asked;
         }
         if let Some(document) = &situation.document
             && situation.connector.is_some()
             && self.report.connector.is_none()
         {
-            self.report.connector(document.connector.id(), Change::None);
+            self.report.connector(document.connector.id.to_string(), Change::None);
         }
         Ok(Some((situation, look)))
     }
@@ -382,8 +390,11 @@ impl Flow<'_> {
             Step::DeleteConnector => Some(Change::WouldDelete),
             _ => None,
         });
-        if let (Some(change), Some(document)) = (change, &situation.document) {
-            self.report.connector(document.connector.id(), change);
+        let ends = change == Some(Change::WouldDelete);
+        let named = situation.document.as_ref().map(|document| document.connector.id.clone());
+        let id = if ends { situation.offboarded_connector().map(|(_, id)| id) } else { named };
+        if let (Some(change), Some(id)) = (change, id) {
+            self.report.connector(id.to_string(), change);
         }
         self.report.plan.get_or_insert_default().extend_from_slice(steps);
     }

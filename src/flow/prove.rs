@@ -10,6 +10,7 @@ use crate::azure::merge::Ownership;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hub::{Credential, Session};
+use crate::plan::keeping::keeps_no_other;
 use crate::plan::state::Version;
 use crate::plan::{Look, Situation};
 use crate::proof::evidence::Pulls;
@@ -99,9 +100,11 @@ pub(super) async fn examine_while_reading(
 ) -> Result<Examined, Error> {
     let version = situation.version.clone();
     let document = document(situation, &version)?;
+    // nothing is proven for a connector that will not be written
+    keeps_no_other(situation, &document)?;
     let before = situation.clone();
     let context: ContextFuture<'_> = {
-        let (before, spec) = (before.clone(), document.connector.clone());
+        let (before, spec) = (before.clone(), document.connector.id.clone());
         async move {
             let (current, connector) = join(gather::current(services, &before), services.arm.get(&spec)).await;
             Ok(Context { current: current?, connector: connector? })
@@ -110,10 +113,9 @@ pub(super) async fn examine_while_reading(
         .shared()
     };
     let fingerprint = situation.secret.fingerprint();
-    let client_id = &services.config.client_id;
     let carried = |context: &Context| {
         let found = context.connector.observed();
-        found.is_some_and(|found| found.carries(&document, &fingerprint, &version, client_id).is_ok())
+        found.is_some_and(|found| found.carries(&document, &fingerprint, &version).is_ok())
     };
     // what is read may end the proof early: nothing is left to be proven, or nothing can be written
     let early = {
@@ -127,10 +129,10 @@ pub(super) async fn examine_while_reading(
     };
     let compared = Compared { context: context.clone(), manager: None, last_proof: None };
     let proof = Box::pin(prove(services, &before, &version, &document, compared, true));
-    let neighbours = gather::neighbours(services, &document);
+    let neighbours = gather::neighbours(services, &document.connector.id, &document.organization, &fingerprint);
     let (examined, neighbours) = join(select(proof, Box::pin(early)), neighbours).await;
     let context = context.await?;
-    if let Some(warning) = neighbours {
+    if let Some(warning) = neighbours.warning {
         report.warn(warning);
     }
     situation.current = context.current;
@@ -213,7 +215,7 @@ async fn prove(
         let promising = survey.evidence.pulls == Pulls::Asked && survey.evidence.gaps.is_empty();
         let look = async {
             if promising && writes {
-                services.look(&situation.secret.arn, &document.connector).await.ok()
+                services.look(&situation.secret.arn, &document.connector.id).await.ok()
             } else {
                 None
             }

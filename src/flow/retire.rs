@@ -50,7 +50,7 @@ pub(super) async fn plan(
     }
     let pats = situation.pats.clone()?;
     let secret = services.store.describe(&situation.secret.arn).await?;
-    let found = services.arm.get(&document.connector).await?;
+    let found = services.arm.get(&document.connector.id).await?;
     let managed = situation.secret.managed();
     let moved = secret.version(crate::secret::Label::Current) != Some(situation.version.as_str());
     if secret.managed() != managed || moved || (managed == Managed::Yes && secret.rotation_in_progress().is_some()) {

@@ -1,6 +1,6 @@
 //! The doors: whether labels and tags let an event in, and whether a write may still happen (contract, section 3). Pure.
 
-use super::refusals::{foreign, unstick};
+use super::refusals::{foreign, replaced_already, unstick};
 use super::state::{Admission, Look, Situation};
 use crate::azure::Observed;
 use crate::azure::merge::Ownership;
@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::request::Trigger;
+use crate::secret::document::ConnectorId;
 use crate::secret::{Document, Label, Managed, Secret};
 
 /// Whether labels and tags let an event go on, and with which version.
@@ -142,6 +143,9 @@ fn admit_rotation(trigger: &Trigger, token: &str, secret: &Secret) -> Result<Adm
             _ => Ok(nothing(Outcome::Unchanged, "the version is AWSCURRENT already")),
         };
     }
+    if secret.bears(token, Label::Previous) {
+        return Err(replaced_already(token, secret));
+    }
     if !secret.bears(token, Label::Pending) {
         return abandoned(format!("version {token} is not staged AWSPENDING"));
     }
@@ -166,6 +170,7 @@ pub fn may_write(
         ))
     };
     still_admitted(trigger, version, before, &look.secret)?;
+    still_kept(document, &look.secret)?;
     let observed = look.connector.observed();
     if let Some(observed) = observed
         && let Ownership::Foreign(why) = observed.ownership(&document.organization, &look.secret.fingerprint())
@@ -189,17 +194,17 @@ pub fn may_move(
     from: &str,
     to: &str,
     document: &Document,
-    client_id: &str,
     before: &Situation,
     look: &Look,
 ) -> Result<(), Error> {
     still_admitted(trigger, to, before, &look.secret)?;
+    still_kept(document, &look.secret)?;
     if look.secret.version(Label::Current) != Some(from) {
         return Err(Error::retryable("AWSCURRENT moved meanwhile", "repeat the event"));
     }
     let carried = match look.connector.observed() {
         None => Err("it does not exist".to_owned()),
-        Some(observed) => observed.carries(document, &look.secret.fingerprint(), to, client_id),
+        Some(observed) => observed.carries(document, &look.secret.fingerprint(), to),
     };
     carried.map_err(|why| {
         Error::retryable(
@@ -207,6 +212,17 @@ pub fn may_move(
             "repeat the event",
         )
     })
+}
+
+/// The secret still keeps the connector that the document names. A tag that was just set may not be seen everywhere yet.
+fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
+    if secret.keeps_another(document) {
+        return Err(Error::retryable(
+            "the secret's tag hubkeeper-connector was changed meanwhile",
+            "nothing was written; repeat the event",
+        ));
+    }
+    Ok(())
 }
 
 /// The labels and tags that admitted the event are still there.
@@ -224,6 +240,9 @@ pub(super) fn still_admitted(
         return changed("the secret was offboarded meanwhile".into());
     }
     if trigger.is_rotation() {
+        if secret.bears(version, Label::Previous) {
+            return Err(replaced_already(version, secret));
+        }
         if !secret.bears(version, Label::Pending) {
             return changed(format!("version {version} is no longer AWSPENDING: the rotation was abandoned"));
         }
@@ -248,7 +267,7 @@ pub(super) fn still_admitted(
 ///
 /// # Errors
 /// `Retryable` where somebody took the secret up again meanwhile; a refusal where the connector is not this secret's.
-pub fn may_delete(document: &Document, look: &Look) -> Result<(), Error> {
+pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Look) -> Result<(), Error> {
     if look.secret.managed() != Managed::Offboarded {
         return Err(Error::retryable(
             "the secret is no longer tagged hubkeeper = offboarded",
@@ -257,19 +276,24 @@ pub fn may_delete(document: &Document, look: &Look) -> Result<(), Error> {
     }
     match look.connector.observed() {
         None => Ok(()),
-        Some(observed) => ours_to_delete(observed, document, &look.secret),
+        Some(observed) => ours_to_delete(observed, organization, connector, &look.secret),
     }
 }
 
 /// A connector without this secret's tag is not deleted, whoever made it.
-pub(super) fn ours_to_delete(observed: &Observed, document: &Document, secret: &Secret) -> Result<(), Error> {
-    let why = match observed.ownership(&document.organization, &secret.fingerprint()) {
+pub(super) fn ours_to_delete(
+    observed: &Observed,
+    organization: &str,
+    connector: &ConnectorId,
+    secret: &Secret,
+) -> Result<(), Error> {
+    let why = match observed.ownership(organization, &secret.fingerprint()) {
         Ownership::Ours => return Ok(()),
         Ownership::Untagged => "it does not bear this secret's tag (hubkeeper-secret)".to_owned(),
         Ownership::Foreign(why) => why,
     };
     Err(Error::refused(
-        format!("the connector {} is not deleted: {why}", document.connector.id()),
+        format!("the connector {connector} is not deleted: {why}"),
         "delete it by hand if nobody needs it, then repeat the event",
     ))
 }
@@ -281,7 +305,7 @@ pub enum After {
     Same,
     /// The version that was written is no longer AWSCURRENT, or another is to be written now.
     Overtaken,
-    /// The secret was offboarded: the connector has to go again.
+    /// The secret was offboarded: a connector that this run created has to go again.
     Offboarded,
 }
 

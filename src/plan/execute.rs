@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::flow::prove;
 use crate::report::Report;
 use crate::request::Trigger;
-use crate::secret::labels::{MANAGED, OFFBOARDED};
-use crate::secret::{Document, Label};
+use crate::secret::kept::{CONNECTOR_TAG, STACK_TAG};
+use crate::secret::labels::{MANAGED, MANAGED_TAG, OFFBOARDED};
+use crate::secret::{Document, Label, Managed};
 use crate::services::Services;
 use crate::warning::Warning;
 
@@ -59,11 +60,7 @@ impl Executor<'_> {
 
     async fn step(&mut self, step: &Step) -> Result<(), Error> {
         match step {
-            Step::TagManaged => {
-                self.services.store.tag(self.arn(), MANAGED).await?;
-                self.situation.enrolment.tagged = true;
-                Ok(())
-            }
+            Step::TagManaged { connector, stack } => self.tag_managed(connector.as_deref(), stack.as_deref()).await,
             Step::TagInvite { state } => self.tag_invitation(*state).await,
             Step::Invite { .. } => self.invite().await,
             Step::Resend => self.resend().await,
@@ -93,6 +90,26 @@ impl Executor<'_> {
         self.situation.document_of(version).cloned().ok_or_else(|| {
             Error::retryable(format!("version {version} of the secret has no value"), "repeat the event")
         })
+    }
+
+    /// Sets the tags that are missing, in one request. A secret that was offboarded meanwhile stays so.
+    async fn tag_managed(&mut self, connector: Option<&str>, stack: Option<&str>) -> Result<(), Error> {
+        let before = self.situation.secret.managed();
+        if before == Managed::No && self.services.store.describe(self.arn()).await?.managed() == Managed::Offboarded {
+            return Err(Error::retryable(
+                "the secret was offboarded meanwhile",
+                "nothing was written; repeat the event",
+            ));
+        }
+        let managed = (before != Managed::Yes).then_some(MANAGED);
+        let tags = [(MANAGED_TAG, managed), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
+        self.services.store.set_tags(self.arn(), &tags).await?;
+        self.situation.note_tags(connector, stack);
+        if before == Managed::Offboarded {
+            // an earlier look shows the tag as it was
+            self.look = None;
+        }
+        Ok(())
     }
 
     async fn tag_offboarded(&mut self) -> Result<(), Error> {
@@ -129,11 +146,11 @@ impl Executor<'_> {
 
     async fn move_current(&mut self, from: &str, to: &str) -> Result<(), Error> {
         let document = self.document(to)?;
-        let look = self.services.look(self.arn(), &document.connector).await?;
+        let look = self.services.look(self.arn(), &document.connector.id).await?;
         if look.secret.version(Label::Current) == Some(to) {
             return Ok(());
         }
-        may_move(self.trigger, from, to, &document, &self.services.config.client_id, self.situation, &look)?;
+        may_move(self.trigger, from, to, &document, self.situation, &look)?;
         let moved = self.services.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
         self.settle(moved, |secret| secret.bears(to, Label::Current)).await?;
         if let Some(current) = &self.situation.current

@@ -198,10 +198,12 @@ pub fn foresee(situation: &mut Situation, steps: &[Step]) {
         return;
     };
     let now = situation.now;
-    let enrolment = &mut situation.enrolment;
     for step in steps {
+        if let Step::TagManaged { connector, stack } = step {
+            situation.note_tags(connector.as_deref(), stack.as_deref());
+        }
+        let enrolment = &mut situation.enrolment;
         match (step, &mut enrolment.roster) {
-            (Step::TagManaged, _) => enrolment.tagged = true,
             (Step::TagInvite { state }, _) => {
                 situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
             }

@@ -8,6 +8,7 @@
 pub mod admit;
 pub mod execute;
 pub mod invite;
+pub mod keeping;
 pub mod planner;
 pub mod refusals;
 pub mod retire;

@@ -8,15 +8,15 @@ mod reconcile;
 mod rotation;
 
 use super::invite::{Membership, carries_on, membership};
+use super::keeping::{Keeps, keeps, may_create, tag_step};
 use super::refusals::{foreign, refusal};
 use super::state::Situation;
 use super::steps::Step;
-use crate::azure::Observed;
 use crate::azure::merge::Ownership;
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::request::Trigger;
-use crate::secret::{Document, Label, Managed};
+use crate::secret::{Document, Label};
 use crate::warning::Warning;
 
 /// What follows from the state.
@@ -24,6 +24,12 @@ use crate::warning::Warning;
 pub enum Next {
     /// The owner has to look who is a member and who is invited; then ask again.
     Roster,
+    /// The versions with a staging label have to be read: which connectors do they name? Then ask again.
+    ReadVersions,
+    /// The connector that an offboarded secret kept has to be read; then ask again.
+    ReadFormer,
+    /// The subscription's connectors have to be looked through for this secret's fingerprint; then ask again.
+    LookElsewhere,
     /// These steps come first; then ask again with what they leave.
     First(Vec<Step>),
     /// The token of this version has to be proven first; then ask again.
@@ -62,25 +68,56 @@ impl Plan {
 /// # Errors
 /// A refusal, or what a person has to do first.
 pub fn plan(trigger: &Trigger, situation: &Situation, client_id: &str) -> Result<Plan, Error> {
+    let mut plan = decide(trigger, situation, client_id)?;
+    let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
+    let Some(document) = document else { return Ok(plan) };
+    if let Next::Do(steps) = &plan.next
+        && steps.iter().any(|step| matches!(step, Step::WriteConnector { create: true, .. }))
+        && !may_create(situation, document)?
+    {
+        return Ok(Plan { next: Next::LookElsewhere, ..plan });
+    }
+    if let Next::Do(steps) | Next::First(steps) = &mut plan.next
+        && sets_tags(trigger, situation, steps)
+        && let Some(step) = tag_step(trigger, situation, document)?
+    {
+        steps.insert(0, step);
+    }
+    Ok(plan)
+}
+
+/// Whether the secret's tags have to be complete before these steps: before the first write outside, and where reconcile finds
+/// one missing. `finishSecret` sets them at its end.
+fn sets_tags(trigger: &Trigger, situation: &Situation, steps: &[Step]) -> bool {
+    match trigger {
+        Trigger::Onboard { .. } => true,
+        Trigger::Reconcile { .. } => !situation.is_offboarded(),
+        Trigger::SetSecret | Trigger::SecretChanged { .. } | Trigger::CandidateStaged { .. } => {
+            steps.iter().any(|step| matches!(step, Step::WriteConnector { .. }))
+        }
+        _ => false,
+    }
+}
+
+fn decide(trigger: &Trigger, situation: &Situation, client_id: &str) -> Result<Plan, Error> {
     match trigger {
         Trigger::CreateSecret => rotation::create_secret(situation).map(Plan::of),
         Trigger::SetSecret => {
             let document = situation.document.as_ref().ok_or_else(no_pending_value)?;
             same_subject(situation, document)?;
-            connect(situation, &situation.version, document, client_id, false)
+            connect(situation, &situation.version, document, false)
         }
-        Trigger::TestSecret => rotation::test_secret(situation, client_id),
-        Trigger::FinishSecret => rotation::finish_secret(situation, client_id).map(Plan::of),
+        Trigger::TestSecret => rotation::test_secret(situation),
+        Trigger::FinishSecret => rotation::finish_secret(trigger, situation).map(Plan::of),
         Trigger::SecretChanged { .. } => {
             let Some(document) = situation.document.as_ref().filter(|document| document.access_token.is_some()) else {
                 return Ok(Plan::of(Next::Nothing(Outcome::Ignored, "the version holds no token".into())));
             };
-            same_subject_as_before(situation, document)?;
-            connect(situation, &situation.version, document, client_id, false)
+            connect(situation, &situation.version, document, false)
         }
-        Trigger::CandidateStaged { .. } => onboard::adopt(situation, &situation.version, client_id),
+        Trigger::CandidateStaged { .. } => onboard::adopt(situation, &situation.version),
         Trigger::Onboard { version: Some(_), .. } if situation.label == Label::Candidate => {
-            onboard::adopt(situation, &situation.version, client_id).map(|plan| onboard::tagged(situation, plan))
+            onboard::adopt(situation, &situation.version)
         }
         Trigger::Onboard { force, fix_role, .. } => from_zero(situation, client_id, *force, *fix_role),
         Trigger::Reconcile { .. } if carries_on(situation) => from_zero(situation, client_id, false, false),
@@ -106,29 +143,27 @@ pub fn plan(trigger: &Trigger, situation: &Situation, client_id: &str) -> Result
 /// Onboarding: the dedicated user's membership where the secret asks for it, then token, proof, connector.
 fn from_zero(situation: &Situation, client_id: &str, force: bool, fix_role: bool) -> Result<Plan, Error> {
     if let Some(current) = &situation.document {
-        // what could not be connected in the end is no reason to invite somebody
-        same_subject_as_before(situation, current)?;
+        // nobody is invited for a connector that could not be written in the end
+        if let Some(question) = ask(situation, current)? {
+            return Ok(question);
+        }
         connector_warnings(situation, current)?;
     }
-    let plan = match membership(situation, fix_role)? {
-        Membership::Look => Plan::of(Next::Roster),
-        Membership::First(steps, warnings) => Plan { next: Next::First(steps), warnings },
-        Membership::Awaiting(reason) => Plan::of(Next::Nothing(Outcome::Awaiting, reason)),
-        Membership::Settled => onboard::onboard(situation, client_id, force)?,
-    };
-    Ok(onboard::tagged(situation, plan))
+    match membership(situation, fix_role)? {
+        Membership::Look => Ok(Plan::of(Next::Roster)),
+        Membership::First(steps, warnings) => Ok(Plan { next: Next::First(steps), warnings }),
+        Membership::Awaiting(reason) => Ok(Plan::of(Next::Nothing(Outcome::Awaiting, reason))),
+        Membership::Settled => onboard::onboard(situation, client_id, force),
+    }
 }
 
 /// Proof, then the connector: what setSecret, a changed secret and an onboarding have in common.
-fn connect(
-    situation: &Situation,
-    version: &str,
-    document: &Document,
-    client_id: &str,
-    force: bool,
-) -> Result<Plan, Error> {
+fn connect(situation: &Situation, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
+    if let Some(question) = ask(situation, document)? {
+        return Ok(question);
+    }
     let warnings = connector_warnings(situation, document)?;
-    let carries = carried(situation, version, document, client_id).is_ok();
+    let carries = carried(situation, version, document).is_ok();
     if carries && !force {
         return Ok(Plan { next: Next::Do(Vec::new()), warnings });
     }
@@ -141,17 +176,28 @@ fn connect(
 }
 
 fn write(situation: &Situation, version: &str) -> Step {
-    Step::WriteConnector { version: version.to_owned(), create: observed(situation).is_none() }
+    Step::WriteConnector { version: version.to_owned(), create: situation.observed().is_none() }
 }
 
-fn observed(situation: &Situation) -> Option<&Observed> {
-    situation.connector.as_ref().and_then(|found| found.observed())
+/// What has to be read before it is known whether the secret keeps the document's connector.
+fn ask(situation: &Situation, document: &Document) -> Result<Option<Plan>, Error> {
+    Ok(match keeps(situation, document)? {
+        Keeps::Known | Keeps::Remember(_) => None,
+        Keeps::ReadVersions => Some(Plan::of(Next::ReadVersions)),
+        Keeps::ReadFormer => Some(Plan::of(Next::ReadFormer)),
+    })
 }
 
-fn carried(situation: &Situation, version: &str, document: &Document, client_id: &str) -> Result<(), Error> {
-    let carried = match observed(situation) {
+/// In what the connector drifted from what hubkeeper wrote.
+fn drift(situation: &Situation, document: &Document, client_id: &str) -> Option<String> {
+    let writers: Vec<&str> = std::iter::once(client_id).chain(situation.secret.writer()).collect();
+    situation.observed()?.drift(document, &writers)
+}
+
+fn carried(situation: &Situation, version: &str, document: &Document) -> Result<(), Error> {
+    let carried = match situation.observed() {
         None => Err("it does not exist".to_owned()),
-        Some(observed) => observed.carries(document, &situation.secret.fingerprint(), version, client_id),
+        Some(observed) => observed.carries(document, &situation.secret.fingerprint(), version),
     };
     carried.map_err(|why| {
         Error::retryable(
@@ -164,7 +210,7 @@ fn carried(situation: &Situation, version: &str, document: &Document, client_id:
 /// Whether the connector may be touched at all, and what is odd about it.
 fn connector_warnings(situation: &Situation, document: &Document) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
-    let Some(observed) = observed(situation) else { return Ok(warnings) };
+    let Some(observed) = situation.observed() else { return Ok(warnings) };
     match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
         Ownership::Ours => {}
         Ownership::Untagged => warnings.push(Warning::new(
@@ -194,23 +240,6 @@ fn same_subject(situation: &Situation, document: &Document) -> Result<(), Error>
         Some(current) if !current.document.same_subject(document) => Err(other_subject()),
         _ => Ok(()),
     }
-}
-
-/// A value that a person put as AWSCURRENT without a proof may not lead away from the connector that is kept: nobody would
-/// look after that one any more.
-fn same_subject_as_before(situation: &Situation, document: &Document) -> Result<(), Error> {
-    let managed = situation.secret.managed() == Managed::Yes;
-    let strays = situation.previous.as_ref().is_some_and(|previous| !previous.document.same_subject(document));
-    let fingerprint = situation.secret.fingerprint();
-    let kept = observed(situation)
-        .is_some_and(|found| found.ownership(&document.organization, &fingerprint) == Ownership::Ours);
-    if managed && strays && !kept {
-        return Err(Error::needs_human(
-            "AWSCURRENT is about another organization or another connector than the version before it, whose connector is still kept",
-            "put the document before it back, offboard the secret, then put the new document and onboard",
-        ));
-    }
-    Ok(())
 }
 
 fn other_subject() -> Error {

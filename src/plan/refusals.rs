@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::error::Error;
 use crate::proof::{Finding, Verdict};
-use crate::secret::{Document, Secret};
+use crate::secret::document::ConnectorId;
+use crate::secret::kept::CONNECTOR_TAG;
+use crate::secret::{Document, KeptConnector, Secret};
 
 /// The command that ends a rotation which does not go on (AWS: "A previous rotation isn't complete").
 pub(crate) fn unstick(secret: &Secret, pending: &str) -> String {
@@ -16,7 +18,7 @@ pub(crate) fn unstick(secret: &Secret, pending: &str) -> String {
 
 pub(crate) fn foreign(why: &str, document: &Document) -> Error {
     Error::refused(
-        format!("the connector {} is not touched: {why}", document.connector.id()),
+        format!("the connector {} is not touched: {why}", document.connector.id),
         "give the secret another `connector.name`, or delete that connector if nobody needs it",
     )
 }
@@ -47,4 +49,72 @@ pub fn refusal(verdict: &Verdict) -> Error {
         ),
         Finding::Complete => Error::retryable(what, "repeat the event"),
     }
+}
+
+/// The document names another connector than the one that the secret keeps.
+pub(crate) fn keeps_another(kept: &KeptConnector, document: &KeptConnector) -> Error {
+    Error::needs_human(
+        format!("the secret keeps {kept} (tag {CONNECTOR_TAG}), and its document names {document}"),
+        "to move to the new one, send offboard, which deletes the connector that is kept, then onboard; to stay, put a document that names the connector that is kept",
+    )
+}
+
+/// The tag has a value that hubkeeper did not write.
+pub(crate) fn unreadable_tag(secret: &Secret) -> Error {
+    Error::needs_human(
+        format!("the secret's tag {CONNECTOR_TAG} cannot be read, so it is not known which connector the secret keeps"),
+        format!(
+            "find out who changed it, then take it off, and it is set again: aws secretsmanager untag-resource --secret-id {} --tag-keys {CONNECTOR_TAG}",
+            secret.arn
+        ),
+    )
+}
+
+/// The tag is missing, and versions of the secret name different connectors.
+pub(crate) fn which_connector(secret: &Secret, document: &KeptConnector, versions: &[String]) -> Error {
+    let value = document.tag_value().unwrap_or_default();
+    Error::needs_human(
+        format!(
+            "it is not known which connector the secret keeps: its tag {CONNECTOR_TAG} is missing, the connector of its document does not bear the secret's fingerprint, and version {} names another connector",
+            versions.join(", ")
+        ),
+        format!(
+            "see which connector bears the tag hubkeeper-secret = {}; if the document is right, delete the other connector and set the tag: aws secretsmanager tag-resource --secret-id {} --tags Key={CONNECTOR_TAG},Value={value}",
+            secret.fingerprint(),
+            secret.arn
+        ),
+    )
+}
+
+/// The connector that an offboarded secret kept is still there.
+pub(crate) fn still_there(organization: &str, connector: &ConnectorId) -> Error {
+    Error::needs_human(
+        format!(
+            "the secret is offboarded, and its connector still exists: organization {organization} with {connector}"
+        ),
+        "send offboard again, which deletes it; to keep it, onboard the secret with a document that names it",
+    )
+}
+
+/// A connector with the secret's fingerprint exists under another id, and the document's does not exist.
+pub(crate) fn exists_elsewhere(document: &Document, elsewhere: &[ConnectorId]) -> Error {
+    let others: Vec<String> = elsewhere.iter().map(ToString::to_string).collect();
+    Error::needs_human(
+        format!(
+            "the connector {} does not exist, and {} bears this secret's fingerprint: it was moved, or copied",
+            document.connector.id,
+            others.join(", ")
+        ),
+        "if it was moved, move it back or delete it there; a second connector would be left with a token that is retired one day",
+    )
+}
+
+/// A rotation step for a version that was replaced: it would bring the replaced token back.
+pub(crate) fn replaced_already(version: &str, secret: &Secret) -> Error {
+    Error::needs_human(
+        format!(
+            "version {version} is AWSPREVIOUS: its rotation is over, and a step of it would bring the replaced token back"
+        ),
+        format!("take the label AWSPENDING off, then rotate again: {}", unstick(secret, version)),
+    )
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::azure::Found;
+use crate::azure::{Found, Observed};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::hub::members::Roster;
 use crate::hub::tokens::Pat;
 use crate::outcome::Outcome;
 use crate::proof::Verdict;
-use crate::secret::{Document, Label, Secret};
+use crate::secret::document::ConnectorId;
+use crate::secret::kept::{CONNECTOR_TAG, STACK_TAG};
+use crate::secret::labels::{MANAGED, MANAGED_TAG};
+use crate::secret::{Document, Kept, KeptConnector, Label, Managed, Secret};
 
 /// Whether the labels and tags let the event go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,6 +79,8 @@ pub struct Situation {
     pub verdict: Option<(String, Verdict)>,
     /// What is known of the dedicated user's membership.
     pub enrolment: Enrolment,
+    /// What is known of the connector that the secret keeps.
+    pub keeping: Keeping,
     /// When this was read.
     pub now: Timestamp,
 }
@@ -87,8 +92,22 @@ pub struct Enrolment {
     pub roster: Option<Roster>,
     /// Whether this run has sent the invitation again: once is enough.
     pub resent: bool,
-    /// Whether this run has set the tag `hubkeeper` already.
-    pub tagged: bool,
+}
+
+/// What this run learned about the connector that the secret keeps, beside the one that its document names.
+#[derive(Clone, Default)]
+pub struct Keeping {
+    /// The connector that the tag of an offboarded secret names, where the document names another; `None` where nobody looked.
+    pub former: Option<Found>,
+    /// Versions with a staging label that name another connector than the document, or are no document; `None` where
+    /// nobody looked.
+    pub named: Option<Vec<String>>,
+    /// Connectors elsewhere in the subscription that bear the secret's fingerprint; `None` where nobody looked.
+    pub elsewhere: Option<Vec<ConnectorId>>,
+    /// Whether another connector in the resource group bears the secret's fingerprint.
+    pub has_twin: bool,
+    /// Digest of the stack's resource that asks, for the tag `hubkeeper-stack`.
+    pub stack: Option<String>,
 }
 
 /// The derived version id of an onboarding that mints, and what is stored there. No `Debug`: it holds the token.
@@ -101,6 +120,38 @@ pub struct Slot {
 }
 
 impl Situation {
+    /// The connector as it was read; `None` where there is none.
+    pub fn observed(&self) -> Option<&Observed> {
+        self.connector.as_ref().and_then(|found| found.observed())
+    }
+
+    /// The connector that an offboarding is about: the one that the tag names, else the document's; with its organization.
+    /// `None` where neither names one.
+    pub fn offboarded_connector(&self) -> Option<(String, ConnectorId)> {
+        let document = self.document.as_ref().map(|document| (document, KeptConnector::of(document)));
+        match (self.secret.kept(), document) {
+            (Kept::Connector(kept), Some((document, named))) if kept == named => {
+                Some((document.organization.clone(), document.connector.id.clone()))
+            }
+            (Kept::Connector(kept), _) => Some((kept.organization, kept.connector)),
+            (_, Some((document, _))) => Some((document.organization.clone(), document.connector.id.clone())),
+            (_, None) => None,
+        }
+    }
+
+    /// Notes what the secret's tags are after [`crate::plan::Step::TagManaged`].
+    pub fn note_tags(&mut self, connector: Option<&str>, stack: Option<&str>) {
+        let set = [(MANAGED_TAG, Some(MANAGED)), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
+        for (tag, value) in set.into_iter().filter_map(|(tag, value)| Some((tag, value?))) {
+            self.secret.tags.insert(tag.to_owned(), value.to_owned());
+        }
+    }
+
+    /// Whether the secret is offboarded, as it was read.
+    pub fn is_offboarded(&self) -> bool {
+        self.secret.managed() == Managed::Offboarded
+    }
+
     /// The pending version of a rotation that is stuck.
     pub fn stuck(&self) -> Option<&str> {
         self.secret.stuck_rotation(self.now)

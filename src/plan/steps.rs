@@ -9,8 +9,15 @@ use crate::secret::{Invitation, Label};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "step", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Step {
-    /// Tag the secret `hubkeeper` = `managed`.
-    TagManaged,
+    /// Tag the secret `hubkeeper` = `managed`, and remember its connector where that is not remembered yet.
+    TagManaged {
+        /// Value of the tag `hubkeeper-connector`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        connector: Option<String>,
+        /// Value of the tag `hubkeeper-stack`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stack: Option<String>,
+    },
     /// Tag the secret `hubkeeper` = `offboarded`.
     TagOffboarded,
     /// Note in the tag `hubkeeper-invite` how far the invitation is.
@@ -109,7 +116,7 @@ impl Step {
     /// Its name in the report's stages.
     pub fn name(&self) -> &'static str {
         match self {
-            Step::TagManaged => "tagManaged",
+            Step::TagManaged { .. } => "tagManaged",
             Step::TagOffboarded => "tagOffboarded",
             Step::TagInvite { .. } => "tagInvite",
             Step::Invite { .. } => "invite",

@@ -10,7 +10,7 @@ mod newcomer;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-pub use self::connector::{ConnectorSpec, Plan};
+pub use self::connector::{ConnectorId, ConnectorSpec, Plan};
 use self::members::{Members, wrong};
 pub(crate) use self::members::{is_repository_part, is_uuid};
 pub use self::newcomer::{Newcomer, Role};
@@ -161,7 +161,7 @@ impl Document {
 
     /// Whether both are about one organization and one connector (names compare without case, as in ARM).
     pub fn same_subject(&self, other: &Document) -> bool {
-        self.organization == other.organization && self.connector.id().eq_ignore_ascii_case(&other.connector.id())
+        self.organization == other.organization && self.connector.id.is_same(&other.connector.id)
     }
 
     /// This document as the next version with a token that was minted: the old token's id and expiry go with it.

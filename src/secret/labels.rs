@@ -111,9 +111,16 @@ impl Secret {
         self.versions.get(version).and_then(|labels| labels.first()).map(String::as_str)
     }
 
-    /// The version of a rotation in progress: AWSPENDING on a version other than AWSCURRENT.
+    /// The version of a rotation in progress: AWSPENDING on a version that is neither AWSCURRENT nor AWSPREVIOUS. Beside
+    /// those the label is left over from a rotation that is over.
     pub fn rotation_in_progress(&self) -> Option<&str> {
-        self.version(Label::Pending).filter(|pending| Some(*pending) != self.version(Label::Current))
+        let over = |version: &str| self.bears(version, Label::Current) || self.bears(version, Label::Previous);
+        self.version(Label::Pending).filter(|pending| !over(pending))
+    }
+
+    /// The version that a rotation which is over left staged AWSPENDING.
+    pub fn leftover_pending(&self) -> Option<&str> {
+        self.version(Label::Pending).filter(|pending| Some(*pending) != self.rotation_in_progress())
     }
 
     /// The pending version of a rotation that has been under way for more than a day.
@@ -165,7 +172,7 @@ impl Secret {
 /// What the label of a PAT ends with while it is being retired.
 const RETIRING: &str = "/retiring";
 
-fn hex_sha256(parts: &[&str]) -> String {
+pub(crate) fn hex_sha256(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.as_bytes());
@@ -197,9 +204,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn pending_beside_current_is_no_rotation() {
-        assert_eq!(secret(&[("a", &["AWSCURRENT", "AWSPENDING"])]).rotation_in_progress(), None);
-        assert_eq!(secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"])]).rotation_in_progress(), Some("b"));
+    fn pending_beside_current_or_previous_is_left_over() {
+        for beside in ["AWSCURRENT", "AWSPREVIOUS"] {
+            let left = secret(&[("a", &[beside, "AWSPENDING"]), ("c", &["AWSCURRENT"])]);
+            assert_eq!((left.rotation_in_progress(), left.leftover_pending()), (None, Some("a")), "{beside}");
+        }
+        let rotating = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"])]);
+        assert_eq!((rotating.rotation_in_progress(), rotating.leftover_pending()), (Some("b"), None));
+        assert_eq!(secret(&[("a", &["AWSCURRENT"])]).leftover_pending(), None);
     }
 
     #[test]

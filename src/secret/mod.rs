@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod invite;
+pub mod kept;
 pub mod labels;
 pub mod login;
 pub mod schedule;
@@ -9,6 +10,7 @@ pub mod store;
 
 pub use document::Document;
 pub use invite::Invitation;
+pub use kept::{Kept, KeptConnector};
 pub use labels::{Label, Managed, Secret};
 pub use login::Login;
 pub use store::SecretStore;

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::document::Document;
 use super::invite::{INVITE_TAG, Invitation};
+use super::kept::WRITER_TAG;
 use super::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
 use super::schedule::Schedule;
 use crate::clock::{Timestamp, within_reach};
@@ -260,9 +261,25 @@ impl SecretStore {
         self.set_tag(id, INVITE_TAG, &state.value()).await
     }
 
+    /// Remembers how ARM calls us as a writer: the tag `hubkeeper-writer`.
+    ///
+    /// # Errors
+    /// As [`SecretStore::describe`].
+    pub async fn tag_writer(&self, id: &str, writer: &str) -> Result<(), Error> {
+        self.set_tag(id, WRITER_TAG, writer).await
+    }
+
     async fn set_tag(&self, id: &str, key: &str, value: &str) -> Result<(), Error> {
-        let tag = Tag::builder().key(key).value(value).build();
-        let call = self.client.tag_resource().secret_id(id).tags(tag);
+        self.set_tags(id, &[(key, Some(value))]).await
+    }
+
+    /// Sets those tags that have a value here, in one request.
+    ///
+    /// # Errors
+    /// As [`SecretStore::describe`].
+    pub async fn set_tags(&self, id: &str, tags: &[(&str, Option<&str>)]) -> Result<(), Error> {
+        let tags = tags.iter().filter_map(|(key, value)| Some(Tag::builder().key(*key).value((*value)?).build()));
+        let call = self.client.tag_resource().secret_id(id).set_tags(Some(tags.collect()));
         call.send().await.map(|_| ()).map_err(|error| failed("TagResource", &error))
     }
 }

@@ -187,7 +187,9 @@ fn add_member(state: &mut State, plan: Plan, index: usize) -> Member {
         aws::create_secret(state, &manager, &json!({"username": username, "password": password}), &[]);
         value["manager"] = json!(manager);
     }
-    let arn = aws::create_secret(state, &format!("fleet/{organization}"), &value, &[("hubkeeper", "managed")]);
+    let kept = format!("{organization}/{SUBSCRIPTION}/{group}/{connector}");
+    let tags = [("hubkeeper", "managed"), ("hubkeeper-connector", kept.as_str())];
+    let arn = aws::create_secret(state, &format!("fleet/{organization}"), &value, &tags);
     let version = aws::version_with(state, &arn, "AWSCURRENT").unwrap();
     let private = plan.repositories.div_ceil(5);
     let body = json!({

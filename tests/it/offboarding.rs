@@ -79,7 +79,7 @@ async fn an_offboarded_secret_is_finished_by_reconcile_and_touched_by_nothing_el
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connector_that_came_back_is_deleted_by_reconcile_if_it_is_ours() {
+async fn a_connector_that_came_back_is_for_a_person_and_no_token_is_touched() {
     let scene = Scene::new(Begin::Manager);
     scene.onboard().await.unwrap();
     let current = scene.version("AWSCURRENT").unwrap();
@@ -92,7 +92,12 @@ async fn a_connector_that_came_back_is_deleted_by_reconcile_if_it_is_ours() {
         scene.world.with(|state| arm::put_connector(state, SUBSCRIPTION, GROUP, CONNECTOR, body, "person@example.com"));
     };
     back(&body);
-    assert_eq!(scene.reconcile().await["connector"]["change"], "deleted");
+    let report = scene.reconcile().await;
+    assert_eq!(
+        (&report["errorType"], &report["connector"]["change"]),
+        (&json!("NeedsHuman"), &json!("none")),
+        "{report}"
+    );
     let mut untagged = body.clone();
     untagged["tags"] = json!({});
     back(&untagged);

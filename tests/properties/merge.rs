@@ -244,7 +244,7 @@ fn settles(merge: Merge) -> impl Fn((Value, Case)) -> Result<(), String> {
         let after = merge(&document, Observed::parse(before).as_ref());
         ensure(!after.to_string().contains(SHOWN), || "the credential that the service showed goes back".into())?;
         let again = Observed::parse(after.clone()).ok_or("what is written is no connector")?;
-        let carried = again.carries(&document, FINGERPRINT, VERSION, "client");
+        let carried = again.carries(&document, FINGERPRINT, VERSION);
         ensure(carried.is_ok(), || format!("what is written does not carry the version: {carried:?}"))?;
         ensure(merge(&document, Some(&again)) == after, || "a second merge changes it".into())
     }

@@ -11,11 +11,11 @@ use hubkeeper::clock::Timestamp;
 use hubkeeper::error::Error;
 use hubkeeper::plan::admit::admit;
 use hubkeeper::plan::planner::{Next, plan};
-use hubkeeper::plan::state::{Enrolment, Slot, Version};
+use hubkeeper::plan::state::{Enrolment, Keeping, Slot, Version};
 use hubkeeper::plan::{Admission, Situation, Step};
 use hubkeeper::proof::{Finding, Verdict};
 use hubkeeper::request::Trigger;
-use hubkeeper::secret::{Document, Label, Secret};
+use hubkeeper::secret::{Document, KeptConnector, Label, Secret};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -264,6 +264,7 @@ impl World {
             dead: BTreeSet::new(),
             connector: Some(self.observed().map_or(Found::Absent, |observed| Found::There(Box::new(observed)))),
             enrolment: Enrolment::default(),
+            keeping: Keeping::default(),
             verdict: None,
             now: NOW,
             version,
@@ -289,6 +290,16 @@ impl World {
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
                 Ok(Next::Prove(version)) => situation.verdict = Some((version.clone(), self.verdict(&version))),
                 Ok(Next::Revive) => situation.revived = true,
+                Ok(Next::ReadVersions) => {
+                    let wanted = situation.document.as_ref().map(KeptConnector::of);
+                    let named = |id: &&String| {
+                        let document = self.documents.get(*id).map(KeptConnector::of);
+                        document.is_some() && document != wanted
+                    };
+                    situation.keeping.named = Some(self.secret.versions.keys().filter(named).cloned().collect());
+                }
+                Ok(Next::ReadFormer) => situation.keeping.former = Some(Found::Absent),
+                Ok(Next::LookElsewhere) => situation.keeping.elsewhere = Some(Vec::new()),
                 // no document here asks for the way from zero
                 Ok(Next::Roster | Next::First(_)) => return Err("an owner is asked for nothing".into()),
                 Ok(Next::Dead(version)) => {
@@ -315,7 +326,10 @@ impl World {
 
     fn apply(&mut self, step: &Step, situation: &mut Situation) -> Result<(), String> {
         match step {
-            Step::TagManaged => drop(self.secret.tags.insert("hubkeeper".into(), "managed".into())),
+            Step::TagManaged { connector, stack } => {
+                situation.note_tags(connector.as_deref(), stack.as_deref());
+                self.secret.tags = situation.secret.tags.clone();
+            }
             Step::TagOffboarded => drop(self.secret.tags.insert("hubkeeper".into(), "offboarded".into())),
             Step::DeleteConnector => {
                 ensure(self.secret.tags.get("hubkeeper").is_some_and(|tag| tag == "offboarded"), || {
@@ -353,7 +367,7 @@ impl World {
             Step::MoveCurrent { from, to } => {
                 ensure(self.secret.version(Label::Current) == Some(from), || "AWSCURRENT moves from another".into())?;
                 let carried = self.observed().is_some_and(|observed| {
-                    observed.carries(&self.documents[to], &self.secret.fingerprint(), to, CLIENT).is_ok()
+                    observed.carries(&self.documents[to], &self.secret.fingerprint(), to).is_ok()
                 });
                 ensure(carried, || "AWSCURRENT moves to a version that the connector does not carry".into())?;
                 self.label(from, Label::Previous);

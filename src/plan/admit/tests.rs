@@ -3,7 +3,7 @@ use time::Duration;
 
 use super::*;
 use crate::azure::Found;
-use crate::azure::merge::tests::{CLIENT, VERSION, document};
+use crate::azure::merge::tests::{VERSION, document};
 use crate::error::Kind;
 use crate::plan::planner::tests::{DERIVED, NOW, OLD, connector, onboard_trigger, rotating, settled};
 
@@ -268,7 +268,7 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
     }
     let mut look =
         Look { secret: before.secret.clone(), connector: connector(&before, VERSION, |_| {}), at: before.now };
-    let may = |look: &Look| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, CLIENT, &before, look);
+    let may = |look: &Look| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before, look);
     assert!(may(&look).is_ok());
     look.connector = Found::Absent;
     assert!(may(&look).is_err(), "AWSCURRENT moves to what the connector carries");
@@ -387,7 +387,8 @@ fn only_an_offboarded_secret_s_own_connector_is_deleted() {
     let answer = |tag: &str, connector: Found| {
         let mut look = Look { secret: situation.secret.clone(), connector, at: NOW };
         look.secret.tags.insert("hubkeeper".into(), tag.into());
-        may_delete(&document(|_| {}), &look).err().map(|error| error.kind())
+        let document = document(|_| {});
+        may_delete(&document.organization, &document.connector.id, &look).err().map(|error| error.kind())
     };
     assert_eq!(answer("offboarded", connector(&situation, VERSION, |_| {})), None);
     assert_eq!(answer("offboarded", Found::Absent), None);

@@ -186,7 +186,7 @@ impl Executor<'_> {
     /// Whether a PAT is in use, by labels and connector as they are now.
     async fn in_use(&mut self, pat: &Pat) -> Result<bool, Error> {
         let document = self.document(&self.situation.version.clone())?;
-        let look = self.services.look(self.arn(), &document.connector).await?;
+        let look = self.services.look(self.arn(), &document.connector.id).await?;
         let connector = look.connector.observed();
         if look.secret.managed() == Managed::Offboarded {
             // a connector that came back may hold any of them

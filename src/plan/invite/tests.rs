@@ -155,9 +155,9 @@ fn once_a_run_is_enough_and_a_plan_goes_on_with_what_its_steps_would_leave() {
             foresee(&mut below, &steps);
         }
     }
-    assert!(!below.enrolment.tagged);
-    foresee(&mut below, &[Step::TagManaged]);
-    assert!(below.enrolment.tagged);
+    below.secret.tags.remove("hubkeeper");
+    foresee(&mut below, &[Step::TagManaged { connector: None, stack: None }]);
+    assert_eq!(below.secret.managed(), Managed::Yes);
 
     let reader = json!({"email": EMAIL, "team": "readers", "role": "member"});
     let outside = sees(vec![member("acme-scanner", None, Some(Role::Member))], Vec::new(), Some(&[]));

@@ -1,6 +1,6 @@
 //! Onboarding, and taking up a version that waits.
 
-use super::{Next, Plan, carried, connect, connector_warnings, no_token, same_subject, same_subject_as_before, write};
+use super::{Next, Plan, ask, carried, connect, connector_warnings, drift, no_token, same_subject, write};
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::plan::refusals::refusal;
@@ -8,14 +8,17 @@ use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::invite::INVITE_TAG;
-use crate::secret::{Document, Label, Managed};
+use crate::secret::{Document, Label};
 
 /// Proof, connector, AWSCURRENT, label: a version that waits to be taken up.
-pub(super) fn adopt(situation: &Situation, version: &str, client_id: &str) -> Result<Plan, Error> {
+pub(super) fn adopt(situation: &Situation, version: &str) -> Result<Plan, Error> {
     let Some(document) = situation.document_of(version).filter(|document| document.access_token.is_some()) else {
         return Ok(Plan::of(Next::Nothing(Outcome::Ignored, "the version holds no token".into())));
     };
     same_subject(situation, document)?;
+    if let Some(question) = ask(situation, document)? {
+        return Ok(question);
+    }
     let warnings = connector_warnings(situation, document)?;
     // proven even where the connector carries it: AWSCURRENT moves to a proven version only
     match situation.verdict_on(version) {
@@ -27,7 +30,7 @@ pub(super) fn adopt(situation: &Situation, version: &str, client_id: &str) -> Re
     if !situation.secret.bears(version, Label::Candidate) && !situation.secret.bears(version, Label::Current) {
         steps.push(Step::StageCandidate { version: version.to_owned() });
     }
-    if carried(situation, version, document, client_id).is_err() {
+    if carried(situation, version, document).is_err() {
         steps.push(write(situation, version));
     }
     steps.extend(promote(situation, version));
@@ -50,7 +53,6 @@ fn promote(situation: &Situation, version: &str) -> Vec<Step> {
 /// Which token an onboarding goes on with: the current one, a candidate, one that an earlier onboarding made, a new one.
 pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Result<Plan, Error> {
     let current = situation.document.as_ref().ok_or_else(|| no_token(situation))?;
-    same_subject_as_before(situation, current)?;
     let usable =
         |version: &str, document: &Document| document.access_token.is_some() && !situation.dead.contains(version);
     if usable(&situation.version, current) {
@@ -63,7 +65,10 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
                 Ok(Plan::of(Next::Dead(situation.version.clone())))
             }
             Some(verdict) if !verdict.is_complete() => Err(refusal(verdict)),
-            Some(_) => connect(situation, &situation.version, current, client_id, force),
+            Some(_) => {
+                let repairs = drift(situation, current, client_id).is_some();
+                connect(situation, &situation.version, current, force || repairs)
+            }
         };
     }
     let candidate = situation.candidate.as_ref().map(|known| (known.id.as_str(), &known.document));
@@ -75,7 +80,7 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
             Some(verdict) if verdict.result == Finding::Rejected && document.manager.is_some() => {
                 Ok(Plan::of(Next::Dead(version.to_owned())))
             }
-            _ => adopt(situation, version, client_id),
+            _ => adopt(situation, version),
         };
     }
     let Some(slot) = situation.slot.as_ref().filter(|_| current.manager.is_some()) else {
@@ -102,15 +107,4 @@ fn without_token(situation: &Situation, current: &Document) -> Result<Plan, Erro
         current.username, situation.secret.arn
     );
     Ok(Plan::of(Next::Nothing(Outcome::Awaiting, reason)))
-}
-
-/// Onboard sets the tag before its first outside write.
-pub(super) fn tagged(situation: &Situation, mut plan: Plan) -> Plan {
-    if let Next::Do(steps) | Next::First(steps) = &mut plan.next
-        && situation.secret.managed() != Managed::Yes
-        && !situation.enrolment.tagged
-    {
-        steps.insert(0, Step::TagManaged);
-    }
-    plan
 }

@@ -1,23 +1,28 @@
 //! Reconcile: adopt, prove again, repair. Offboard, and what reconcile finishes of it. Retiring tokens comes after and has
 //! rules of its own ([`crate::plan::retire`]).
 
+use time::Duration;
+
 use super::onboard::adopt;
-use super::{Next, Plan, carried, connector_warnings, no_token, observed, same_subject_as_before, write};
+use super::{Next, Plan, ask, carried, connector_warnings, drift, no_token, write};
 use crate::azure::merge::Ownership;
 use crate::clock::rfc3339;
 use crate::error::Error;
 use crate::plan::admit::ours_to_delete;
-use crate::plan::refusals::{refusal, unstick};
+use crate::plan::refusals::{refusal, still_there, unstick};
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::{Document, Label, Managed};
 use crate::warning::Warning;
 
+/// How long a leftover AWSPENDING is taken for one that Secrets Manager is about to clean up.
+const LEFTOVER: Duration = Duration::HOUR;
+
 /// One secret's turn of a reconcile, up to its tokens.
 pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, Error> {
     if situation.secret.managed() == Managed::Offboarded {
-        return Ok(finish(situation));
+        return finish(situation);
     }
     let stuck = situation.stuck();
     if stuck.is_none()
@@ -26,7 +31,7 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
         && !situation.secret.bears(&candidate.id, Label::Current)
     {
         // a candidate that cannot be taken up must not keep what is current from being looked after
-        return Ok(match adopt(situation, &candidate.id, client_id) {
+        return Ok(match adopt(situation, &candidate.id) {
             Ok(Plan { next: Next::Nothing(_, why), warnings }) => {
                 let error = Error::needs_human(
                     format!("version {} waits as HUBKEEPER_CANDIDATE: {why}", candidate.id),
@@ -40,9 +45,12 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
     }
     let document = situation.document.as_ref().filter(|document| document.access_token.is_some());
     let document = document.ok_or_else(|| no_token(situation))?;
-    same_subject_as_before(situation, document)?;
+    if let Some(question) = ask(situation, document)? {
+        return Ok(question);
+    }
     let mut warnings = connector_warnings(situation, document)?;
     warnings.extend(stuck.map(|pending| stuck_warning(situation, pending)));
+    warnings.extend(leftover_warning(situation));
     warnings.extend(replaced(situation, document));
     let version = &situation.version;
     match situation.verdict_on(version) {
@@ -60,10 +68,13 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
         Some(_) => {}
     }
     let mut steps = Vec::new();
-    if let Err(why) = carried(situation, version, document, client_id)
-        && !carries_stuck(situation, client_id)
-    {
-        warnings.push(Warning::new("connectorDrifted", why.what().to_owned()));
+    let differs = match carried(situation, version, document) {
+        Err(_) if carries_stuck(situation) => None,
+        Err(why) => Some(why.what().to_owned()),
+        Ok(()) => drift(situation, document, client_id).map(|why| format!("the connector drifted: {why}")),
+    };
+    if let Some(differs) = differs {
+        warnings.push(Warning::new("connectorDrifted", differs));
         steps.push(write(situation, version));
     }
     // an adoption that was cut off before its last step
@@ -74,9 +85,9 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
 }
 
 /// Whether the connector carries the pending version of a rotation that is stuck: then it is not written.
-fn carries_stuck(situation: &Situation, client_id: &str) -> bool {
+fn carries_stuck(situation: &Situation) -> bool {
     let pending = situation.pending.as_ref().filter(|pending| situation.stuck() == Some(pending.id.as_str()));
-    pending.is_some_and(|pending| carried(situation, &pending.id, &pending.document, client_id).is_ok())
+    pending.is_some_and(|pending| carried(situation, &pending.id, &pending.document).is_ok())
 }
 
 fn stuck_warning(situation: &Situation, pending: &str) -> Warning {
@@ -88,6 +99,22 @@ fn stuck_warning(situation: &Situation, pending: &str) -> Warning {
             unstick(&situation.secret, pending)
         ),
     )
+}
+
+/// AWSPENDING that a rotation which is over left behind: RotateSecret fails while it is there.
+fn leftover_warning(situation: &Situation) -> Option<Warning> {
+    let version = situation.secret.leftover_pending()?;
+    // the secret's last change is the latest that the label can have come to lie there
+    let old = situation.secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= situation.now);
+    old.then(|| {
+        Warning::new(
+            "pendingLeftover",
+            format!(
+                "version {version} is still staged AWSPENDING though its rotation is over, and RotateSecret fails until the label is taken off: {}",
+                unstick(&situation.secret, version)
+            ),
+        )
+    })
 }
 
 /// A replaced token that nobody but a person can revoke.
@@ -117,27 +144,28 @@ fn replaced(situation: &Situation, document: &Document) -> Option<Warning> {
     }
 }
 
-/// The tag, then the connector. The secret's tokens are left to reconcile, the secret to its owner.
+/// The tag, then the connector that the secret keeps. The secret's tokens are left to reconcile, the secret to its owner.
 pub(super) fn offboard(situation: &Situation) -> Result<Plan, Error> {
-    let Some(document) = &situation.document else {
+    let Some((organization, connector)) = situation.offboarded_connector() else {
         return Err(Error::needs_human(
-            "the secret has no value that names a connector",
+            "neither the secret's tag hubkeeper-connector nor its value names a connector",
             "tag the secret hubkeeper = offboarded and delete the connector by hand",
         ));
     };
     let mut steps = Vec::new();
-    if situation.secret.managed() != Managed::Offboarded {
+    if !situation.is_offboarded() {
         steps.push(Step::TagOffboarded);
     }
-    if let Some(observed) = observed(situation) {
-        ours_to_delete(observed, document, &situation.secret)?;
+    if let Some(observed) = situation.observed() {
+        ours_to_delete(observed, &organization, &connector, &situation.secret)?;
         steps.push(Step::DeleteConnector);
     }
     Ok(Plan::of(Next::Do(steps)))
 }
 
-/// What is left of an offboarding.
-fn finish(situation: &Situation) -> Plan {
+/// What is left of an offboarding: its tokens. A connector that still exists is for a person: a tag, which many may set, never
+/// deletes one.
+fn finish(situation: &Situation) -> Result<Plan, Error> {
     let mut warnings = Vec::new();
     if let Some(document) = &situation.document
         && document.access_token.is_some()
@@ -148,17 +176,15 @@ fn finish(situation: &Situation) -> Plan {
             format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", situation.version),
         ));
     }
-    let (Some(document), Some(observed)) = (&situation.document, observed(situation)) else {
-        return Plan { next: Next::Do(Vec::new()), warnings };
-    };
-    match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
-        Ownership::Ours => Plan { next: Next::Do(vec![Step::DeleteConnector]), warnings },
-        Ownership::Untagged | Ownership::Foreign(_) => {
-            warnings.push(Warning::new(
+    if let (Some((organization, connector)), Some(observed)) = (situation.offboarded_connector(), situation.observed())
+    {
+        match observed.ownership(&organization, &situation.secret.fingerprint()) {
+            Ownership::Ours => return Err(still_there(&organization, &connector)),
+            Ownership::Untagged | Ownership::Foreign(_) => warnings.push(Warning::new(
                 "connectorLeft",
-                "the secret is offboarded and a connector of that name stands without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",
-            ));
-            Plan { next: Next::Do(Vec::new()), warnings }
+                "the secret is offboarded and a connector of that name exists without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",
+            )),
         }
     }
+    Ok(Plan { next: Next::Do(Vec::new()), warnings })
 }

@@ -1,12 +1,14 @@
 //! The steps of a rotation.
 
-use super::{Next, Plan, carried, no_pending_value, observed, other_subject, same_subject};
+use super::{Next, Plan, carried, no_pending_value, other_subject, same_subject};
 use crate::error::Error;
 use crate::outcome::Outcome;
+use crate::plan::keeping::{keeps_no_other, tag_step};
 use crate::plan::refusals::{refusal, unstick};
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
-use crate::secret::{Label, Managed};
+use crate::request::Trigger;
+use crate::secret::Label;
 use crate::warning::Warning;
 
 pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
@@ -19,6 +21,7 @@ pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
     let current = situation.current.as_ref().ok_or_else(|| {
         Error::needs_human("the secret has no AWSCURRENT value", "put the secret's document first; the README shows it")
     })?;
+    keeps_no_other(situation, &current.document)?;
     if current.document.manager.is_some() {
         return Ok(Next::Do(vec![
             Step::MintToken { version: version.clone(), label: Label::Pending },
@@ -43,17 +46,15 @@ pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
     Ok(Next::Do(vec![Step::CopyCandidate { from: candidate.id.clone(), to: version }]))
 }
 
-pub(super) fn test_secret(situation: &Situation, client_id: &str) -> Result<Plan, Error> {
+pub(super) fn test_secret(situation: &Situation) -> Result<Plan, Error> {
     let current = situation.current.as_ref();
     let of_its_own = situation.document.as_ref().filter(|document| {
         document.access_token.is_some() && !current.is_some_and(|current| current.document.same_token(document))
     });
     if let Some(document) = of_its_own {
-        let carried = match observed(situation) {
+        let carried = match situation.observed() {
             None => Err("it does not exist".to_owned()),
-            Some(observed) => {
-                observed.carries(document, &situation.secret.fingerprint(), &situation.version, client_id)
-            }
+            Some(observed) => observed.carries(document, &situation.secret.fingerprint(), &situation.version),
         };
         return match carried {
             Ok(()) => Ok(Plan::of(Next::Test(situation.version.clone()))),
@@ -65,7 +66,7 @@ pub(super) fn test_secret(situation: &Situation, client_id: &str) -> Result<Plan
     }
     // RotateImmediately=false: the rotation is only tried out, so what is current is proven
     let mut warnings = Vec::new();
-    if observed(situation).is_none() {
+    if situation.observed().is_none() {
         warnings.push(Warning::new("connectorAbsent", "there is no connector yet: onboard the secret, or rotate it"));
     }
     let Some(current) = current.filter(|current| current.document.access_token.is_some()) else {
@@ -84,14 +85,15 @@ pub(super) fn test_secret(situation: &Situation, client_id: &str) -> Result<Plan
     Ok(Plan { next, warnings })
 }
 
-pub(super) fn finish_secret(situation: &Situation, client_id: &str) -> Result<Next, Error> {
+pub(super) fn finish_secret(trigger: &Trigger, situation: &Situation) -> Result<Next, Error> {
     let secret = &situation.secret;
     let version = &situation.version;
     let document = situation.document.as_ref().ok_or_else(no_pending_value)?;
     let mut steps = Vec::new();
     if !secret.bears(version, Label::Current) {
         same_subject(situation, document)?;
-        carried(situation, version, document, client_id)?;
+        keeps_no_other(situation, document)?;
+        carried(situation, version, document)?;
         let from = secret.version(Label::Current).unwrap_or_default().to_owned();
         steps.push(Step::MoveCurrent { from, to: version.clone() });
     }
@@ -100,9 +102,7 @@ pub(super) fn finish_secret(situation: &Situation, client_id: &str) -> Result<Ne
     {
         steps.push(Step::Unstage { from: candidate.clone() });
     }
-    if secret.managed() != Managed::Yes {
-        steps.push(Step::TagManaged);
-    }
+    steps.extend(tag_step(trigger, situation, document)?);
     Ok(Next::Do(steps))
 }
 

@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use super::*;
-use crate::azure::Found;
 use crate::azure::merge::tests::{CLIENT, VERSION, document, written};
+use crate::azure::{Found, Observed};
 use crate::clock::Timestamp;
 use crate::error::Kind;
-use crate::plan::state::{Enrolment, Slot, Version};
+use crate::plan::state::{Enrolment, Keeping, Slot, Version};
 use crate::proof::{Finding, Verdict};
+use crate::secret::KeptConnector;
+use crate::secret::kept::CONNECTOR_TAG;
 use crate::secret::labels::tests::secret;
 
 pub(in crate::plan) const OLD: &str = "00000000-0000-4000-a000-000000000000";
@@ -36,6 +38,7 @@ fn verdict(result: Finding) -> Verdict {
 pub(in crate::plan) fn rotating() -> Situation {
     let mut secret = secret(&[(OLD, &["AWSCURRENT"]), (VERSION, &["AWSPENDING"])]);
     secret.tags.insert("hubkeeper".into(), "managed".into());
+    secret.tags.insert(CONNECTOR_TAG.into(), KeptConnector::of(&document(|_| {})).tag_value().unwrap());
     Situation {
         secret,
         version: VERSION.into(),
@@ -54,6 +57,7 @@ pub(in crate::plan) fn rotating() -> Situation {
         connector: Some(Found::Absent),
         verdict: None,
         enrolment: Enrolment::default(),
+        keeping: Keeping { elsewhere: Some(Vec::new()), ..Keeping::default() },
         now: NOW,
     }
 }
@@ -79,6 +83,9 @@ fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
     match plan(trigger, situation, CLIENT).unwrap_or_else(|error| panic!("{error}")).next {
         Next::Do(steps) | Next::First(steps) => steps.iter().map(Step::name).collect(),
         Next::Roster => vec!["roster"],
+        Next::ReadVersions => vec!["read versions"],
+        Next::ReadFormer => vec!["read former"],
+        Next::LookElsewhere => vec!["look elsewhere"],
         Next::Prove(_) => vec!["prove first"],
         Next::Test(_) => vec!["test"],
         Next::Dead(_) => vec!["dead"],

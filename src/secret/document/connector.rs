@@ -1,6 +1,7 @@
 //! The member `connector`: where the connector is, and how it should be.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -41,15 +42,58 @@ impl Plan {
     }
 }
 
-/// Where the connector is, and how it should be.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConnectorSpec {
+/// A connector in Azure Resource Manager. `Display` is its resource id.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ConnectorId {
     /// Azure subscription, a uuid.
     pub subscription_id: String,
     /// Resource group.
     pub resource_group: String,
     /// Name of the connector.
     pub name: String,
+}
+
+impl ConnectorId {
+    /// Reads a resource id; `None` where it is not that of a connector.
+    pub fn parse(id: &str) -> Option<Self> {
+        let segments: Vec<&str> = id.trim_start_matches('/').split('/').collect();
+        let [_, subscription_id, _, resource_group, _, _, kind, name] = segments.as_slice() else { return None };
+        let id = Self {
+            subscription_id: (*subscription_id).to_owned(),
+            resource_group: (*resource_group).to_owned(),
+            name: (*name).to_owned(),
+        };
+        (kind.eq_ignore_ascii_case("securityConnectors") && id.is_valid()).then_some(id)
+    }
+
+    /// Whether each part is a name that Azure accepts.
+    pub fn is_valid(&self) -> bool {
+        is_uuid(&self.subscription_id) && is_resource_group(&self.resource_group) && is_resource_name(&self.name)
+    }
+
+    /// Whether both are the same resource: ARM compares names without case.
+    pub fn is_same(&self, other: &ConnectorId) -> bool {
+        self.subscription_id.eq_ignore_ascii_case(&other.subscription_id)
+            && self.resource_group.to_lowercase() == other.resource_group.to_lowercase()
+            && self.name.to_lowercase() == other.name.to_lowercase()
+    }
+}
+
+impl fmt::Display for ConnectorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Security/securityConnectors/{}",
+            self.subscription_id, self.resource_group, self.name
+        )
+    }
+}
+
+/// Where the connector is, and how it should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectorSpec {
+    /// Where it is.
+    pub id: ConnectorId,
     /// Azure location at creation.
     pub location: String,
     /// Hours between scans, 1 to 24.
@@ -58,16 +102,6 @@ pub struct ConnectorSpec {
     pub plans: Vec<Plan>,
     /// Tags of the user's own.
     pub tags: BTreeMap<String, String>,
-}
-
-impl ConnectorSpec {
-    /// The ARM resource id.
-    pub fn id(&self) -> String {
-        format!(
-            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Security/securityConnectors/{}",
-            self.subscription_id, self.resource_group, self.name
-        )
-    }
 }
 
 /// `connector`.
@@ -83,15 +117,11 @@ pub(super) fn read(members: &Members<'_>) -> Result<ConnectorSpec, Error> {
         return Err(wrong("member `connector.subscriptionId` is not a uuid"));
     }
     let resource_group = members.required("resourceGroup")?;
-    let allowed = |c: char| c.is_alphanumeric() || "-_.()".contains(c);
-    if resource_group.chars().count() > 90 || !resource_group.chars().all(allowed) || resource_group.ends_with('.') {
+    if !is_resource_group(&resource_group) {
         return Err(wrong("member `connector.resourceGroup` is not the name of a resource group"));
     }
     let name = members.required("name")?;
-    if name.chars().count() > 260
-        || name.chars().any(|c| c.is_control() || "<>%&\\?/#".contains(c))
-        || name.chars().all(|c| c == '.')
-    {
+    if !is_resource_name(&name) {
         return Err(wrong("member `connector.name` is not the name of an Azure resource"));
     }
     let location = members.required("location")?;
@@ -118,7 +148,21 @@ pub(super) fn read(members: &Members<'_>) -> Result<ConnectorSpec, Error> {
             plans
         }
     };
-    Ok(ConnectorSpec { subscription_id, resource_group, name, location, scan_interval_hours, plans, tags: tags(map)? })
+    let id = ConnectorId { subscription_id, resource_group, name };
+    Ok(ConnectorSpec { id, location, scan_interval_hours, plans, tags: tags(map)? })
+}
+
+/// 1 to 90 letters, digits and `-_.()`, no full stop at the end (Azure's naming rules).
+fn is_resource_group(name: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "-_.()".contains(c);
+    (1..=90).contains(&name.chars().count()) && name.chars().all(allowed) && !name.ends_with('.')
+}
+
+/// 1 to 260 characters, none that a resource id reserves.
+fn is_resource_name(name: &str) -> bool {
+    (1..=260).contains(&name.chars().count())
+        && !name.chars().any(|c| c.is_control() || "<>%&\\?/#".contains(c))
+        && !name.chars().all(|c| c == '.')
 }
 
 fn tags(map: &Map<String, Value>) -> Result<BTreeMap<String, String>, Error> {

@@ -12,7 +12,7 @@ use hubkeeper::azure::merge::{Desired, merge};
 use hubkeeper::azure::{Arm, Found, Observed};
 use hubkeeper::http::{Request, Response};
 use hubkeeper::secret::Document;
-use hubkeeper::secret::document::ConnectorSpec;
+use hubkeeper::secret::document::ConnectorId;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -42,26 +42,26 @@ pub(crate) fn check(input: &[u8]) {
     let bearers = BEARERS.with_borrow(Arc::clone);
     let arm = services(&script, false, &bearers).arm;
     let document = document();
-    let spec = &document.connector;
+    let id = &document.connector.id;
     match operation {
         "get" => {
-            if let Some(Found::There(observed)) = clear(answers::run(arm.get(spec)), input) {
+            if let Some(Found::There(observed)) = clear(answers::run(arm.get(id)), input) {
                 written(&observed, &document);
             }
         }
         "put" => {
             let body = json!({"properties": {"accessToken": MARKER}});
-            clear(answers::run(arm.put(spec, &body, &SecretString::from(MARKER))), input);
+            clear(answers::run(arm.put(id, &body, &SecretString::from(MARKER))), input);
         }
         "delete" => {
-            clear(answers::run(arm.delete(spec)), input);
+            clear(answers::run(arm.delete(id)), input);
         }
         "health" => {
-            if let Some(health) = answers::run(arm.health(spec)) {
+            if let Some(health) = answers::run(arm.health(id)) {
                 clean::text(&format!("{health:?} {}", json!(health)), input);
             }
         }
-        _ => others(&arm, spec, input),
+        _ => others(&arm, id, input),
     }
     let sent = script.sent();
     assert!(sent.iter().all(|sent| sent.host == ARM), "a bearer went elsewhere");
@@ -75,10 +75,10 @@ fn clear<T>(answer: Result<T, hubkeeper::error::Error>, input: &[u8]) -> Option<
     answer.map_err(|error| clean::error(&error, input)).ok()
 }
 
-fn others(arm: &Arm, spec: &ConnectorSpec, input: &[u8]) {
-    for name in clear(answers::run(arm.others(spec, "acme")), input).into_iter().flatten() {
+fn others(arm: &Arm, id: &ConnectorId, input: &[u8]) {
+    for other in clear(answers::run(arm.others(id, "acme", FINGERPRINT)), input).into_iter().flatten() {
         // it is shown without characters that no name has, and may then look like the connector's own
-        assert!(name.chars().count() <= 64);
+        assert!(other.name.chars().count() <= 64);
     }
 }
 
@@ -92,7 +92,7 @@ fn written(observed: &Observed, document: &Document) {
     assert_eq!(body.pointer(pointer).and_then(Value::as_str), Some("dckr_pat_new"));
     let again = Observed::parse(body.clone()).expect("what is written is a connector");
     assert_eq!(merge(&desired, Some(&again)), body, "a merge of what was merged changes nothing");
-    assert_eq!(again.carries(document, FINGERPRINT, VERSION, "client"), Ok(()));
+    assert_eq!(again.carries(document, FINGERPRINT, VERSION), Ok(()));
     // the time of the proof changes with the version alone
     assert!(again.proved_at() == Some(NOW) || observed.version() == Some(VERSION));
     if let Some(at) = observed.proved_at() {

@@ -1,30 +1,141 @@
 //! What the kinds of event have in common: the subject, the location, who is carried on.
 
 use super::*;
+use crate::secret::document::ConnectorId;
 
 fn other_organization() -> Document {
     document(|value| value["organization"] = json!("other"))
 }
 
+const WRITERS: [fn() -> Trigger; 4] = [
+    || Trigger::SecretChanged { version: None },
+    || Trigger::CandidateStaged { version: None },
+    onboard_trigger,
+    || Trigger::Reconcile { revoke_replaced: false },
+];
+
 #[test]
-fn a_version_about_something_else_is_refused_while_the_connector_before_it_is_kept() {
-    for trigger in
-        [Trigger::SecretChanged { version: None }, onboard_trigger(), Trigger::Reconcile { revoke_replaced: false }]
-    {
+fn a_document_that_names_another_connector_is_refused_however_many_were_put() {
+    for trigger in WRITERS.map(|trigger| trigger()) {
+        for change in [
+            |value: &mut Value| value["organization"] = json!("other"),
+            |value: &mut Value| value["connector"]["name"] = json!("other"),
+            |value: &mut Value| value["connector"]["resourceGroup"] = json!("other"),
+        ] {
+            let mut situation = settled();
+            situation.document = Some(document(change));
+            situation.current = Some(Version { id: VERSION.into(), document: document(change) });
+            situation.previous = situation.current.clone();
+            let error = plan(&trigger, &situation, CLIENT).unwrap_err();
+            assert_eq!(error.kind(), Kind::NeedsHuman, "{trigger:?}");
+            assert!(error.to_string().contains("offboard"), "{error}");
+            // a stranger to the secret's tag is no reason to take it over
+            situation.secret.tags.remove("hubkeeper");
+            assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}: without the tag hubkeeper");
+        }
         let mut situation = settled();
-        situation.previous = Some(Version { id: OLD.into(), document: document(|_| {}) });
-        assert_eq!(steps(&trigger, &situation), ["prove first"], "{trigger:?}: the same subject");
-        situation.previous = Some(Version { id: OLD.into(), document: other_organization() });
-        assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}");
-        situation.connector = Some(connector(&situation, OLD, |body| body["tags"] = json!({})));
-        assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}: not ours yet");
-        situation.connector = Some(connector(&situation, OLD, |_| {}));
-        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
-        assert_eq!(steps(&trigger, &situation), ["writeConnector"], "{trigger:?}: its own connector is kept");
-        situation.connector = Some(Found::Absent);
-        situation.secret.tags.clear();
-        assert!(plan(&trigger, &situation, CLIENT).is_ok(), "{trigger:?}: nothing is managed yet");
+        situation.secret.tags.insert(CONNECTOR_TAG.into(), "x".into());
+        assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}: a tag that cannot be read");
     }
+}
+
+#[test]
+fn a_step_of_a_rotation_is_refused_as_well() {
+    let mut situation = rotating();
+    let other = document(|value| {
+        value["connector"]["name"] = json!("other");
+        value["manager"] = json!("m");
+    });
+    situation.document = Some(other.clone());
+    situation.current = Some(Version { id: OLD.into(), document: other });
+    for trigger in [Trigger::SetSecret, Trigger::FinishSecret] {
+        assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}");
+    }
+    situation.document = None;
+    assert_eq!(kind(&Trigger::CreateSecret, &situation), Kind::NeedsHuman);
+}
+
+#[test]
+fn a_managed_secret_without_the_tag_remembers_a_connector_that_is_surely_its_own() {
+    for trigger in WRITERS.map(|trigger| trigger()) {
+        let mut situation = settled();
+        situation.secret.tags.remove(CONNECTOR_TAG);
+        if matches!(trigger, Trigger::CandidateStaged { .. }) {
+            situation.secret.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+        }
+        assert_eq!(steps(&trigger, &situation), ["read versions"], "{trigger:?}");
+        situation.keeping.named = Some(vec![OLD.into()]);
+        assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}");
+        situation.keeping.named = Some(Vec::new());
+        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        assert_eq!(steps(&trigger, &situation)[..2], ["tagManaged", "writeConnector"], "{trigger:?}");
+        // a connector with the fingerprint tells by itself
+        situation.keeping.named = None;
+        situation.connector = Some(connector(&situation, OLD, |_| {}));
+        assert_eq!(steps(&trigger, &situation)[..2], ["tagManaged", "writeConnector"], "{trigger:?}");
+    }
+    let mut well = settled();
+    well.secret.tags.remove(CONNECTOR_TAG);
+    well.connector = Some(connector(&well, VERSION, |_| {}));
+    well.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    assert_eq!(steps(&Trigger::Reconcile { revoke_replaced: false }, &well), ["tagManaged"], "it is set by itself");
+    assert_eq!(steps(&Trigger::SecretChanged { version: None }, &well), [""; 0], "nothing is written");
+}
+
+#[test]
+fn an_offboarded_secret_may_go_to_another_connector_once_the_first_is_gone() {
+    let mut situation = settled();
+    situation.secret.tags.insert("hubkeeper".into(), "offboarded".into());
+    situation.document = Some(document(|value| value["connector"]["name"] = json!("other")));
+    situation.current = None;
+    assert_eq!(steps(&onboard_trigger(), &situation), ["read former"]);
+    situation.keeping.former = Some(connector(&situation, OLD, |_| {}));
+    assert_eq!(kind(&onboard_trigger(), &situation), Kind::NeedsHuman);
+    let taken = connector(&situation, OLD, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
+    for gone in [Found::Absent, taken] {
+        situation.keeping.former = Some(gone);
+        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        let plan = plan(&onboard_trigger(), &situation, CLIENT).unwrap();
+        let Next::Do(steps) = plan.next else { panic!("no steps") };
+        let tag = "acme/a5caac9c-5c04-49af-b3d0-e204f40345d5/rg/other";
+        assert_eq!(steps[0], Step::TagManaged { connector: Some(tag.into()), stack: None });
+    }
+}
+
+#[test]
+fn a_connector_is_created_only_where_none_with_the_fingerprint_exists_elsewhere() {
+    for trigger in WRITERS.map(|trigger| trigger()).into_iter().chain([Trigger::SetSecret]) {
+        let mut situation = if trigger == Trigger::SetSecret { rotating() } else { settled() };
+        if matches!(trigger, Trigger::CandidateStaged { .. }) {
+            situation.secret.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+        }
+        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        situation.keeping.elsewhere = None;
+        assert_eq!(steps(&trigger, &situation), ["look elsewhere"], "{trigger:?}");
+        let moved = ConnectorId { resource_group: "other".into(), ..document(|_| {}).connector.id };
+        situation.keeping.elsewhere = Some(vec![moved.clone()]);
+        let error = plan(&trigger, &situation, CLIENT).unwrap_err();
+        assert_eq!(error.kind(), Kind::NeedsHuman, "{trigger:?}");
+        for id in [moved, document(|_| {}).connector.id] {
+            assert!(error.to_string().contains(&id.to_string()), "{error}");
+        }
+        situation.connector = Some(connector(&situation, OLD, |_| {}));
+        assert!(plan(&trigger, &situation, CLIENT).is_ok(), "{trigger:?}: nothing is created");
+    }
+}
+
+#[test]
+fn a_stack_that_finds_no_connector_leaves_its_mark() {
+    let mut situation = settled();
+    situation.keeping.stack = Some("ab12".into());
+    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    let marked = |situation: &Situation| match plan(&onboard_trigger(), situation, CLIENT).unwrap().next {
+        Next::Do(steps) => steps.contains(&Step::TagManaged { connector: None, stack: Some("ab12".into()) }),
+        _ => false,
+    };
+    assert!(marked(&situation));
+    situation.connector = Some(connector(&situation, OLD, |_| {}));
+    assert!(!marked(&situation), "the connector is somebody else's doing");
 }
 
 #[test]
@@ -36,6 +147,7 @@ fn a_rotation_or_a_candidate_about_something_else_is_refused() {
         assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}");
     }
     situation.current = None;
+    situation.secret.tags.clear();
     assert_eq!(steps(&Trigger::SetSecret, &situation), ["prove first"], "there is nothing to compare with");
 }
 
@@ -90,7 +202,7 @@ fn onboard_tags_the_secret_before_anything_else_and_once() {
     assert_eq!(steps(&onboard_trigger(), &situation), ["tagManaged", "writeConnector"]);
     situation.connector = Some(connector(&situation, VERSION, |_| {}));
     assert_eq!(steps(&onboard_trigger(), &situation), ["tagManaged"]);
-    situation.enrolment.tagged = true;
+    situation.note_tags(Some("acme/a5caac9c-5c04-49af-b3d0-e204f40345d5/rg/hub"), None);
     assert_eq!(steps(&onboard_trigger(), &situation), [""; 0]);
 }
 
