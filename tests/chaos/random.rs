@@ -13,7 +13,7 @@ use crate::faults::Fault;
 use crate::flows::Flow;
 use crate::report::{self, Counts};
 use crate::run::{self, Outcome, Script, Second};
-use crate::sweep::THREADS;
+use crate::sweep::threads;
 
 /// What one run does.
 struct Draw {
@@ -74,7 +74,7 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>) -> usize {
     }
     let (next, violations) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..threads() {
             scope.spawn(|| {
                 while Instant::now() < end {
                     let index = next.fetch_add(1, Ordering::Relaxed) as u64;

@@ -15,8 +15,11 @@ use crate::random;
 use crate::report::{self, Counts};
 use crate::run::{self, Outcome, Script};
 
-/// Threads; each run has one of its own.
-pub(crate) const THREADS: usize = 2;
+/// Threads, one for each core; a run stays on its own.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
 /// Violations of a flow that are printed with their trace.
 const PRINTED: usize = 5;
 
@@ -121,7 +124,7 @@ fn all(flow: Flow, cases: &[Script], first: bool) -> (usize, BTreeMap<usize, Out
     let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let found: Mutex<BTreeMap<usize, Outcome>> = Mutex::default();
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..threads() {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
