@@ -296,9 +296,7 @@ impl Flow {
         let carries = scene.connector().is_some_and(|(version, token)| {
             version == current && scene.value(&current)["accessToken"].as_str() == Some(token.as_str())
         });
-        carries
-            && scene.version("AWSPENDING").is_none_or(|pending| pending == current)
-            && scene.version("HUBKEEPER_CANDIDATE").is_none()
+        carries && rotating(scene).is_none() && scene.version("HUBKEEPER_CANDIDATE").is_none()
     }
 
     /// What must be true once all is quiet.
@@ -335,6 +333,12 @@ impl Flow {
         }
         oracles.tokens_are_tidy(scene, self.is_given_up());
     }
+}
+
+/// The version of a rotation that is under way: AWSPENDING beside no other label of the service.
+pub(crate) fn rotating(scene: &Scene) -> Option<String> {
+    let over = [scene.version("AWSCURRENT"), scene.version("AWSPREVIOUS")];
+    scene.version("AWSPENDING").filter(|pending| !over.contains(&Some(pending.clone())))
 }
 
 /// The secret may use a login.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::acts::{Act, Person};
 use crate::behaviours::{Behaviour, Kind};
 use crate::faults::Fault;
-use crate::flows::Flow;
+use crate::flows::{Flow, rotating};
 use crate::network::{EnvironmentLine, Invocation, Network};
 use crate::oracles::Oracles;
 use crate::world::{Answer, Scene, TIMEOUT};
@@ -307,7 +307,7 @@ impl Run {
         let told = std::mem::take(&mut *self.told.lock().unwrap());
         let is_told = ["NeedsHuman", "Refused", "Misconfigured", "ignored"].iter().any(|kind| told.contains(*kind));
         // a rotation that the act broke into is named by everything that waits for it
-        let is_told = is_told || (told.contains("Retryable") && self.scene.version("AWSPENDING").is_some());
+        let is_told = is_told || (told.contains("Retryable") && rotating(&self.scene).is_some());
         if !is_told && !self.flow.is_settled(self) {
             self.oracles.violated(format!(
                 "told: after a person {}, nothing is settled and nobody is told ({told:?})",

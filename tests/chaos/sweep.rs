@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::Options;
 use crate::acts::Act;
 use crate::behaviours::Behaviour;
+use crate::calls::Call;
 use crate::faults::Fault;
 use crate::flows::Flow;
 use crate::random;
@@ -102,7 +103,10 @@ fn twice(flow: Flow) -> (Outcome, usize) {
 fn beside_faults(flow: Flow, undisturbed: &Outcome) -> Vec<Script> {
     let calls = &undisturbed.calls;
     let writes: Vec<usize> = (0..calls.len()).filter(|at| calls[*at].1.changes()).collect();
-    let points: BTreeSet<usize> = [0].into_iter().chain(writes.iter().copied()).chain([calls.len()]).collect();
+    // between a write of the connector and the look at it as well
+    let looks = writes.iter().filter(|at| calls[**at].1 == Call::ConnectorPut).map(|at| at + 1);
+    let points: BTreeSet<usize> =
+        [0].into_iter().chain(writes.iter().copied()).chain(looks).chain([calls.len()]).collect();
     let acts = Act::ALL.into_iter().filter(|act| act.flows().contains(&flow));
     let acts = acts.flat_map(|act| points.iter().map(move |at| Script { act: Some((*at, act)), ..Script::default() }));
     let begins: BTreeSet<usize> = [0].into_iter().chain(writes.get(writes.len() / 2).copied()).collect();
@@ -111,8 +115,9 @@ fn beside_faults(flow: Flow, undisturbed: &Outcome) -> Vec<Script> {
         begins.iter().map(move |at| Script { behaviour: Some((*at, behaviour)), ..Script::default() })
     });
     // a service that names another writer for the function's own writes must not hide those of people
-    let both = (flow == Flow::ReconcileDrift || flow == Flow::Mint).then(|| Script {
-        act: Some((calls.len(), Act::ReplaceToken)),
+    let hides = flow == Flow::ReconcileDrift || flow == Flow::Mint;
+    let both = points.iter().filter(|_| hides).map(|at| Script {
+        act: Some((*at, Act::ReplaceToken)),
         behaviour: Some((0, Behaviour::OtherWriter)),
         ..Script::default()
     });
