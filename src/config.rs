@@ -6,6 +6,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::error::Error;
+use crate::http::proxy::Proxy;
 
 /// The environment, as `std::env::vars` gives it.
 pub type Environment = BTreeMap<String, String>;
@@ -71,7 +72,7 @@ pub enum OverPrivilege {
     Warn,
 }
 
-/// The function's configuration. It holds no secret.
+/// The function's configuration. It holds no secret but the password of a proxy, which [`Proxy`] keeps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Entra tenant: an id or a domain.
@@ -102,10 +103,14 @@ pub struct Config {
     pub over_privilege: OverPrivilege,
     /// SQS queue for fan-out.
     pub queue_url: Option<String>,
+    /// The proxy of every request to an https URL.
+    pub proxy: Option<Proxy>,
     /// File of extra trusted roots.
     pub ca_bundle: Option<String>,
     /// The function's name, for its metrics.
     pub function_name: String,
+    /// Whether AWS is on this machine, as in tests: `AWS_ENDPOINT_URL` names a loopback address.
+    pub is_local: bool,
 }
 
 /// Everything that is wrong with the environment, each with its variable.
@@ -174,9 +179,11 @@ impl Config {
                 &[("refuse", OverPrivilege::Refuse), ("warn", OverPrivilege::Warn)],
             ),
             queue_url: read.optional("HUBKEEPER_QUEUE_URL").map(|_| read.endpoint("HUBKEEPER_QUEUE_URL", "")),
+            proxy: read.proxy(),
             ca_bundle: read.optional("HUBKEEPER_CA_BUNDLE"),
             // Lambda's own variable
             function_name: read.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "hubkeeper".to_owned()),
+            is_local: is_local(environment),
         };
         for name in environment.keys().filter(|name| name.starts_with("AWS_ENDPOINT_URL")) {
             read.endpoint(name, "");
@@ -240,6 +247,13 @@ impl Reader<'_> {
         AzureAuth::ClientSecret { secret_id }
     }
 
+    fn proxy(&mut self) -> Option<Proxy> {
+        Proxy::parse(self.environment).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            None
+        })
+    }
+
     fn api_version(&mut self) -> String {
         let name = "HUBKEEPER_ARM_API_VERSION";
         let value = self.optional(name).unwrap_or_else(|| "2024-08-01-preview".to_owned());
@@ -294,6 +308,37 @@ fn endpoint(value: &str) -> Result<(Url, bool), &'static str> {
     Ok((url, loopback))
 }
 
+/// Whether AWS is on this machine: `AWS_ENDPOINT_URL` names a loopback address.
+pub fn is_local(environment: &Environment) -> bool {
+    let url = environment.get("AWS_ENDPOINT_URL").and_then(|url| Url::parse(url.trim()).ok());
+    url.is_some_and(|url| is_loopback(&url))
+}
+
+/// The content of the file that `HUBKEEPER_CA_BUNDLE` names; `None` where it names none.
+///
+/// # Errors
+/// [`Problems`] where the file cannot be read.
+pub fn ca_bundle(environment: &Environment) -> Result<Option<Vec<u8>>, Problems> {
+    let path = environment.get("HUBKEEPER_CA_BUNDLE").map(|path| path.trim()).filter(|path| !path.is_empty());
+    let read = path.map(std::fs::read).transpose();
+    read.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))
+}
+
+/// Both values, or all the problems of both.
+///
+/// # Errors
+/// [`Problems`] of either, or of both together.
+pub fn all<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A, B), Problems> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Problems(mut problems)), Err(Problems(more))) => {
+            problems.extend(more);
+            Err(Problems(problems))
+        }
+        (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
+    }
+}
+
 /// Whether the host is this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -342,6 +387,7 @@ mod tests {
             ("HUBKEEPER_TOKEN_LIFETIME_DAYS", "soon"),
             ("HUBKEEPER_OVER_PRIVILEGE", "maybe"),
             ("AWS_ENDPOINT_URL_STS", "http://sts.example.com"),
+            ("HTTPS_PROXY", "socks5://user:s3cr3t@proxy.example.com"),
         ]
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -356,9 +402,35 @@ mod tests {
             "HUBKEEPER_TOKEN_LIFETIME_DAYS",
             "HUBKEEPER_OVER_PRIVILEGE",
             "AWS_ENDPOINT_URL_STS",
+            "HTTPS_PROXY",
         ] {
             assert!(problems.contains(name), "{name} is missing in: {problems}");
         }
+        assert!(!problems.contains("s3cr3t"), "{problems}");
+    }
+
+    #[test]
+    fn aws_is_local_by_the_one_variable_alone() {
+        for (name, url, local) in [
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566", true),
+            ("AWS_ENDPOINT_URL", "https://localhost", true),
+            ("AWS_ENDPOINT_URL", "https://aws.example.com", false),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1.example.com", false),
+            ("AWS_ENDPOINT_URL", "", false),
+            ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:4566", false),
+        ] {
+            assert_eq!(is_local(&environment(&[(name, url)])), local, "{name}={url}");
+        }
+    }
+
+    #[test]
+    fn the_problems_of_two_readings_are_told_together() {
+        let bundle = ca_bundle(&environment(&[("HUBKEEPER_CA_BUNDLE", "/nowhere.pem")]));
+        let problems = all(Config::parse(&Environment::new()), bundle).unwrap_err().to_string();
+        for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "HUBKEEPER_CA_BUNDLE"] {
+            assert!(problems.contains(name), "{name} is missing in: {problems}");
+        }
+        assert_eq!(ca_bundle(&environment(&[("HUBKEEPER_CA_BUNDLE", " ")])), Ok(None));
     }
 
     #[test]

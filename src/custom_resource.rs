@@ -112,7 +112,7 @@ fn request(asked: &Asked, resource: &CustomResource) -> Option<Request> {
     };
     let creates = matches!(asked, Asked::Create { .. });
     let stack = creates.then(|| digest(&resource.stack_id, &resource.logical_id));
-    Some(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None, stack })
+    Some(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None, stack, sent_at: None })
 }
 
 async fn run(process: &Process, request: Request, end: Timestamp) -> Report {

@@ -91,6 +91,14 @@ impl Error {
         self
     }
 
+    /// The same error as another kind, with another remedy.
+    #[must_use]
+    pub(crate) fn with(mut self, kind: Kind, remedy: String) -> Self {
+        self.kind = kind;
+        self.remedy = remedy;
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> Kind {
         self.kind

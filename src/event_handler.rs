@@ -14,7 +14,7 @@ use crate::clock::{Timestamp, until};
 use crate::config::Problems;
 use crate::custom_resource;
 use crate::error::Error;
-use crate::event::{self, Event};
+use crate::event::{self, Event, Payload};
 use crate::fleet;
 use crate::http::Shared;
 use crate::metrics;
@@ -30,8 +30,16 @@ const RESERVE: Duration = Duration::from_secs(3);
 pub enum Handler {
     /// Set up.
     Ready(Box<Process>),
-    /// Not: every event is answered with this. A custom resource is answered over this way out, where there is one.
-    Unusable(Problems, Option<Arc<Shared>>),
+    /// Not: every event is answered with this. A custom resource is answered over this client, where there is one.
+    Unusable(Problems, Option<WayOut>),
+}
+
+/// How a function without a configuration answers a custom resource.
+pub struct WayOut {
+    /// The client.
+    pub shared: Arc<Shared>,
+    /// Whether AWS is on this machine, as for [`Config::is_local`](crate::config::Config::is_local).
+    pub is_local: bool,
 }
 
 impl Handler {
@@ -39,9 +47,33 @@ impl Handler {
     ///
     /// # Errors
     /// The typed error, which becomes the function error.
-    pub async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    pub async fn invoke(&self, event: LambdaEvent<Payload>) -> Result<Value, Error> {
         let deadline = OffsetDateTime::from(event.context.deadline());
-        self.handle(&event.payload, deadline).await
+        self.handle_read(event.payload.read(), deadline).await
+    }
+
+    /// Handles one event that comes as text until `deadline`, whoever sent it.
+    ///
+    /// # Errors
+    /// As [`Handler::handle`]; `BadEvent` where the text is no JSON that can be read.
+    pub async fn handle_text(&self, event: &str, deadline: Timestamp) -> Result<Value, Error> {
+        self.handle_read(event::read(event), deadline).await
+    }
+
+    async fn handle_read(&self, event: Result<Value, Error>, deadline: Timestamp) -> Result<Value, Error> {
+        match (event, self) {
+            (Ok(event), _) => self.handle(&event, deadline).await,
+            // what is wrong with the function comes first, as for every event
+            (Err(_), Handler::Unusable(problems, _)) => {
+                let error = Error::from(problems);
+                log_error(&error, None);
+                Err(error)
+            }
+            (Err(error), Handler::Ready(_)) => {
+                log_error(&error, None);
+                Err(error)
+            }
+        }
     }
 
     /// Handles one event until `deadline`, whoever sent it.
@@ -64,7 +96,10 @@ impl Handler {
             Handler::Ready(process) => process,
             Handler::Unusable(problems, way_out) => {
                 let error = Error::from(problems);
-                if let (Some(shared), Ok(Event::CustomResource(resource))) = (way_out, event::parse(event)) {
+                if let (Some(WayOut { shared, is_local }), Ok(Event::CustomResource(resource))) =
+                    (way_out, event::parse(event))
+                    && resource.admitted(*is_local).is_ok()
+                {
                     let end = requests_until(shared.now(), deadline);
                     let (report, lost) = custom_resource::refuse(shared, &resource, &error, end).await;
                     return Ok(answered(&report, lost.as_ref()));
@@ -74,7 +109,13 @@ impl Handler {
             }
         };
         let end = requests_until(process.shared.now(), deadline);
-        match event::parse(event) {
+        let parsed = event::parse(event).and_then(|event| match event {
+            Event::CustomResource(resource) => {
+                resource.admitted(process.config.is_local).map(|()| Event::CustomResource(resource))
+            }
+            event => Ok(event),
+        });
+        match parsed {
             Err(error) => {
                 log_error(&error, None);
                 Err(error)
@@ -156,7 +197,7 @@ fn log_report(report: &Report) {
             tracing::$level!(
                 action = %report.action,
                 mode = report.mode,
-                outcome = ?report.outcome,
+                outcome = report.outcome.name(),
                 error.kind = report.error_type,
                 error.message = report.error_message,
                 hub.organization = report.organization,
@@ -197,9 +238,10 @@ fn count(process: &Process, report: &Report) {
 
 /// The fleet as a whole; its secrets have lines of their own, since one line may not hold them all.
 fn log_fleet(fleet: &FleetReport) {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for item in &fleet.items {
-        *counts.entry(format!("{:?}", item.outcome)).or_default() += 1;
+        *counts.entry(item.outcome.name()).or_default() += 1;
     }
-    tracing::info!(outcome = ?fleet.outcome, items = fleet.items.len(), counts = ?counts, "fleet handled");
+    let counts = json!(counts).to_string();
+    tracing::info!(outcome = fleet.outcome.name(), items = fleet.items.len(), counts, "fleet handled");
 }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::{BehaviorVersion, SdkConfig};
 use hubkeeper::clock::{SystemClock, SystemRandom};
-use hubkeeper::config::{Config, Environment, Problems};
-use hubkeeper::event_handler::Handler;
+use hubkeeper::config::{Config, Environment, Problems, all, ca_bundle, is_local};
+use hubkeeper::event::Payload;
+use hubkeeper::event_handler::{Handler, WayOut};
 use hubkeeper::http::aws::{SdkHttp, SdkTime};
+use hubkeeper::http::proxy::Proxy;
 use hubkeeper::http::transport::Reqwest;
 use hubkeeper::http::{Outlet, Shared};
 use hubkeeper::logging;
 use hubkeeper::metrics::Stdout;
 use hubkeeper::process::Process;
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -22,19 +23,25 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let level = environment.get("AWS_LAMBDA_LOG_LEVEL").map(String::as_str);
     tracing::subscriber::set_global_default(logging::subscriber(level, std::io::stdout))?;
     logging::quiet_panics();
-    let handler = match set_up(&environment).await {
+    let bundle = ca_bundle(&environment);
+    let handler = match set_up(&environment, &bundle).await {
         Ok(process) => Handler::Ready(Box::new(process)),
-        Err(problems) => Handler::Unusable(problems, way_out()),
+        Err(problems) => Handler::Unusable(problems, way_out(&environment, &bundle)),
     };
     let handler = &handler;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| handler.invoke(event))).await
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| handler.invoke(event))).await
 }
 
-async fn set_up(environment: &Environment) -> Result<Process, Problems> {
-    let config = Config::parse(environment)?;
-    let bundle = config.ca_bundle.as_ref().map(std::fs::read).transpose();
-    let bundle = bundle.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))?;
-    let transport = Reqwest::new(bundle.as_deref()).map_err(|error| Problems::one(error.to_string()))?;
+/// What the file of `HUBKEEPER_CA_BUNDLE` holds.
+type Bundle = Result<Option<Vec<u8>>, Problems>;
+
+async fn set_up(environment: &Environment, bundle: &Bundle) -> Result<Process, Problems> {
+    // a proxy that cannot be one is among the problems of the configuration
+    let proxy = Proxy::parse(environment).ok().flatten();
+    let transport = bundle.as_ref().map_err(Clone::clone).and_then(|bundle| {
+        Reqwest::new(bundle.as_deref(), proxy.as_ref()).map_err(|error| Problems::one(error.what()))
+    });
+    let (config, transport) = all(Config::parse(environment), transport)?;
     let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
     Ok(Process {
         aws: aws(environment, &shared).await,
@@ -45,10 +52,14 @@ async fn set_up(environment: &Environment) -> Result<Process, Problems> {
     })
 }
 
-/// Over the embedded roots alone: what is wrong with the configuration can be told to a stack that waits.
-fn way_out() -> Option<Arc<Shared>> {
-    let transport = Reqwest::new(None).ok()?;
-    Some(Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom)))
+/// What is wrong with the configuration is told to a stack that waits: over the bundle where it can be used, since a proxy may
+/// stand in between, else over the embedded roots alone.
+fn way_out(environment: &Environment, bundle: &Bundle) -> Option<WayOut> {
+    let bundle = bundle.as_ref().ok().and_then(Option::as_deref);
+    let proxy = Proxy::parse(environment).ok().flatten();
+    let transport = Reqwest::new(bundle, proxy.as_ref()).or_else(|_| Reqwest::new(None, proxy.as_ref())).ok()?;
+    let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
+    Some(WayOut { shared, is_local: is_local(environment) })
 }
 
 /// In Lambda, credentials and Region stand in the environment; elsewhere the SDK's default chain looks for them.

@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::error::Error;
-    use crate::proof::Finding;
+    use crate::proof::{Finding, NotScanned};
 
     const NOW: Timestamp = datetime!(2026-11-24 10:00:00.25 UTC);
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeeper/acme-AbCdEf";
@@ -183,6 +183,7 @@ mod tests {
             result,
             repositories: 42,
             private: 17,
+            not_scanned: NotScanned::default(),
             missing: Vec::new(),
             missing_count: 0,
             reasons: vec!["words of somebody else".into()],

@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use crate::clock::Timestamp;
+
 /// What set the function off.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trigger {
@@ -117,6 +119,8 @@ pub struct Request {
     pub version: Option<String>,
     /// As secret as a token.
     pub rotation_token: Option<SecretString>,
+    /// When what a notice tells of happened, where it says so.
+    pub sent_at: Option<Timestamp>,
     /// Digest of the stack's resource that asks, where `CloudFormation` does.
     pub stack: Option<String>,
 }

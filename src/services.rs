@@ -16,7 +16,7 @@ use crate::hub::{Hub, Session};
 use crate::plan::Look;
 use crate::proof::Prover;
 use crate::secret::document::{ConnectorId, Newcomer};
-use crate::secret::{Document, Login, Managed, SecretStore};
+use crate::secret::{Document, Login, Managed, SecretStore, Subject};
 
 /// The clients of one invocation.
 pub struct Services {
@@ -124,7 +124,7 @@ impl Services {
         // one at a time: who comes second finds the session of the first
         let mut entered = slot.lock().await;
         if entered.as_ref().is_none_or(|entered| entered.is_over(self.now())) {
-            let login = Login::parse(&self.store.current_value(id).await?, what)?;
+            let login = Login::parse(&self.store.current_value(Subject::login(what, id)).await?, what)?;
             if !is_meant(&login.username) {
                 return Err(other_user());
             }

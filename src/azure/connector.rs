@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -25,7 +25,14 @@ const PAGES: usize = 50;
 /// api-version of `Microsoft.Security/healthReports`.
 const HEALTH_API_VERSION: &str = "2023-05-01-preview";
 
-/// What Defender says about a connector's health (`Microsoft.Security/healthReports`).
+/// Pages of health reports at most.
+const HEALTH_PAGES: usize = 10;
+/// Bytes of one page of health reports at most.
+const HEALTH_PAGE: usize = 1 << 20;
+/// Issues that are shown; of more there is the count.
+const ISSUES: usize = 3;
+
+/// What Defender says about a connector's health (`Microsoft.Security/healthReports`): the worst of its reports.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
@@ -34,28 +41,73 @@ pub struct Health {
     /// Plain words of the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when the status is what it is, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_changed_at: Option<String>,
     /// When Defender looked, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scanned_at: Option<String>,
-    /// Open issues.
-    pub issues: usize,
+    /// Open issues of all reports with this status.
+    pub issue_count: usize,
+    /// The first of them, at most three, each once.
+    pub issues: Vec<HealthIssue>,
+}
+
+/// One issue of a health report: Defender's own words, without markup and without anything that could be a credential.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthIssue {
+    /// What is wrong (`issueName`, else `issueDescription`).
+    pub name: String,
+    /// What to do (`remediationSteps`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<String>,
+}
+
+impl HealthIssue {
+    fn parse(issue: &Value) -> Option<Self> {
+        let text = |name: &str| {
+            let text = issue.get(name).and_then(Value::as_str).map(scrub::prose)?;
+            (!text.is_empty() && text != "…").then_some(text)
+        };
+        let name = text("issueName").or_else(|| text("issueDescription"))?;
+        Some(Self { name, remediation: text("remediationSteps") })
+    }
 }
 
 impl Health {
-    /// The worst of a connector's reports.
+    /// The worst of a connector's reports, with the issues of all that are as bad.
     fn parse(reports: &[Value]) -> Option<Health> {
+        let issues_of = |report: &Value| -> Vec<Value> {
+            report.pointer("/properties/issues").and_then(Value::as_array).cloned().unwrap_or_default()
+        };
         let read = reports.iter().filter_map(|report| {
-            let properties = report.get("properties")?;
-            let status = properties.get("status")?;
+            let status = report.get("properties")?.get("status")?;
             let text = |name: &str| status.get(name).and_then(Value::as_str);
-            Some(Health {
+            let time = |name: &str| text(name).and_then(parse_rfc3339).map(rfc3339);
+            let issues = issues_of(report);
+            let health = Health {
                 status: scrub::code(text("code")?)?.to_owned(),
-                reason: text("reason").map(|reason| scrub::words(reason, &[])).filter(|reason| !reason.is_empty()),
-                last_scanned_at: text("lastScannedDate").and_then(parse_rfc3339).map(rfc3339),
-                issues: properties.get("issues").and_then(Value::as_array).map_or(0, Vec::len),
-            })
+                reason: text("reason").map(scrub::prose).filter(|reason| !reason.is_empty()),
+                status_changed_at: time("statusChangeDate"),
+                last_scanned_at: time("lastScannedDate"),
+                issue_count: issues.len(),
+                issues: Vec::new(),
+            };
+            Some((health, issues))
         });
-        read.min_by_key(|health| (health.is_healthy(), std::cmp::Reverse(health.issues)))
+        let mut read: Vec<(Health, Vec<Value>)> = read.collect();
+        read.sort_by_key(|(health, _)| (health.is_healthy(), std::cmp::Reverse(health.issue_count)));
+        let mut worst = read.first()?.0.clone();
+        let as_bad = read.iter().filter(|(health, _)| health.is_healthy() == worst.is_healthy());
+        let issues: Vec<&Value> = as_bad.flat_map(|(_, issues)| issues).collect();
+        worst.issue_count = issues.len();
+        for issue in issues.into_iter().filter_map(HealthIssue::parse) {
+            if worst.issues.len() < ISSUES && !worst.issues.contains(&issue) {
+                worst.issues.push(issue);
+            }
+        }
+        Some(worst)
     }
 
     /// Whether Defender finds nothing wrong.
@@ -234,10 +286,21 @@ impl Arm {
         let mut url = self.url(id, Some(&id.name)).ok()?;
         url.path_segments_mut().ok()?.extend(["providers", "Microsoft.Security", "healthReports"]);
         url.set_query(Some(&format!("api-version={HEALTH_API_VERSION}")));
-        let policy = Policy { attempts: 1, ..Policy::SAFE };
-        let response = self.send("GET", &url, None, policy, &[]).await.ok()?.ok()?;
-        let page: Value = (response.status() == 200).then(|| serde_json::from_slice(response.body()).ok())??;
-        Health::parse(page.get("value")?.as_array()?)
+        let policy = Policy { attempts: 1, ..Policy::SAFE }.capped(HEALTH_PAGE);
+        let first = url.clone();
+        let mut next = Some(url);
+        let mut reports = Vec::new();
+        // what was read before a page that fails is worth telling
+        for _ in 0..HEALTH_PAGES {
+            let Some(url) = next.take() else { break };
+            let response = self.send("GET", &url, None, policy, &[]).await.ok().and_then(Result::ok);
+            let page = response.filter(|response| response.status() == 200);
+            let page: Option<Value> = page.and_then(|response| serde_json::from_slice(response.body()).ok());
+            let Some(page) = page else { break };
+            reports.extend(page.get("value").and_then(Value::as_array).into_iter().flatten().cloned());
+            next = next_page(&page, &first);
+        }
+        Health::parse(&reports)
     }
 
     /// The other Docker Hub connectors of `organization` in the resource group.
@@ -300,11 +363,7 @@ impl Arm {
                 .map_err(|_| Error::retryable("ARM's list of connectors cannot be read", "repeat the event"))?;
             let entries = page.get("value").and_then(Value::as_array).into_iter().flatten();
             connectors.extend(entries.cloned().filter_map(Observed::parse));
-            next = page
-                .get("nextLink")
-                .and_then(Value::as_str)
-                .and_then(|link| Url::parse(link).ok())
-                .filter(|link| link.origin() == first.origin());
+            next = next_page(&page, &first);
         }
         Ok(connectors)
     }
@@ -342,6 +401,10 @@ impl Arm {
             other => return Ok(other),
         };
         self.entra.cache.forget();
+        // another bearer of the same kind would meet the same challenge
+        if is_challenge(&response) {
+            return Err(challenged(&response, secrets));
+        }
         let renewed = self.entra.bearer().await?;
         let again = self.outlet.send(self.request(method, url, body, &renewed), policy).await;
         match again {
@@ -370,24 +433,89 @@ impl Arm {
     }
 }
 
+/// The next page of a list; it is only followed on the host that the first came from, since the bearer goes with it.
+fn next_page(page: &Value, first: &Url) -> Option<Url> {
+    let link = page.get("nextLink").and_then(Value::as_str).and_then(|link| Url::parse(link).ok());
+    link.filter(|link| link.origin() == first.origin())
+}
+
 fn unreachable(error: &SendError) -> Error {
     Error::retryable(error.to_string(), "repeat the event")
 }
 
-/// ARM's two error shapes: `{"error":{"code","message"}}`, and the resource provider's `{"statusCode","errorMessage"}`.
+/// ARM's two error shapes: `{"error":{"code","message","additionalInfo"}}`, and the resource provider's
+/// `{"statusCode","errorMessage"}`.
 struct Refusal {
     code: String,
     message: String,
+    /// The policy assignments that denied the request, by name (`PolicyViolation` in `additionalInfo`).
+    policies: Vec<String>,
 }
+
+/// Policy assignments that an error names at most.
+const POLICIES: usize = 3;
 
 fn refusal(response: &Response) -> Refusal {
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let error = body.get("error");
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
     match error {
-        Some(error) => Refusal { code: text(error.get("code")), message: text(error.get("message")) },
-        None => Refusal { code: String::new(), message: text(body.get("errorMessage")) },
+        Some(error) => {
+            Refusal { code: text(error.get("code")), message: text(error.get("message")), policies: policies(error) }
+        }
+        None => Refusal { code: String::new(), message: text(body.get("errorMessage")), policies: Vec::new() },
     }
+}
+
+/// The policy assignments of a denial, each once: the display name where it is told, else the name, and the scope that the
+/// assignment's id shows (Microsoft's "Policy for API denial").
+fn policies(error: &Value) -> Vec<String> {
+    let infos = |error: &Value| error.get("additionalInfo").and_then(Value::as_array).cloned().unwrap_or_default();
+    let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+    let all: Vec<Value> = infos(error).into_iter().chain(details.flat_map(infos)).collect();
+    let mut named: Vec<String> = Vec::new();
+    for info in all.iter().filter_map(|entry| entry.get("info")) {
+        let text = |name: &str| {
+            info.get(name).and_then(Value::as_str).map(assignment_name).filter(|name| !name.trim().is_empty())
+        };
+        let last = info.get("policyAssignmentId").and_then(Value::as_str).and_then(|id| id.rsplit('/').next());
+        let name = text("policyAssignmentName").or_else(|| last.map(assignment_name).filter(|name| !name.is_empty()));
+        let shown = match (text("policyAssignmentDisplayName"), name) {
+            (Some(display), Some(name)) if display != name => format!("{display} ({name})"),
+            (Some(one), _) | (None, Some(one)) => one,
+            (None, None) => continue,
+        };
+        if !named.contains(&shown) {
+            named.push(shown);
+        }
+    }
+    named.truncate(POLICIES);
+    named
+}
+
+/// The name of an assignment for people, unless it looks like a credential.
+fn assignment_name(text: &str) -> String {
+    let name = scrub::name(text);
+    let lower = name.to_ascii_lowercase();
+    if lower.contains("dckr_") || lower.starts_with("eyj") { "…".to_owned() } else { name }
+}
+
+/// Whether a 401 asks for more claims than the bearer has: conditional access, or continuous access evaluation
+/// (Microsoft's "Claims challenges, claims requests, and client capabilities").
+fn is_challenge(response: &Response) -> bool {
+    let headers = response.headers().get_all(WWW_AUTHENTICATE);
+    response.status() == 401
+        && headers.iter().any(|value| {
+            let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+            text.contains("insufficient_claims") || text.contains("claims=")
+        })
+}
+
+fn challenged(response: &Response, secrets: &[&SecretString]) -> Error {
+    Error::needs_human(
+        answered(response, &refusal(response), secrets),
+        "Entra wants more claims than a workload identity can give (conditional access, or continuous access evaluation): exempt the client from the policy, see its sign-in log in Entra, then repeat the event",
+    )
 }
 
 /// Whether a 404 is ARM's own word that the connector is not there: another 404 (a proxy's page, a missing resource group)
@@ -398,9 +526,8 @@ fn is_absent(response: &Response) -> bool {
     code == "ResourceNotFound" || code == "NotFound" || body.get("statusCode").and_then(Value::as_u64) == Some(404)
 }
 
-fn failed(response: &Response, secrets: &[&SecretString]) -> Error {
-    let status = response.status().as_u16();
-    let refusal = refusal(response);
+/// What ARM answered, in words: status, code, plain words of the message, and the request's id for Microsoft's support.
+fn answered(response: &Response, refusal: &Refusal, secrets: &[&SecretString]) -> String {
     let code = scrub::code(&refusal.code).unwrap_or("no code");
     let id = response
         .headers()
@@ -408,24 +535,64 @@ fn failed(response: &Response, secrets: &[&SecretString]) -> Error {
         .and_then(|id| id.to_str().ok())
         .filter(|id| crate::secret::document::is_uuid(id));
     let id = id.map(|id| format!(", request {id}")).unwrap_or_default();
-    let what = format!("ARM answered {status} {code} ({}){id}", scrub::words(&refusal.message, secrets));
-    match (status, code) {
-        (401, _) => Error::misconfigured(what, "check tenant, client and cloud: ARM does not take Entra's token"),
-        (403, _) => Error::needs_human(
+    let status = response.status().as_u16();
+    format!("ARM answered {status} {code} ({}){id}", scrub::words(&refusal.message, secrets))
+}
+
+/// A refusal of ARM as an error: the code decides, the status where the code is not known.
+fn failed(response: &Response, secrets: &[&SecretString]) -> Error {
+    if is_challenge(response) {
+        return challenged(response, secrets);
+    }
+    let status = response.status().as_u16();
+    let refusal = refusal(response);
+    let code = scrub::code(&refusal.code).unwrap_or_default();
+    let what = answered(response, &refusal, secrets);
+    match code {
+        "RequestDisallowedByPolicy" => {
+            let which = match refusal.policies.as_slice() {
+                [] => "an Azure Policy assignment denies the request: see the activity log of the resource group"
+                    .to_owned(),
+                names => format!("the Azure Policy assignment denies the request: {}", names.join(", ")),
+            };
+            Error::needs_human(
+                format!("{what}; {which}"),
+                "exempt the connector from that assignment, or set in `connector` of the secret what it demands (location, tags); see az policy assignment list --resource-group <group>",
+            )
+        }
+        "ReadOnlyDisabledSubscription" | "SubscriptionDisabled" | "DisabledSubscription" => Error::needs_human(
+            what,
+            "the subscription is disabled and cannot be written: enable it again (billing), or name another in `connector.subscriptionId`",
+        ),
+        "ScopeLocked" => Error::needs_human(
+            what,
+            "remove the lock from the connector, its resource group or its subscription: az lock list --resource-group <group>",
+        ),
+        "MissingSubscriptionRegistration" | "SubscriptionNotRegistered" => {
+            Error::needs_human(what, "register the provider: az provider register --namespace Microsoft.Security")
+        }
+        "LinkedAuthorizationFailed" => Error::needs_human(
+            what,
+            "the client may write the connector and lacks a right on a resource that it refers to: grant the action that the activity log of the resource group names",
+        ),
+        "SubscriptionNotFound" => Error::misconfigured(what, "check `connector.subscriptionId` in the secret"),
+        "ResourceGroupNotFound" => {
+            Error::misconfigured(what, "check `connector.resourceGroup` in the secret, or create the group")
+        }
+        _ => by_status(status, what),
+    }
+}
+
+fn by_status(status: u16, what: String) -> Error {
+    match status {
+        401 => Error::misconfigured(what, "check tenant, client and cloud: ARM does not accept Entra's token"),
+        403 => Error::needs_human(
             what,
             "give the client the custom role with Microsoft.Security/securityConnectors/read and /write (and /delete, to offboard) on the resource group; a fresh assignment takes minutes",
         ),
-        (404, "SubscriptionNotFound") => Error::misconfigured(what, "check `connector.subscriptionId` in the secret"),
-        (404, "ResourceGroupNotFound") => {
-            Error::misconfigured(what, "check `connector.resourceGroup` in the secret, or create the group")
-        }
-        (409, "MissingSubscriptionRegistration") => {
-            Error::needs_human(what, "register the provider: az provider register --namespace Microsoft.Security")
-        }
-        (409, "ScopeLocked") => Error::needs_human(what, "take the lock off the resource group or the connector"),
-        (404 | 408 | 429 | 500..=599, _) => Error::retryable(what, "repeat the event"),
-        (409, _) => Error::retryable(what, "another change of the connector is under way: repeat the event"),
-        (400, _) => Error::misconfigured(
+        404 | 408 | 429 | 500..=599 => Error::retryable(what, "repeat the event"),
+        409 | 412 => Error::retryable(what, "another change of the connector is under way: repeat the event"),
+        400 => Error::misconfigured(
             what,
             "check `connector` in the secret (name, location, plans) and HUBKEEPER_ARM_API_VERSION",
         ),
@@ -451,6 +618,35 @@ mod tests {
     }
 
     #[test]
+    fn the_worst_health_report_is_told_with_the_issues_of_all_that_are_as_bad() {
+        let report = |code: &str, issues: &[(&str, &str)]| {
+            let issue = |(name, steps): &(&str, &str)| json!({"issueName": name, "remediationSteps": steps});
+            json!({"properties": {
+                "status": {"code": code, "reason": "R", "statusChangeDate": "2026-11-20T08:00:00Z", "lastScannedDate": "2026-11-24T08:00:00Z"},
+                "issues": issues.iter().map(issue).collect::<Vec<_>>(),
+            }})
+        };
+        let health = Health::parse(&[
+            report("Healthy", &[("fine", "nothing"); 5]),
+            report("NotHealthy", &[("The token is bad", "<p>Put a read-only token</p>")]),
+            report("NotHealthy", &[("Second", ""), ("dckr_pat_x1", "x"), ("Third", "a"), ("Fourth", "b")]),
+            json!({"properties": {"status": {"code": 7}}}),
+        ]);
+        let health = serde_json::to_value(health.unwrap()).unwrap();
+        assert_eq!(
+            health,
+            json!({"status": "NotHealthy", "reason": "R", "statusChangedAt": "2026-11-20T08:00:00Z", "lastScannedAt": "2026-11-24T08:00:00Z",
+                "issueCount": 5, "issues": [{"name": "Second"}, {"name": "Third", "remediation": "a"}, {"name": "Fourth", "remediation": "b"}]})
+        );
+        let one =
+            Health::parse(&[report("NotHealthy", &[("The token is bad", "<p>Put a read-only token</p>"); 2])]).unwrap();
+        let expected =
+            HealthIssue { name: "The token is bad".into(), remediation: Some("Put a read-only token".into()) };
+        assert_eq!((one.issue_count, one.issues), (2, vec![expected]));
+        assert_eq!(Health::parse(&[]), None);
+    }
+
+    #[test]
     fn both_error_shapes_are_read_and_no_secret_is_shown() {
         let token = SecretString::from("dckr_pat_secret");
         let provider = json!({"statusCode": 400, "errorMessage": "error occured for security connector: token dckr_pat_secret is bad", "errorCorrelation": "x"});
@@ -462,5 +658,68 @@ mod tests {
         let error = failed(&response(403, &arm), &[]);
         assert_eq!(error.kind(), Kind::NeedsHuman);
         assert!(error.to_string().contains("AuthorizationFailed"), "{error}");
+    }
+
+    #[test]
+    fn each_code_of_arm_has_its_kind_and_its_remedy() {
+        let denied = json!([{"type": "PolicyViolation", "info": {
+            "policyAssignmentId": "/subscriptions/x/providers/Microsoft.Authorization/policyAssignments/allowed-locations",
+            "policyAssignmentName": "allowed-locations", "policyAssignmentDisplayName": "Allowed locations", "evaluationDetails": {}}}]);
+        for (status, code, more, kind, part) in [
+            (403, "RequestDisallowedByPolicy", denied, Kind::NeedsHuman, "Allowed locations (allowed-locations)"),
+            (403, "RequestDisallowedByPolicy", json!([]), Kind::NeedsHuman, "an Azure Policy assignment denies"),
+            (409, "ReadOnlyDisabledSubscription", json!(null), Kind::NeedsHuman, "the subscription is disabled"),
+            (403, "ReadOnlyDisabledSubscription", json!(null), Kind::NeedsHuman, "the subscription is disabled"),
+            (409, "ScopeLocked", json!(null), Kind::NeedsHuman, "remove the lock"),
+            (403, "AuthorizationFailed", json!(null), Kind::NeedsHuman, "custom role"),
+            (403, "LinkedAuthorizationFailed", json!(null), Kind::NeedsHuman, "a resource that it refers to"),
+            (409, "MissingSubscriptionRegistration", json!(null), Kind::NeedsHuman, "az provider register"),
+            (409, "Conflict", json!(null), Kind::Retryable, "another change"),
+            (409, "AnotherOperationInProgress", json!(null), Kind::Retryable, "another change"),
+            (404, "SubscriptionNotFound", json!(null), Kind::Misconfigured, "subscriptionId"),
+            (404, "ResourceGroupNotFound", json!(null), Kind::Misconfigured, "resourceGroup"),
+            (429, "SubscriptionRequestsThrottled", json!(null), Kind::Retryable, "repeat"),
+            (401, "InvalidAuthenticationToken", json!(null), Kind::Misconfigured, "tenant, client and cloud"),
+        ] {
+            let body = json!({"error": {"code": code, "message": "some words", "additionalInfo": more}});
+            let error = failed(&response(status, &body), &[]);
+            let text = error.to_string();
+            assert_eq!(error.kind(), kind, "{code}: {text}");
+            assert!(text.contains(part) && text.contains(code) && text.contains("remedy: "), "{code}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_policies_are_scrubbed_counted_and_cut_off() {
+        let info = |name: String| json!({"type": "PolicyViolation", "info": {"policyAssignmentName": name}});
+        let many: Vec<Value> = (0..9).map(|n| info(format!("policy-{}", n / 2))).collect();
+        assert_eq!(policies(&json!({"additionalInfo": many})), ["policy-0", "policy-1", "policy-2"]);
+        for name in ["dckr_pat_Ab3dEf9hIjKl".to_owned(), "eyJhbGciOi.x.y".to_owned()] {
+            assert_eq!(policies(&json!({"additionalInfo": [info(name)]})), ["…"]);
+        }
+        assert!(policies(&json!({"additionalInfo": [info("x".repeat(5000))]}))[0].len() <= 64);
+        let nested = json!({"details": [{"additionalInfo": [info("inner".into())]}]});
+        assert_eq!(policies(&nested), ["inner"]);
+        for odd in [json!(7), json!({"additionalInfo": {}}), json!({"additionalInfo": [7, {"info": 7}]})] {
+            assert!(policies(&odd).is_empty(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_for_more_claims_is_told_by_the_header() {
+        let with = |status: u16, header: &str| {
+            let mut response =
+                response(status, &json!({"error": {"code": "InvalidAuthenticationToken", "message": "x"}}));
+            response.headers_mut().insert(WWW_AUTHENTICATE, header.parse().unwrap());
+            response
+        };
+        let challenge = r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
+        let error = failed(&with(401, challenge), &[]);
+        assert_eq!(error.kind(), Kind::NeedsHuman);
+        let text = error.to_string();
+        assert!(text.contains("conditional access") && text.contains("continuous access evaluation"), "{text}");
+        assert!(!text.contains("eyJ"), "{text}");
+        assert!(!is_challenge(&with(401, r#"Bearer error="invalid_token""#)));
+        assert!(!is_challenge(&with(403, challenge)));
     }
 }

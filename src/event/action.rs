@@ -55,7 +55,7 @@ fn offboard(members: &Members<'_>) -> Result<Event, Error> {
 }
 
 fn one(trigger: Trigger, mode: Mode, secret_id: String) -> Event {
-    Event::One(Request { trigger, mode, secret_id, version: None, rotation_token: None, stack: None })
+    Event::One(Request { trigger, mode, secret_id, version: None, rotation_token: None, stack: None, sent_at: None })
 }
 
 fn verify(members: &Members<'_>) -> Result<Event, Error> {

@@ -1,8 +1,8 @@
 //! `CloudFormation`'s requests about a custom resource. Whatever else is wrong with one, it is answered, or the stack waits for an
 //! hour: so the place to answer to is read first, and is the only member without which there is no event.
 //!
-//! The URL is as secret as a token: who has it decides what becomes of the stack. It leads to AWS or to this machine, or it is
-//! refused without a request to it.
+//! The URL is as secret as a token: who has it decides what becomes of the stack. It leads to AWS, or to this machine where AWS is
+//! on this machine ([`CustomResource::admitted`]), or it is refused without a request to it.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -31,6 +31,23 @@ pub struct CustomResource {
     pub asked: Result<Asked, Error>,
 }
 
+impl CustomResource {
+    /// Refuses a URL on this machine, unless AWS is here too (`AWS_ENDPOINT_URL` on a loopback address): in Lambda nothing but
+    /// other processes of the sandbox would read the answer.
+    ///
+    /// # Errors
+    /// `BadEvent`, as for every other URL that is not AWS's.
+    pub fn admitted(&self, is_local: bool) -> Result<(), Error> {
+        let loopback = Url::parse(self.url.expose_secret()).is_ok_and(|url| is_loopback(&url));
+        if loopback && !is_local {
+            return Err(Error::bad_event(format!("member `ResponseURL` {NOT_AWS}")).at("event"));
+        }
+        Ok(())
+    }
+}
+
+const NOT_AWS: &str = "is not an https URL of AWS (amazonaws.com, amazonaws.com.cn)";
+
 /// What is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asked {
@@ -51,7 +68,7 @@ pub enum Asked {
 pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
     let url = members.required("ResponseURL")?;
     if !is_for_answers(url) {
-        return Err(members.wrong("ResponseURL", "is not an https URL of AWS (amazonaws.com, amazonaws.com.cn)"));
+        return Err(members.wrong("ResponseURL", NOT_AWS));
     }
     // ids of the stack's own; AWS's limits of them leave room in an answer
     let id = |name: &str, most: usize| {

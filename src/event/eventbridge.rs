@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::{Event, Members, action, is_secret_id, is_version_id};
+use crate::clock::{Timestamp, parse_rfc3339};
 use crate::error::Error;
 use crate::request::Trigger;
 use crate::request::{Mode, Request};
@@ -15,7 +16,7 @@ pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
     if detail.has("action") {
         return action::parse(&detail);
     }
-    match kind {
+    let event = match kind {
         "Secret Label Updated" => label_updated(members, &detail),
         "AWS API Call via CloudTrail" => api_call(&detail),
         "AWS Service Event via CloudTrail" => service_event(&detail),
@@ -23,7 +24,16 @@ pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
             Err(detail.wrong("action", "is missing: let the rule's target send an action as its input"))
         }
         _ => Err(members.wrong("detail-type", "is none that is understood")),
-    }
+    }?;
+    Ok(match event {
+        Event::One(request) => Event::One(Request { sent_at: sent_at(members), ..request }),
+        event => event,
+    })
+}
+
+/// When `EventBridge` says that it happened; one that cannot be read counts as not told.
+fn sent_at(members: &Members<'_>) -> Option<Timestamp> {
+    members.text("time").ok().flatten().and_then(parse_rfc3339)
 }
 
 fn label_updated(members: &Members<'_>, detail: &Members<'_>) -> Result<Event, Error> {
@@ -118,7 +128,15 @@ fn version(detail: &Members<'_>, name: &str) -> Result<String, Error> {
 }
 
 fn one(trigger: Trigger, secret_id: String) -> Event {
-    Event::One(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None, stack: None })
+    Event::One(Request {
+        trigger,
+        mode: Mode::Apply,
+        secret_id,
+        version: None,
+        rotation_token: None,
+        stack: None,
+        sent_at: None,
+    })
 }
 
 fn ignored(secret_id: Option<String>, reason: &str) -> Event {

@@ -4,12 +4,14 @@
 pub mod action;
 pub mod custom_resource;
 pub mod eventbridge;
+pub mod payload;
 pub mod queue;
 pub mod rotation;
 
 use serde_json::{Map, Value};
 
 pub use custom_resource::CustomResource;
+pub use payload::{Payload, read};
 
 use crate::error::Error;
 use crate::request::Trigger;
@@ -52,7 +54,7 @@ impl Fleet {
     /// The request about one of the secrets.
     pub fn request(&self, secret_id: String) -> Request {
         let (trigger, mode) = (self.trigger.clone(), self.mode);
-        Request { trigger, mode, secret_id, version: None, rotation_token: None, stack: None }
+        Request { trigger, mode, secret_id, version: None, rotation_token: None, stack: None, sent_at: None }
     }
 
     /// The same action on one secret, as an event: the body of a queue's message. It holds no secret.

@@ -29,6 +29,7 @@ pub(super) fn parse(members: &Members<'_>) -> Result<Request, Error> {
         secret_id,
         version: Some(version.to_owned()),
         rotation_token,
+        sent_at: None,
         stack: None,
     })
 }

@@ -44,8 +44,9 @@ async fn members(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec
     if let Some(named) = &fleet.secret_ids {
         return Ok(named.clone());
     }
-    let listed = process.services(end, &Sessions::default()).store.managed().await;
-    listed.map_err(|error| error.at(fleet.trigger.name()))
+    let services = process.services(end, &Sessions::default());
+    let listed = services.store.managed().await;
+    listed.map_err(|error| services.outlet.explain(error).at(fleet.trigger.name()))
 }
 
 /// What became of a record: its reports, and whether it has to come again.

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::azure::Found;
 use crate::error::{Error, Kind};
-use crate::plan::admit::admit;
+use crate::plan::admit::{admit, is_shown};
 use crate::plan::invite::carries_on;
 use crate::plan::state::{Enrolment, Keeping, Slot, Version};
 use crate::plan::{Admission, Situation};
@@ -43,6 +43,7 @@ pub(super) async fn enter(services: &Services, request: &Request, trigger: &Trig
         // a version that has no value yet is not in the history: it came with the last change of the secret, or before
         secret.pending_since = store.history(&secret.arn).await?.get(&pending).copied().or(secret.last_changed);
     }
+    is_shown(trigger, request.sent_at, &secret, services.now())?;
     let admission = admit(trigger, request.version.as_deref(), &secret, services.now())?;
     // the value counts only where the labels say that the version is pending: else its error is of no interest
     let value = match &admission {

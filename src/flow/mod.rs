@@ -54,7 +54,7 @@ pub async fn run(services: &Services, request: &Request, report: &mut Report) ->
         }
     };
     let result = result.map_err(|error| {
-        let error = error.at(request.trigger.name());
+        let error = services.outlet.explain(error).at(request.trigger.name());
         match &organization {
             Some(name) => error.of(name),
             None => error,
@@ -315,6 +315,10 @@ impl Flow<'_> {
             return Err(refusal(&verdict));
         }
         situation.verdict = Some((version.to_owned(), verdict));
+        if matches!(self.trigger, Trigger::TestSecret) {
+            // a rotation that is only tried out: the pending version has nothing to prove, AWSCURRENT was proven
+            self.report.version_id = Some(version.to_owned());
+        }
         Ok(look)
     }
 

@@ -15,7 +15,7 @@ use crate::plan::state::Version;
 use crate::plan::{Look, Situation};
 use crate::proof::evidence::Pulls;
 use crate::proof::gather::Subject;
-use crate::proof::verdict::{sample_verdict, verdict};
+use crate::proof::verdict::{sample_verdict, unscanned, verdict};
 use crate::proof::{Evidence, Reference, Verdict};
 use crate::report::Report;
 use crate::request::Trigger;
@@ -37,6 +37,8 @@ struct Compared<'a> {
     context: ContextFuture<'a>,
     manager: Option<Session>,
     last_proof: Option<(usize, usize)>,
+    /// Whether somebody looks at this proof who should know what Defender does not scan.
+    asked: bool,
 }
 
 type ContextFuture<'a> = Shared<BoxFuture<'a, Result<Context, Error>>>;
@@ -63,7 +65,8 @@ pub(crate) async fn examine(
     let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
     let again = matches!(trigger, Trigger::Reconcile { .. }) && version == situation.version;
     let last_proof = if again { last_proof(situation, &document) } else { None };
-    let compared = Compared { context: known(situation), manager: None, last_proof };
+    let asked = matches!(trigger, Trigger::Verify { .. } | Trigger::Onboard { .. });
+    let compared = Compared { context: known(situation), manager: None, last_proof, asked };
     Box::pin(prove(services, situation, version, &document, compared, writes)).await
 }
 
@@ -85,7 +88,7 @@ pub(crate) async fn examine_minted(
     document: &Document,
 ) -> Result<(Verdict, Option<Look>), Error> {
     let session = services.manager(document).await?;
-    let compared = Compared { context: known(situation), manager: Some(session), last_proof: None };
+    let compared = Compared { context: known(situation), manager: Some(session), last_proof: None, asked: true };
     Box::pin(prove(services, situation, version, document, compared, true)).await
 }
 
@@ -127,7 +130,7 @@ pub(super) async fn examine_while_reading(
             }
         }
     };
-    let compared = Compared { context: context.clone(), manager: None, last_proof: None };
+    let compared = Compared { context: context.clone(), manager: None, last_proof: None, asked: false };
     let proof = Box::pin(prove(services, &before, &version, &document, compared, true));
     let neighbours = gather::neighbours(services, &document.connector.id, &document.organization, &fingerprint);
     let (examined, neighbours) = join(select(proof, Box::pin(early)), neighbours).await;
@@ -196,7 +199,7 @@ async fn prove(
     compared: Compared<'_>,
     writes: bool,
 ) -> Result<(Verdict, Option<Look>), Error> {
-    let Compared { context, manager, last_proof } = compared;
+    let Compared { context, manager, last_proof, asked } = compared;
     let subject = subject(services, document, false)?;
     let organization = &document.organization;
     let fingerprint = situation.secret.fingerprint();
@@ -244,7 +247,11 @@ async fn prove(
     evidence.last_proof = last_proof;
     compare(&mut evidence, in_use?);
     compare(&mut evidence, manager);
-    Ok((verdict(&evidence, services.config.over_privilege), look))
+    let mut verdict = verdict(&evidence, services.config.over_privilege);
+    if asked {
+        verdict.warnings.extend(unscanned(&evidence, &verdict));
+    }
+    Ok((verdict, look))
 }
 
 fn compare(evidence: &mut Evidence, view: Result<Option<Reference>, String>) {

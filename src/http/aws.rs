@@ -79,7 +79,9 @@ fn is_throttled(response: &super::Response) -> bool {
 fn to_connector_error(error: SendError) -> ConnectorError {
     match error.cause {
         Cause::Deadline | Cause::Timeout | Cause::RateLimited => ConnectorError::timeout(Box::new(error)),
-        Cause::Unreachable(_) | Cause::Broken(_) | Cause::TooLarge => ConnectorError::io(Box::new(error)),
+        Cause::Unreachable(_) | Cause::Proxy(..) | Cause::Broken(_) | Cause::TooLarge => {
+            ConnectorError::io(Box::new(error))
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 //! Redirects are not followed, whatever the request carries.
 
 pub mod aws;
+mod budget;
 pub mod pace;
+pub mod proxy;
 pub mod scrub;
 pub mod transport;
 
@@ -20,7 +22,9 @@ use bytes::Bytes;
 use futures_util::future::{Either, select};
 
 use crate::clock::{Clock, Random, Timestamp, until};
-use pace::Host;
+use crate::error::{Error, Kind};
+use pace::{Holds, Host};
+use proxy::ProxyFault;
 pub use transport::{Transport, TransportError, TransportErrorKind};
 
 /// A request with its whole body.
@@ -99,6 +103,8 @@ pub enum Cause {
     RateLimited,
     /// No connection: name, refusal, TLS.
     Unreachable(String),
+    /// The proxy did not lead to the host: which proxy, and why.
+    Proxy(String, ProxyFault),
     /// No answer within the attempt's time.
     Timeout,
     /// The connection broke, or the body ended early.
@@ -114,6 +120,7 @@ impl fmt::Display for SendError {
             Cause::Deadline => write!(f, "the invocation's time was up before {host} answered"),
             Cause::RateLimited => write!(f, "{host} is rate limited beyond the invocation's time"),
             Cause::Unreachable(why) => write!(f, "{host} cannot be reached ({why})"),
+            Cause::Proxy(address, fault) => f.write_str(&fault.describe(host, address)),
             Cause::Timeout => write!(f, "{host} did not answer in time"),
             Cause::Broken(why) => write!(f, "the connection to {host} broke ({why})"),
             Cause::TooLarge => write!(f, "the answer of {host} is too large"),
@@ -160,6 +167,10 @@ pub struct Outlet {
     shared: Arc<Shared>,
     deadline: Timestamp,
     out_of_time: Arc<AtomicBool>,
+    /// Waits that cannot be meant: they end with the invocation.
+    holds: Arc<Holds>,
+    /// What the proxy did last, and what to do about it.
+    proxy_trouble: Arc<Mutex<Option<SendError>>>,
 }
 
 impl fmt::Debug for Outlet {
@@ -171,7 +182,7 @@ impl fmt::Debug for Outlet {
 impl Outlet {
     /// The way out until `deadline`, which leaves time for the report.
     pub fn new(shared: Arc<Shared>, deadline: Timestamp) -> Self {
-        Self { shared, deadline, out_of_time: Arc::default() }
+        Self { shared, deadline, out_of_time: Arc::default(), holds: Arc::default(), proxy_trouble: Arc::default() }
     }
 
     /// The clock that the requests run on.
@@ -208,6 +219,23 @@ impl Outlet {
         self.out_of_time.load(Ordering::Relaxed)
     }
 
+    /// An error that was made of what the proxy did gets the remedy for that; rejected credentials are `Misconfigured`.
+    ///
+    /// Clients know a [`SendError`] by its text alone, and would say "repeat the event".
+    #[must_use]
+    pub fn explain(&self, error: Error) -> Error {
+        let trouble = self.proxy_trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*trouble {
+            Some(SendError { host, cause: Cause::Proxy(address, fault), .. })
+                if error.kind() == Kind::Retryable && error.what().contains(&fault.describe(host, address)) =>
+            {
+                let kind = if *fault == ProxyFault::Credentials { Kind::Misconfigured } else { Kind::Retryable };
+                error.with(kind, fault.remedy(host, address))
+            }
+            _ => error,
+        }
+    }
+
     /// Waits, unless the deadline comes first.
     ///
     /// # Errors
@@ -232,14 +260,18 @@ impl Outlet {
             if matches!(cause, Cause::Deadline | Cause::RateLimited) {
                 self.out_of_time.store(true, Ordering::Relaxed);
             }
-            SendError { host: name.clone(), cause, acted }
+            let error = SendError { host: name.clone(), cause, acted };
+            if matches!(error.cause, Cause::Proxy(..)) {
+                *self.proxy_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            }
+            error
         };
         let mut acted = false;
         let mut attempt = 0;
         let mut limited = 0;
         loop {
             attempt += 1;
-            let permit = host.admit(self.shared.clock.as_ref(), self.deadline).await;
+            let permit = host.admit(self.shared.clock.as_ref(), self.deadline, (&self.holds, &name)).await;
             let permit = permit.map_err(|refusal| {
                 fail(if refusal == pace::Refusal::Deadline { Cause::Deadline } else { Cause::RateLimited }, acted)
             })?;
@@ -249,6 +281,9 @@ impl Outlet {
             let wait = match outcome {
                 Ok(response) => {
                     let asked = host.note(&response, now);
+                    if let Some(wait) = asked.filter(|wait| !wait.meant) {
+                        self.holds.hold(&name, wait.end);
+                    }
                     let status = response.status().as_u16();
                     let again = match status {
                         // asking on would prolong a lock-out
@@ -269,12 +304,18 @@ impl Outlet {
                     }
                 }
                 Err(error) => {
-                    let sent = error.kind != TransportErrorKind::Connect;
+                    let sent = !matches!(error.kind, TransportErrorKind::Connect | TransportErrorKind::Proxy(..));
                     acted |= sent;
-                    let again = error.kind != TransportErrorKind::TooLarge && (policy.repeat == Repeat::Safe || !sent);
+                    // a rejected password is not tried again: enough of them lock an account
+                    let is_final = matches!(
+                        error.kind,
+                        TransportErrorKind::TooLarge | TransportErrorKind::Proxy(_, ProxyFault::Credentials)
+                    );
+                    let again = !is_final && (policy.repeat == Repeat::Safe || !sent);
                     if !again || attempt >= policy.attempts {
                         let cause = match error.kind {
                             TransportErrorKind::Connect => Cause::Unreachable(error.detail),
+                            TransportErrorKind::Proxy(address, fault) => Cause::Proxy(address, fault),
                             TransportErrorKind::Timeout if now >= self.deadline => Cause::Deadline,
                             TransportErrorKind::Timeout => Cause::Timeout,
                             TransportErrorKind::Broken => Cause::Broken(error.detail),

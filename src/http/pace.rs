@@ -2,13 +2,14 @@
 //!
 //! The three ways in which the services tell a wait: `Retry-After` in seconds or as a date (Docker's reference, ARM),
 //! `X-Retry-After` as unix time (Docker, older), `X-RateLimit-Reset` as unix time beside `X-RateLimit-Remaining` (Docker).
+//! A [`Host`] lives as long as the process, so it keeps only what can be meant; the rest is kept by the invocation (`Holds`).
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Response;
@@ -23,6 +24,34 @@ pub enum Refusal {
     RateLimited,
 }
 
+struct Window {
+    /// Requests left, less those sent since that was told.
+    left: u64,
+    /// When the host says that the window ends: tells one window from the next.
+    reset: Timestamp,
+    /// When it ends for us: 15 minutes after it was first told, at the latest.
+    end: Timestamp,
+}
+
+/// The waits that one invocation was told and that cannot be meant, by host.
+#[derive(Default)]
+pub(super) struct Holds(Mutex<HashMap<String, Timestamp>>);
+
+impl Holds {
+    /// Holds requests to a host back until the end of a wait.
+    pub(super) fn hold(&self, host: &str, end: Timestamp) {
+        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = holds.entry(host.to_owned()).or_insert(end);
+        *known = end.max(*known);
+    }
+
+    /// How long requests to a host are held back.
+    fn left(&self, host: &str, now: Timestamp) -> Duration {
+        let holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.get(host).map_or(Duration::ZERO, |end| until(now, *end))
+    }
+}
+
 /// One host: its places, and the shared wait.
 pub struct Host {
     places: Semaphore,
@@ -32,8 +61,7 @@ pub struct Host {
 #[derive(Default)]
 struct Budget {
     not_before: Option<Timestamp>,
-    /// Requests left in the window that ends at the second member, less those sent since it was told.
-    window: Option<(u64, Timestamp)>,
+    window: Option<Window>,
 }
 
 impl Host {
@@ -43,7 +71,12 @@ impl Host {
     }
 
     /// Waits for a place and for the time that the host named.
-    pub(super) async fn admit(&self, clock: &dyn Clock, deadline: Timestamp) -> Result<SemaphorePermit<'_>, Refusal> {
+    pub(super) async fn admit(
+        &self,
+        clock: &dyn Clock,
+        deadline: Timestamp,
+        (holds, name): (&Holds, &str),
+    ) -> Result<SemaphorePermit<'_>, Refusal> {
         loop {
             let now = clock.now();
             if now >= deadline {
@@ -51,7 +84,8 @@ impl Host {
             }
             // A closed semaphore does not occur: nothing closes it.
             let permit = self.places.acquire().await.map_err(|_| Refusal::Deadline)?;
-            let wait = self.spend(clock.now());
+            let held = holds.left(name, clock.now());
+            let wait = if held.is_zero() { self.spend(clock.now()) } else { held };
             if wait.is_zero() {
                 return if clock.now() >= deadline { Err(Refusal::Deadline) } else { Ok(permit) };
             }
@@ -73,25 +107,30 @@ impl Host {
             budget.not_before = None;
         }
         match &mut budget.window {
-            Some((_, end)) if *end <= now => budget.window = None,
-            Some((0, end)) => return until(now, *end),
-            Some((left, _)) => *left -= 1,
+            Some(window) if window.end <= now => budget.window = None,
+            Some(window) if window.left == 0 => return until(now, window.end),
+            Some(window) => window.left -= 1,
             None => {}
         }
         Duration::ZERO
     }
 
-    /// Takes note of what a response says about pace; gives the time before which no request may go, if it named one.
-    pub(super) fn note(&self, response: &Response, now: Timestamp) -> Option<Timestamp> {
+    /// Takes note of what a response says about pace; gives the wait that it asks for, if it asks for one.
+    ///
+    /// A wait that [`cannot be meant`](Wait::meant) is not noted here, where it would outlive the invocation.
+    pub(super) fn note(&self, response: &Response, now: Timestamp) -> Option<Wait> {
         let headers = response.headers();
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let reset = unix(headers, "x-ratelimit-reset").filter(|reset| *reset > now);
-        if let (Some(left), Some(reset)) = (number(headers, "x-ratelimit-remaining"), reset) {
-            budget.window = Some(match budget.window {
+        // a count that ends at no possible time says nothing about when to go on: a 429 will say that
+        if let (Some(left), Some(asked)) = (number(headers, "x-ratelimit-remaining"), reset(headers, now))
+            && let Asked::At(reset) = asked
+            && let Wait { end, meant: true } = Wait::until(asked, now)
+        {
+            match &mut budget.window {
                 // an answer that was under way while others were spent must not give them back
-                Some((known, end)) if end == reset => (known.min(left), end),
-                _ => (left, reset),
-            });
+                Some(window) if window.reset == reset => window.left = window.left.min(left),
+                window => *window = Some(Window { left, reset, end }),
+            }
         }
         // ARM's token buckets have no window: what is spent is refilled at 10 or 25 requests a second
         if headers.iter().any(|(name, left)| {
@@ -100,40 +139,99 @@ impl Host {
             let refilled = now + Duration::from_secs(1);
             budget.not_before = Some(budget.not_before.map_or(refilled, |known| known.max(refilled)));
         }
-        let status = response.status().as_u16();
-        if status != 429 && status != 503 {
-            return None;
+        let asked = asked(response.status().as_u16(), headers, now)?;
+        if asked.meant {
+            budget.not_before = Some(budget.not_before.map_or(asked.end, |known| known.max(asked.end)));
         }
-        let asked = retry_after(headers, now).or(if status == 429 { reset } else { None })?;
-        // a second is the coarsest unit in which the wait is told
-        let asked = asked.max(now + Duration::from_millis(50));
-        let at = budget.not_before.map_or(asked, |known| known.max(asked));
-        budget.not_before = Some(at);
-        Some(at)
+        Some(asked)
     }
 }
 
-/// The wait that `Retry-After` or `X-Retry-After` asks for, as a point in time.
-pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let text = headers.get("retry-after").and_then(|value| value.to_str().ok()).map(str::trim);
-    if let Some(text) = text {
-        if let Ok(seconds) = text.parse::<u32>() {
-            return Some(now + Duration::from_secs(u64::from(seconds)));
-        }
-        if let Ok(date) = OffsetDateTime::parse(text, &Rfc2822) {
-            return Some(within_reach(date));
-        }
+/// The longest time that an upstream is waited for, whatever it asks (contract, section 4): an invocation is over by then.
+pub const LONGEST: Duration = Duration::from_mins(15);
+
+/// A longer wait is a mistake: a reset in milliseconds, a year. The longest window of Docker Hub is six hours.
+const MEANT: Duration = Duration::from_hours(24);
+
+/// Clocks differ: a time so far in the past still means now. One that is further away says nothing.
+const SKEW: Duration = Duration::from_secs(2);
+
+/// A second is the coarsest unit in which a wait is told, so `now` is a little later.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// A wait that an upstream asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wait {
+    /// When it ends: from 50 ms to 15 minutes from now.
+    pub end: Timestamp,
+    /// Whether it can be meant: at most a day. What cannot be meant holds back the invocation that was told it, and no later one.
+    pub meant: bool,
+}
+
+impl Wait {
+    fn until(asked: Asked, now: Timestamp) -> Self {
+        let (end, meant) = match asked {
+            Asked::At(at) => (at.clamp(now + SHORTEST, now + LONGEST), at <= now + MEANT),
+            Asked::TooFar => (now + LONGEST, false),
+        };
+        Self { end, meant }
     }
-    unix(headers, "x-retry-after")
+}
+
+/// A point in time that a header names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    At(Timestamp),
+    /// Later than a timestamp can tell.
+    TooFar,
+}
+
+/// The wait that a response asks for: `Retry-After` or `X-Retry-After` of a 429 or 503, or the `X-RateLimit-Reset` of a 429.
+/// What cannot be read, is negative or lies in the past asks for nothing: the usual back-off applies.
+pub fn asked(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Wait> {
+    if status != 429 && status != 503 {
+        return None;
+    }
+    let is_over = |asked: &Asked| matches!(asked, Asked::At(at) if *at + SKEW < now);
+    let reset = if status == 429 { reset(headers, now) } else { None };
+    let asked = [retry_after(headers, now), unix(headers, "x-retry-after"), reset].into_iter().flatten();
+    let mut waits = asked.filter(|asked| !is_over(asked)).map(|asked| Wait::until(asked, now));
+    // the first that can be meant, in the order of trust; else the first
+    let first = waits.next()?;
+    Some(if first.meant { first } else { waits.find(|wait| wait.meant).unwrap_or(first) })
+}
+
+/// The point in time that `Retry-After` names, in seconds or as a date in any form of RFC 9110.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Asked> {
+    let text = headers.get("retry-after")?.to_str().ok()?.trim();
+    if is_number(text) {
+        let seconds = text.parse::<u32>().ok();
+        return Some(seconds.map_or(Asked::TooFar, |seconds| Asked::At(now + Duration::from_secs(seconds.into()))));
+    }
+    httpdate::parse_http_date(text).ok().map(|date| Asked::At(within_reach(date.into())))
+}
+
+/// The end of the window of `X-RateLimit-Reset`, where it is still to come.
+fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Asked> {
+    unix(headers, "x-ratelimit-reset").filter(|asked| !matches!(asked, Asked::At(at) if *at <= now))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-fn unix(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
-    let seconds = i64::try_from(number(headers, name)?).ok()?;
-    OffsetDateTime::from_unix_timestamp(seconds).ok().map(within_reach)
+/// A header in seconds of unix time.
+fn unix(headers: &HeaderMap, name: &str) -> Option<Asked> {
+    let text = headers.get(name)?.to_str().ok()?.trim();
+    if !is_number(text) {
+        return None;
+    }
+    let at = text.parse().ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    Some(at.map_or(Asked::TooFar, |at| Asked::At(within_reach(at))))
 }
 
 #[cfg(test)]
@@ -149,18 +247,79 @@ mod tests {
 
     #[test]
     fn each_spelling_of_a_wait_is_understood() {
-        let in_30_seconds = NOW + Duration::from_secs(30);
-        let unix = in_30_seconds.unix_timestamp().to_string();
-        for (name, value) in
-            [("retry-after", "30"), ("retry-after", "Tue, 24 Nov 2026 10:00:30 GMT"), ("x-retry-after", unix.as_str())]
-        {
-            assert_eq!(retry_after(&headers(&[(name, value)]), NOW), Some(in_30_seconds), "{name}: {value}");
+        let wait = |seconds| Wait { end: NOW + Duration::from_secs(seconds), meant: true };
+        let unix = (NOW + Duration::from_secs(30)).unix_timestamp().to_string();
+        for (name, value) in [
+            ("retry-after", "30"),
+            ("retry-after", " 30 "),
+            ("retry-after", "Tue, 24 Nov 2026 10:00:30 GMT"),
+            ("retry-after", "Tuesday, 24-Nov-26 10:00:30 GMT"),
+            ("retry-after", "Tue Nov 24 10:00:30 2026"),
+            ("x-retry-after", unix.as_str()),
+            ("x-ratelimit-reset", unix.as_str()),
+        ] {
+            assert_eq!(asked(429, &headers(&[(name, value)]), NOW), Some(wait(30)), "{name}: {value}");
         }
-        let never = headers(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 -2359")]);
-        assert!(retry_after(&never, NOW).unwrap().checked_add(time::Duration::DAY).is_some(), "it can be added to");
-        for value in ["", "-1", "soon", "99999999999999999999"] {
-            assert_eq!(retry_after(&headers(&[("retry-after", value)]), NOW), None, "{value}");
+        for value in ["", "-1", "soon", "1.5", "Fri, 31 Dec 9999 23:59:59 -2359", "Tue, 24 Nov 2026 09:00:00 GMT"] {
+            assert_eq!(asked(429, &headers(&[("retry-after", value)]), NOW), None, "{value}");
         }
+    }
+
+    #[test]
+    fn a_wait_is_never_longer_than_15_minutes() {
+        let unix = |after: u64| (NOW + Duration::from_secs(after)).unix_timestamp().to_string();
+        let milliseconds = format!("{}000", unix(30));
+        for (name, value, seconds, meant) in [
+            ("retry-after", "900", 900, true),
+            ("retry-after", "901", 900, true),
+            ("retry-after", "21600", 900, true),
+            ("retry-after", "86400", 900, true),
+            ("retry-after", "86401", 900, false),
+            ("retry-after", "31536000", 900, false),
+            ("retry-after", "4294967295", 900, false),
+            ("retry-after", "99999999999999999999", 900, false),
+            ("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT", 900, false),
+            ("x-retry-after", &unix(3600), 900, true),
+            ("x-retry-after", &milliseconds, 900, false),
+            ("x-ratelimit-reset", &unix(3600), 900, true),
+            ("x-ratelimit-reset", &milliseconds, 900, false),
+            ("x-ratelimit-reset", "99999999999999999999", 900, false),
+        ] {
+            let expected = Wait { end: NOW + Duration::from_secs(seconds), meant };
+            assert_eq!(asked(429, &headers(&[(name, value)]), NOW), Some(expected), "{name}: {value}");
+        }
+        for (name, value) in [("x-ratelimit-reset", "-5"), ("x-retry-after", "-5"), ("x-ratelimit-reset", "0")] {
+            assert_eq!(asked(429, &headers(&[(name, value)]), NOW), None, "{name}: {value}");
+        }
+        let both = headers(&[("retry-after", "31536000"), ("x-ratelimit-reset", &unix(30))]);
+        let expected = Wait { end: NOW + Duration::from_secs(30), meant: true };
+        assert_eq!(asked(429, &both, NOW), Some(expected), "what can be meant is believed");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_not_kept_by_the_process() {
+        let milliseconds = format!("{}000", (NOW + Duration::from_secs(30)).unix_timestamp());
+        for pairs in [
+            vec![("retry-after", "31536000")],
+            vec![("x-ratelimit-reset", milliseconds.as_str())],
+            vec![("x-ratelimit-reset", milliseconds.as_str()), ("x-ratelimit-remaining", "0")],
+        ] {
+            for status in [200, 429] {
+                let host = Host::new(1);
+                let noted = host.note(&response(status, &pairs), NOW);
+                assert!(noted.is_none_or(|wait| !wait.meant), "{status} {pairs:?}");
+                assert_eq!(host.spend(NOW), Duration::ZERO, "{status} {pairs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_that_ends_late_holds_requests_back_for_15_minutes() {
+        let host = Host::new(1);
+        let reset = (NOW + Duration::from_hours(6)).unix_timestamp().to_string();
+        host.note(&response(200, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", &reset)]), NOW);
+        assert_eq!(host.spend(NOW), LONGEST);
+        assert_eq!(host.spend(NOW + LONGEST), Duration::ZERO);
     }
 
     #[test]
@@ -204,7 +363,7 @@ mod tests {
         let soon = (NOW + Duration::from_secs(20)).unix_timestamp().to_string();
         let present = NOW.unix_timestamp().to_string();
         let noted = |status: u16, name: &'static str, value: &str| {
-            Host::new(1).note(&response(status, &[(name, value)]), NOW).map(|at| at - NOW)
+            Host::new(1).note(&response(status, &[(name, value)]), NOW).map(|wait| wait.end - NOW)
         };
         let seconds = time::Duration::seconds;
         assert_eq!(noted(429, "retry-after", "3"), Some(seconds(3)));
@@ -282,7 +441,7 @@ mod tests {
             if asked > 0 {
                 host.note(&response(429, &[("retry-after", &asked.to_string())]), NOW);
             }
-            let admitted = host.admit(&clock, NOW + Duration::from_secs(deadline)).await;
+            let admitted = host.admit(&clock, NOW + Duration::from_secs(deadline), (&Holds::default(), "x")).await;
             let waited = clock.now() - NOW;
             assert_eq!(admitted.map(|_| waited), expected.map(time::Duration::seconds), "{asked} {deadline}");
             assert!(expected.is_ok() || waited.is_zero(), "who is refused does not wait first");

@@ -11,13 +11,37 @@ const CAP: usize = 300;
 
 /// The plain words of `text`; what is not plain becomes `…`.
 pub fn words(text: &str, secrets: &[&SecretString]) -> String {
+    kept(text, secrets, is_plain)
+}
+
+/// The words of prose that a service wrote for people, such as instructions: markup is taken out, and product names
+/// (`DockerHub`), acronyms and compounds (`read-only`) are kept beside plain words. For texts that do not quote a request.
+pub fn prose(text: &str) -> String {
+    let mut plain = String::new();
+    let mut in_tag = false;
+    // markup is dropped before the cap, so that a long list of tags does not use the text up
+    for character in text.chars().take(32 * CAP) {
+        match character {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                plain.push(' ');
+            }
+            _ if in_tag => {}
+            _ => plain.push(character),
+        }
+    }
+    kept(&plain, &[], |word| is_plain(word) || is_term(word))
+}
+
+fn kept(text: &str, secrets: &[&SecretString], is_kept: impl Fn(&str) -> bool) -> String {
     let secrets = || secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty());
     // taken out of the whole text: cut off first, the beginning of one would stay
     let text = secrets().fold(text.to_owned(), |text, secret| text.replace(secret, "\u{1}"));
     let text: String = text.chars().take(4 * CAP).collect();
     let mut kept = String::new();
     for word in text.split_whitespace() {
-        let word = if is_plain(word) { word } else { "…" };
+        let word = if is_kept(word) { word } else { "…" };
         if word == "…" && kept.ends_with('…') {
             continue;
         }
@@ -56,6 +80,25 @@ fn is_plain(word: &str) -> bool {
             .all(|(at, c)| c.is_ascii_lowercase() || (at == 0 && c.is_ascii_uppercase()) || c == '\'');
     let number = core.len() <= 5 && core.bytes().all(|byte| byte.is_ascii_digit());
     letters || number
+}
+
+/// A compound of up to four terms, each of up to 24 letters: lower case, an acronym of up to five capitals, or capitalized
+/// parts of three letters or more. Letters of mixed case in any other order could be a piece of a token.
+fn is_term(word: &str) -> bool {
+    let core = word.trim_matches(|c: char| "\"'`.,;:!?()[]".contains(c));
+    let term = |term: &str| {
+        let is_acronym = (2..=5).contains(&term.len()) && term.bytes().all(|byte| byte.is_ascii_uppercase());
+        let letters = (1..=24).contains(&term.len()) && term.bytes().all(|byte| byte.is_ascii_alphabetic());
+        // each capital begins a part: between two capitals stand two lower case letters at least
+        let capitals: Vec<usize> =
+            term.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_uppercase()).map(|(at, _)| at).collect();
+        let ends = capitals.iter().skip(1).copied().chain([term.len()]);
+        let spaced = capitals.iter().zip(ends).all(|(from, to)| to - from >= 3);
+        let first = capitals.first().is_none_or(|at| *at == 0 || *at >= 3);
+        is_acronym || (letters && spaced && first && capitals.len() <= 4)
+    };
+    let terms: Vec<&str> = core.split(['-', '/']).collect();
+    terms.len() <= 4 && terms.into_iter().all(term)
 }
 
 #[cfg(test)]
@@ -102,5 +145,29 @@ mod tests {
         assert_eq!(code("AuthorizationFailed"), Some("AuthorizationFailed"));
         assert_eq!(code("dckr_pat_x"), None);
         assert_eq!(code(""), None);
+    }
+
+    #[test]
+    fn instructions_stay_readable_and_tokens_go() {
+        let text = "<ol><li>Open Microsoft Defender for Cloud, and the DockerHub connector.</li><li>Put a read-only token (not dckr_pat_Ab3-dEf) for the ARM API.</li></ol> See <a href=\"https://x.example/?sig=abc\">CloudFormation / GitHub</a>";
+        assert_eq!(
+            prose(text),
+            "Open Microsoft Defender for Cloud, and the DockerHub connector. Put a read-only token (not … for the ARM API. See CloudFormation … GitHub"
+        );
+        for token in [
+            "eyJhbGciOi",
+            "AbCdEfGh",
+            "dckr_pat_Ab-cd",
+            "Ab3",
+            "aBcdef",
+            "XyZ",
+            "a-b-c-d-e",
+            "AKIAIOSFODNN",
+            "word/Ab3d",
+        ] {
+            assert_eq!(prose(token), "…", "{token}");
+        }
+        assert_eq!(prose("a < b"), "a", "what looks like a tag without an end is dropped");
+        assert!(prose(&"<b>word</b> ".repeat(10_000)).chars().count() <= CAP + 2);
     }
 }

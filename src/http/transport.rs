@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use futures_util::future::BoxFuture;
 
+use super::budget::{self, Budget};
+use super::proxy::{Proxy, ProxyFault};
 use super::{Request, Response};
 use crate::error::Error;
 
@@ -27,10 +28,12 @@ pub struct TransportError {
 }
 
 /// How far a failed request came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TransportErrorKind {
     /// No connection was made: the service did not see the request.
     Connect,
+    /// The proxy at this address did not lead to the service, which did not see the request.
+    Proxy(String, ProxyFault),
     /// The connection broke, or the body ended early: the service may have acted.
     Broken,
     /// Nothing came in time: the service may have acted.
@@ -38,6 +41,14 @@ pub enum TransportErrorKind {
     /// The body passed its cap.
     TooLarge,
 }
+
+/// Bytes that an HTTP/2 stream may send ahead of its reader.
+const STREAM: u32 = 256 << 10;
+
+/// Bytes that all streams of a connection may send ahead: more than all that wait for room ([`Budget`]) can have sent, so that they
+/// never hold up the one that reads.
+const CONNECTION: u32 = 20 << 20;
+const _: () = assert!(CONNECTION as usize > super::UNDER_WAY * STREAM as usize);
 
 impl TransportError {
     /// An error of a kind.
@@ -47,33 +58,64 @@ impl TransportError {
 }
 
 /// reqwest over rustls with ring: embedded roots (loading the platform's would be most of the start-up), no redirects.
-pub struct Reqwest(reqwest::Client);
+pub struct Reqwest {
+    client: reqwest::Client,
+    proxy: Option<Proxy>,
+    bodies: Arc<Budget>,
+}
+
+/// How long a connection may lie idle and still be trusted. Lambda freezes the process between two invocations: what lay idle
+/// through that may be dead without a sign of it. Docker Hub, ARM and AWS close idle connections after one to four minutes.
+pub const IDLE: Duration = Duration::from_secs(20);
+
+/// While requests are under way on an HTTP/2 connection, a ping after this time without a frame, and as long again for its answer:
+/// a connection that died silently fails before the attempt's time is up.
+const PING: Duration = Duration::from_secs(5);
 
 impl Reqwest {
-    /// A client that trusts the embedded roots and those of `ca_bundle` (PEM).
+    /// A client that trusts the embedded roots and those of `ca_bundle` (PEM), and goes through `proxy`.
     ///
     /// # Errors
     /// [`crate::error::Kind::Misconfigured`] where the bundle holds no certificate.
-    pub fn new(ca_bundle: Option<&[u8]>) -> Result<Self, Error> {
+    pub fn new(ca_bundle: Option<&[u8]>, proxy: Option<&Proxy>) -> Result<Self, Error> {
+        Self::with_idle(ca_bundle, proxy, IDLE)
+    }
+
+    /// The same, with another time that a connection may lie idle.
+    ///
+    /// # Errors
+    /// As [`Reqwest::new`].
+    pub fn with_idle(ca_bundle: Option<&[u8]>, proxy: Option<&Proxy>, idle: Duration) -> Result<Self, Error> {
         let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(pem) = ca_bundle {
             add_bundle(&mut roots, pem)?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let no_client = || Error::misconfigured("the HTTP client cannot be set up", "report this as a bug");
         let unusable = |_| Error::misconfigured("the TLS stack cannot be set up", "report this as a bug");
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        reqwest::Client::builder()
+        // reqwest would read the environment itself, and pass over a proxy that it cannot use
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(proxy.rule().map_err(|_| no_client())?);
+        }
+        let client = builder
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
+            .pool_idle_timeout(idle)
+            .http2_initial_stream_window_size(STREAM)
+            .http2_initial_connection_window_size(CONNECTION)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .user_agent(concat!("hubkeeper/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map(Self)
-            .map_err(|_| Error::misconfigured("the HTTP client cannot be set up", "report this as a bug"))
+            .map_err(|_| no_client())?;
+        Ok(Self { client, proxy: proxy.cloned(), bodies: Arc::new(Budget::new(budget::POOL)) })
     }
 }
 
@@ -93,22 +135,33 @@ fn add_bundle(roots: &mut rustls::RootCertStore, pem: &[u8]) -> Result<(), Error
 
 impl Transport for Reqwest {
     fn send(&self, request: Request, body_limit: usize) -> BoxFuture<'static, Result<Response, TransportError>> {
-        let client = self.0.clone();
+        let client = self.client.clone();
+        let bodies = Arc::clone(&self.bodies);
+        let through = self.proxy.as_ref().filter(|proxy| proxy.carries(request.uri()));
+        let through = through.map(|proxy| proxy.address().to_owned());
         Box::pin(async move {
+            let too_large = |_| TransportError::new(TransportErrorKind::TooLarge, "body over its cap");
+            let is_head = request.method() == http::Method::HEAD;
             let request =
                 reqwest::Request::try_from(request).map_err(|error| failed(error, TransportErrorKind::Connect))?;
             let mut answer = client.execute(request).await.map_err(|error| {
-                let kind = if error.is_connect() { TransportErrorKind::Connect } else { TransportErrorKind::Broken };
+                let fault = through.filter(|_| error.is_connect()).zip(ProxyFault::of(&error));
+                let kind = match fault {
+                    Some((proxy, fault)) => TransportErrorKind::Proxy(proxy, fault),
+                    None if error.is_connect() => TransportErrorKind::Connect,
+                    None => TransportErrorKind::Broken,
+                };
                 failed(error, kind)
             })?;
-            let mut body = BytesMut::new();
-            while let Some(chunk) = answer.chunk().await.map_err(|error| failed(error, TransportErrorKind::Broken))? {
-                if body.len() + chunk.len() > body_limit {
-                    return Err(TransportError::new(TransportErrorKind::TooLarge, "body over its cap"));
-                }
-                body.extend_from_slice(&chunk);
+            let mut body = bodies.body(body_limit);
+            // a HEAD announces a length and has no body
+            if let Some(length) = answer.content_length().filter(|_| !is_head) {
+                body.expect(length).await.map_err(too_large)?;
             }
-            let mut response = http::Response::new(body.freeze());
+            while let Some(chunk) = answer.chunk().await.map_err(|error| failed(error, TransportErrorKind::Broken))? {
+                body.push(&chunk).await.map_err(too_large)?;
+            }
+            let mut response = http::Response::new(body.finish());
             *response.status_mut() = answer.status();
             *response.headers_mut() = std::mem::take(answer.headers_mut());
             Ok(response)

@@ -89,6 +89,8 @@ pub enum Denied {
     Conflict(String),
     /// 400, 402 or 403 for an invitation that an owner sends: where nothing else is wrong, no seat is free.
     NoSeat(u16, String),
+    /// The response to an invitation names a status of the invitee that is not known: nobody was invited, as far as it says.
+    NotInvited(String),
     /// Another refusal, by its status, with the plain words of its text.
     Refused(u16, String),
 }
@@ -136,6 +138,13 @@ pub fn refusal(denied: &Denied) -> Error {
                 quoted(said)
             ),
             "free a seat or buy one, and try to invite the address by hand to see what Docker Hub says; then repeat the event",
+        ),
+        Denied::NotInvited(said) => Error::needs_human(
+            format!(
+                "Docker Hub does not invite the address{}: most likely the organization has no free seat",
+                quoted(said)
+            ),
+            "free a seat or buy one, and see at Docker Hub whether the invitation was sent; then repeat the event",
         ),
         Denied::Refused(status, said) => Error::needs_human(
             format!("Docker Hub refuses what the owner asked (status {status}){}", quoted(said)),
@@ -362,7 +371,8 @@ fn invited(response: &Response, newcomer: &Newcomer) -> Result<Invited, Denied> 
         }))),
         Some("existing_org_member") => Ok(Invited::Member),
         Some("invalid_email_or_docker_id") => Err(Denied::BadAddress),
-        _ => unknown(),
+        Some(other) => Err(Denied::NotInvited(scrub::words(&other.replace('_', " "), &[]))),
+        None => unknown(),
     }
 }
 
@@ -415,7 +425,8 @@ mod tests {
         assert!(matches!(status("invited"), Ok(Invited::Sent(None))));
         assert!(matches!(status("existing_org_member"), Ok(Invited::Member)));
         assert!(matches!(status("invalid_email_or_docker_id"), Err(Denied::BadAddress)));
-        for body in [json!([]), json!({}), json!({"invitees": []}), json!({"invitees": [{"status": "queued"}]})] {
+        assert_eq!(status("no_seats_available").err(), Some(Denied::NotInvited("no seats available".into())));
+        for body in [json!([]), json!({}), json!({"invitees": []}), json!({"invitees": [{"invitee": "x"}]})] {
             assert!(matches!(answer(&body), Ok(Invited::Unknown(_))), "{body}");
         }
     }
@@ -439,6 +450,7 @@ mod tests {
             (Denied::BadAddress, Kind::Misconfigured),
             (Denied::Conflict("conflict".into()), Kind::NeedsHuman),
             (Denied::NoSeat(402, String::new()), Kind::NeedsHuman),
+            (Denied::NotInvited("no seats available".into()), Kind::NeedsHuman),
             (Denied::Refused(422, String::new()), Kind::NeedsHuman),
         ] {
             let error = refusal(&denied);

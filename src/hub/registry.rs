@@ -3,21 +3,35 @@
 //! Two ways of saying no (observed): where the account lacks the right, 200 with fewer actions; where the token's scope
 //! is too low, 401 "insufficient scopes" for the whole request.
 
-use http::header::{ACCEPT, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::repositories::Repository;
 use super::{Credential, Hub, HubError, basic, bearer, claims, request, unreadable, unusable};
-use crate::http::{Policy, Response, join};
+use crate::http::{Policy, Response, join, scrub};
 
 /// Bytes of a request line at most: services cut URLs off somewhere above 4 KB.
 pub const REQUEST_LINE: usize = 3_900;
 
-/// The manifest types that a repository may hold: without the exact type an existing manifest answers 404.
+/// The manifest types that a repository may hold: without the exact type an existing manifest answers 404 or 406.
+/// Docker's registry still serves schema 1, which old images have.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
-     application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+     application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
+     application/vnd.docker.distribution.manifest.v1+json, application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+/// The types of a manifest that lists manifests, one for each platform.
+const INDEXES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+
+/// What the token service writes in a 401 about the credential itself (observed; the SSO text begins like the second
+/// factor's).
+const REJECTIONS: [&str; 3] =
+    ["incorrect username or password", "personal access token is expired", "please use personal access token"];
+
+/// Levels of a JSON body that are searched for messages.
+const DEPTH: usize = 4;
 
 /// What one request to the token service came to.
 pub enum Grant {
@@ -50,10 +64,16 @@ impl Granted {
 /// What a manifest `HEAD` came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Head {
-    /// The manifest can be read.
-    Readable,
-    /// 401, 403 or 404: it cannot. A registry that takes the token for none has not said that.
-    Unreadable,
+    /// 200: the manifest can be read.
+    Readable {
+        /// Whether it is an index (a manifest list) by its `Content-Type`.
+        index: bool,
+    },
+    /// 404 or 406: the tag was deleted since it was listed, or the manifest is of a type that [`MANIFESTS`] does not name.
+    /// Whoever can push can bring this about, so it says nothing about the token's rights.
+    Absent,
+    /// 401: the registry token does not give the right to pull. Missing and forbidden repositories answer alike (observed).
+    Denied,
 }
 
 /// The scope of a repository: plugins have a type of their own.
@@ -103,16 +123,7 @@ impl Hub {
         let response = self.outlet.send(request("GET", &url, Some(basic(credential)), None), Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => granted(response.body()).map(Grant::Granted).ok_or_else(|| unreadable(what)),
-            401 => {
-                let text = String::from_utf8_lossy(response.body()).to_ascii_lowercase();
-                Ok(if text.contains("insufficient scope") {
-                    Grant::InsufficientScopes
-                } else if text.contains("too many") {
-                    Grant::LockedOut
-                } else {
-                    Grant::Rejected
-                })
-            }
+            401 => refused(&response, credential),
             _ => Err(unusable(what, &response)),
         }
     }
@@ -133,22 +144,79 @@ impl Hub {
         head.headers_mut().insert(ACCEPT, HeaderValue::from_static(MANIFESTS));
         let response = self.outlet.send(head, Policy::SAFE).await?;
         match response.status().as_u16() {
-            200 => Ok(Head::Readable),
-            401 if takes_token_for_none(&response) => Err(HubError::Unavailable(
+            200 => Ok(Head::Readable { index: is_index(&response) }),
+            404 | 406 => Ok(Head::Absent),
+            401 if rejects_registry_token(&response) => Err(HubError::Unavailable(
                 "manifest at the registry: the token that was just granted is not accepted (status 401, invalid_token)"
                     .into(),
             )),
-            401 | 403 | 404 => Ok(Head::Unreadable),
+            401 => Ok(Head::Denied),
+            // Docker's registry refuses rights with 401; a 403 comes from a proxy, a firewall or a content delivery network
+            403 => Err(HubError::Unexpected(
+                "manifest at the registry: status 403, which a proxy or a firewall on the way sends: let requests to the registry pass"
+                    .into(),
+            )),
             _ => Err(unusable("manifest at the registry", &response)),
         }
     }
 }
 
+/// Whether a manifest is an index, by its media type.
+fn is_index(response: &Response) -> bool {
+    let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    INDEXES.iter().any(|index| media_type.eq_ignore_ascii_case(index))
+}
+
 /// Whether a 401 is about the registry token as such, which has expired for example, and so not about the repository
 /// (RFC 6750, section 3.1).
-fn takes_token_for_none(response: &Response) -> bool {
+fn rejects_registry_token(response: &Response) -> bool {
     let challenges = response.headers().get_all(WWW_AUTHENTICATE).into_iter();
     challenges.filter_map(|challenge| challenge.to_str().ok()).any(|challenge| challenge.contains("invalid_token"))
+}
+
+/// What a 401 of the token service means: its text says whether scope, credential or a lockout is the reason. The token has
+/// just logged in at Docker Hub, so a 401 with any other text (a proxy's, an outage's, a new reason) is no finding about it.
+fn refused(response: &Response, credential: &Credential) -> Result<Grant, HubError> {
+    let text = said(response.body());
+    let lower = text.to_ascii_lowercase();
+    if lower.contains("insufficient scope") {
+        Ok(Grant::InsufficientScopes)
+    } else if lower.contains("too many failed login attempts") {
+        Ok(Grant::LockedOut)
+    } else if REJECTIONS.iter().any(|rejection| lower.contains(rejection)) {
+        Ok(Grant::Rejected)
+    } else {
+        let words = scrub::words(&text, &[&credential.token]);
+        let words = if words.is_empty() { "no text".to_owned() } else { format!("\"{words}\"") };
+        Err(HubError::Unexpected(format!(
+            "registry token: status 401 for a token that has just logged in, without a known reason ({words})"
+        )))
+    }
+}
+
+/// What an error body says: the messages of a JSON body (`details`, `detail`, `message`, `errors[]`, as Docker's services
+/// spell them), or plain text. A page of HTML says nothing: no service of Docker answers a token request with one.
+fn said(body: &[u8]) -> String {
+    fn collect(value: &Value, depth: usize, found: &mut Vec<String>) {
+        match value {
+            Value::String(text) => found.push(text.clone()),
+            Value::Array(values) if depth > 0 => values.iter().for_each(|value| collect(value, depth - 1, found)),
+            Value::Object(fields) if depth > 0 => {
+                for name in ["details", "detail", "message", "error", "errors"] {
+                    fields.get(name).into_iter().for_each(|value| collect(value, depth - 1, found));
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Ok(value) = serde_json::from_slice::<Value>(body) {
+        let mut found = Vec::new();
+        collect(&value, DEPTH, &mut found);
+        return found.join("; ");
+    }
+    let text = String::from_utf8_lossy(body).trim().to_owned();
+    if text.starts_with('<') { String::new() } else { text }
 }
 
 fn granted(body: &[u8]) -> Option<Granted> {
@@ -210,5 +278,66 @@ mod tests {
         assert!(granted.grants("acme", "web", "pull"));
         assert!(!granted.grants("acme", "web", "push"));
         assert!(!granted.grants("acme", "db", "pull"));
+    }
+
+    fn response(status: u16, body: impl Into<bytes::Bytes>) -> Response {
+        http::Response::builder().status(status).body(body.into()).unwrap()
+    }
+
+    #[test]
+    fn a_401_of_the_token_service_is_read_in_every_form_and_an_unknown_text_is_no_finding() {
+        let credential = Credential { identifier: "scan".into(), token: SecretString::from("dckr_pat_x") };
+        let forms: [fn(&str) -> String; 8] = [
+            |text| serde_json::json!({ "details": text }).to_string(),
+            |text| serde_json::json!({ "message": text, "errinfo": {} }).to_string(),
+            |text| serde_json::json!({ "detail": text }).to_string(),
+            |text| serde_json::json!({ "detail": { "message": text } }).to_string(),
+            |text| serde_json::json!({ "errors": [{ "code": "UNAUTHORIZED", "message": text }] }).to_string(),
+            |text| {
+                serde_json::json!({ "errors": [{ "code": "UNAUTHORIZED", "message": "x", "detail": text }] })
+                    .to_string()
+            },
+            |text| serde_json::json!(text).to_string(),
+            str::to_owned,
+        ];
+        let kind = |body: String| match refused(&response(401, body), &credential) {
+            Ok(Grant::InsufficientScopes) => "scopes",
+            Ok(Grant::LockedOut) => "locked",
+            Ok(Grant::Rejected) => "rejected",
+            Ok(Grant::Granted(_)) => "granted",
+            Err(_) => "nothing known",
+        };
+        for (text, expected) in [
+            ("access token has insufficient scopes", "scopes"),
+            ("insufficient scope", "scopes"),
+            ("Incorrect username or password", "rejected"),
+            ("personal access token is expired", "rejected"),
+            ("please use personal access token to login", "rejected"),
+            ("please use personal access token to login when SSO is enforced", "rejected"),
+            ("too many failed login attempts for username or IP address", "locked"),
+            ("too many requests", "nothing known"),
+            ("unauthorized", "nothing known"),
+            ("", "nothing known"),
+        ] {
+            for form in forms {
+                assert_eq!(kind(form(text)), expected, "{}", form(text));
+            }
+        }
+        assert_eq!(kind("<html>incorrect username or password</html>".into()), "nothing known", "a proxy's page");
+        assert_eq!(kind(r#"{"request":"insufficient scope"}"#.into()), "nothing known", "what is quoted is no message");
+        let quoted = refused(&response(401, "no access for dckr_pat_x"), &credential).err().unwrap();
+        assert!(quoted.message().ends_with("without a known reason (\"no access for …\")"), "{}", quoted.message());
+    }
+
+    #[test]
+    fn an_index_is_told_by_its_media_type() {
+        let of = |media_type: &str| {
+            let mut response = response(200, "");
+            response.headers_mut().insert(CONTENT_TYPE, media_type.parse().unwrap());
+            is_index(&response)
+        };
+        assert!(of("application/vnd.oci.image.index.v1+json"));
+        assert!(of("Application/vnd.docker.distribution.manifest.list.v2+json; charset=utf-8"));
+        assert!(!of("application/vnd.oci.image.manifest.v1+json") && !is_index(&response(200, "")));
     }
 }

@@ -12,6 +12,8 @@ use crate::http::Policy;
 
 /// Repositories a page: the most that the service gives.
 const PAGE_SIZE: usize = 100;
+/// Tags of a repository that are listed at most: where one is deleted meanwhile, another can be read.
+const TAGS: usize = 3;
 /// Pages at most: a `count` beyond this is taken for a fault of the service.
 const PAGES: usize = 1_000;
 
@@ -24,6 +26,16 @@ pub struct Repository {
     pub private: bool,
     /// Whether it is a plugin, which has a scope type of its own at the registry.
     pub plugin: bool,
+}
+
+/// What the tag list of a repository says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Tags {
+    /// The first tags, at most three; none where the repository has no tag or is gone.
+    Named(Vec<String>),
+    /// 403: this token may not list tags. An organization access token needs the scope `scope-tag-read` for it (Docker's
+    /// reference), which says nothing about the right to pull.
+    Forbidden,
 }
 
 #[derive(Deserialize)]
@@ -94,37 +106,30 @@ impl Hub {
         }
     }
 
-    /// The reference of some image of a repository; `None` where it has no tag.
+    /// The first tags of a repository: one request, whatever becomes of the tags.
     ///
     /// # Errors
-    /// [`HubError`] where the tags cannot be read.
-    pub async fn some_tag(
-        &self,
-        session: &Session,
-        organization: &str,
-        repository: &str,
-    ) -> Result<Option<String>, HubError> {
+    /// [`HubError`] where nothing is known about the tags.
+    pub async fn some_tags(&self, session: &Session, organization: &str, repository: &str) -> Result<Tags, HubError> {
         #[derive(Deserialize)]
-        struct Tags {
-            results: Vec<Tag>,
+        struct TagPage {
+            results: Vec<TagEntry>,
         }
         #[derive(Deserialize)]
-        struct Tag {
+        struct TagEntry {
             name: String,
         }
         let what = "list of tags at Docker Hub";
-        let path = format!("/v2/namespaces/{organization}/repositories/{repository}/tags?page=1&page_size=1");
+        let path = format!("/v2/namespaces/{organization}/repositories/{repository}/tags?page=1&page_size={TAGS}");
         let response = self.outlet.send(self.get(session, &path), Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => {
-                let tags: Tags = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;
-                let tag = tags.results.into_iter().next().map(|tag| tag.name);
-                match tag {
-                    Some(name) if !is_tag(&name) => Err(unreadable(what)),
-                    tag => Ok(tag),
-                }
+                let page: TagPage = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;
+                let names: Vec<String> = page.results.into_iter().take(TAGS).map(|tag| tag.name).collect();
+                if names.iter().all(|name| is_tag(name)) { Ok(Tags::Named(names)) } else { Err(unreadable(what)) }
             }
-            404 => Ok(None),
+            403 => Ok(Tags::Forbidden),
+            404 => Ok(Tags::Named(Vec::new())),
             _ => Err(unusable(what, &response)),
         }
     }

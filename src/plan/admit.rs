@@ -1,5 +1,7 @@
 //! The doors: whether labels and tags let an event in, and whether a write may still happen (contract, section 3). Pure.
 
+use time::Duration;
+
 use super::refusals::{foreign, replaced_already, unstick};
 use super::state::{Admission, Look, Situation};
 use crate::azure::Observed;
@@ -9,7 +11,7 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::request::Trigger;
 use crate::secret::document::ConnectorId;
-use crate::secret::{Document, Label, Managed, Secret};
+use crate::secret::{Document, Label, Managed, Secret, Subject};
 
 /// Whether labels and tags let an event go on, and with which version.
 ///
@@ -24,11 +26,10 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
         return Ok(nothing(Outcome::Ignored, "the secret is not tagged hubkeeper = managed"));
     }
     if secret.deleted {
-        let what = "the secret is scheduled for deletion";
         return if trigger.is_notice() {
-            Ok(nothing(Outcome::Ignored, what))
+            Ok(nothing(Outcome::Ignored, "the secret is scheduled for deletion"))
         } else {
-            Err(Error::needs_human(what, "restore it (aws secretsmanager restore-secret), or name another"))
+            Err(Subject::secret(&secret.arn).deleted())
         };
     }
     let current = secret.version(Label::Current);
@@ -94,6 +95,30 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
     }
 }
 
+/// An event may be this far ahead of what `DescribeSecret` shows.
+const AHEAD: Duration = Duration::minutes(10);
+
+/// Whether a notice tells of a version that `DescribeSecret` can be expected to show. One that it does not show at all may be
+/// ahead of it, as long as the event is young; `sent_at` is the event's own time.
+///
+/// # Errors
+/// `Retryable` where the notice is ahead.
+pub fn is_shown(trigger: &Trigger, sent_at: Option<Timestamp>, secret: &Secret, now: Timestamp) -> Result<(), Error> {
+    let (Trigger::SecretChanged { version: Some(version) } | Trigger::CandidateStaged { version: Some(version) }) =
+        trigger
+    else {
+        return Ok(());
+    };
+    let young = sent_at.is_some_and(|at| (now - at).abs() < AHEAD);
+    if secret.versions.contains_key(version) || secret.managed() != Managed::Yes || secret.deleted || !young {
+        return Ok(());
+    }
+    Err(Error::retryable(
+        format!("the event tells of version {version}, which Secrets Manager does not show yet"),
+        "repeat the event; one that is ten minutes old is ignored",
+    ))
+}
+
 fn of(version: &str, label: Label) -> Admission {
     Admission::Version { version: version.to_owned(), label }
 }
@@ -115,6 +140,9 @@ pub(super) fn no_rotation(secret: &Secret) -> Result<(), Error> {
 
 /// The checks of AWS's template, in its order.
 fn admit_rotation(trigger: &Trigger, token: &str, secret: &Secret) -> Result<Admission, Error> {
+    if secret.deleted {
+        return Err(Subject::secret(&secret.arn).deleted());
+    }
     if secret.managed() == Managed::Offboarded {
         return Err(Error::refused(
             "the secret is tagged hubkeeper = offboarded",

@@ -1,5 +1,7 @@
 //! What was seen of a token: plain values, no secret among them.
 
+use crate::hub::HubError;
+use crate::hub::registry::Head;
 use crate::hub::repositories::Repository;
 use crate::secret::document::Expected;
 
@@ -76,10 +78,16 @@ pub struct Evidence {
     pub pulls: Pulls,
     /// Repositories without a pull grant.
     pub denied: Vec<String>,
-    /// Repositories of the sample whose manifest cannot be read.
+    /// Repositories of the sample whose manifest the registry denies after it granted the pull.
     pub unreadable: Vec<String>,
     /// Repositories of the sample whose manifest was read.
     pub manifests: usize,
+    /// Those of them whose manifest is an index.
+    pub indexes: Vec<String>,
+    /// Repositories of the sample that were listed with tags, none of which led to a manifest.
+    pub vanished: Vec<String>,
+    /// Repositories of the sample whose tags the token may not list.
+    pub untold: Vec<String>,
     /// What is known about pushing.
     pub push: Push,
     /// What could not be learned, for people. Not empty: nothing is known for sure.
@@ -103,8 +111,27 @@ impl Evidence {
             denied: Vec::new(),
             unreadable: Vec::new(),
             manifests: 0,
+            indexes: Vec::new(),
+            vanished: Vec::new(),
+            untold: Vec::new(),
             push: Push::NotAsked,
             gaps: Vec::new(),
+        }
+    }
+
+    /// Records what the registry answered about the manifest of one repository of the sample: the answer about the last tag
+    /// that was tried. Only [`Head::Denied`] speaks against the token.
+    pub fn record_manifest(&mut self, repository: &str, answer: Result<Head, HubError>) {
+        match answer {
+            Ok(Head::Readable { index }) => {
+                self.manifests += 1;
+                if index {
+                    self.indexes.push(repository.to_owned());
+                }
+            }
+            Ok(Head::Absent) => self.vanished.push(repository.to_owned()),
+            Ok(Head::Denied) => self.unreadable.push(repository.to_owned()),
+            Err(error) => self.gaps.push(error.message().to_owned()),
         }
     }
 }

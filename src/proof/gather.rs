@@ -14,7 +14,7 @@ use super::sample;
 use crate::http::UNDER_WAY;
 use crate::hub::login::TokenLogin;
 use crate::hub::registry::{Grant, Granted, Head, batches};
-use crate::hub::repositories::Repository;
+use crate::hub::repositories::{Repository, Tags};
 use crate::hub::{Credential, Hub, HubError, Session};
 use crate::secret::Document;
 
@@ -39,10 +39,17 @@ pub struct Survey {
     pub evidence: Evidence,
     credential: Credential,
     young: bool,
-    /// Repositories of the sample that have a tag and a grant.
-    manifests: Vec<(Repository, String, Granted)>,
+    /// Repositories of the sample that have a grant, and tags to try one after the other.
+    manifests: Vec<Candidate>,
     /// The repository that a push would be asked for.
     push_on: Option<Repository>,
+}
+
+/// A repository whose manifest can be asked for. No `Debug`: it holds a token.
+struct Candidate {
+    repository: String,
+    tags: Vec<String>,
+    granted: Granted,
 }
 
 /// Gathers evidence about tokens.
@@ -88,7 +95,7 @@ impl Prover {
                 let tags = join_all(
                     chosen
                         .iter()
-                        .map(|repository| self.hub.some_tag(&session, &document.organization, &repository.name)),
+                        .map(|repository| self.hub.some_tags(&session, &document.organization, &repository.name)),
                 );
                 let canary = level(evidence.scope.as_deref()) == Level::Unknown;
                 let grants = self.grants(subject, &targets, &chosen, canary);
@@ -96,8 +103,9 @@ impl Prover {
                 let mut tagged = Vec::new();
                 for (repository, tag) in chosen.iter().zip(tags) {
                     match tag {
-                        Ok(Some(tag)) => tagged.push((repository.name.clone(), tag)),
-                        Ok(None) => {}
+                        Ok(Tags::Named(tags)) if tags.is_empty() => {}
+                        Ok(Tags::Named(tags)) => tagged.push((repository.name.clone(), tags)),
+                        Ok(Tags::Forbidden) => evidence.untold.push(repository.name.clone()),
                         Err(error) => evidence.gaps.push(error.message().to_owned()),
                     }
                 }
@@ -111,11 +119,7 @@ impl Prover {
     pub async fn finish(&self, survey: Survey, may_ask: impl Future<Output = bool>) -> Evidence {
         let Survey { mut evidence, credential, young, manifests, push_on } = survey;
         let organization = evidence.organization.clone();
-        let heads = join_all(
-            manifests
-                .iter()
-                .map(|(repository, tag, granted)| self.hub.manifest(granted, &organization, &repository.name, tag)),
-        );
+        let heads = join_all(manifests.iter().map(|candidate| self.head(&organization, candidate)));
         let open = level(evidence.scope.as_deref()) == Level::Unknown
             && evidence.pulls == Pulls::Asked
             && evidence.denied.is_empty()
@@ -129,12 +133,8 @@ impl Prover {
             }
         };
         let (heads, push) = join(heads, push).await;
-        for ((repository, _, _), head) in manifests.iter().zip(heads) {
-            match head {
-                Ok(Head::Readable) => evidence.manifests += 1,
-                Ok(Head::Unreadable) => evidence.unreadable.push(repository.name.clone()),
-                Err(error) => evidence.gaps.push(error.message().to_owned()),
-            }
+        for (candidate, head) in manifests.iter().zip(heads) {
+            evidence.record_manifest(&candidate.repository, head);
         }
         match push {
             None => {}
@@ -182,6 +182,18 @@ impl Prover {
         let list = self.hub.repositories(session, organization).await;
         let list = list.map_err(|error| format!("the view of {of} is not known ({})", error.message()))?;
         Ok(Reference { of, repositories: list.into_iter().map(|repository| repository.name).collect() })
+    }
+
+    /// Whether the manifest of a repository can be read: another tag is tried only after one that leads to no manifest.
+    async fn head(&self, organization: &str, candidate: &Candidate) -> Result<Head, HubError> {
+        let Candidate { repository, tags, granted } = candidate;
+        for tag in tags {
+            match self.hub.manifest(granted, organization, repository, tag).await? {
+                Head::Absent => {}
+                decided => return Ok(decided),
+            }
+        }
+        Ok(Head::Absent)
     }
 
     /// Login and list; `None` where either leaves nothing to go on with.
@@ -307,9 +319,9 @@ fn conclude(
     evidence: &mut Evidence,
     subject: &Subject<'_>,
     targets: &[&Repository],
-    tagged: &[(String, String)],
+    tagged: &[(String, Vec<String>)],
     asked: Asked,
-) -> Vec<(Repository, String, Granted)> {
+) -> Vec<Candidate> {
     match asked.end {
         Some(End::InsufficientScopes) => evidence.pulls = Pulls::InsufficientScopes,
         Some(End::Rejected) => rejected(evidence, subject.young),
@@ -331,9 +343,9 @@ fn conclude(
         .singles
         .into_iter()
         .filter(|(repository, _)| granted.contains(&repository.name))
-        .filter_map(|(repository, grant)| {
-            let tag = tagged.iter().find(|(name, _)| *name == repository.name)?.1.clone();
-            Some((repository, tag, grant))
+        .filter_map(|(repository, granted)| {
+            let tags = tagged.iter().find(|(name, _)| *name == repository.name)?.1.clone();
+            Some(Candidate { repository: repository.name, tags, granted })
         })
         .collect()
 }

@@ -10,4 +10,4 @@ pub mod verdict;
 
 pub use evidence::{Evidence, Reference};
 pub use gather::Prover;
-pub use verdict::{Finding, Verdict};
+pub use verdict::{Finding, NotScanned, Verdict};

@@ -12,6 +12,9 @@ use crate::warning::Warning;
 /// Repositories that are named; of more there is the count.
 pub const NAMED: usize = 20;
 
+/// Repositories that a warning names.
+const MENTIONED: usize = 5;
+
 /// The kinds of verdict, in the order in which they win.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,6 +44,17 @@ impl Finding {
     }
 }
 
+/// What Defender does not scan, as far as the proof sees it (Microsoft's support matrix: public repositories and manifest
+/// lists; scratch images too, which the proof cannot tell apart).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotScanned {
+    /// Public repositories, of all that the token sees.
+    pub public: usize,
+    /// Repositories of the sample whose first manifest is an index (a manifest list): multi-platform images.
+    pub indexes: usize,
+}
+
 /// What the evidence comes to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +65,8 @@ pub struct Verdict {
     pub repositories: usize,
     /// How many of them are private.
     pub private: usize,
+    /// What Defender does not scan though the token reads it.
+    pub not_scanned: NotScanned,
     /// The first repositories that are missing or not pullable.
     pub missing: Vec<String>,
     /// How many there are.
@@ -103,13 +119,15 @@ pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
     if result == Finding::Complete {
         warnings.extend(weaknesses(evidence));
     }
-    // of a token that was not heard to the end, what it does not see is no finding
+    // an inconclusive proof reports no missing repositories
     let missing = if result == Finding::Partial { missing } else { Vec::new() };
     let missing_count = missing.len();
+    let private = evidence.visible.iter().filter(|repository| repository.private).count();
     Verdict {
         result,
         repositories: evidence.visible.len(),
-        private: evidence.visible.iter().filter(|repository| repository.private).count(),
+        private,
+        not_scanned: NotScanned { public: evidence.visible.len() - private, indexes: evidence.indexes.len() },
         missing: missing.into_iter().take(NAMED).collect(),
         missing_count,
         reasons,
@@ -185,9 +203,62 @@ fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
         ));
     }
     if evidence.manifests == 0 {
-        warnings.push(Warning::new("noManifestRead", "no repository of the sample has a tag: no manifest was read"));
+        let why = if evidence.vanished.is_empty() {
+            "no repository of the sample has a tag that the token can list".to_owned()
+        } else {
+            let names = first(evidence.vanished.iter().map(String::as_str));
+            format!("the registry has no manifest for the tags that Docker Hub lists ({names})")
+        };
+        warnings.push(Warning::new("noManifestRead", format!("no manifest was read: {why}")));
+    }
+    if !evidence.untold.is_empty() {
+        let names = first(evidence.untold.iter().map(String::as_str));
+        let remedy = if evidence.organization_token {
+            "give the organization access token the scope `scope-tag-read`"
+        } else {
+            "see what refuses the list of tags: a proxy, or the user's role"
+        };
+        warnings.push(Warning::new(
+            "tagsNotReadable",
+            format!(
+                "Docker Hub answered the list of tags with status 403 ({names}): no manifest is read there; {remedy}"
+            ),
+        ));
     }
     warnings
+}
+
+/// What Defender will not scan though the token reads it, for whoever connects an organization; `None` where there is
+/// nothing to tell, or no `complete` verdict to put into perspective.
+pub fn unscanned(evidence: &Evidence, verdict: &Verdict) -> Option<Warning> {
+    let NotScanned { public, indexes } = verdict.not_scanned;
+    if !verdict.is_complete() || (public == 0 && indexes == 0) {
+        return None;
+    }
+    let mut parts = Vec::new();
+    if public > 0 {
+        let visible = evidence.visible.iter().filter(|repository| !repository.private);
+        let names = first(visible.map(|repository| repository.name.as_str()));
+        parts.push(format!("{public} of {} repositories are public ({names})", evidence.visible.len()));
+    }
+    if indexes > 0 {
+        let names = first(evidence.indexes.iter().map(String::as_str));
+        parts.push(format!("{indexes} of {} manifests read are multi-platform indexes ({names})", evidence.manifests));
+    }
+    Some(Warning::new(
+        "defenderDoesNotScan",
+        format!(
+            "Defender scans neither public repositories nor multi-platform images: {}; make such repositories private, and push images of one platform without attestations (docker buildx build --provenance=false)",
+            parts.join(", ")
+        ),
+    ))
+}
+
+/// The first names, for a message.
+fn first<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let more = if names.len() > MENTIONED { ", …" } else { "" };
+    format!("{}{more}", names[..names.len().min(MENTIONED)].join(", "))
 }
 
 /// Repositories that are missing from the list, without a grant, or whose manifest cannot be read; less the excluded.
@@ -218,6 +289,8 @@ fn missing(evidence: &Evidence) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::HubError;
+    use crate::hub::registry::Head;
     use crate::hub::repositories::Repository;
     use crate::proof::Reference;
 
@@ -431,5 +504,70 @@ mod tests {
         assert!(sample_verdict(&evidence).is_complete(), "it works, and rights are for a proof");
         evidence.pulls = Pulls::NotAsked;
         assert_eq!(sample_verdict(&evidence).result, Finding::Partial);
+    }
+
+    #[test]
+    fn what_a_manifest_answers_speaks_of_rights_only_with_401() {
+        let gap = || HubError::Unexpected("status 403".into());
+        for (answer, expected, warned) in [
+            (Ok(Head::Readable { index: false }), Finding::Complete, false),
+            (Ok(Head::Absent), Finding::Complete, true),
+            (Ok(Head::Denied), Finding::Partial, false),
+            (Err(gap()), Finding::Inconclusive, false),
+        ] {
+            let verdict = judge(|e| {
+                e.manifests = 0;
+                e.record_manifest("db", answer.clone());
+            });
+            assert_eq!(verdict.result, expected, "{answer:?}");
+            let warning = verdict.warnings.iter().find(|warning| warning.code == "noManifestRead");
+            assert_eq!(warning.is_some(), warned, "{answer:?}");
+            assert!(warning.is_none_or(|warning| warning.message.contains("(db)")), "{warning:?}");
+        }
+        let one_left = judge(|e| e.record_manifest("db", Ok(Head::Absent)));
+        assert!(one_left.is_complete() && one_left.warnings.is_empty(), "another manifest was read");
+    }
+
+    #[test]
+    fn tags_that_may_not_be_listed_are_a_warning_with_the_scope_that_is_missing() {
+        for (organization_token, word) in [(true, "scope-tag-read"), (false, "the user's role")] {
+            let verdict = judge(|e| {
+                e.organization_token = organization_token;
+                e.untold = vec!["db".into()];
+            });
+            assert!(verdict.is_complete());
+            let warning = verdict.warnings.iter().find(|warning| warning.code == "tagsNotReadable").unwrap();
+            assert!(warning.message.contains("(db)") && warning.message.contains(word), "{}", warning.message);
+        }
+    }
+
+    #[test]
+    fn what_defender_does_not_scan_is_counted_and_named() {
+        let told = |change: fn(&mut Evidence)| {
+            let mut evidence = good();
+            change(&mut evidence);
+            let verdict = verdict(&evidence, OverPrivilege::Refuse);
+            (verdict.not_scanned, unscanned(&evidence, &verdict).map(|warning| warning.message))
+        };
+        let (counts, message) = told(|e| {
+            e.record_manifest("db", Ok(Head::Readable { index: true }));
+            e.record_manifest("web", Ok(Head::Readable { index: false }));
+        });
+        assert_eq!(counts, NotScanned { public: 1, indexes: 1 });
+        let message = message.unwrap();
+        assert!(message.contains("1 of 2 repositories are public (web)"), "{message}");
+        assert!(message.contains("1 of 4 manifests read are multi-platform indexes (db)"), "{message}");
+        let (counts, message) = told(|e| e.visible.retain(|repository| repository.private));
+        assert_eq!((counts, message), (NotScanned::default(), None));
+        let (_, message) = told(|e| e.denied.push("db".into()));
+        assert_eq!(message, None, "of a token that was refused nothing is scanned at all");
+        let (_, message) = told(|e| {
+            let public = |n| Repository { name: format!("p{n}"), private: false, plugin: false };
+            e.visible = (0..9).map(public).collect();
+            e.references.clear();
+        });
+        assert!(message.unwrap().contains("9 of 9 repositories are public (p0, p1, p2, p3, p4, …)"));
+        let json = serde_json::to_value(judge(|_| {})).unwrap();
+        assert_eq!(json["notScanned"], serde_json::json!({"public": 1, "indexes": 0}));
     }
 }

@@ -11,13 +11,16 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::document::Document;
+pub(crate) use super::failure::failed;
+use super::failure::{Reread, Stated};
 use super::invite::{INVITE_TAG, Invitation};
 use super::kept::WRITER_TAG;
 use super::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
 use super::schedule::Schedule;
+use super::subject::Subject;
 use crate::clock::{Timestamp, within_reach};
 use crate::error::Error;
-use crate::http::{Outlet, scrub};
+use crate::http::Outlet;
 
 /// Entries a page: the most that AWS gives.
 const PAGE_SIZE: i32 = 100;
@@ -49,11 +52,17 @@ impl SecretStore {
     /// Labels, tags and state of a secret, by ARN or name.
     ///
     /// # Errors
-    /// `Misconfigured` where there is no such secret or no right to see it, `Retryable` where AWS does not answer.
+    /// `Misconfigured` where there is no such secret, no right to see it, or it is a replica or of another Region;
+    /// `Retryable` where AWS does not answer.
     pub async fn describe(&self, id: &str) -> Result<Secret, Error> {
-        let answer = self.client.describe_secret().secret_id(id).send().await;
-        let answer = answer.map_err(|error| failed("DescribeSecret", &error))?;
+        let subject = Subject::secret(id);
+        subject.in_region(self.region())?;
+        let answer = match self.client.describe_secret().secret_id(id).send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.refused("DescribeSecret", &error, subject).await),
+        };
         let arn = answer.arn.unwrap_or_else(|| id.to_owned());
+        subject.is_no_replica(&arn, answer.primary_region.as_deref())?;
         let rotation_enabled = answer.rotation_enabled == Some(true);
         let rules = answer.rotation_rules.as_ref();
         let schedule = rotation_enabled.then(|| {
@@ -133,7 +142,10 @@ impl SecretStore {
                 .include_deprecated(true)
                 .max_results(PAGE_SIZE)
                 .set_next_token(token);
-            let page = call.send().await.map_err(|error| failed("ListSecretVersionIds", &error))?;
+            let page = match call.send().await {
+                Ok(page) => page,
+                Err(error) => return Err(self.refused("ListSecretVersionIds", &error, Subject::secret(id)).await),
+            };
             for entry in page.versions.unwrap_or_default() {
                 if let (Some(version), Some(at)) = (entry.version_id, entry.created_date.as_ref().and_then(timestamp)) {
                     history.insert(version, at);
@@ -163,7 +175,7 @@ impl SecretStore {
             Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError::is_resource_not_found_exception) => {
                 Ok(None)
             }
-            Err(error) => Err(failed("GetSecretValue", &error)),
+            Err(error) => Err(self.refused("GetSecretValue", &error, Subject::secret(id)).await),
         }
     }
 
@@ -194,10 +206,14 @@ impl SecretStore {
     /// The current value of another secret (manager, owner, client secret).
     ///
     /// # Errors
-    /// As [`SecretStore::value`].
-    pub async fn current_value(&self, id: &str) -> Result<SecretString, Error> {
-        let answer = self.client.get_secret_value().secret_id(id).version_stage(Label::Current.name()).send().await;
-        text(answer.map_err(|error| failed("GetSecretValue", &error))?.secret_string)
+    /// As [`SecretStore::value`], with the name of that secret.
+    pub async fn current_value(&self, subject: Subject<'_>) -> Result<SecretString, Error> {
+        subject.in_region(self.region())?;
+        let call = self.client.get_secret_value().secret_id(subject.id()).version_stage(Label::Current.name());
+        match call.send().await {
+            Ok(answer) => text(answer.secret_string),
+            Err(error) => Err(self.refused("GetSecretValue", &error, subject).await),
+        }
     }
 
     /// Puts a value under a version id with one label. The same value again is success.
@@ -226,7 +242,7 @@ impl SecretStore {
             Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError::is_resource_exists_exception) => {
                 Ok(Put::Exists)
             }
-            Err(error) => Err(failed("PutSecretValue", &error)),
+            Err(error) => Err(self.refused("PutSecretValue", &error, Subject::secret(id)).await),
         }
     }
 
@@ -242,7 +258,10 @@ impl SecretStore {
             .version_stage(label.name())
             .set_remove_from_version_id(from.map(str::to_owned))
             .set_move_to_version_id(to.map(str::to_owned));
-        call.send().await.map(|_| ()).map_err(|error| failed("UpdateSecretVersionStage", &error))
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refused("UpdateSecretVersionStage", &error, Subject::secret(id)).await),
+        }
     }
 
     /// Gives the tag `hubkeeper` a value: [`MANAGED`] or [`OFFBOARDED`].
@@ -280,7 +299,39 @@ impl SecretStore {
     pub async fn set_tags(&self, id: &str, tags: &[(&str, Option<&str>)]) -> Result<(), Error> {
         let tags = tags.iter().filter_map(|(key, value)| Some(Tag::builder().key(*key).value((*value)?).build()));
         let call = self.client.tag_resource().secret_id(id).set_tags(Some(tags.collect()));
-        call.send().await.map(|_| ()).map_err(|error| failed("TagResource", &error))
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refused("TagResource", &error, Subject::secret(id)).await),
+        }
+    }
+
+    fn region(&self) -> Option<&str> {
+        let client = &self.client;
+        client.config().region().map(AsRef::as_ref)
+    }
+
+    /// A call about a secret that failed. Where the code leaves open what is wrong, the secret's state tells.
+    async fn refused<E>(&self, call: &'static str, error: &SdkError<E>, subject: Subject<'_>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let stated = match Stated::read(call, error) {
+            Ok(stated) => stated,
+            Err(error) => return error,
+        };
+        let reread = if stated.is_ambiguous() { self.reread(subject.id()).await } else { Reread::Unknown };
+        stated.error(Some(subject), reread)
+    }
+
+    async fn reread(&self, id: &str) -> Reread {
+        match self.client.describe_secret().secret_id(id).send().await {
+            Ok(answer) if answer.deleted_date.is_some() => Reread::Deleted,
+            Ok(answer) => Reread::There { tags: answer.tags.map_or(0, |tags| tags.len()) },
+            Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretError::is_resource_not_found_exception) => {
+                Reread::Absent
+            }
+            Err(_) => Reread::Unknown,
+        }
     }
 }
 
@@ -292,64 +343,4 @@ fn text(value: Option<String>) -> Result<SecretString, Error> {
     value.map(SecretString::from).ok_or_else(|| {
         Error::misconfigured("the secret's value is binary", "store the document as the secret's string (SecretString)")
     })
-}
-
-/// AWS's answer as ours. Its message may quote the request, so it is scrubbed.
-pub(crate) fn failed<E: ProvideErrorMetadata>(call: &str, error: &SdkError<E>) -> Error {
-    let Some(service) = error.as_service_error() else {
-        let why = match error {
-            SdkError::TimeoutError(_) => "the invocation's time was up or AWS did not answer in time".to_owned(),
-            SdkError::DispatchFailure(failure) => failure
-                .as_connector_error()
-                .and_then(|error| std::error::Error::source(error).map(ToString::to_string))
-                .unwrap_or_else(|| "AWS cannot be reached".to_owned()),
-            SdkError::ResponseError(_) => "AWS's answer cannot be read".to_owned(),
-            _ => {
-                return Error::misconfigured(
-                    format!("{call}: the call cannot be made"),
-                    "the function needs AWS credentials and AWS_REGION in its environment",
-                );
-            }
-        };
-        return Error::retryable(format!("{call}: {why}"), "repeat the event");
-    };
-    let code = service.code().and_then(scrub::code).unwrap_or("an unknown error");
-    let message = service.message().map(|text| scrub::words(text, &[])).unwrap_or_default();
-    let what = format!("{call}: AWS answered {code} ({message})");
-    match code {
-        "ResourceNotFoundException" => Error::misconfigured(what, "check the secret's name or ARN, and the Region"),
-        // SQS spells it without `Exception`
-        "AccessDenied" | "AccessDeniedException" => Error::misconfigured(
-            what,
-            format!("allow the function's role {}, and the use of the KMS key", action(call)),
-        ),
-        "DecryptionFailure" | "EncryptionFailure" | "UnrecognizedClientException" => {
-            Error::misconfigured(what, "give the function's role the action on this secret, and on its KMS key")
-        }
-        "InvalidRequestException"
-        | "InvalidParameterException"
-        | "LimitExceededException"
-        | "MalformedPolicyDocumentException" => Error::retryable(
-            what,
-            "the secret is being changed, deleted, or full: look at its versions, then repeat the event",
-        ),
-        "ValidationException" => Error::misconfigured(what, "check the ids in the event"),
-        "OutboundWebIdentityFederationDisabledException" => Error::needs_human(
-            what,
-            "enable outbound web identity federation in the AWS account (iam:EnableOutboundWebIdentityFederation)",
-        ),
-        "SessionDurationEscalationException" | "JWTPayloadSizeExceededException" => {
-            Error::misconfigured(what, "check the function's role")
-        }
-        _ => Error::retryable(what, "repeat the event"),
-    }
-}
-
-/// The action in a policy that allows a call; a batch is authorised as the single call (AWS's Service Authorization Reference).
-fn action(call: &str) -> String {
-    match call {
-        "GetWebIdentityToken" => format!("sts:{call}"),
-        "SendMessageBatch" => "sqs:SendMessage".to_owned(),
-        _ => format!("secretsmanager:{call}"),
-    }
 }

@@ -137,6 +137,32 @@ class Function:
         self.program.stop()
 
 
+class Tinyproxy:
+    """Debian's tinyproxy, which asks for a password."""
+
+    USER, PASSWORD = "hubkeeper", "pr0xy-passw0rd"
+
+    def __init__(self, folder):
+        self.port = free_port()
+        configuration = Path(tempfile.mkdtemp(dir=folder)) / "tinyproxy.conf"
+        configuration.write_text(
+            f"Port {self.port}\nListen 127.0.0.1\nAllow 127.0.0.1\nTimeout 60\nMaxClients 200\nLogLevel Connect\n"
+            f"BasicAuth {self.USER} {self.PASSWORD}\n"
+        )
+        self.program = Program([need("HUBKEEPER_TINYPROXY", "tinyproxy"), "-d", "-c", configuration], {}, folder)
+        self.program.up(f"http://127.0.0.1:{self.port}/", 400, 401, 403, 404, 407)
+
+    def url(self, password=PASSWORD):
+        return f"http://{self.USER}:{password}@127.0.0.1:{self.port}"
+
+    def ports(self):
+        """The ports that tunnels were made to."""
+        return {int(port) for port in re.findall(r"CONNECT [^ :]+:([0-9]+) HTTP/", self.program.log.read_text())}
+
+    def stop(self):
+        self.program.stop()
+
+
 class Moto:
     """moto's server: Secrets Manager as others read AWS's documentation."""
 

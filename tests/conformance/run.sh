@@ -2,7 +2,7 @@
 # Holds the sandbox and the function against what the services' makers and others wrote. Nothing but the loopback interface is used.
 # Usage: run.sh <package> <sandbox> <record> [pytest arguments]. The last line is `N passed, N failed`.
 #
-# Installs its tools itself, in pinned versions, below target; docker-registry and skopeo are Debian's. What cannot be installed, or a
+# Installs its tools itself, in pinned versions, below target; docker-registry, skopeo and tinyproxy are Debian's. What cannot be installed, or a
 # specification that is not there (HUBKEEPER_SPECS), leaves its tests out, loudly; with CI=true that is a failure.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -64,6 +64,9 @@ package_lists() { command -v apt-get >/dev/null && as_root apt-get update --quie
 # the package would start a server of its own: only its program is wanted
 registry() { package_lists && apt-get download --quiet=2 docker-registry && dpkg -x docker-registry_*.deb .; }
 
+# the same: it runs as a service as soon as it is installed
+tinyproxy() { package_lists && apt-get download --quiet=2 tinyproxy-bin && dpkg -x tinyproxy-bin_*.deb .; }
+
 skopeo() {
     package_lists || return 1
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --no-install-recommends --yes skopeo >/dev/null
@@ -99,6 +102,14 @@ elif place="$(folder docker-registry registry "$here/run.sh")"; then
     export HUBKEEPER_REGISTRY="$place/usr/bin/docker-registry"
 else
     leave_out 'docker-registry cannot be installed: the proof was not tried on it'
+fi
+
+if HUBKEEPER_TINYPROXY="$(type -P tinyproxy)"; then
+    export HUBKEEPER_TINYPROXY
+elif place="$(folder tinyproxy tinyproxy "$here/run.sh")"; then
+    export HUBKEEPER_TINYPROXY="$place/usr/bin/tinyproxy"
+else
+    leave_out 'tinyproxy cannot be installed: the function was not tried behind a proxy'
 fi
 
 if ! type -P skopeo >/dev/null; then

@@ -169,7 +169,7 @@ def made_up(sandbox):
 def of_the_organization(*repositories):
     def make(sandbox):
         organization = sandbox.scene["organization"]
-        rights = {"repositories": list(repositories), "scopes": ["scope-image-pull", "scope-repository-list"]}
+        rights = {"repositories": list(repositories), "scopes": ["scope-image-pull", "scope-repository-list", "scope-tag-read"]}
         return organization, sandbox("organization_token", organization=organization, **rights)["token"]
 
     return make

@@ -64,6 +64,8 @@ async fn events_that_are_not_ours_are_ignored_and_say_why() {
     assert!(untagged["reason"].as_str().unwrap().contains("managed"));
     scene.onboard().await.unwrap();
     let (pending, _) = scene.world.with(|state| aws::begin_rotation(state, &scene.arn, false));
+    // a version that is not shown is waited for while its event is young
+    tokio::time::sleep(std::time::Duration::from_mins(11)).await;
     for (event, why) in [
         (scene.label_event("SOMETHING", &current), "label"),
         (scene.label_event("AWSCURRENT", &pending), "AWSPENDING"),

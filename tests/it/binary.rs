@@ -6,23 +6,29 @@ use std::time::Duration;
 
 use hubkeeper_sandbox::lambda::LambdaHost;
 use hubkeeper_sandbox::rotation::rotate;
-use hubkeeper_sandbox::serve::{Options, Served, serve};
-use hubkeeper_sandbox::{Fault, World, aws, hub, leak, record};
+use hubkeeper_sandbox::serve::{Options, Served, Tls, serve};
+use hubkeeper_sandbox::{Fault, World, aws, hub, leak, record, responses};
 use serde_json::json;
 
 use crate::world::{Begin, CLIENT, ORG, TENANT, USER, build, watch};
 
-struct Running {
-    world: World,
-    arn: String,
-    served: Served,
-    host: LambdaHost,
+pub(crate) struct Running {
+    pub(crate) world: World,
+    pub(crate) arn: String,
+    pub(crate) served: Served,
+    pub(crate) host: LambdaHost,
     broken: Arc<Mutex<Vec<String>>>,
     authority: std::path::PathBuf,
+    /// Secrets of the environment, beside those of the world.
+    pub(crate) secrets: Vec<String>,
 }
 
 impl Running {
-    async fn start(begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
+        Self::start_over(Tls::Entra, begin, name, extra).await
+    }
+
+    pub(crate) async fn start_over(tls: Tls, begin: Begin, name: &str, extra: &[(&str, &str)]) -> Self {
         let world = World::new();
         record::begin(&world);
         let arn = world.with(|state| build(state, begin));
@@ -30,7 +36,8 @@ impl Running {
         watch(&world, &broken);
         let authority =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("authority-{name}-{}.pem", std::process::id()));
-        let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
+        let options =
+            Options { authority_file: Some(authority.clone()), tls, tls_responses: true, ..Options::default() };
         let served = serve(world.clone(), options).await.unwrap();
         let mut environment = served.environment();
         let own = [
@@ -42,15 +49,18 @@ impl Running {
         environment.extend(own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let host = LambdaHost::start(Path::new(env!("CARGO_BIN_EXE_hubkeeper")), &environment, Duration::from_mins(1))
             .unwrap();
-        Self { world, arn, served, host, broken, authority }
+        Self { world, arn, served, host, broken, authority, secrets: Vec::new() }
     }
 
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         let broken = self.broken.lock().unwrap().clone();
         assert!(broken.is_empty(), "{broken:#?}");
-        let secrets = self.world.with(|state| leak::secrets_of(state));
+        let mut secrets = self.world.with(|state| leak::secrets_of(state));
+        secrets.extend(self.secrets);
         let mut output = self.host.output();
-        for entry in self.world.record() {
+        // a presigned URL is a secret by nature, and goes to its own host alone
+        let record = self.world.record();
+        for entry in record.iter().filter(|entry| entry.service != hubkeeper_sandbox::Service::Responses) {
             output.push_str(&entry.request.uri().to_string());
         }
         let leaks = leak::find(&secrets, &output);
@@ -142,7 +152,55 @@ async fn every_problem_of_the_environment_is_in_the_answer_to_every_event() {
     for event in [json!({"action": "onboard", "secretId": running.arn}), json!({})] {
         let error = running.host.invoke(event).await.unwrap_err();
         assert_eq!(error.error_type, "Misconfigured");
-        assert!(error.message.contains("AZURE_TENANT_ID"), "{}", error.message);
+        for name in ["AZURE_TENANT_ID", "HUBKEEPER_CA_BUNDLE"] {
+            assert!(error.message.contains(name), "{name}: {}", error.message);
+        }
+    }
+    running.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_without_a_certificate_is_a_problem_among_the_others() {
+    let bundle = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("no-bundle-{}.pem", std::process::id()));
+    std::fs::write(&bundle, "no certificate").unwrap();
+    let path = bundle.display().to_string();
+    let running =
+        Running::start(Begin::ByHand, "bundle", &[("AZURE_CLIENT_ID", ""), ("HUBKEEPER_CA_BUNDLE", &path)]).await;
+    let error = running.host.invoke(json!({})).await.unwrap_err();
+    assert_eq!(error.error_type, "Misconfigured");
+    for name in ["AZURE_CLIENT_ID", "HUBKEEPER_CA_BUNDLE: the file holds no certificate"] {
+        assert!(error.message.contains(name), "{name}: {}", error.message);
+    }
+    running.finish();
+    let _ = std::fs::remove_file(bundle);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_configuration_a_stack_is_answered_over_the_ca_bundle() {
+    let running = Running::start(Begin::ByHand, "stack", &[("AZURE_TENANT_ID", "")]).await;
+    let target = running.world.with(responses::presign);
+    let port = running.served.port(hubkeeper_sandbox::Service::Responses);
+    let event = json!({"RequestType": "Create", "RequestId": "b3c5b1c0-0000-4000-a000-000000000001",
+        "StackId": "arn:aws:cloudformation:eu-west-1:111122223333:stack/onboarded/3f6b1f00-0000-11f1-a0a0-000000000001",
+        "LogicalResourceId": "Organization", "ResponseURL": format!("https://localhost:{port}{target}"),
+        "ResourceProperties": {"SecretId": running.arn}});
+    let report = running.host.invoke(event).await.unwrap();
+    assert_eq!(report["errorType"], "Misconfigured", "{report}");
+    let answers = running.world.with(|state| responses::answers(state));
+    assert_eq!((answers.len(), &answers[0].body["Status"]), (1, &json!("FAILED")));
+    assert!(answers[0].body["Reason"].as_str().unwrap().contains("AZURE_TENANT_ID"));
+    running.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payload_that_serde_refuses_is_a_bad_event_and_the_next_one_works() {
+    let running = Running::start(Begin::ByHand, "payload", &[]).await;
+    let deep = format!("{{\"action\":\"verify\",\"secretId\":{}{}}}", "[".repeat(200), "]".repeat(200));
+    for event in [r#"{"action":"verify","secretId":"\ud83d"}"#.to_owned(), deep, "{".to_owned()] {
+        let error = running.host.invoke_text(event, Duration::from_secs(20)).await.unwrap_err();
+        assert_eq!(error.error_type, "BadEvent", "{}", error.message);
+        let report = running.host.invoke(json!({"action": "verify", "secretId": running.arn})).await.unwrap();
+        assert_eq!(report["outcome"], "proven");
     }
     running.finish();
 }

@@ -284,6 +284,13 @@ fn by_hand(corpora: &mut Corpora) {
     corpora.add("azure", "get-bearer", "get\n401\n\n{\"error\":{\"code\":\"ExpiredAuthenticationToken\",\"message\":\"x\"}}\n%%\n200\n\n{\"properties\":{}}");
     let health = "{\"value\":[{\"properties\":{\"status\":{\"code\":\"NotHealthy\",\"reason\":\"The token is bad\",\"lastScannedDate\":\"2026-11-24T10:00:00Z\"},\"issues\":[{}]}}]}";
     corpora.add("azure", "health-bad", format!("health\n200\n\n{health}"));
+    let told = "{\"value\":[{\"properties\":{\"status\":{\"code\":\"NotHealthy\",\"statusChangeDate\":\"2026-11-24T10:00:00Z\"},\"issues\":[{\"issueName\":\"The token dckr_pat_Zq9wXv3TkL7mBn2RcY5dHs8GfJ1 is bad\",\"remediationSteps\":\"<p>Put a read-only token</p>\"}]}}]}";
+    for (name, link) in
+        [("health-next", "https://management.azure.com/next?page=2"), ("health-away", "https://evil.example.com/next")]
+    {
+        let first = format!("{{\"value\":[],\"nextLink\":\"{link}\"}}");
+        corpora.add("azure", name, format!("health\n200\n\n{first}\n%%\n200\n\n{told}"));
+    }
     let entra = "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client secret provided.\",\"error_codes\":[7000215]}";
     corpora.add("azure", "entra-secret-401", format!("entra-secret\n401\n\n{entra}"));
     corpora.add(
@@ -322,6 +329,9 @@ fn by_hand(corpora: &mut Corpora) {
             "password\n401\n\n{{\"login_2fa_token\":\"{MARKER}\"}}\n%%\n401\n\n{{}}\n%%\n200\n\n{{\"token\":\"a.b.c\"}}"
         ),
     );
+    corpora.add("hub", "tag-forbidden", "tag\n403\n\n{\"message\":\"insufficient scope\",\"errinfo\":{}}");
+    let quoting = "no access for dckr_pat_Zq9wXv3TkL7mBn2RcY5dHs8GfJ1";
+    corpora.add("hub", "grant-unknown", format!("grant\n401\n\n{}", json!({"errors": [{"message": quoting}]})));
     corpora.add("hub", "grant-scopes", "grant\n401\n\n{\"details\":\"access token has insufficient scopes\"}");
     corpora.add("hub", "mint-unknown", "mint\n201\n\n{\"uuid\":\"x\"}");
     for (name, text) in [

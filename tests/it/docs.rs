@@ -174,7 +174,10 @@ fn the_readme_has_a_row_for_every_example_and_an_example_for_every_row() {
 fn variables_in(source: &str) -> BTreeSet<String> {
     let literals = source.split('"').skip(1).step_by(2);
     let is_name = |text: &&str| {
-        (text.starts_with("HUBKEEPER_") || text.starts_with("AZURE_"))
+        (text.starts_with("HUBKEEPER_")
+            || text.starts_with("AZURE_")
+            || text.ends_with("S_PROXY")
+            || text.ends_with("NO_PROXY"))
             && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
     };
     literals.filter(is_name).map(str::to_owned).collect()
@@ -190,7 +193,9 @@ fn the_readme_lists_the_variables_that_the_code_reads_with_their_defaults() {
             (row[0].trim_matches('`').to_owned(), if default.is_empty() { vec![row[1].clone()] } else { default })
         })
         .collect();
-    let names = variables_in(&sources()["src/config.rs"]);
+    let sources = sources();
+    let proxy = sources["src/http/proxy.rs"].split("#[cfg(test)]").next().unwrap();
+    let names = variables_in(&format!("{}{proxy}", sources["src/config.rs"]));
     assert!(names.len() > 10, "{names:?}");
     assert_eq!(table.keys().cloned().collect::<BTreeSet<_>>(), names);
 
@@ -222,6 +227,8 @@ fn the_readme_lists_the_variables_that_the_code_reads_with_their_defaults() {
             word(if config.over_privilege == OverPrivilege::Refuse { "refuse" } else { "warn" }),
         ),
         ("HUBKEEPER_QUEUE_URL", word(config.queue_url.as_deref().unwrap_or("none"))),
+        ("HTTPS_PROXY", word(config.proxy.as_ref().map_or("none", |proxy| proxy.address()))),
+        ("NO_PROXY", word("none")),
         ("HUBKEEPER_CA_BUNDLE", word(config.ca_bundle.as_deref().unwrap_or("none"))),
     ]
     .map(|(name, default)| (name.to_owned(), default))

@@ -89,6 +89,45 @@ async fn a_service_that_never_stops_asking_to_wait_is_left_before_the_deadline()
     }
 }
 
+/// The pace of a host lives as long as the process: what cannot be meant must not block the events that come after.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_cannot_be_meant_does_not_outlive_the_invocation() {
+    let milliseconds = "1795514400000";
+    for (status, headers) in [
+        (429, vec![("retry-after", "31536000")]),
+        (429, vec![("retry-after", "99999999999999999999")]),
+        (503, vec![("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]),
+        (429, vec![("x-retry-after", milliseconds)]),
+        (429, vec![("x-ratelimit-reset", milliseconds)]),
+        (429, vec![("x-ratelimit-reset", milliseconds), ("x-ratelimit-remaining", "0")]),
+        (200, vec![("x-ratelimit-reset", milliseconds), ("x-ratelimit-remaining", "0")]),
+    ] {
+        let scene = Scene::new(Begin::ByHand);
+        let mut told = false;
+        let asked = headers.clone();
+        scene.world.script(move |_, service, _| {
+            let hit = !told && service == Service::Hub;
+            told |= hit;
+            let answer = asked
+                .iter()
+                .fold(http::Response::builder().status(status), |answer, (name, value)| answer.header(*name, *value));
+            hit.then(|| Fault::Answer(answer.body(bytes::Bytes::from_static(b"{}")).unwrap()))
+        });
+        let first = outcome(&scene.onboard().await);
+        assert!(first.starts_with("Retryable"), "{status} {headers:?}: {first}");
+        if status != 200 {
+            assert_eq!(
+                scene.requests(Service::Hub),
+                1,
+                "{status} {headers:?}: who was sent away for a year does not ask on"
+            );
+        }
+        let start = tokio::time::Instant::now();
+        assert_eq!(outcome(&scene.onboard().await), "applied", "{status} {headers:?}");
+        assert!(start.elapsed() < std::time::Duration::from_mins(1), "{status} {headers:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_locked_out_address_is_not_made_worse() {
     let scene = Scene::new(Begin::ByHand);

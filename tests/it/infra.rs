@@ -96,6 +96,19 @@ fn every_variable_can_be_set_by_a_parameter() {
 }
 
 #[test]
+fn the_proxy_is_not_echoed_and_not_set_by_default() {
+    let template = Template::read();
+    assert_eq!(template.section("Parameters")["HttpsProxy"]["NoEcho"], true);
+    for (variable, parameter) in [("HTTPS_PROXY", "HttpsProxy"), ("NO_PROXY", "NoProxy")] {
+        assert_eq!(template.default(parameter).as_deref(), Some(""));
+        let value = &variables(&template)[variable];
+        assert_eq!(referred(value), parameter);
+        // an empty variable is none to us, but is one to whoever else looks at the environment
+        assert_eq!(value["Fn::If"][2]["Ref"], "AWS::NoValue", "{variable}");
+    }
+}
+
+#[test]
 fn the_template_sets_no_variable_that_the_code_does_not_know() {
     let documented = documented_variables();
     assert!(documented.len() > 15, "{documented:?}");

@@ -1,10 +1,15 @@
 //! The credentials that lie, and what the proof does about them (contract, section 4).
 
-use hubkeeper_sandbox::hub;
 use hubkeeper_sandbox::world::Service;
+use hubkeeper_sandbox::{Fault, arm, hub};
 use serde_json::{Value, json};
 
-use crate::world::{Begin, ORG, Scene, USER, outcome};
+use crate::world::{Begin, CONNECTOR, GROUP, ORG, SUBSCRIPTION, Scene, USER, outcome};
+
+fn warning<'a>(report: &'a Value, code: &str) -> Option<&'a str> {
+    let found = report["warnings"].as_array().unwrap().iter().find(|warning| warning["code"] == code);
+    found.map(|warning| warning["message"].as_str().unwrap())
+}
 
 /// Onboards with a good token, stages another as the candidate, and sees that it is refused without any write.
 async fn refused(verdict: &str, word: &str, make: impl FnOnce(&Scene) -> (String, Box<dyn FnOnce(&mut Value)>)) {
@@ -139,18 +144,52 @@ async fn without_a_claim_push_is_asked_once_for_each_version() {
     assert_eq!(asked(), 1, "the connector carries the version by now");
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_organization_token_that_reads_everything_is_complete_with_a_warning() {
+/// Verifies an organization access token with these scopes on every repository.
+async fn organization_token(scopes: &[&str]) -> Value {
     let mut scene = Scene::new(Begin::ByHand);
     scene.checked = false; // whether an organization token can do more is what cannot be proven
-    let resources = vec![
-        hub::OatResource::repositories(&format!("{ORG}/*"), &["scope-image-pull"]),
-        hub::OatResource::organization(ORG, &["scope-repository-list"]),
-    ];
+    let resources = vec![hub::OatResource::repositories(&format!("{ORG}/*"), scopes)];
     let (_, token) = scene.world.with(|state| hub::add_oat(state, ORG, "x", resources));
     let version = scene.stage(&token, |value| value["username"] = json!(ORG), &["HUBKEEPER_CANDIDATE"]);
-    let report = scene.invoke(json!({"action": "verify", "secretId": scene.arn, "versionId": version})).await.unwrap();
-    assert!(report.to_string().contains("readOnlyNotProvable"), "{report}");
+    scene.invoke(json!({"action": "verify", "secretId": scene.arn, "versionId": version})).await.unwrap()
+}
+
+/// The scopes are those that the guides ask for, in both languages: nobody else would notice that they do not suffice.
+#[tokio::test(start_paused = true)]
+async fn an_organization_token_made_as_the_guides_say_is_complete() {
+    for guide in [include_str!("../../docs/onboarding.md"), include_str!("../../docs/onboarding.de.md")] {
+        let paragraph = guide.split("\n\n").find(|paragraph| paragraph.contains("`scope-image-pull`")).unwrap();
+        let scopes: Vec<&str> = paragraph.split('`').filter(|word| word.starts_with("scope-")).collect();
+        let report = organization_token(&scopes).await;
+        assert_eq!(report["verdict"]["result"], "complete", "{scopes:?}: {report}");
+        assert!(warning(&report, "readOnlyNotProvable").is_some(), "{report}");
+        for code in ["tagsNotReadable", "noManifestRead"] {
+            assert_eq!(warning(&report, code), None, "{scopes:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_organization_token_that_cannot_list_tags_is_told_which_scope_is_missing() {
+    let report = organization_token(&["scope-image-pull", "scope-repository-list"]).await;
+    assert_eq!(report["verdict"]["result"], "complete", "{report}");
+    let told = warning(&report, "tagsNotReadable").unwrap();
+    assert!(told.contains("scope-tag-read") && told.contains("api, db, ops, web"), "{told}");
+    assert!(warning(&report, "noManifestRead").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_403_of_one_list_of_tags_passes_that_repository_over() {
+    let scene = Scene::new(Begin::ByHand);
+    scene.world.script(|_, service, request| {
+        let tags = service == Service::Hub && request.uri().path().ends_with("/db/tags");
+        tags.then(|| Fault::Answer(hubkeeper_sandbox::world::json(403, &json!({"message": "forbidden"}))))
+    });
+    let report = scene.onboard().await.unwrap();
+    assert_eq!(report["outcome"], "applied");
+    let told = warning(&report, "tagsNotReadable").unwrap();
+    assert!(told.contains("(db)") && !told.contains("scope-tag-read"), "{told}");
+    assert_eq!(warning(&report, "noManifestRead"), None, "the others' manifests were read");
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,6 +207,8 @@ async fn a_401_ends_the_token_requests_of_the_run_and_its_text_decides() {
         ("access token has insufficient scopes", "verdict is partial"),
         ("personal access token is expired", "verdict is rejected"),
         ("too many failed login attempts for username or IP address", "verdict is inconclusive"),
+        ("the service is being moved", "verdict is inconclusive"),
+        ("", "verdict is inconclusive"),
     ] {
         let scene = Scene::new(Begin::ByHand);
         scene.world.with(|state| {
@@ -204,6 +245,145 @@ async fn a_401_at_a_manifest_is_about_the_repository_or_about_the_registry_token
         assert!(answer.contains(word), "{error}: {answer}");
         assert_eq!(scene.connector_writes(), [""; 0]);
     }
+}
+
+/// Tag `t<n>` of each repository answers the n-th status. What follows, and how often the manifest of one is asked for.
+#[tokio::test(start_paused = true)]
+async fn of_a_manifest_s_answers_only_a_401_speaks_of_rights() {
+    let table: [(&[u16], &str, usize); 11] = [
+        (&[200, 401, 401], "applied", 1),
+        (&[404, 200, 401], "applied", 2),
+        (&[404, 404, 200], "applied", 3),
+        (&[406, 200, 401], "applied", 2),
+        (&[404, 404, 404], "applied", 3),
+        (&[404], "applied", 1),
+        (&[401, 200, 200], "verdict is partial", 1),
+        (&[404, 401, 200], "verdict is partial", 2),
+        (&[403, 200, 200], "verdict is inconclusive", 1),
+        (&[404, 404, 403], "verdict is inconclusive", 3),
+        (&[404, 404, 404, 401], "applied", 3),
+    ];
+    for (statuses, word, heads) in table {
+        let scene = Scene::new(Begin::ByHand);
+        scene.world.with(|state| {
+            for name in ["api", "db", "ops", "web"] {
+                hub::remove_tags(state, ORG, name);
+                for at in 0..statuses.len() {
+                    hub::add_tag(state, ORG, name, &format!("t{at}"), hub::MediaType::OciManifest);
+                }
+            }
+        });
+        scene.world.script(move |_, service, request| {
+            let (_, tag) = request.uri().path().rsplit_once("/manifests/t").filter(|_| service == Service::Registry)?;
+            let status = statuses[tag.parse::<usize>().unwrap()];
+            Some(Fault::Answer(hubkeeper_sandbox::world::json(status, &json!({}))))
+        });
+        let answer = scene.onboard().await;
+        let text = outcome(&answer);
+        assert!(text.contains(word), "{statuses:?}: {text}");
+        assert_eq!(word.contains("inconclusive"), text.starts_with("Retryable"), "{statuses:?}: {text}");
+        let record = scene.world.record();
+        let asked = record.iter().filter(|entry| entry.line().contains("/acme/db/manifests/")).count();
+        assert_eq!(asked, heads, "{statuses:?}");
+        let lists = record.iter().filter(|entry| entry.line().contains("/db/tags?")).count();
+        assert_eq!(lists, 1, "{statuses:?}: one request for all tags");
+        if let Ok(report) = &answer {
+            let unread = !statuses[..heads].contains(&200);
+            assert_eq!(warning(report, "noManifestRead").is_some(), unread, "{statuses:?}: {report}");
+        }
+    }
+}
+
+/// Whoever can push to one repository can delete and move its tags at any moment.
+#[tokio::test(start_paused = true)]
+async fn tags_that_go_away_during_the_proof_do_not_refuse_it() {
+    let scene = Scene::new(Begin::Manager);
+    scene.onboard().await.unwrap();
+    scene.world.script(|_, service, request| {
+        let gone = service == Service::Registry && request.uri().path().contains("/db/");
+        gone.then(|| Fault::Answer(hubkeeper_sandbox::world::json(404, &json!({"errors": []}))))
+    });
+    assert!(scene.rotate(1).await.succeeded, "a rotation");
+    let report = scene.reconcile().await;
+    assert_eq!(report["verdict"]["result"], "complete", "{report}");
+    assert_eq!(warning(&report, "noManifestRead"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_of_schema_1_is_read() {
+    for media in [hub::MediaType::DockerSchema1, hub::MediaType::DockerSchema1Signed] {
+        let scene = Scene::new(Begin::ByHand);
+        scene.world.with(|state| {
+            for name in ["api", "db", "ops", "web"] {
+                hub::remove_tags(state, ORG, name);
+            }
+            hub::add_tag(state, ORG, "db", "2014", media);
+        });
+        let report = scene.onboard().await.unwrap();
+        assert_eq!(report["outcome"], "applied");
+        assert_eq!(warning(&report, "noManifestRead"), None, "{media:?}");
+    }
+}
+
+/// `complete` is about the token. What Defender does not scan is told to whoever connects an organization, not every day.
+#[tokio::test(start_paused = true)]
+async fn what_defender_does_not_scan_is_counted_always_and_told_on_onboard_and_verify() {
+    let scene = Scene::new(Begin::Manager);
+    scene.world.with(|state| {
+        hub::remove_tags(state, ORG, "ops");
+        hub::add_tag(state, ORG, "ops", "1.0", hub::MediaType::DockerManifest);
+        hub::remove_tags(state, ORG, "db");
+        hub::add_tag(state, ORG, "db", "1.0", hub::MediaType::DockerList);
+    });
+    let counts = json!({"public": 1, "indexes": 3});
+    let verify = json!({"action": "verify", "secretId": scene.arn});
+    for report in [scene.onboard().await.unwrap(), scene.invoke(verify).await.unwrap()] {
+        assert_eq!(report["verdict"]["notScanned"], counts, "{report}");
+        let told = warning(&report, "defenderDoesNotScan").unwrap();
+        assert!(told.contains("1 of 4 repositories are public (web)"), "{told}");
+        assert!(told.contains("3 of 4 manifests read are multi-platform indexes (api, db, web)"), "{told}");
+    }
+    let rotation = scene.rotate(1).await;
+    let mut proofs = 0;
+    for (step, answer) in &rotation.steps {
+        let report = answer.as_ref().unwrap();
+        assert_eq!(warning(report, "defenderDoesNotScan"), None, "{step}");
+        proofs += usize::from(report["verdict"]["notScanned"] == counts);
+    }
+    assert!(proofs > 0, "the counts stand in every verdict");
+    let report = scene.reconcile().await;
+    assert_eq!((&report["verdict"]["notScanned"], warning(&report, "defenderDoesNotScan")), (&counts, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn defender_s_health_report_says_what_to_do_over_all_its_pages() {
+    let scene = Scene::new(Begin::ByHand);
+    scene.onboard().await.unwrap();
+    scene.world.with(|state| {
+        state.arm.page_size = Some(1);
+        let id = arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR).unwrap().id();
+        arm::add_health(state, &id, "Healthy", "", &[]);
+        let steps = "<p>Create a <b>read-only</b> token (not dckr_pat_abc), and update the connector.</p>";
+        arm::add_health(
+            state,
+            &id,
+            "NotHealthy",
+            "Authentication failed",
+            &[("DockerHub authentication failed", steps)],
+        );
+        arm::add_health(state, &id, "NotHealthy", "Rate limit", &[("Rate limit reached", "")]);
+    });
+    let report = scene.reconcile().await;
+    let health = &report["connector"]["health"];
+    assert_eq!((&health["status"], &health["issueCount"]), (&json!("NotHealthy"), &json!(2)), "{report}");
+    assert_eq!(
+        health["issues"],
+        json!([
+            {"name": "DockerHub authentication failed", "remediation": "Create a read-only token (not … and update the connector."},
+            {"name": "Rate limit reached"},
+        ])
+    );
+    assert!(health["statusChangedAt"].as_str().is_some_and(|at| at.starts_with("20")), "{health}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use hubkeeper::clock::{Clock, Random, Timestamp};
 use hubkeeper::config::{Config, Environment};
 use hubkeeper::error::Error;
-use hubkeeper::event_handler::Handler;
+use hubkeeper::event_handler::{Handler, WayOut};
 use hubkeeper::http::{Request, Response, Shared, Transport, TransportError, TransportErrorKind};
 use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
@@ -214,7 +214,10 @@ impl Scene {
         let clock = Arc::new(SimClock(self.clock.0, self.ahead)) as Arc<dyn Clock>;
         let shared = Shared::new(transport, clock, Arc::new(Counting(AtomicUsize::new(1))));
         match Config::parse(&self.environment) {
-            Err(problems) => Handler::Unusable(problems, Some(shared)),
+            Err(problems) => {
+                let is_local = hubkeeper::config::is_local(&self.environment);
+                Handler::Unusable(problems, Some(WayOut { shared, is_local }))
+            }
             Ok(config) => Handler::Ready(Box::new(Process {
                 config: Arc::new(config),
                 aws: sdk(),
@@ -229,6 +232,13 @@ impl Scene {
     pub(crate) async fn invoke(&self, event: Value) -> Answer {
         let handler = self.handler(None);
         let answer = handler.handle(&event, self.deadline()).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Invokes a fresh function with an event as text.
+    pub(crate) async fn invoke_text(&self, event: &str) -> Answer {
+        let answer = self.handler(None).handle_text(event, self.deadline()).await;
         self.keep(&answer);
         answer
     }

@@ -313,6 +313,19 @@ async fn every_refusal_of_docker_hub_is_an_error_with_its_remedy() {
             "status 409",
         ),
         (
+            "no seat, told of the invitee alone",
+            |_| {},
+            |scene| {
+                scene.world.script(|_, service, request| {
+                    let is_invite = service == Service::Hub && request.uri().path() == "/v2/invites/bulk";
+                    let answer = json!({"invitees": [{"invitee": EMAIL, "status": "no_seats_available"}]});
+                    is_invite.then(|| Fault::Answer(hubkeeper_sandbox::world::json(202, &answer)))
+                });
+            },
+            "NeedsHuman",
+            "no free seat",
+        ),
+        (
             "already a member under another address",
             |_| {},
             |scene| {

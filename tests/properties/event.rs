@@ -270,7 +270,7 @@ fn a_record_is_an_event_by_itself_and_no_step_of_a_rotation() {
         "1: apply: Offboard a; \
          2: member `Records[1].body` is a step of a rotation, which Secrets Manager sends by itself alone; \
          3: member `body.secretId` is missing; 4: member `Records[3].body` is not a JSON object; \
-         5: member `Records[4].body` is not JSON; 6: member `Records[5].body` is not a string; \
+         5: member `Records[4].body` is not JSON that can be read: expected value at line 1 column 1; 6: member `Records[5].body` is not a string; \
          7: member `Records[6].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret; \
          8: member `Records[7].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret"
             .into(),

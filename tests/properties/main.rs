@@ -9,6 +9,7 @@
 mod document;
 mod event;
 mod merge;
+mod pace;
 mod planner;
 mod retire;
 mod verdict;

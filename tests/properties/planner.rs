@@ -13,7 +13,7 @@ use hubkeeper::plan::admit::admit;
 use hubkeeper::plan::planner::{Next, plan};
 use hubkeeper::plan::state::{Enrolment, Keeping, Slot, Version};
 use hubkeeper::plan::{Admission, Situation, Step};
-use hubkeeper::proof::{Finding, Verdict};
+use hubkeeper::proof::{Finding, NotScanned, Verdict};
 use hubkeeper::request::Trigger;
 use hubkeeper::secret::{Document, KeptConnector, Label, Secret};
 use proptest::option;
@@ -226,6 +226,7 @@ impl World {
             result,
             repositories: 7,
             private: 3,
+            not_scanned: NotScanned::default(),
             missing: Vec::new(),
             missing_count: 0,
             reasons: Vec::new(),

@@ -1,10 +1,12 @@
 //! The verdict is monotone: whatever is taken away from a token, or found against it, the result is never a better one.
 
 use hubkeeper::config::OverPrivilege;
+use hubkeeper::hub::HubError;
+use hubkeeper::hub::registry::Head;
 use hubkeeper::hub::repositories::Repository;
 use hubkeeper::proof::evidence::{Evidence, Login, Pulls, Push, Reference};
 use hubkeeper::proof::verdict::{NAMED, Verdict, sample_verdict, verdict};
-use hubkeeper::proof::{Finding, sample};
+use hubkeeper::proof::{Finding, NotScanned, sample};
 use hubkeeper::secret::document::Expected;
 use proptest::collection::vec;
 use proptest::option;
@@ -82,13 +84,26 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             denied,
             unreadable,
             manifests,
+            indexes: Vec::new(),
+            vanished: Vec::new(),
+            untold: Vec::new(),
             push,
             gaps,
         }
     })
 }
 
-/// Something that speaks against a token.
+/// What the registry may answer about a manifest.
+fn manifest() -> impl Strategy<Value = Result<Head, HubError>> {
+    prop_oneof![
+        any::<bool>().prop_map(|index| Ok(Head::Readable { index })),
+        Just(Ok(Head::Absent)),
+        Just(Ok(Head::Denied)),
+        Just(Err(HubError::Unexpected("status 403".into()))),
+    ]
+}
+
+/// Something that speaks against a token, or for nothing.
 #[derive(Clone, Debug)]
 enum Harm {
     Hide(Index),
@@ -97,6 +112,7 @@ enum Harm {
     Expect(Expected),
     SeenByOthers(Index),
     NoLongerExcluded(Index),
+    Manifest(Index, Result<Head, HubError>),
     Gap,
     Push,
     Scope,
@@ -112,6 +128,7 @@ fn harm() -> impl Strategy<Value = Harm> {
         1 => expected().prop_map(Harm::Expect),
         1 => any::<Index>().prop_map(Harm::SeenByOthers),
         1 => any::<Index>().prop_map(Harm::NoLongerExcluded),
+        1 => (any::<Index>(), manifest()).prop_map(|(at, answer)| Harm::Manifest(at, answer)),
         1 => Just(Harm::Gap),
         1 => Just(Harm::Push),
         1 => Just(Harm::Scope),
@@ -131,6 +148,7 @@ fn worse(mut evidence: Evidence, harm: &Harm) -> Evidence {
         }
         Harm::Deny(at) => evidence.denied.push(name(at)),
         Harm::Garble(at) => evidence.unreadable.push(name(at)),
+        Harm::Manifest(at, answer) => evidence.record_manifest(&name(at), answer.clone()),
         Harm::Expect(expected) => evidence.expected.push(expected.clone()),
         Harm::SeenByOthers(at) => {
             evidence.references.push(Reference { of: "one more".into(), repositories: vec![name(at)] });
@@ -246,9 +264,56 @@ fn complete_is_what_is_whole_and_nothing_else() {
                 "missing of no partial".into()
             })?;
             let private = evidence.visible.iter().filter(|repository| repository.private).count();
-            ensure((verdict.repositories, verdict.private) == (evidence.visible.len(), private), || "counts".into())
+            ensure((verdict.repositories, verdict.private) == (evidence.visible.len(), private), || "counts".into())?;
+            let not_scanned = NotScanned { public: evidence.visible.len() - private, indexes: evidence.indexes.len() };
+            ensure(verdict.not_scanned == not_scanned, || "not scanned".into())
         });
     }
+}
+
+/// Whoever can push moves tags as they please: that decides nothing. Only a 401 makes a verdict `partial`.
+fn judged_by_rights(judge: impl Fn(&Evidence) -> Finding) -> impl Fn(Manifests) -> Result<(), String> {
+    move |(mut evidence, answers)| {
+        let before = judge(&evidence);
+        for (repository, answer) in &answers {
+            evidence.record_manifest(repository, answer.clone());
+        }
+        let after = judge(&evidence);
+        let denied = answers.iter().any(|(name, answer)| {
+            *answer == Ok(Head::Denied) && !evidence.excluded.iter().any(|excluded| excluded == name)
+        });
+        let unknown = answers.iter().any(|(_, answer)| answer.is_err());
+        let expected = match before {
+            Finding::Rejected | Finding::Inconclusive => before,
+            _ if unknown => Finding::Inconclusive,
+            Finding::Complete if denied => Finding::Partial,
+            before => before,
+        };
+        ensure(after == expected, || format!("{before:?} became {after:?}, not {expected:?}"))
+    }
+}
+
+type Manifests = (Evidence, Vec<(String, Result<Head, HubError>)>);
+
+fn manifests() -> impl Strategy<Value = Manifests> {
+    (evidence(), vec((select(NAMES.to_vec()).prop_map(str::to_owned), manifest()), 0..6))
+}
+
+#[test]
+fn what_manifests_answer_changes_the_verdict_only_where_it_speaks_of_rights() {
+    holds(&manifests(), judged_by_rights(|evidence| verdict(evidence, OverPrivilege::Refuse).result));
+}
+
+#[test]
+fn the_property_finds_a_verdict_that_takes_a_missing_manifest_for_a_missing_right() {
+    refuted(
+        &manifests(),
+        judged_by_rights(|evidence| {
+            let mut strict = evidence.clone();
+            strict.unreadable.append(&mut strict.vanished);
+            verdict(&strict, OverPrivilege::Refuse).result
+        }),
+    );
 }
 
 #[test]

@@ -434,3 +434,35 @@ fn each_check_of_a_rotation_has_its_error() {
     label(&mut secret, VERSION, &["AWSPENDING", "AWSCURRENT"]);
     assert!(matches!(admit(&Trigger::TestSecret, Some(VERSION), &secret, NOW), Ok(Admission::Nothing { .. })));
 }
+
+#[test]
+fn a_notice_about_a_version_that_is_not_shown_waits_while_it_is_young() {
+    let mut secret = settled().secret;
+    let changed = |version: &str| Trigger::SecretChanged { version: Some(version.into()) };
+    let staged = |version: &str| Trigger::CandidateStaged { version: Some(version.into()) };
+    for trigger in [changed(DERIVED), staged(DERIVED)] {
+        for (age, waits) in [(0, true), (599, true), (600, false), (-599, true), (-86_400, false)] {
+            let shown = is_shown(&trigger, Some(NOW - Duration::seconds(age)), &secret, NOW);
+            assert_eq!(shown.is_err_and(|error| error.kind() == Kind::Retryable), waits, "{trigger:?}, {age} s old");
+        }
+        assert!(is_shown(&trigger, None, &secret, NOW).is_ok(), "without a time");
+    }
+    for trigger in [changed(VERSION), Trigger::SecretChanged { version: None }, onboard_trigger(), RECONCILE] {
+        assert!(is_shown(&trigger, Some(NOW), &secret, NOW).is_ok(), "{trigger:?}");
+    }
+    secret.tags.clear();
+    assert!(is_shown(&changed(DERIVED), Some(NOW), &secret, NOW).is_ok(), "not ours");
+}
+
+#[test]
+fn a_secret_that_is_scheduled_for_deletion_is_named_with_the_command_before_anything_else() {
+    let mut secret = rotating().secret;
+    secret.deleted = true;
+    let rotation = [Trigger::CreateSecret, Trigger::SetSecret, Trigger::TestSecret, Trigger::FinishSecret];
+    for trigger in rotation.into_iter().chain([onboard_trigger(), RECONCILE, Trigger::Offboard]) {
+        let error = admit(&trigger, Some(VERSION), &secret, NOW).err().unwrap();
+        assert_eq!(error.kind(), Kind::NeedsHuman, "{trigger:?}");
+        let command = format!("aws secretsmanager restore-secret --secret-id {}", secret.arn);
+        assert!(error.to_string().contains(&command), "{trigger:?}: {error}");
+    }
+}

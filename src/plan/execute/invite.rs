@@ -50,7 +50,7 @@ impl Executor<'_> {
                 format!("it is not known whether Docker Hub sent the invitation ({why})"),
                 "repeat the event: it finds out and goes on from there",
             ),
-            Err(denied @ Denied::Conflict(_)) => refusal(&denied),
+            Err(denied @ (Denied::Conflict(_) | Denied::NotInvited(_))) => refusal(&denied),
             Err(denied) => return Err(refusal(&denied)),
         };
         for attempt in 0..LOOKS {

@@ -13,7 +13,7 @@ use crate::azure::{Found, Observed};
 use crate::clock::Timestamp;
 use crate::error::Kind;
 use crate::plan::state::{Enrolment, Keeping, Slot, Version};
-use crate::proof::{Finding, Verdict};
+use crate::proof::{Finding, NotScanned, Verdict};
 use crate::secret::KeptConnector;
 use crate::secret::kept::CONNECTOR_TAG;
 use crate::secret::labels::tests::secret;
@@ -27,6 +27,7 @@ fn verdict(result: Finding) -> Verdict {
         result,
         repositories: 7,
         private: 3,
+        not_scanned: NotScanned::default(),
         missing: vec!["ops".into()],
         missing_count: 30,
         reasons: vec!["why".into()],

@@ -10,7 +10,11 @@ use crate::clean::{self, MARKER};
 /// What is understood is what it says; what is not is refused without a quotation; a message for the queue is understood by the
 /// function that reads it, and says the same.
 pub(crate) fn check(input: &[u8]) {
-    let Ok(event) = serde_json::from_slice::<Value>(input) else { return };
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let event = match hubkeeper::event::read(text) {
+        Ok(event) => event,
+        Err(error) => return clean::error(&error, input),
+    };
     judge(&event, input);
     // the same event with the token in the place of one of its members, or of a member's name
     let mut left = input.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % 24;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hubkeeper::config::OverPrivilege;
 use hubkeeper::hub::login::TokenLogin;
 use hubkeeper::hub::registry::{Grant, Granted};
-use hubkeeper::hub::repositories::Repository;
+use hubkeeper::hub::repositories::{Repository, Tags};
 use hubkeeper::hub::tokens::Mint;
 use hubkeeper::hub::{Credential, Hub, HubError, Session, claims};
 use hubkeeper::plan::refusals::refusal;
@@ -74,9 +74,15 @@ pub(crate) fn check(input: &[u8]) {
             }
         }
         "tag" => {
-            let tag = clear(answers::run(hub.some_tag(&session(), ORGANIZATION, "web")), input).flatten();
+            let tags = clear(answers::run(hub.some_tags(&session(), ORGANIZATION, "web")), input);
             let fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            assert!(tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && tag.chars().all(fit)));
+            if let Some(Tags::Named(tags)) = &tags {
+                assert!(tags.len() <= 3);
+                assert!(tags.iter().all(|tag| (1..=128).contains(&tag.len()) && tag.chars().all(fit)));
+            }
+            if tags.is_some() {
+                assert!(matches!(script.sent().last().map(|sent| sent.status), Some(200 | 403 | 404)));
+            }
         }
         "tokens" => {
             if let Some(list) = clear(answers::run(hub.tokens(&session())), input) {

@@ -1,11 +1,12 @@
 //! Input: a script of answers (see [`crate::answers`]) to two requests, one after the other, to one host; `safe` or `create`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use hubkeeper::http::pace::retry_after;
-use hubkeeper::http::{Cause, Policy, Request};
+use hubkeeper::http::pace::{LONGEST, asked};
+use hubkeeper::http::{Cause, Outlet, Policy, Request};
 
 use crate::answers::{self, Answer, NOW, Script};
 
@@ -19,7 +20,8 @@ pub(crate) fn check(input: &[u8]) {
     let policy = if operation == "create" { Policy::CREATE } else { Policy::SAFE };
     let headers: Vec<(u16, HeaderMap)> = answers.iter().map(noted).collect();
     let script = Script::new(answers);
-    let outlet = script.outlet();
+    let shared = script.shared();
+    let outlet = Outlet::new(Arc::clone(&shared), script.deadline());
     let mut sent = Vec::new();
     for _ in 0..2 {
         let answer = answers::run(outlet.send(request(), policy));
@@ -40,30 +42,40 @@ pub(crate) fn check(input: &[u8]) {
     }
     // after an answer that says when, nothing is sent before that
     for (at, pair) in sent.windows(2).enumerate() {
-        let ((asked, _), (next, _)) = (pair[0], pair[1]);
+        let ((told, _), (next, _)) = (pair[0], pair[1]);
         let Some((status, headers)) = headers.get(at) else { break };
-        if matches!(status, 429 | 503)
-            && let Some(until) = retry_after(headers, asked)
-        {
-            assert!(next >= until, "sent at {next}, asked for {until}");
+        if let Some(wait) = asked(*status, headers, told) {
+            assert!(next >= wait.end, "sent at {next}, asked for {}", wait.end);
         }
     }
-    for (_, headers) in &headers {
-        read(headers);
+    for (status, headers) in &headers {
+        read(*status, headers);
     }
     script.end();
+    // the next invocation, in the same process, is held back by what can be meant alone, and no longer than that
+    let ended = outlet.now();
+    let meant = sent.iter().zip(&headers).filter_map(|((told, _), (status, headers))| asked(*status, headers, *told));
+    let meant = meant.filter(|wait| wait.meant).map(|wait| wait.end).max();
+    let next = Outlet::new(shared, ended + time::Duration::HOUR);
+    let _ = answers::run(next.send(request(), Policy::SAFE));
+    if let Some(first) = script.sent().first() {
+        let windows = headers.iter().any(|(_, headers)| headers.keys().any(|name| name.as_str().contains("ratelimit")));
+        let latest = meant.map_or(ended, |end| end.max(ended));
+        assert!(windows || first.at <= latest, "sent at {}, meant until {latest}", first.at);
+        assert!(first.at <= ended + LONGEST, "held back by an earlier invocation until {}", first.at);
+    }
 }
 
 /// Each spelling by itself.
-fn read(headers: &HeaderMap) {
-    let at = retry_after(headers, NOW);
+fn read(status: u16, headers: &HeaderMap) {
+    let wait = asked(status, headers, NOW);
+    assert!(wait.is_none() || matches!(status, 429 | 503));
     let text = headers.get("retry-after").and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        assert_eq!(at, Some(NOW + Duration::from_secs(seconds.into())));
-    }
-    if let Some(at) = at {
-        assert!(!hubkeeper::clock::rfc3339(at).is_empty(), "a moment that can be told");
-        assert!(at.checked_add(time::Duration::HOUR).is_some(), "a moment that can be reckoned with");
+    if let Some(wait) = wait {
+        assert!(wait.end > NOW && wait.end <= NOW + LONGEST, "a wait until {}", wait.end);
+        if let Ok(seconds @ 1..=900) = text.parse::<u32>() {
+            assert_eq!((wait.end, wait.meant), (NOW + Duration::from_secs(seconds.into()), true));
+        }
     }
 }
 

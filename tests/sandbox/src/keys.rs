@@ -198,7 +198,8 @@ impl TlsIdentity {
         let issuer = rcgen::Issuer::new(params, authority_key);
 
         let key = rcgen::KeyPair::generate()?;
-        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), format!("*.{}", crate::proxy::DOMAIN)];
+        let mut params = rcgen::CertificateParams::new(names)?;
         params.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;

@@ -185,6 +185,14 @@ impl LambdaHost {
     /// # Errors
     /// As [`LambdaHost::invoke`].
     pub async fn invoke_with_deadline(&self, event: Value, timeout: Duration) -> Outcome {
+        self.invoke_text(event.to_string(), timeout).await
+    }
+
+    /// Invokes the function with a payload as it stands, which Lambda's front end may take for JSON where others do not.
+    ///
+    /// # Errors
+    /// As [`LambdaHost::invoke`].
+    pub async fn invoke_text(&self, event: String, timeout: Duration) -> Outcome {
         let number = self.next_id.fetch_add(1, Ordering::Relaxed);
         let id = format!("00000000-0000-4000-8000-{number:012}");
         let mut running = self.running.lock().await;
@@ -200,7 +208,7 @@ impl LambdaHost {
             () = tokio::time::sleep(INIT) => return Err(fails("Sandbox.Timedout", "the initialisation took too long")),
         }
         let (answer, mut answered) = oneshot::channel();
-        let invocation = Invocation { id: id.clone(), event: event.to_string(), deadline: timeout, answer };
+        let invocation = Invocation { id: id.clone(), event, deadline: timeout, answer };
         if child.invocations.send(invocation).is_err() {
             return Err(fails("Sandbox.Failure", "the Runtime API is gone"));
         }

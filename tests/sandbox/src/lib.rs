@@ -11,6 +11,7 @@ pub mod hub;
 pub mod keys;
 pub mod lambda;
 pub mod leak;
+pub mod proxy;
 pub mod record;
 pub mod registry;
 pub mod responses;

@@ -31,6 +31,35 @@ pub struct Options {
     pub latency: Arc<AtomicU64>,
     /// Where the authority's certificate is written, for [`Served::environment`].
     pub authority_file: Option<PathBuf>,
+    /// What is served over TLS.
+    pub tls: Tls,
+    /// Whether the answers of custom resources are taken over TLS, at `https://localhost` and the port of that service.
+    pub tls_responses: bool,
+}
+
+/// What is served over TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tls {
+    /// Entra, which speaks nothing else; the rest as `http://127.0.0.1`.
+    #[default]
+    Entra,
+    /// Every service, as `https://localhost`.
+    Localhost,
+    /// Every service, as `https://<service>.sandbox.test`: names that [`crate::proxy`] alone leads to.
+    Names,
+}
+
+/// The first label of a service's name below [`crate::proxy::DOMAIN`].
+fn label(service: Service) -> &'static str {
+    match service {
+        Service::Aws => "aws",
+        Service::Entra => "entra",
+        Service::Arm => "arm",
+        Service::Hub => "hub",
+        Service::HubAuth => "hub-auth",
+        Service::Registry => "registry",
+        Service::Responses => "responses",
+    }
 }
 
 /// How busy one service was.
@@ -73,6 +102,7 @@ pub struct Served {
     pub latency: Arc<AtomicU64>,
     listeners: BTreeMap<Service, Listener>,
     authority_file: Option<PathBuf>,
+    tls: Tls,
 }
 
 impl Served {
@@ -86,7 +116,11 @@ impl Served {
     #[must_use]
     pub fn url(&self, service: Service) -> String {
         let port = self.port(service);
-        if service == Service::Entra { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") }
+        match self.tls {
+            Tls::Names => format!("https://{}.{}:{port}", label(service), crate::proxy::DOMAIN),
+            Tls::Entra if service != Service::Entra => format!("http://127.0.0.1:{port}"),
+            Tls::Entra | Tls::Localhost => format!("https://localhost:{port}"),
+        }
     }
 
     /// How many requests a service got so far.
@@ -152,7 +186,9 @@ pub async fn serve(world: World, options: Options) -> io::Result<Served> {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
         let counter = Arc::new(Counter::default());
-        let tls = (service == Service::Entra).then(|| TlsAcceptor::from(identity.server_config()));
+        let tls = (options.tls != Tls::Entra || service == Service::Entra)
+            || (service == Service::Responses && options.tls_responses);
+        let tls = tls.then(|| TlsAcceptor::from(identity.server_config()));
         let handler = Handler {
             world: world.clone(),
             service,
@@ -162,7 +198,8 @@ pub async fn serve(world: World, options: Options) -> io::Result<Served> {
         let task = tokio::spawn(accept(socket, tls, handler));
         listeners.insert(service, Listener { port, counter, task });
     }
-    let served = Served { identity, latency: options.latency, listeners, authority_file: options.authority_file };
+    let Options { latency, authority_file, tls, .. } = options;
+    let served = Served { identity, latency, listeners, authority_file, tls };
     let realm = format!("{}/token", served.url(Service::HubAuth));
     world.with(|state| state.registry.realm = Some(realm));
     Ok(served)

@@ -18,8 +18,8 @@ use time::{Duration, OffsetDateTime};
 
 pub use model::{Connector, Credential, EchoToken};
 pub use person::{
-    add_resource_group, age, connector, connectors, delete_connector, delete_resource_group, edit_connector, grant,
-    put_connector, revoke_grants, set_health, set_locked, set_registered,
+    add_health, add_resource_group, age, connector, connectors, delete_connector, delete_resource_group,
+    edit_connector, grant, put_connector, revoke_grants, set_health, set_locked, set_registered,
 };
 pub use throttle::{Bucket, Throttle};
 
@@ -44,7 +44,8 @@ pub struct Arm {
     /// By subscription id, lower case.
     subscriptions: BTreeMap<String, Subscription>,
     grants: Vec<Grant>,
-    health: BTreeMap<String, serde_json::Value>,
+    /// Reports by connector id, lower case.
+    health: BTreeMap<String, Vec<serde_json::Value>>,
     spending: Spending,
 }
 

@@ -134,18 +134,24 @@ pub fn set_health(
     reason: &str,
 ) {
     let Some(id) = connector(state, subscription, resource_group, name).map(Connector::id) else { return };
-    let Some(code) = code else {
-        state.arm.health.remove(&id.to_lowercase());
-        return;
-    };
+    state.arm.health.remove(&id.to_lowercase());
+    match code {
+        Some("NotHealthy") => add_health(state, &id, "NotHealthy", reason, &[(reason, "")]),
+        Some(code) => add_health(state, &id, code, reason, &[]),
+        None => {}
+    }
+}
+
+/// Adds a health report to those of the connector with this ARM id: its issues are pairs of name and remediation steps.
+/// Lists of reports are paged by [`Arm::page_size`](super::Arm), as lists of connectors are.
+pub fn add_health(state: &mut State, id: &str, code: &str, reason: &str, issues: &[(&str, &str)]) {
     let report_name = state.uuid();
     let now = report_time(state.now());
-    let issues = if code == "NotHealthy" {
-        json!([{ "issueKey": "Unauthorized", "issueName": reason, "securityValues": [], "issueDescription": reason,
-                 "remediationSteps": "", "issueAdditionalData": {} }])
-    } else {
-        json!([])
+    let issue = |(name, steps): &(&str, &str)| {
+        json!({ "issueKey": "Unauthorized", "issueName": name, "securityValues": [], "issueDescription": name,
+                "remediationSteps": steps, "issueAdditionalData": {} })
     };
+    let issues: Vec<_> = issues.iter().map(issue).collect();
     let report = json!({
         "id": format!("{id}/providers/Microsoft.Security/healthReports/{report_name}"),
         "name": report_name,
@@ -161,5 +167,5 @@ pub fn set_health(
             "issues": issues,
         },
     });
-    state.arm.health.insert(id.to_lowercase(), report);
+    state.arm.health.entry(id.to_lowercase()).or_default().push(report);
 }

@@ -86,8 +86,8 @@ pub(super) fn handle(state: &mut State, request: &Request, remaining: &mut u32) 
             if !target.health {
                 return Ok(json_response(200, &connector.view(echo.0, echo.1)));
             }
-            let report = state.arm.health.get(&connector.id().to_lowercase()).ok_or_else(missing)?;
-            Ok(json_response(200, &json!({ "value": [report] })))
+            let reports = state.arm.health.get(&connector.id().to_lowercase()).ok_or_else(missing)?;
+            list(request, reports, page_size)
         }
         "DELETE" => Ok(empty(if group.connectors.remove(&name.to_lowercase()).is_some() { 200 } else { 204 })),
         _ => {

@@ -54,8 +54,13 @@ fn next_rotation(secret: &Secret) -> Option<OffsetDateTime> {
 
 pub(super) fn describe(state: &mut State, input: &Input<'_>) -> Result<Value, Refusal> {
     let arn = input.arn(state)?;
+    let primary = state.aws.primary_region.clone();
     let secret = super::input::secret(state, &arn)?;
-    Ok(Value::Object(description(secret, "VersionIdsToStages")))
+    let mut answer = description(secret, "VersionIdsToStages");
+    if let Some(primary) = primary {
+        answer.insert("PrimaryRegion".to_owned(), json!(primary));
+    }
+    Ok(Value::Object(answer))
 }
 
 /// One page of a list. A token holds the offset of its page and whether the empty page before it was already given.

@@ -52,6 +52,8 @@ pub struct Aws {
     pub leave_pending: bool,
     /// Whether the pending version of a test-only rotation holds a copy of the current value, rather than none.
     pub test_copies_current: bool,
+    /// The primary Region of every secret, where the secrets of this Region are replicas.
+    pub primary_region: Option<String>,
     /// The security token service.
     pub sts: sts::Sts,
     /// The queues.
@@ -72,6 +74,7 @@ impl Default for Aws {
             rotation_tokens: true,
             leave_pending: false,
             test_copies_current: false,
+            primary_region: None,
             sts: sts::Sts::default(),
             sqs: sqs::Sqs::default(),
             rotation_tokens_given: Vec::new(),

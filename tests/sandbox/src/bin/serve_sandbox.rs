@@ -1,6 +1,8 @@
 //! `serve_sandbox AUTHORITY_FILE`: the example world behind real sockets, for a test in another program. The services are served on
 //! 127.0.0.1 until standard input ends.
 //!
+//! With `SANDBOX_TLS=localhost` every service speaks TLS, not Entra alone.
+//!
 //! The first line on standard output says where they are. Then each line on standard input is a request, a JSON object with the
 //! member `do`, and is answered by one line: `{"ok":true,…}`, or `{"ok":false,"error":"…"}` where nothing was done. Secrets are
 //! answered to `password`, `organization`, `owner`, `token`, `organization_token` and `client_secret` alone; an error quotes no value.
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hubkeeper_sandbox::serve::{Options, Served, serve};
+use hubkeeper_sandbox::serve::{Options, Served, Tls, serve};
 use hubkeeper_sandbox::{Service, State, World, arm, aws, entra, hub, keys, leak, record, scene};
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
@@ -45,7 +47,12 @@ async fn main() -> ExitCode {
 
 async fn run(authority: PathBuf) -> io::Result<()> {
     let sandbox = Sandbox::new();
-    let options = Options { authority_file: Some(authority), ..Options::default() };
+    let tls = match std::env::var("SANDBOX_TLS").as_deref() {
+        Ok("localhost") => Tls::Localhost,
+        Err(_) => Tls::default(),
+        Ok(_) => return Err(io::Error::other("SANDBOX_TLS must be `localhost`, or not be set")),
+    };
+    let options = Options { authority_file: Some(authority), tls, ..Options::default() };
     let served = serve(sandbox.world.clone(), options).await?;
     say(&ready(&served))?;
     tokio::task::spawn_blocking(move || sandbox.converse()).await.map_err(io::Error::other)?

@@ -128,9 +128,23 @@ fn permissions(hub: &Hub, principal: &Principal, space: &str, name: &str, reposi
     })
 }
 
+/// A repository whose tags the bearer may read: an organization access token needs the scope `scope-tag-read` for that, of
+/// public repositories too (Docker's reference; that the refusal is a 403 is inferred from its other scopes).
+fn find_tags<'a>(state: &'a State, request: &Request, space: &str, name: &str) -> Result<&'a Repository, Refused> {
+    let (repository, principal) = find(state, request, space, name)?;
+    match principal {
+        Principal::Oat { resources, .. }
+            if !resources.iter().any(|resource| resource.gives("scope-tag-read", space, name, repository.private)) =>
+        {
+            Err(wire::refuse(403, "insufficient scope").into())
+        }
+        _ => Ok(repository),
+    }
+}
+
 /// `GET /v2/namespaces/{space}/repositories/{name}/tags`.
 pub(super) fn tags(state: &State, request: &Request, space: &str, name: &str) -> Response {
-    let (repository, _) = match find(state, request, space, name) {
+    let repository = match find_tags(state, request, space, name) {
         Ok(found) => found,
         Err(refusal) => return *refusal,
     };
@@ -150,8 +164,8 @@ pub(super) fn tags(state: &State, request: &Request, space: &str, name: &str) ->
 
 /// `GET /v2/namespaces/{space}/repositories/{name}/tags/{tag}`.
 pub(super) fn tag(state: &State, request: &Request, space: &str, name: &str, tag: &str) -> Response {
-    match find(state, request, space, name) {
-        Ok((repository, _)) => match repository.tags.get(tag) {
+    match find_tags(state, request, space, name) {
+        Ok(repository) => match repository.tags.get(tag) {
             Some(found) => json_response(200, &tag_entry(tag, found)),
             None => wire::not_found(),
         },

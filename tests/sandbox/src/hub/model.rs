@@ -48,11 +48,24 @@ pub enum MediaType {
     OciManifest,
     /// `application/vnd.docker.distribution.manifest.v2+json`
     DockerManifest,
+    /// `application/vnd.docker.distribution.manifest.v1+json`: schema 1 of Docker's early years.
+    DockerSchema1,
+    /// `application/vnd.docker.distribution.manifest.v1+prettyjws`: the same with a signature.
+    DockerSchema1Signed,
 }
 
 impl MediaType {
     /// Every media type.
-    pub const ALL: [MediaType; 4] =
+    pub const ALL: [MediaType; 6] = [
+        MediaType::OciIndex,
+        MediaType::DockerList,
+        MediaType::OciManifest,
+        MediaType::DockerManifest,
+        MediaType::DockerSchema1,
+        MediaType::DockerSchema1Signed,
+    ];
+    /// Those that clients push today; new repositories have them in turn.
+    pub const PUSHED: [MediaType; 4] =
         [MediaType::OciIndex, MediaType::DockerList, MediaType::OciManifest, MediaType::DockerManifest];
 
     /// As it stands in `Accept` and `Content-Type`.
@@ -63,6 +76,8 @@ impl MediaType {
             MediaType::DockerList => "application/vnd.docker.distribution.manifest.list.v2+json",
             MediaType::OciManifest => "application/vnd.oci.image.manifest.v1+json",
             MediaType::DockerManifest => "application/vnd.docker.distribution.manifest.v2+json",
+            MediaType::DockerSchema1 => "application/vnd.docker.distribution.manifest.v1+json",
+            MediaType::DockerSchema1Signed => "application/vnd.docker.distribution.manifest.v1+prettyjws",
         }
     }
 }
@@ -97,6 +112,10 @@ pub fn manifest(repository: &str, tag: &str, media_type: MediaType) -> String {
     match media_type {
         MediaType::OciIndex | MediaType::DockerList => body["manifests"] = json!([]),
         MediaType::OciManifest | MediaType::DockerManifest => body["layers"] = json!([]),
+        MediaType::DockerSchema1 | MediaType::DockerSchema1Signed => {
+            body["schemaVersion"] = 1.into();
+            body["fsLayers"] = json!([]);
+        }
     }
     body.to_string()
 }
@@ -261,7 +280,7 @@ pub struct OatResource {
     pub kind: ResourceKind,
     /// See [`ResourceKind`].
     pub path: String,
-    /// Such as `scope-image-pull`, `scope-repository-list`, `scope-image-push`.
+    /// Such as `scope-image-pull`, `scope-repository-list`, `scope-tag-read`, `scope-image-push`.
     pub scopes: Vec<String>,
 }
 

@@ -85,7 +85,7 @@ pub fn enforce_sso(state: &mut State, organization: &str, enforced: bool) {
 fn put_repository(state: &mut State, organization: &str, name: &str, private: bool, kind: Kind) {
     let now = state.hub_now();
     let repositories = &mut space(state, organization).repositories;
-    let media_type = MediaType::ALL[repositories.len() % MediaType::ALL.len()];
+    let media_type = MediaType::PUSHED[repositories.len() % MediaType::PUSHED.len()];
     let tag = Tag::new(&format!("{organization}/{name}"), "latest", media_type, now);
     let repository = Repository {
         private,

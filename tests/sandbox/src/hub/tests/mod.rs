@@ -308,6 +308,13 @@ fn organization_tokens_list_and_pull_what_their_resources_give() {
     assert_eq!(access[0]["actions"], json!(["pull"]));
     assert!(site.world.with(|state| hub::can_pull_everything(state, "acme", &pulling, "acme")));
     let bearer = site.bearer("acme", &listing);
+    let tags = |bearer: &str, rest: &str| {
+        site.get(&format!("/v2/namespaces/acme/repositories/app-00000/tags{rest}"), bearer).0
+    };
+    assert_eq!((tags(&bearer, "?page_size=3"), tags(&bearer, "/latest")), (403, 403), "tags have a scope of their own");
+    let scopes = ["scope-image-pull", "scope-repository-list", "scope-tag-read"];
+    let reading = site.bearer("acme", &add(OatResource::repositories("acme/*", &scopes)));
+    assert_eq!((tags(&reading, "?page_size=3"), tags(&reading, "/latest")), (200, 200));
     assert_eq!(site.get("/v2/access-tokens", &bearer).0, 403);
     assert_eq!(site.get("/v2/repositories/acme", &bearer).0, 403);
 }
