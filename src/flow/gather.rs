@@ -269,14 +269,13 @@ pub(super) async fn read_versions(services: &Services, situation: &mut Situation
     let Some(wanted) = document.map(KeptConnector::of) else { return Ok(()) };
     let mut named = Vec::new();
     for version in situation.secret.versions.keys() {
-        let is_same = match situation.document_of(version) {
-            Some(document) => KeptConnector::of(document) == wanted,
-            None => {
-                let stage = situation.secret.any_label(version);
-                let value = services.store.value(&situation.secret.arn, version, stage).await?;
-                let document = value.map(|value| Document::parse(&value));
-                document.is_none_or(|document| document.is_ok_and(|document| KeptConnector::of(&document) == wanted))
-            }
+        let is_same = if let Some(document) = situation.document_of(version) {
+            KeptConnector::of(document) == wanted
+        } else {
+            let stage = situation.secret.any_label(version);
+            let value = services.store.value(&situation.secret.arn, version, stage).await?;
+            let document = value.map(|value| Document::parse(&value));
+            document.is_none_or(|document| document.is_ok_and(|document| KeptConnector::of(&document) == wanted))
         };
         if !is_same {
             named.push(version.clone());

@@ -44,7 +44,7 @@ fn with_client_secret() -> Scene {
 
 /// Shows an error where a person asks for it (`cargo test -- --nocapture`), and checks it.
 fn told(text: &str, kind: &str, parts: &[&str]) {
-    println!("{text}");
+    eprintln!("{text}");
     assert!(text.starts_with(&format!("{kind}: ")) && text.contains("; remedy: "), "{text}");
     for part in parts {
         assert!(text.contains(part), "{part} is missing in: {text}");

@@ -101,7 +101,7 @@ fn stuck_warning(situation: &Situation, pending: &str) -> Warning {
     )
 }
 
-/// AWSPENDING that a rotation which is over left behind: RotateSecret fails while it is there.
+/// AWSPENDING that a rotation which is over left behind: `RotateSecret` fails while it is there.
 fn leftover_warning(situation: &Situation) -> Option<Warning> {
     let version = situation.secret.leftover_pending()?;
     // the secret's last change is the latest that the label can have come to lie there
