@@ -143,6 +143,7 @@ pub(super) async fn documents(
         previous: readable(previous)?,
         aside,
         pats: Ok(Vec::new()),
+        looked_up: false,
         revived: false,
         read: Vec::new(),
         slot: None,

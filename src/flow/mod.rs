@@ -126,6 +126,10 @@ impl Flow<'_> {
             }
             match plan.next {
                 Next::Roster => self.look_at_roster(&mut situation).await?,
+                Next::LookUpToken => {
+                    situation.pats = Ok(retire::list(self.services, situation.document.as_ref()).await?);
+                    situation.looked_up = true;
+                }
                 Next::ReadVersions => gather::read_versions(self.services, &mut situation).await?,
                 Next::ReadFormer => gather::read_former(self.services, &mut situation).await?,
                 Next::LookElsewhere => gather::look_elsewhere(self.services, &mut situation).await?,
@@ -164,9 +168,7 @@ impl Flow<'_> {
 
     /// What comes after a round: a reconcile's tokens, the outcome, and the candidate that was set aside.
     async fn settle(&mut self, situation: &mut Situation) -> Result<(), Error> {
-        if let Trigger::Reconcile { revoke_replaced } = self.trigger
-            && situation.stuck().is_none()
-        {
+        if let Trigger::Reconcile { revoke_replaced } = self.trigger {
             let since = self.services.now();
             let planned = retire::plan(self.services, situation, revoke_replaced, self.report).await;
             if !planned.as_ref().is_ok_and(Vec::is_empty) {
@@ -251,12 +253,20 @@ impl Flow<'_> {
         let known = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
         let named = known.map(|document| document.organization.clone());
         *organization = named.or_else(|| situation.offboarded_connector().map(|(organization, _)| organization));
+        let lists = matches!(trigger, Trigger::Reconcile { .. })
+            && situation.document.as_ref().is_some_and(|document| document.manager.is_some());
+        if matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } | Trigger::Reconcile { .. })
+            && !lists
+        {
+            // a reconcile that lists the PATs compares values
+            retire::copied_ids(&situation).into_iter().for_each(|warning| self.report.warn(warning));
+        }
         let look = match trigger {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
             // the connector is read while the token is being proven
             Trigger::SetSecret if situation.document.is_some() => self.read_and_prove(&mut situation).await?,
             // the dedicated user may not exist yet: its login would be refused, and counted
-            Trigger::Reconcile { .. } if situation.stuck().is_none() && !carries_on(&situation) => {
+            Trigger::Reconcile { .. } if !carries_on(&situation) => {
                 let document = situation.document.clone();
                 let listed = retire::list(self.services, document.as_ref());
                 let read = gather::connector(self.services, trigger, &mut situation, self.report);

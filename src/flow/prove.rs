@@ -1,5 +1,7 @@
 //! Runs the proof for a version: whose view it is compared with, and what is read meanwhile.
 
+use std::collections::BTreeSet;
+
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join, join3, select};
 use time::Duration;
@@ -20,6 +22,7 @@ use crate::proof::{Evidence, Reference, Verdict};
 use crate::report::Report;
 use crate::request::Trigger;
 use crate::secret::Document;
+use crate::secret::labels::History;
 use crate::services::Services;
 
 /// A PAT that is rejected this soon after it was made may still be spreading (contract, section 4).
@@ -152,9 +155,10 @@ pub(super) async fn examine_while_reading(
 /// Whether a token that was proven before still logs in and pulls: a sample.
 pub(super) async fn sample(services: &Services, situation: &Situation, version: &str) -> Result<Verdict, Error> {
     let document = document(situation, version)?;
-    let subject = subject(services, &document, true)?;
+    let subject = subject(&document, true)?;
     let survey = Box::pin(services.prover.survey(&subject)).await;
-    let evidence = services.prover.finish(survey, async { false }).await;
+    let mut evidence = services.prover.finish(survey, async { false }).await;
+    excuse_young(services, situation, version, &document, None, &mut evidence).await?;
     Ok(sample_verdict(&evidence))
 }
 
@@ -171,11 +175,10 @@ fn document(situation: &Situation, version: &str) -> Result<Document, Error> {
         .ok_or_else(|| Error::retryable(format!("version {version} of the secret has no value"), "repeat the event"))
 }
 
-fn subject<'a>(services: &Services, document: &'a Document, sample_only: bool) -> Result<Subject<'a>, Error> {
+fn subject(document: &Document, sample_only: bool) -> Result<Subject<'_>, Error> {
     let credential = credential(document)
         .ok_or_else(|| Error::needs_human("the secret's version holds no token", "put a version with `accessToken`"))?;
-    let days = i64::from(services.config.token_lifetime_days);
-    Ok(Subject { credential, document, young: is_young(document, days, services.now()), sample_only })
+    Ok(Subject { credential, document, sample_only })
 }
 
 fn credential(document: &Document) -> Option<Credential> {
@@ -183,10 +186,41 @@ fn credential(document: &Document) -> Option<Credential> {
     Some(Credential { identifier: document.username.clone(), token })
 }
 
-/// A minted token expires a fixed lifetime after it was made, so its expiry tells its age.
-fn is_young(document: &Document, lifetime_days: i64, now: Timestamp) -> bool {
-    let made = document.expires_at.map(|expires_at| expires_at - Duration::days(lifetime_days));
-    document.token_id.is_some() && made.is_some_and(|made| (now - made).abs() < SPREADING)
+/// A token of hubkeeper's that was rejected minutes after it was made may still be spreading: nothing is known about it then. When
+/// it was made tells the version of its label; that is asked for only now.
+///
+/// # Errors
+/// Where the history cannot be read.
+async fn excuse_young(
+    services: &Services,
+    situation: &Situation,
+    version: &str,
+    document: &Document,
+    current: Option<&Version>,
+    evidence: &mut Evidence,
+) -> Result<(), Error> {
+    let Some(token_id) = document.token_id.as_deref().filter(|_| evidence.is_rejected()) else { return Ok(()) };
+    let pat = situation.pats.iter().flatten().find(|pat| pat.id == token_id);
+    let labelled = pat.and_then(|pat| situation.secret.version_of_label(&pat.label)).map(|(version, _)| version);
+    let versions = [&situation.current, &situation.candidate, &situation.pending, &situation.previous];
+    // a version that names the same token tells as much: where it is right the token is as old, else it was made by hand
+    let same =
+        versions.into_iter().flatten().chain(current).filter(|known| {
+            known.document.same_token(document) || known.document.token_id.as_deref() == Some(token_id)
+        });
+    let holders = same.map(|known| known.id.as_str()).chain([labelled.unwrap_or(version)]);
+    let holders: BTreeSet<&str> = holders.chain(document.candidate_version.as_deref()).collect();
+    let history = services.store.history(&situation.secret.arn).await?;
+    if is_young(&holders, &history, services.now()) {
+        evidence.excuse_rejection();
+    }
+    Ok(())
+}
+
+/// Whether a token was made minutes ago, by the versions that hold it: an older one proves that it was not.
+fn is_young(holders: &BTreeSet<&str>, history: &History, now: Timestamp) -> bool {
+    let made = holders.iter().filter_map(|version| history.get(*version)).min();
+    made.is_some_and(|made| (now - *made).abs() < SPREADING)
 }
 
 /// The proof: the token's own evidence and the views of others side by side, and, while its last requests are under way,
@@ -200,7 +234,7 @@ async fn prove(
     writes: bool,
 ) -> Result<(Verdict, Option<Look>), Error> {
     let Compared { context, manager, last_proof, asked } = compared;
-    let subject = subject(services, document, false)?;
+    let subject = subject(document, false)?;
     let organization = &document.organization;
     let fingerprint = situation.secret.fingerprint();
     let may_ask = {
@@ -225,8 +259,9 @@ async fn prove(
         };
         join(services.prover.finish(survey, may_ask), look).await
     };
+    let read = context.clone();
     let in_use = async {
-        let context = context.await?;
+        let context = read.await?;
         let Some(in_use) = in_use(services, situation, &context, version, document, &fingerprint).await? else {
             return Ok(Ok(None));
         };
@@ -245,6 +280,10 @@ async fn prove(
     };
     let ((mut evidence, look), in_use, manager) = Box::pin(join3(own, in_use, manager)).await;
     evidence.last_proof = last_proof;
+    if evidence.is_rejected() {
+        let current = context.await.ok().and_then(|context| context.current);
+        excuse_young(services, situation, version, document, current.as_ref(), &mut evidence).await?;
+    }
     compare(&mut evidence, in_use?);
     compare(&mut evidence, manager);
     let mut verdict = verdict(&evidence, services.config.over_privilege);
@@ -296,25 +335,21 @@ async fn in_use(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::azure::merge::tests::document;
-    use serde_json::json;
     use time::macros::datetime;
 
     #[test]
-    fn only_a_token_that_hubkeeper_made_minutes_ago_is_young() {
+    fn a_token_is_young_by_the_oldest_version_that_holds_it() {
         let now = datetime!(2026-11-24 10:00 UTC);
-        let young = |token_id: bool, expires_at: &str| {
-            let document = document(|value| {
-                value["expiresAt"] = json!(expires_at);
-                if token_id {
-                    value["tokenId"] = json!("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001");
-                }
-            });
-            is_young(&document, 90, now)
-        };
-        assert!(young(true, "2027-02-22T09:55:00Z"));
-        assert!(!young(false, "2027-02-22T09:55:00Z"));
-        assert!(!young(true, "2027-02-22T09:45:00Z"));
-        assert!(!young(true, "2026-11-24T09:00:00Z"));
+        let history: History = [("new", now - Duration::minutes(9)), ("old", now - Duration::minutes(10))]
+            .map(|(version, made)| (version.to_owned(), made))
+            .into();
+        let young = |holders: &[&str], now: Timestamp| is_young(&holders.iter().copied().collect(), &history, now);
+        assert!(young(&["new"], now));
+        assert!(!young(&["old"], now));
+        assert!(!young(&["new", "old"], now), "an older version holds the same token");
+        assert!(!young(&["new"], now + Duration::minutes(1)));
+        assert!(young(&["new"], now - Duration::minutes(18)), "this clock is behind by less than ten minutes");
+        assert!(!young(&["unknown"], now));
+        assert!(young(&["new", "unknown"], now));
     }
 }

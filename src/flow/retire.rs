@@ -8,11 +8,11 @@ use crate::azure::Observed;
 use crate::error::Error;
 use crate::hub::HubError;
 use crate::hub::tokens::Pat;
-use crate::plan::retire::{self, Holding, Inventory, versions_in_use};
-use crate::plan::state::Version;
+use crate::plan::retire::{self, Content, Contents, Inventory, Remembered, Stock, Stored, TokenNumber, Use, Wants};
 use crate::plan::{Situation, Step};
 use crate::report::Report;
-use crate::secret::{Document, Managed, Secret};
+use crate::secret::document::StoredToken;
+use crate::secret::{Document, Label, Managed, Secret};
 use crate::services::Services;
 use crate::warning::Warning;
 
@@ -48,47 +48,59 @@ pub(super) async fn plan(
         }
         return Ok(Vec::new());
     }
-    let pats = situation.pats.clone()?;
-    let secret = services.store.describe(&situation.secret.arn).await?;
+    let stuck = situation.stuck().map(str::to_owned);
+    let pats = match (situation.pats.clone(), &stuck) {
+        (Ok(pats), Some(pending)) => {
+            let of_it = |pat: &Pat| situation.secret.version_of_label(&pat.label).is_some_and(|(id, _)| id == pending);
+            if !pats.iter().any(of_it) {
+                return Ok(Vec::new());
+            }
+            pats
+        }
+        // what is current is looked after all the same: perhaps the rotation is stuck for this very reason
+        (Err(error), Some(_)) => {
+            report.warn(Warning::new("nothingRetired", format!("the tokens could not be listed: {error}")));
+            return Ok(Vec::new());
+        }
+        (pats, None) => pats?,
+    };
+    let mut secret = services.store.describe(&situation.secret.arn).await?;
     let found = services.arm.get(&document.connector.id).await?;
     let managed = situation.secret.managed();
-    let moved = secret.version(crate::secret::Label::Current) != Some(situation.version.as_str());
-    if secret.managed() != managed || moved || (managed == Managed::Yes && secret.rotation_in_progress().is_some()) {
+    let moved = secret.version(Label::Current) != Some(situation.version.as_str());
+    let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
+    if secret.managed() != managed || moved || rotated {
         report.warn(Warning::new(
             "nothingRetired",
             "the secret is being changed at this moment: its tokens are looked at by the next reconcile",
         ));
         return Ok(Vec::new());
     }
-    let mut held = holdings(services, situation, &secret, found.observed()).await?;
-    let mut compared = BTreeSet::new();
-    if held.iter().any(|held| held.token && held.token_id.is_none()) {
-        // a person may have put the token of another version without its id: the values tell them apart
-        for (version, _) in pats.iter().filter_map(|pat| secret.version_of_label(&pat.label)) {
-            if read(services, situation, &secret, version).await? {
-                compared.insert(version.to_owned());
-            }
-        }
-        held = holdings(services, situation, &secret, found.observed()).await?;
-    }
+    secret.pending_since = situation.secret.pending_since;
     let own = document.token_id.as_deref();
     let used = pats.iter().find(|pat| Some(pat.id.as_str()) == own).and_then(|pat| pat.last_used);
     report.tokens.last_used = used.map(crate::clock::rfc3339);
-    let strays =
-        pats.iter().any(|pat| secret.version_of_label(&pat.label).is_some() && !retire::is_in_use(pat, &secret, &held));
-    let history = if strays { Some(services.store.history(&secret.arn).await?) } else { None };
-    let (steps, warnings) = retire::plan(&Inventory {
-        pats: &pats,
-        secret: &secret,
-        connector: found.observed(),
-        organization: &document.organization,
-        holdings: &held,
-        compared: &compared,
-        history: history.as_ref(),
-        grace: Duration::hours(i64::from(services.config.revoke_after_hours)),
-        skip_grace,
-        now: services.now(),
-    });
+    let mut contents = known(situation);
+    let mut history = None;
+    let (steps, warnings) = loop {
+        let inventory = Inventory {
+            stock: Stock::new(&pats, &secret, found.observed(), &contents, services.now()),
+            organization: &document.organization,
+            history: history.as_ref(),
+            remembered: if secret.keeps_another(&document) { Remembered::Another } else { Remembered::Same },
+            elsewhere: situation.keeping.has_twin,
+            grace: Duration::hours(i64::from(services.config.revoke_after_hours)),
+            skip_grace,
+        };
+        let wants = retire::wants(&inventory);
+        if wants == Wants::default() {
+            break retire::plan(&inventory);
+        }
+        if wants.history {
+            history = Some(services.store.history(&secret.arn).await?);
+        }
+        read(services, situation, &secret, &wants.values, &mut contents).await?;
+    };
     for warning in warnings {
         report.warn(warning);
     }
@@ -101,53 +113,102 @@ pub(super) async fn plan(
             ));
         }
     }
-    situation.secret = Secret { pending_since: situation.secret.pending_since, ..secret };
+    situation.secret = secret;
     situation.connector = Some(found);
     Ok(steps)
 }
 
-/// What stands under each version that is in use. Values are read once: they never change under an id.
+/// Whether a PAT is in use, by these labels, this connector and the values of now.
 ///
 /// # Errors
 /// Where a value cannot be read.
-pub(crate) async fn holdings(
+pub(crate) async fn use_of(
     services: &Services,
     situation: &mut Situation,
     secret: &Secret,
     connector: Option<&Observed>,
-) -> Result<Vec<Holding>, Error> {
-    let mut held = Vec::new();
-    for version in versions_in_use(secret, connector) {
-        read(services, situation, secret, version).await?;
-        let document = known(situation, version).filter(|document| document.access_token.is_some());
-        let token_id = document.and_then(|document| {
-            document.token_id.clone().or_else(|| {
-                // a person may have copied the token without its id
-                let others = [&situation.previous, &situation.candidate, &situation.current, &situation.pending];
-                let others = others.into_iter().flatten().chain(&situation.read).map(|known| &known.document);
-                others.filter(|other| other.same_token(document)).find_map(|other| other.token_id.clone())
-            })
-        });
-        held.push(Holding { version: version.to_owned(), token_id, token: document.is_some() });
+    id: &str,
+) -> Result<Use, Error> {
+    let pats = situation.pats.clone()?;
+    let mut secret = secret.clone();
+    if secret.rotation_in_progress() == situation.secret.rotation_in_progress() {
+        secret.pending_since = situation.secret.pending_since;
     }
-    Ok(held)
+    let mut contents = known(situation);
+    loop {
+        let (needs, used) = {
+            let stock = Stock::new(&pats, &secret, connector, &contents, services.now());
+            (stock.needs(id), stock.use_of(id))
+        };
+        if needs.is_empty() {
+            return Ok(used);
+        }
+        read(services, situation, &secret, &needs, &mut contents).await?;
+    }
 }
 
-/// Reads a version's value, once; whether it is a document.
-async fn read(services: &Services, situation: &mut Situation, secret: &Secret, version: &str) -> Result<bool, Error> {
-    if known(situation, version).is_none() {
-        let value = services.store.value(&secret.arn, version, secret.any_label(version)).await?;
-        // a value that is no document names no token; its PAT, if it has one, is known by its label
-        if let Some(document) = value.and_then(|value| Document::parse(&value).ok()) {
-            situation.read.push(Version { id: version.to_owned(), document });
+/// What the documents that were read tell about copied ids, without a request.
+pub(super) fn copied_ids(situation: &Situation) -> Vec<Warning> {
+    let others = [&situation.previous, &situation.current, &situation.candidate];
+    let others = others.into_iter().flatten().filter(|known| known.id != situation.version);
+    let others = others.map(|known| (known.id.as_str(), &known.document));
+    let own = situation.document.as_ref().map(|document| (situation.version.as_str(), document));
+    let (before, after): (Vec<_>, Vec<_>) = others.partition(|(version, _)| {
+        situation.label != Label::Current || situation.secret.bears(version, Label::Previous)
+    });
+    retire::copied_ids(before.into_iter().chain(own).chain(after))
+}
+
+/// What the values that were read hold: equal tokens have one number.
+fn known(situation: &Situation) -> Contents {
+    let versions = [&situation.previous, &situation.current, &situation.candidate, &situation.pending];
+    let versions = versions.into_iter().flatten().map(|known| (known.id.as_str(), StoredToken::of(&known.document)));
+    let own = situation.document.iter().map(|document| (situation.version.as_str(), StoredToken::of(document)));
+    let slot =
+        situation.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
+    let read = situation.read.iter().map(|(version, stored)| (version.as_str(), stored.clone()));
+    let mut numbers: Vec<StoredToken> = Vec::new();
+    let content = |(version, held): (&str, StoredToken)| {
+        let token_id = held.token_id.clone();
+        let stored = if held.token.is_some() {
+            let at = numbers.iter().position(|known| known.same_token(&held));
+            Stored::Token(TokenNumber(at.unwrap_or_else(|| {
+                numbers.push(held);
+                numbers.len() - 1
+            })))
+        } else {
+            Stored::NoToken
+        };
+        (version.to_owned(), Content { stored, token_id })
+    };
+    versions.chain(own).chain(slot).chain(read).map(content).collect()
+}
+
+/// Reads versions' values. One that is there is read once, since a value never changes under its id; one that is not may come.
+async fn read(
+    services: &Services,
+    situation: &mut Situation,
+    secret: &Secret,
+    versions: &BTreeSet<String>,
+    contents: &mut Contents,
+) -> Result<(), Error> {
+    let mut absent = Vec::new();
+    for version in versions {
+        match services.store.value(&secret.arn, version, secret.any_label(version)).await? {
+            None => absent.push((version.clone(), Stored::Gone)),
+            Some(value) => match StoredToken::parse(&value) {
+                Some(stored) => situation.read.push((version.clone(), stored)),
+                None => absent.push((version.clone(), Stored::Unreadable)),
+            },
         }
     }
-    Ok(known(situation, version).is_some())
-}
-
-fn known<'a>(situation: &'a Situation, version: &str) -> Option<&'a Document> {
-    let read = || situation.read.iter().find(|read| read.id == version).map(|read| &read.document);
-    situation.document_of(version).or_else(read)
+    let absent = absent.into_iter().map(|(version, stored)| (version, Content { stored, token_id: None }));
+    // what was absent a moment ago still is, for this decision
+    let earlier = std::mem::take(contents).into_iter();
+    *contents = earlier.filter(|(_, content)| matches!(content.stored, Stored::Gone | Stored::Unreadable)).collect();
+    contents.extend(known(situation));
+    contents.extend(absent);
+    Ok(())
 }
 
 fn undecided(error: &HubError) -> Error {

@@ -24,6 +24,8 @@ use crate::warning::Warning;
 pub enum Next {
     /// The owner has to look who is a member and who is invited; then ask again.
     Roster,
+    /// The PATs have to be listed, since they tell for which secret a token was made; then ask again.
+    LookUpToken,
     /// The versions with a staging label have to be read: which connectors do they name? Then ask again.
     ReadVersions,
     /// The connector that an offboarded secret kept has to be read; then ask again.

@@ -9,7 +9,7 @@ use crate::hub::members::Roster;
 use crate::hub::tokens::Pat;
 use crate::outcome::Outcome;
 use crate::proof::Verdict;
-use crate::secret::document::ConnectorId;
+use crate::secret::document::{ConnectorId, StoredToken};
 use crate::secret::kept::{CONNECTOR_TAG, STACK_TAG};
 use crate::secret::labels::{MANAGED, MANAGED_TAG};
 use crate::secret::{Document, Kept, KeptConnector, Label, Managed, Secret};
@@ -63,12 +63,14 @@ pub struct Situation {
     pub previous: Option<Version>,
     /// Reconcile: why the candidate is not taken up.
     pub aside: Option<Error>,
-    /// Reconcile: every PAT of the dedicated user, or why they could not be listed.
+    /// Reconcile, and onboard once it looked the token up: every PAT of the dedicated user, or why they could not be listed.
     pub pats: Result<Vec<Pat>, Error>,
+    /// Onboard: whether the PATs were listed to look up whose the token is.
+    pub looked_up: bool,
     /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
     pub revived: bool,
-    /// Versions that were read besides, by id.
-    pub read: Vec<Version>,
+    /// Tokens of versions that were read besides, to be compared: version id and token.
+    pub read: Vec<(String, StoredToken)>,
     /// Onboard: what stands under the derived version id, and that id.
     pub slot: Option<Slot>,
     /// Versions whose token Docker Hub rejected in this run.

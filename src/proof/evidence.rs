@@ -134,6 +134,19 @@ impl Evidence {
             Err(error) => self.gaps.push(error.message().to_owned()),
         }
     }
+
+    /// Whether Docker Hub or its registry rejected the token.
+    pub fn is_rejected(&self) -> bool {
+        self.login == Login::Rejected || self.pulls == Pulls::Rejected
+    }
+
+    /// The rejected token was made minutes ago, so it may still be spreading: the rejection tells nothing.
+    pub fn excuse_rejection(&mut self) {
+        self.login = Login::RejectedYoung;
+        if self.pulls == Pulls::Rejected {
+            self.pulls = Pulls::NotAsked;
+        }
+    }
 }
 
 /// What a scope claim says. Scopes imply the lower ones (Docker's reference): admin > write > read > public read.

@@ -27,8 +27,6 @@ pub struct Subject<'a> {
     pub credential: Credential,
     /// The version's document.
     pub document: &'a Document,
-    /// Whether hubkeeper made the token less than ten minutes ago.
-    pub young: bool,
     /// Whether pulls are asked for a sample alone: enough to see that a proven token still works.
     pub sample_only: bool,
 }
@@ -38,7 +36,6 @@ pub struct Survey {
     /// The evidence so far.
     pub evidence: Evidence,
     credential: Credential,
-    young: bool,
     /// Repositories of the sample that have a grant, and tags to try one after the other.
     manifests: Vec<Candidate>,
     /// The repository that a push would be asked for.
@@ -112,12 +109,12 @@ impl Prover {
                 manifests = conclude(&mut evidence, subject, &targets, &tagged, asked);
             }
         }
-        Survey { evidence, credential: subject.credential.clone(), young: subject.young, manifests, push_on }
+        Survey { evidence, credential: subject.credential.clone(), manifests, push_on }
     }
 
     /// Manifests and, where the scope claim leaves it open and `may_ask` allows it, the question for `push`.
     pub async fn finish(&self, survey: Survey, may_ask: impl Future<Output = bool>) -> Evidence {
-        let Survey { mut evidence, credential, young, manifests, push_on } = survey;
+        let Survey { mut evidence, credential, manifests, push_on } = survey;
         let organization = evidence.organization.clone();
         let heads = join_all(manifests.iter().map(|candidate| self.head(&organization, candidate)));
         let open = level(evidence.scope.as_deref()) == Level::Unknown
@@ -143,7 +140,7 @@ impl Prover {
                 let name = push_on.as_ref().map_or("", |repository| repository.name.as_str());
                 evidence.push = if granted.grants(&organization, name, "push") { Push::Granted } else { Push::Refused };
             }
-            Some(Ok(Grant::Rejected)) => rejected(&mut evidence, young),
+            Some(Ok(Grant::Rejected)) => evidence.pulls = Pulls::Rejected,
             Some(Ok(Grant::LockedOut)) => evidence.gaps.push(LOCKED_OUT.to_owned()),
             Some(Err(error)) => evidence.gaps.push(error.message().to_owned()),
         }
@@ -201,7 +198,7 @@ impl Prover {
         let session = match self.hub.login(&subject.credential).await {
             Ok(TokenLogin::Accepted(session)) => session,
             Ok(TokenLogin::Rejected) => {
-                evidence.login = if subject.young { Login::RejectedYoung } else { Login::Rejected };
+                evidence.login = Login::Rejected;
                 return None;
             }
             Err(error) => {
@@ -305,15 +302,6 @@ impl Prover {
 
 const LOCKED_OUT: &str = "Docker Hub has locked the user or the address out after too many failed logins";
 
-/// The registry does not accept the credential: a token that was made just now may still be spreading.
-fn rejected(evidence: &mut Evidence, young: bool) {
-    if young {
-        evidence.login = Login::RejectedYoung;
-    } else {
-        evidence.pulls = Pulls::Rejected;
-    }
-}
-
 /// Puts the grants into the evidence; gives the manifests that can be asked for.
 fn conclude(
     evidence: &mut Evidence,
@@ -324,7 +312,7 @@ fn conclude(
 ) -> Vec<Candidate> {
     match asked.end {
         Some(End::InsufficientScopes) => evidence.pulls = Pulls::InsufficientScopes,
-        Some(End::Rejected) => rejected(evidence, subject.young),
+        Some(End::Rejected) => evidence.pulls = Pulls::Rejected,
         Some(End::Gap(gap)) => evidence.gaps.push(gap),
         None => {
             evidence.pulls = if subject.sample_only { Pulls::Sampled } else { Pulls::Asked };

@@ -91,7 +91,7 @@ pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
     let mut reasons = Vec::new();
     let mut warnings = Vec::new();
     let over_privileged = level == Level::More || evidence.push == Push::Granted;
-    let result = if evidence.login == Login::Rejected || evidence.pulls == Pulls::Rejected {
+    let result = if evidence.is_rejected() {
         reasons.push("Docker Hub does not accept the token: it is wrong, expired or deactivated".to_owned());
         Finding::Rejected
     } else if evidence.login == Login::RejectedYoung {

@@ -152,11 +152,7 @@ impl Document {
 
     /// Whether both hold the same token.
     pub fn same_token(&self, other: &Document) -> bool {
-        match (&self.access_token, &other.access_token) {
-            (Some(ours), Some(theirs)) => ours.expose_secret() == theirs.expose_secret(),
-            (None, None) => true,
-            _ => false,
-        }
+        is_same(self.access_token.as_ref(), other.access_token.as_ref())
     }
 
     /// Whether both are about one organization and one connector (names compare without case, as in ARM).
@@ -178,11 +174,11 @@ impl Document {
         next
     }
 
-    /// A candidate as the next version: it names where it came from, and what it carried over from `previous`'s other
-    /// token is dropped.
+    /// A candidate as the next version: it names where it came from, and what it carried over from the other token of a document
+    /// before it is dropped.
     #[must_use]
-    pub fn taken_from(&self, candidate_version: &str, previous: Option<&Document>) -> Document {
-        let mut next = previous.map_or_else(|| self.clone(), |previous| self.without_stale(previous));
+    pub fn taken_from<'a>(&self, candidate_version: &str, before: impl IntoIterator<Item = &'a Document>) -> Document {
+        let mut next = before.into_iter().fold(self.clone(), |next, before| next.without_stale(before));
         next.candidate_version = Some(candidate_version.to_owned());
         next.raw.insert("candidateVersion".into(), Value::String(candidate_version.to_owned()));
         next
@@ -214,6 +210,48 @@ impl Document {
             members.insert("accessToken".into(), Value::String(token.expose_secret().to_owned()));
         }
         SecretString::from(Value::Object(members).to_string())
+    }
+}
+
+/// The token in a version's value and the `tokenId` beside it, however wrong the rest of the value is: what the versions in use
+/// are compared by. No `Debug`: it holds the token.
+#[derive(Clone)]
+pub struct StoredToken {
+    /// The token, without white space around it; `None` where the value holds none.
+    pub token: Option<SecretString>,
+    /// The `tokenId` beside it.
+    pub token_id: Option<String>,
+}
+
+impl StoredToken {
+    /// Reads a version's value; `None` where it is not a JSON object.
+    pub fn parse(text: &SecretString) -> Option<Self> {
+        let mut value: Value = serde_json::from_str(text.expose_secret()).ok()?;
+        let fields = value.as_object_mut()?;
+        let token = match fields.remove("accessToken") {
+            Some(Value::String(token)) => Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
+            _ => None,
+        };
+        let token_id = fields.get("tokenId").and_then(Value::as_str).map(str::to_owned);
+        Some(Self { token: token.map(SecretString::from), token_id })
+    }
+
+    /// Whether both hold the same token.
+    pub fn same_token(&self, other: &StoredToken) -> bool {
+        is_same(self.token.as_ref(), other.token.as_ref())
+    }
+
+    /// The token of a document.
+    pub fn of(document: &Document) -> Self {
+        Self { token: document.access_token.clone(), token_id: document.token_id.clone() }
+    }
+}
+
+fn is_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.expose_secret() == other.expose_secret(),
+        (None, None) => true,
+        _ => false,
     }
 }
 

@@ -137,7 +137,7 @@ impl Secret {
     /// The secret's fingerprint: 12 hexadecimal digits of the SHA-256 of its ARN.
     pub fn fingerprint(&self) -> String {
         let mut hex = hex_sha256(&[self.arn.as_str()]);
-        hex.truncate(12);
+        hex.truncate(FINGERPRINT_DIGITS);
         hex
     }
 
@@ -152,13 +152,30 @@ impl Secret {
         format!("{}{RETIRING}", self.token_label(version))
     }
 
-    /// The version in the label of a PAT of this secret, and whether it is being retired; `None` for every other PAT.
+    /// The version in the label of a PAT of this secret, and whether it is being retired; `None` for every other PAT, and for
+    /// a label that names no version.
     pub fn version_of_label<'a>(&self, label: &'a str) -> Option<(&'a str, bool)> {
-        let version = label.strip_prefix("hubkeeper/")?.strip_prefix(&self.fingerprint())?.strip_prefix('/')?;
-        match version.strip_suffix(RETIRING) {
-            Some(version) => Some((version, true)),
-            None => Some((version, false)),
+        let (fingerprint, rest) = parts_of_label(label)?;
+        if fingerprint != self.fingerprint() {
+            return None;
         }
+        let (version, retiring) = match rest.strip_suffix(RETIRING) {
+            Some(version) => (version, true),
+            None => (rest, false),
+        };
+        VERSION_ID_BYTES.contains(&version.len()).then_some(())?;
+        (!version.contains('/')).then_some((version, retiring))
+    }
+
+    /// Whether a PAT bears the label of another secret that hubkeeper keeps: it is retired with that secret.
+    pub fn is_label_of_another(&self, label: &str) -> bool {
+        parts_of_label(label).is_some_and(|(fingerprint, rest)| {
+            let hexadecimal = fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            fingerprint.len() == FINGERPRINT_DIGITS
+                && hexadecimal
+                && !rest.is_empty()
+                && fingerprint != self.fingerprint()
+        })
     }
 
     /// The version id under which onboard stores a token that it mints while `version` is current: a repeat finds it again.
@@ -171,6 +188,15 @@ impl Secret {
 
 /// What the label of a PAT ends with while it is being retired.
 const RETIRING: &str = "/retiring";
+/// Hexadecimal digits of a fingerprint.
+const FINGERPRINT_DIGITS: usize = 12;
+/// Length of a version id (AWS's reference of `ClientRequestToken`).
+const VERSION_ID_BYTES: std::ops::RangeInclusive<usize> = 32..=64;
+
+/// The fingerprint in the label of a PAT, and what follows it.
+fn parts_of_label(label: &str) -> Option<(&str, &str)> {
+    label.strip_prefix("hubkeeper/")?.split_once('/')
+}
 
 pub(crate) fn hex_sha256(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
@@ -215,6 +241,12 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn pending_beside_previous_is_the_leftover_of_a_rotation_that_is_over() {
+        let leftover = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING", "AWSPREVIOUS"])]);
+        assert_eq!(leftover.rotation_in_progress(), None);
+    }
+
+    #[test]
     fn the_fingerprint_is_of_the_arn_alone() {
         let one = secret(&[("a", &["AWSCURRENT"])]);
         assert_eq!(one.fingerprint(), secret(&[]).fingerprint());
@@ -226,12 +258,30 @@ pub(crate) mod tests {
     fn a_label_names_its_version_and_another_secret_s_names_none() {
         let (one, mut other) = (secret(&[]), secret(&[]));
         other.arn.push('x');
-        assert_eq!(one.version_of_label(&one.token_label("v")), Some(("v", false)));
-        assert_eq!(one.version_of_label(&one.retiring_label("v")), Some(("v", true)));
-        for label in
-            [other.token_label("v"), "by hand".into(), one.fingerprint(), format!("hubkeeper/{}", one.fingerprint())]
-        {
+        let version = "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01";
+        assert_eq!(one.version_of_label(&one.token_label(version)), Some((version, false)));
+        assert_eq!(one.version_of_label(&one.retiring_label(version)), Some((version, true)));
+        for label in [
+            other.token_label(version),
+            "by hand".into(),
+            one.fingerprint(),
+            format!("hubkeeper/{}", one.fingerprint()),
+            one.token_label(""),
+            one.retiring_label(""),
+            one.token_label("/"),
+            one.token_label("retiring"),
+            one.token_label("v"),
+            one.retiring_label(&format!("{version}/x")),
+            one.token_label(&"v".repeat(65)),
+        ] {
             assert_eq!(one.version_of_label(&label), None, "{label}");
+        }
+        assert!(one.is_label_of_another(&other.token_label(version)));
+        assert!(one.is_label_of_another(&other.retiring_label(version)));
+        for label in
+            [one.token_label(version), other.token_label(""), "hubkeeper/somebody/else".into(), "by hand".into()]
+        {
+            assert!(!one.is_label_of_another(&label), "{label}");
         }
     }
 

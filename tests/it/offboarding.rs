@@ -71,6 +71,9 @@ async fn an_offboarded_secret_is_finished_by_reconcile_and_touched_by_nothing_el
     assert_eq!((scene.writes().len(), scene.requests(Service::HubAuth)), (0, 0), "nothing is proven any more");
     assert_eq!((scene.pat(&old), scene.pat(&new)), ("active", "active"), "the grace runs from the tag");
     tokio::time::advance(DAY + Duration::from_hours(1)).await;
+    let report = scene.reconcile().await;
+    assert!(report["warnings"].to_string().contains("stillUsed"), "they were used within seven days: {report}");
+    tokio::time::advance(DAY * 6).await;
     assert_eq!(scene.reconcile().await["outcome"], "applied");
     assert_eq!((scene.pat(&old), scene.pat(&new), scene.pat(&by_hand)), ("inactive", "inactive", "active"));
     scene.reconcile().await;
@@ -179,7 +182,7 @@ async fn an_offboarded_secret_can_be_onboarded_again() {
     // and when its tokens are gone already, the manager makes another
     offboard(&scene).await.unwrap();
     for _ in 0..2 {
-        tokio::time::advance(DAY * 2).await;
+        tokio::time::advance(DAY * 8).await;
         scene.reconcile().await;
     }
     assert_eq!(outcome(&scene.onboard().await), "applied");

@@ -42,9 +42,8 @@ fn with_client_secret() -> Scene {
     scene
 }
 
-/// Shows an error where a person asks for it (`cargo test -- --nocapture`), and checks it.
+/// Checks a rendered error.
 fn told(text: &str, kind: &str, parts: &[&str]) {
-    eprintln!("{text}");
     assert!(text.starts_with(&format!("{kind}: ")) && text.contains("; remedy: "), "{text}");
     for part in parts {
         assert!(text.contains(part), "{part} is missing in: {text}");

@@ -71,7 +71,7 @@ fn a_rewrite_keeps_the_members_of_others() {
     let cases = (documents(), documents());
     holds(&cases, keeps(|document, _| written(document)));
     holds(&cases, keeps(|document, _| written(&document.with_minted("dckr_pat_new".into(), "id", at))));
-    holds(&cases, keeps(|document, previous| written(&document.taken_from("v", Some(previous)))));
+    holds(&cases, keeps(|document, previous| written(&document.taken_from("v", [previous]))));
     holds(&cases, keeps(|document, previous| written(&document.without_stale(previous))));
     refuted(
         &cases,

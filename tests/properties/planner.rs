@@ -259,6 +259,7 @@ impl World {
             previous: self.version_of(Label::Previous),
             aside: None,
             pats: Ok(Vec::new()),
+            looked_up: false,
             revived: false,
             read: Vec::new(),
             slot: None,
@@ -291,6 +292,7 @@ impl World {
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
                 Ok(Next::Prove(version)) => situation.verdict = Some((version.clone(), self.verdict(&version))),
                 Ok(Next::Revive) => situation.revived = true,
+                Ok(Next::LookUpToken) => situation.looked_up = true,
                 Ok(Next::ReadVersions) => {
                     let wanted = situation.document.as_ref().map(KeptConnector::of);
                     let named = |id: &&String| {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::Executor;
 use crate::clock::rfc3339;
 use crate::error::Error;
-use crate::flow::retire::holdings;
+use crate::flow::retire::use_of;
 use crate::hub::tokens::{Changed, Mint, Pat};
 use crate::hub::{HubError, Session};
 use crate::plan::admit::still_admitted;
-use crate::plan::retire::is_in_use;
+use crate::plan::retire::Use;
 use crate::plan::state::{Slot, Version};
 use crate::secret::store::Put;
 use crate::secret::{Label, Managed};
@@ -183,7 +183,7 @@ impl Executor<'_> {
         Ok((self.services.manager(&document).await?, pat, version))
     }
 
-    /// Whether a PAT is in use, by labels and connector as they are now.
+    /// Whether a PAT is in use, or that cannot be told, by labels, connector and values as they are now.
     async fn in_use(&mut self, pat: &Pat) -> Result<bool, Error> {
         let document = self.document(&self.situation.version.clone())?;
         let look = self.services.look(self.arn(), &document.connector.id).await?;
@@ -192,8 +192,8 @@ impl Executor<'_> {
             // a connector that came back may hold any of them
             return Ok(connector.is_some());
         }
-        let held = holdings(self.services, self.situation, &look.secret, connector).await?;
-        Ok(is_in_use(pat, &look.secret, &held))
+        let used = use_of(self.services, self.situation, &look.secret, connector, &pat.id).await?;
+        Ok(used != Use::Unused)
     }
 
     pub(super) async fn copy_candidate(&mut self, from: &str, to: &str) -> Result<(), Error> {
@@ -205,8 +205,9 @@ impl Executor<'_> {
                 "let the rotation run again",
             ));
         }
-        let previous = self.situation.current.as_ref().map(|current| &current.document);
-        let next = self.document(from)?.taken_from(from, previous);
+        let known = [&self.situation.current, &self.situation.previous];
+        let known = known.into_iter().flatten().map(|known| &known.document);
+        let next = self.document(from)?.taken_from(from, known);
         // another attempt's value is kept: a pending value is never replaced
         let _: Put = self.services.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await?;
         let stored = self.services.store.document(self.arn(), to, Some(Label::Pending.name())).await?;

@@ -4,6 +4,7 @@ use super::{Next, Plan, ask, carried, connect, connector_warnings, drift, no_tok
 use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::plan::refusals::refusal;
+use crate::plan::retire::token_of_another_secret;
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::proof::Finding;
@@ -56,6 +57,9 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
     let usable =
         |version: &str, document: &Document| document.access_token.is_some() && !situation.dead.contains(version);
     if usable(&situation.version, current) {
+        if let Some(next) = whose_token(situation, current) {
+            return Ok(next);
+        }
         return match situation.verdict_on(&situation.version) {
             None => {
                 let warnings = connector_warnings(situation, current)?;
@@ -95,6 +99,20 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
     ];
     steps.extend(promote(situation, &slot.id));
     Ok(Plan { next: Next::Do(steps), warnings })
+}
+
+/// A token that was made for another secret is retired with that one: it counts as dead. `None` where it is this secret's, or
+/// nobody can tell.
+fn whose_token(situation: &Situation, current: &Document) -> Option<Plan> {
+    let id = current.token_id.as_deref().filter(|_| current.manager.is_some())?;
+    if !situation.looked_up {
+        return Some(Plan::of(Next::LookUpToken));
+    }
+    let named = situation.pats.iter().flatten().find(|pat| pat.id == id)?;
+    situation.secret.is_label_of_another(&named.label).then(|| Plan {
+        next: Next::Dead(situation.version.clone()),
+        warnings: vec![token_of_another_secret(&situation.version, id, "another token is made")],
+    })
 }
 
 /// Nobody can make a token but a person: an error, or what an onboarding from zero waits for.

@@ -59,8 +59,7 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
             if verdict.result == Finding::Rejected
                 && stuck.is_none()
                 && !situation.revived
-                && document.manager.is_some()
-                && document.token_id.is_some() =>
+                && document.manager.is_some() =>
         {
             return Ok(Plan { next: Next::Revive, warnings });
         }

@@ -51,6 +51,7 @@ pub(in crate::plan) fn rotating() -> Situation {
         previous: None,
         aside: None,
         pats: Ok(Vec::new()),
+        looked_up: false,
         revived: false,
         read: Vec::new(),
         slot: None,
@@ -84,6 +85,7 @@ fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
     match plan(trigger, situation, CLIENT).unwrap_or_else(|error| panic!("{error}")).next {
         Next::Do(steps) | Next::First(steps) => steps.iter().map(Step::name).collect(),
         Next::Roster => vec!["roster"],
+        Next::LookUpToken => vec!["look up the token"],
         Next::ReadVersions => vec!["read versions"],
         Next::ReadFormer => vec!["read former"],
         Next::LookElsewhere => vec!["look elsewhere"],
@@ -263,4 +265,35 @@ fn onboarding_goes_on_with_what_is_there_before_it_mints() {
     let mut alone = settled();
     alone.document = Some(document(|value| value["accessToken"] = Value::Null));
     assert_eq!(plan(&onboard_trigger(), &alone, CLIENT).unwrap_err().kind(), Kind::NeedsHuman);
+}
+
+#[test]
+fn onboarding_asks_whose_the_token_is_and_mints_in_place_of_another_secret_s() {
+    const ID: &str = "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001";
+    let named = |manager: bool, id: Option<&str>| {
+        let mut situation = settled();
+        situation.document = Some(document(|value| {
+            value["manager"] = if manager { json!("m") } else { Value::Null };
+            value["tokenId"] = json!(id);
+        }));
+        situation
+    };
+    for (manager, id) in [(false, Some(ID)), (true, None)] {
+        assert_eq!(steps(&onboard_trigger(), &named(manager, id)), ["prove first"]);
+    }
+    let mut situation = named(true, Some(ID));
+    assert_eq!(steps(&onboard_trigger(), &situation), ["look up the token"]);
+    situation.looked_up = true;
+    assert_eq!(steps(&onboard_trigger(), &situation), ["prove first"], "it is not listed");
+    let own = situation.secret.token_label(VERSION);
+    for (label, next) in [(own, "prove first"), (format!("hubkeeper/ba9876543210/{VERSION}"), "dead")] {
+        let (id, created_at) = (ID.to_owned(), None);
+        let pat = crate::hub::tokens::Pat { id, label, active: true, created_at, last_used: None, expires_at: None };
+        situation.pats = Ok(vec![pat]);
+        assert_eq!(steps(&onboard_trigger(), &situation), [next]);
+    }
+    assert_eq!(codes(&onboard_trigger(), &situation), ["tokenOfAnotherSecret"]);
+    situation.dead.insert(VERSION.into());
+    situation.slot = Some(Slot { id: DERIVED.into(), document: None });
+    assert!(steps(&onboard_trigger(), &situation).contains(&"mintToken"));
 }

@@ -40,12 +40,12 @@ fn what_came_with_the_old_token_is_dropped() {
     old["expiresAt"] = json!("2027-01-01T00:00:00Z");
     let mut candidate = old.clone();
     candidate["accessToken"] = json!("dckr_pat_by_hand");
-    let next = parse(&candidate).unwrap().taken_from("v2", Some(&parse(&old).unwrap()));
+    let next = parse(&candidate).unwrap().taken_from("v2", [&parse(&old).unwrap()]);
     assert_eq!((next.token_id, next.expires_at), (None, None));
     assert_eq!(next.candidate_version.as_deref(), Some("v2"));
 
     candidate["expiresAt"] = json!("2028-01-01T00:00:00Z");
-    let next = parse(&candidate).unwrap().taken_from("v2", Some(&parse(&old).unwrap()));
+    let next = parse(&candidate).unwrap().taken_from("v2", [&parse(&old).unwrap()]);
     assert!(next.expires_at.is_some(), "an expiry of its own stays");
 }
 
@@ -133,4 +133,35 @@ fn a_manager_beside_an_organization_token_is_refused() {
     assert!(parse(&document).is_ok());
     document["accessToken"] = json!("dckr_oat_abc");
     assert!(parse(&document).is_err());
+}
+
+#[test]
+fn a_candidate_s_stale_id_is_dropped_whichever_version_it_was_copied_from() {
+    let of = |token: &str, id: &str| {
+        let mut value = whole();
+        value["accessToken"] = json!(token);
+        value["tokenId"] = json!(id);
+        parse(&value).unwrap()
+    };
+    let (first, second) = ("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001", "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0002");
+    let (previous, current) = (of("dckr_pat_a", first), of("dckr_pat_b", second));
+    let copied = of("dckr_pat_c", first);
+    assert_eq!(copied.taken_from("v", [&current]).token_id.as_deref(), Some(first), "nothing says that it is stale");
+    assert_eq!(copied.taken_from("v", [&current, &previous]).token_id, None);
+    assert_eq!(of("dckr_pat_a", first).taken_from("v", [&current, &previous]).token_id.as_deref(), Some(first));
+}
+
+#[test]
+fn a_token_is_read_out_of_a_value_however_wrong_the_rest_is() {
+    let read = |text: &str| StoredToken::parse(&SecretString::from(text));
+    let token = |text: &str| read(text).unwrap().token.map(|token| token.expose_secret().to_owned());
+    assert_eq!(token(r#"{"accessToken":" dckr_pat_x\n","connector":7}"#).as_deref(), Some("dckr_pat_x"));
+    let held = read(r#"{"accessToken":"dckr_pat_x","tokenId":"no uuid"}"#).unwrap();
+    assert_eq!(held.token_id.as_deref(), Some("no uuid"));
+    for text in ["{}", r#"{"accessToken":""}"#, r#"{"accessToken":7,"tokenId":[]}"#] {
+        assert_eq!(token(text), None, "{text}");
+    }
+    for text in ["", "dckr_pat_x", "[]"] {
+        assert!(read(text).is_none(), "{text}");
+    }
 }

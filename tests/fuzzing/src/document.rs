@@ -42,7 +42,7 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(members(&minted.to_secret_string()), expected, "a mint changes the token, its id and its end");
     assert!(minted.candidate_version.is_none() && minted.expires_at == Some(expires_at));
 
-    let taken = document.taken_from("candidate", Some(&minted));
+    let taken = document.taken_from("candidate", [&minted]);
     let mut kept = members(&taken.to_secret_string());
     assert_eq!(kept.remove("candidateVersion"), Some(json!("candidate")));
     for (name, value) in &before {
