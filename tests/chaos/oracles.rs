@@ -621,8 +621,12 @@ fn in_use(state: &State, arn: &str) -> BTreeSet<String> {
     if aws::tags(state, arn).get("hubkeeper").is_some_and(|tag| tag == "offboarded") {
         return BTreeSet::new();
     }
+    // beside AWSPREVIOUS, AWSPENDING is the leftover of a rotation that is over
+    let version = |label| aws::version_with(state, arn, label);
+    let is_over = version("AWSPENDING") == version("AWSPREVIOUS");
     let labels = ["AWSCURRENT", "AWSPENDING", "HUBKEEPER_CANDIDATE"];
-    labels.iter().filter_map(|label| token_of(state, arn, label)).collect()
+    let labels = labels.iter().filter(|label| !is_over || **label != "AWSPENDING");
+    labels.filter_map(|label| token_of(state, arn, label)).collect()
 }
 
 /// The connector that a request is about.
