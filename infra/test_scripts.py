@@ -1185,11 +1185,13 @@ class DocumentOutput(Scripts):
             self.assertNotIn(PLANTED, seen.read_text())
             found.append(json.loads(took.read_text()))
             self.assertIn(f'{PLANTED}"\\$`', found[-1].values())
+            if "password" in found[-1]:
+                self.assertEqual(found[-1]["usedBy"], ["hubkeeper/acme"])
             for document in re.findall(r"--secret-string '(\{.*?\n\})'", text, re.DOTALL):
                 self.assertEqual(json.loads(document)["organization"], "acme")
         self.assertEqual(
             [set(document) for document in found],
-            [{"username", "password"}, {"username", "password", "totpSecret"},
+            [{"username", "password", "usedBy"}, {"username", "password", "totpSecret", "usedBy"},
              {"organization", "username", "accessToken", "expiresAt", "expectedRepositories", "connector"},
              {"organization", "accessToken", "expiresAt"}],
         )

@@ -159,7 +159,7 @@ impl Handler {
             },
             Ok(Event::Records(records)) => {
                 let handled = fleet::records(process, records, end).await;
-                let failed = handled.iter().filter(|record| record.failed());
+                let failed = handled.iter().filter(|record| record.is_to_come_again());
                 let failures: Vec<Value> = failed.map(|record| json!({"itemIdentifier": record.message_id})).collect();
                 for record in &handled {
                     for report in &record.reports {

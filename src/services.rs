@@ -16,7 +16,7 @@ use crate::hub::{Hub, Session};
 use crate::plan::Look;
 use crate::proof::Prover;
 use crate::secret::document::{ConnectorId, Newcomer};
-use crate::secret::{Document, Login, Managed, SecretStore, Subject};
+use crate::secret::{Access, Document, LoginSecret, Managed, Purpose, Secret, SecretStore, Subject};
 
 /// The clients of one invocation.
 pub struct Services {
@@ -32,23 +32,39 @@ pub struct Services {
     pub prover: Prover,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
-    /// The password sessions of the invocation.
+    /// The sessions of manager and owner secrets.
     pub(crate) sessions: Sessions,
 }
 
-/// The password sessions of one invocation: one login for each manager or owner secret, however many secrets share it.
+/// The sessions of one invocation: one login for each manager or owner secret, however many secrets share it and however
+/// their documents spell its id, whatever came of it.
 #[derive(Clone, Default)]
-pub struct Sessions(Arc<Mutex<BTreeMap<String, Slot>>>);
+pub struct Sessions(Arc<Mutex<Known>>);
 
-/// The session with one manager or owner secret, once there is one.
-type Slot = Arc<Mutex<Option<Entered>>>;
+#[derive(Default)]
+struct Known {
+    /// By the id in the document, and what it is for.
+    ids: BTreeMap<(bool, String), Door>,
+    /// By ARN: a name and an ARN of one secret lead to one login.
+    arns: BTreeMap<String, Slot>,
+    /// User names, in lower case, that Docker Hub has locked: another secret with the same user would prolong the lock.
+    locked: BTreeMap<String, Error>,
+}
 
-/// A session is made anew this long before its bearer ends.
+/// Leads from an id to its secret, once that was read.
+type Door = Arc<Mutex<Option<Slot>>>;
+type Slot = Arc<Mutex<Entry>>;
+
+/// A session is renewed this long before its bearer ends.
 const RENEWED: Duration = Duration::from_mins(2);
 
-/// Who logged in with such a secret, and how that went. No `Debug`: it holds a bearer.
+/// A manager or owner secret, and how its login went. No `Debug`: it holds a credential and a bearer.
+struct Entry {
+    secret: LoginSecret,
+    outcome: Option<Entered>,
+}
+
 struct Entered {
-    username: String,
     session: Result<Session, Error>,
     at: Timestamp,
 }
@@ -86,66 +102,122 @@ impl Services {
         Ok(Look { secret, connector, at: self.now() })
     }
 
-    /// The password session of the document's manager: one login for each manager secret an invocation.
+    /// The password session of the document's manager. `consumer` is the secret that the document belongs to.
     ///
     /// # Errors
-    /// `Misconfigured` where there is no manager, or it is not the dedicated user; as the login otherwise.
-    pub async fn manager(&self, document: &Document) -> Result<Session, Error> {
+    /// `Misconfigured` where there is no manager, it does not list the consumer, or it is not the dedicated user; as the login
+    /// otherwise.
+    pub async fn manager(&self, consumer: &Secret, document: &Document) -> Result<Session, Error> {
         let id = document.manager.as_deref().ok_or_else(|| {
-            Error::misconfigured("the secret names no manager", "add the member `manager` to mint tokens")
+            Error::misconfigured("the secret names no manager", "add the field `manager` to mint tokens")
         })?;
-        self.session(id, "manager", Some(&document.username)).await
+        let same_user = |access: &Access| match access {
+            Access::Password(login) if login.username.eq_ignore_ascii_case(&document.username) => Ok(()),
+            _ => Err(Error::misconfigured(
+                "the manager secret belongs to another user than the secret's `username`",
+                "the manager is the dedicated user itself: make both names equal",
+            )),
+        };
+        self.session(id, Purpose::Manager, consumer, same_user).await
     }
 
-    /// The password session of the document's owner, in the same way; whoever the owner is.
+    /// The session of the document's owner: a password's, or that of an organization access token.
     ///
     /// # Errors
-    /// `Misconfigured` where there is no owner; as the login otherwise.
-    pub async fn owner(&self, document: &Document) -> Result<Session, Error> {
+    /// `Misconfigured` where there is no owner, it does not list the consumer, or its token belongs to another organization;
+    /// as the login otherwise.
+    pub async fn owner(&self, consumer: &Secret, document: &Document) -> Result<Session, Error> {
         let (id, _) = document.zero.as_ref().ok_or_else(|| {
-            Error::misconfigured("the secret names no owner", "add the members `owner` and `user` to invite somebody")
+            Error::misconfigured("the secret names no owner", "add the fields `owner` and `user` to invite somebody")
         })?;
-        self.session(id, "owner", None).await
+        let same_organization = |access: &Access| match access {
+            Access::OrganizationToken { organization, .. }
+                if !organization.eq_ignore_ascii_case(&document.organization) =>
+            {
+                Err(Error::misconfigured(
+                    format!(
+                        "the owner secret holds an access token of another organization than {}",
+                        document.organization
+                    ),
+                    "name in `owner` a secret with a token of this organization, or correct `organization` in the owner secret",
+                ))
+            }
+            _ => Ok(()),
+        };
+        self.session(id, Purpose::Owner, consumer, same_organization).await
     }
 
     /// What the document's owner sees of the organization.
     ///
     /// # Errors
     /// As [`Services::owner`], or as Docker Hub refuses.
-    pub async fn roster(&self, document: &Document, newcomer: &Newcomer) -> Result<Roster, Error> {
-        let session = self.owner(document).await?;
+    pub async fn roster(&self, consumer: &Secret, document: &Document, newcomer: &Newcomer) -> Result<Roster, Error> {
+        let session = self.owner(consumer, document).await?;
         let roster = self.hub().roster(&session, &document.organization, newcomer.team.as_deref()).await;
         roster.map_err(|denied| refusal(&denied))
     }
 
-    async fn session(&self, id: &str, what: &str, username: Option<&str>) -> Result<Session, Error> {
-        let is_meant = |found: &str| username.is_none_or(|username| found.eq_ignore_ascii_case(username));
-        let slot = Arc::clone(self.sessions.0.lock().await.entry(id.to_owned()).or_default());
-        // one at a time: who comes second finds the session of the first
-        let mut entered = slot.lock().await;
-        if entered.as_ref().is_none_or(|entered| entered.is_over(self.now())) {
-            let login = Login::parse(&self.store.current_value(Subject::login(what, id)).await?, what)?;
-            if !is_meant(&login.username) {
-                return Err(other_user());
-            }
-            let at = self.now();
-            let session = self.hub().password_login(&login, what).await;
-            match session {
-                // a login that was refused is not tried again for the next secret: enough of them lock the user out
-                Err(error) if error.kind() != Kind::NeedsHuman => return Err(error),
-                session => *entered = Some(Entered { username: login.username, session, at }),
-            }
+    async fn session(
+        &self,
+        id: &str,
+        purpose: Purpose,
+        consumer: &Secret,
+        fits: impl Fn(&Access) -> Result<(), Error>,
+    ) -> Result<Session, Error> {
+        let slot = self.login_secret(id, purpose).await?;
+        // one at a time: who comes second finds what came of the first login
+        let mut entry = slot.lock().await;
+        // each consumer by itself, also where another secret's session is there already
+        entry.secret.admit(consumer, purpose)?;
+        fits(&entry.secret.access)?;
+        if entry.outcome.as_ref().is_some_and(|entered| entered.is_over(self.now())) {
+            entry.secret = LoginSecret::parse(
+                &self.store.current_value(Subject::login(purpose.field(), id)).await?.text,
+                purpose,
+            )?;
+            entry.secret.admit(consumer, purpose)?;
+            fits(&entry.secret.access)?;
+            entry.outcome = None;
         }
-        match &*entered {
-            Some(entered) if is_meant(&entered.username) => entered.session.clone(),
-            _ => Err(other_user()),
+        if let Some(entered) = &entry.outcome {
+            return entered.session.clone();
         }
+        let user = entry.secret.access.identifier().to_ascii_lowercase();
+        if let Some(locked) = self.sessions.0.lock().await.locked.get(&user) {
+            return Err(locked.clone());
+        }
+        let at = self.now();
+        let session = match self.hub().log_in(&entry.secret.access, purpose).await {
+            Ok(session) => Ok(session),
+            Err(failure) => {
+                if failure.is_locked {
+                    self.sessions.0.lock().await.locked.insert(user, failure.error.clone());
+                } else if failure.error.kind() == Kind::Retryable && self.outlet.is_out_of_time() {
+                    // the deadline ends the siblings as well, each with a report of its own
+                    return Err(failure.error);
+                }
+                Err(failure.error)
+            }
+        };
+        // whatever came of it: failed logins lock the user out, and a sibling's would be one more
+        entry.outcome = Some(Entered { session: session.clone(), at });
+        session
     }
-}
 
-fn other_user() -> Error {
-    Error::misconfigured(
-        "the manager secret is of another user than the secret's `username`",
-        "the manager is the dedicated user itself: make both names equal",
-    )
+    /// A manager or owner secret, read once an invocation.
+    async fn login_secret(&self, id: &str, purpose: Purpose) -> Result<Slot, Error> {
+        let key = (purpose == Purpose::Owner, id.to_owned());
+        let door = Arc::clone(self.sessions.0.lock().await.ids.entry(key).or_default());
+        let mut door = door.lock().await;
+        if let Some(slot) = &*door {
+            return Ok(Arc::clone(slot));
+        }
+        let current = self.store.current_value(Subject::login(purpose.field(), id)).await?;
+        let secret = LoginSecret::parse(&current.text, purpose)?;
+        let mut known = self.sessions.0.lock().await;
+        let new = || Arc::new(Mutex::new(Entry { secret, outcome: None }));
+        let slot = Arc::clone(known.arns.entry(current.arn).or_insert_with(new));
+        *door = Some(Arc::clone(&slot));
+        Ok(slot)
+    }
 }

@@ -39,7 +39,7 @@ Make it in one of two ways. What is typed after read -rs is not shown, and goes 
    The stack's parameter ManagerSecretArns has to allow the manager secret.
 
    read -rs password
-   printf '%s\n' "\$password" | jq -R '{username: "$organization-scanner", password: .}' |
+   printf '%s\n' "\$password" | jq -R '{username: "$organization-scanner", password: ., usedBy: ["$secret"]}' |
        aws secretsmanager create-secret --region $region --name $manager_secret \\
            --secret-string file:///dev/stdin --query ARN --output text
    unset password

@@ -87,7 +87,7 @@ impl Entra {
         let proof = match &self.config.azure_auth {
             AzureAuth::Federated => Proof::Assertion(assertion(&self.sts, self.config.cloud.audience()).await?),
             AzureAuth::ClientSecret { secret_id } => {
-                Proof::Secret(self.store.current_value(Subject::client_secret(secret_id)).await?)
+                Proof::Secret(self.store.current_value(Subject::client_secret(secret_id)).await?.text)
             }
         };
         let mut answer = self.exchange(&proof).await;

@@ -60,10 +60,19 @@ pub struct Handled {
 }
 
 impl Handled {
-    /// Whether the record has to come again: what failed, was refused or was not reached goes to the dead-letter queue in the
-    /// end, where somebody sees it.
-    pub fn failed(&self) -> bool {
-        self.error.is_some() || self.reports.iter().any(|report| report.outcome <= Outcome::NotReached)
+    /// Whether the queue has to deliver the record again: it is unreadable, or some secret of it was not reached or may succeed
+    /// later. What ended `Refused`, `NeedsHuman` or `Misconfigured` would end so again, after one more login: its log line, the
+    /// metric `Failed` and the alarm on it tell a person.
+    pub fn is_to_come_again(&self) -> bool {
+        self.error.is_some() || self.reports.iter().any(may_succeed_later)
+    }
+}
+
+fn may_succeed_later(report: &Report) -> bool {
+    match report.outcome {
+        Outcome::NotReached => true,
+        Outcome::Failed | Outcome::Refused => report.error_type == Some(Kind::Retryable.name()),
+        _ => false,
     }
 }
 

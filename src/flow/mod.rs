@@ -127,7 +127,8 @@ impl Flow<'_> {
             match plan.next {
                 Next::Roster => self.look_at_roster(&mut situation).await?,
                 Next::LookUpToken => {
-                    situation.pats = Ok(retire::list(self.services, situation.document.as_ref()).await?);
+                    situation.pats =
+                        Ok(retire::list(self.services, &situation.secret, situation.document.as_ref()).await?);
                     situation.looked_up = true;
                 }
                 Next::ReadVersions => gather::read_versions(self.services, &mut situation).await?,
@@ -196,7 +197,7 @@ impl Flow<'_> {
     async fn look_at_roster(&mut self, situation: &mut Situation) -> Result<(), Error> {
         let Some((document, newcomer)) = invite::asked(situation) else { return Ok(()) };
         let since = self.services.now();
-        let roster = self.services.roster(document, newcomer).await;
+        let roster = self.services.roster(&situation.secret, document, newcomer).await;
         self.report.stage(self.services.outlet.clock().as_ref(), since, "readMembers", &roster);
         situation.enrolment.roster = Some(roster?);
         self.note_invitation(situation);
@@ -267,8 +268,8 @@ impl Flow<'_> {
             Trigger::SetSecret if situation.document.is_some() => self.read_and_prove(&mut situation).await?,
             // the dedicated user may not exist yet: its login would be refused, and counted
             Trigger::Reconcile { .. } if !carries_on(&situation) => {
-                let document = situation.document.clone();
-                let listed = retire::list(self.services, document.as_ref());
+                let (secret, document) = (situation.secret.clone(), situation.document.clone());
+                let listed = retire::list(self.services, &secret, document.as_ref());
                 let read = gather::connector(self.services, trigger, &mut situation, self.report);
                 let (read, listed) = join(Box::pin(read), Box::pin(listed)).await;
                 read?;
@@ -381,11 +382,12 @@ impl Flow<'_> {
             rotation_token: self.request.rotation_token.as_ref(),
             look,
             force,
+            wrote: false,
             overtaken: false,
         };
         let ran = Box::pin(executor.run(steps)).await;
         let overtaken = executor.overtaken;
-        self.written |= !steps.is_empty();
+        self.written |= executor.wrote;
         if overtaken {
             // what the event was about is gone: what is current now is what counts
             match &mut self.trigger {

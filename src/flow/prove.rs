@@ -90,7 +90,7 @@ pub(crate) async fn examine_minted(
     version: &str,
     document: &Document,
 ) -> Result<(Verdict, Option<Look>), Error> {
-    let session = services.manager(document).await?;
+    let session = services.manager(&situation.secret, document).await?;
     let compared = Compared { context: known(situation), manager: Some(session), last_proof: None, asked: true };
     Box::pin(prove(services, situation, version, document, compared, true)).await
 }

@@ -21,9 +21,9 @@ use crate::warning::Warning;
 ///
 /// # Errors
 /// Where the manager cannot log in, or the list not be read.
-pub(super) async fn list(services: &Services, document: Option<&Document>) -> Result<Vec<Pat>, Error> {
+pub(super) async fn list(services: &Services, secret: &Secret, document: Option<&Document>) -> Result<Vec<Pat>, Error> {
     let Some(document) = document.filter(|document| document.manager.is_some()) else { return Ok(Vec::new()) };
-    let session = services.manager(document).await?;
+    let session = services.manager(secret, document).await?;
     services.hub().tokens(&session).await.map_err(|error| undecided(&error))
 }
 

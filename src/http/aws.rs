@@ -10,9 +10,10 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use http::HeaderValue;
 use std::time::Duration;
 
-use super::{Cause, Outlet, Policy, SendError};
+use super::{Cause, MayHaveActed, Outlet, Policy, SendError};
 use crate::clock::Timestamp;
 
 /// Each call of ours may be repeated: reads, puts under an idempotency token, tags, and stage moves, whose
@@ -21,6 +22,15 @@ const POLICY: Policy = Policy::SAFE.within(Duration::from_secs(10));
 
 /// Attempts at a call that is throttled (status 400 with AWS's JSON protocols, so [`Outlet`] cannot see it).
 const THROTTLED_ATTEMPTS: u32 = 4;
+
+/// Header that [`SdkHttp`] adds where an earlier attempt may have been carried out: extensions do not pass the SDK's errors.
+const MAY_HAVE_ACTED: &str = "x-hubkeeper-may-have-acted";
+
+/// Whether AWS may have carried out the call although the response is a refusal: an earlier attempt was lost or failed with a
+/// server error, or this one did.
+pub fn may_have_acted(response: &HttpResponse) -> bool {
+    response.headers().contains_key(MAY_HAVE_ACTED) || !response.status().is_client_error()
+}
 
 /// [`Outlet`] as the SDK's HTTP client.
 #[derive(Clone)]
@@ -54,8 +64,13 @@ impl HttpConnector for SdkHttp {
             let body = body.bytes().map(Bytes::copy_from_slice);
             let body = body.ok_or_else(|| ConnectorError::user("a streamed body is not sent".into()))?;
             let request = http::Request::from_parts(parts, body);
+            let mut acted = false;
             for attempt in 1.. {
-                let response = outlet.send(request.clone(), POLICY).await.map_err(to_connector_error)?;
+                let mut response = outlet.send(request.clone(), POLICY).await.map_err(to_connector_error)?;
+                acted |= response.extensions().get::<MayHaveActed>().is_some();
+                if acted {
+                    response.headers_mut().insert(MAY_HAVE_ACTED, HeaderValue::from_static("true"));
+                }
                 let pause = Duration::from_millis(500 * u64::from(attempt));
                 if attempt < THROTTLED_ATTEMPTS && is_throttled(&response) && outlet.wait(pause).await {
                     continue;

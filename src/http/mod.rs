@@ -27,6 +27,11 @@ use pace::{Holds, Host};
 use proxy::ProxyFault;
 pub use transport::{Transport, TransportError, TransportErrorKind};
 
+/// An extension of a response: an attempt before it was lost, timed out or failed with 408 or 5xx, so the service may have acted on
+/// the request although this response is a refusal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MayHaveActed;
+
 /// A request with its whole body.
 pub type Request = http::Request<Bytes>;
 /// A response with its whole body.
@@ -267,6 +272,7 @@ impl Outlet {
             error
         };
         let mut acted = false;
+        let mut failed = false;
         let mut attempt = 0;
         let mut limited = 0;
         loop {
@@ -279,12 +285,16 @@ impl Outlet {
             drop(permit);
             let now = self.now();
             let wait = match outcome {
-                Ok(response) => {
+                Ok(mut response) => {
                     let asked = host.note(&response, now);
                     if let Some(wait) = asked.filter(|wait| !wait.meant) {
                         self.holds.hold(&name, wait.end);
                     }
                     let status = response.status().as_u16();
+                    if acted || failed {
+                        response.extensions_mut().insert(MayHaveActed);
+                    }
+                    failed |= matches!(status, 408 | 500..=599);
                     let again = match status {
                         // asking on would prolong a lock-out
                         429 => !speaks_of_failed_logins(&response),
@@ -351,7 +361,8 @@ impl Outlet {
     }
 }
 
-fn speaks_of_failed_logins(response: &Response) -> bool {
+/// Whether a response is the lock-out after too many failed logins.
+pub(crate) fn speaks_of_failed_logins(response: &Response) -> bool {
     let head = &response.body()[..response.body().len().min(500)];
     String::from_utf8_lossy(head).to_ascii_lowercase().contains("failed login")
 }

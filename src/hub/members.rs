@@ -1,4 +1,5 @@
-//! Who is in an organization and who is invited, seen and changed by an owner's password session (`/v2/orgs`, `/v2/invites`).
+//! Who is in an organization and who is invited, seen and changed with the owner secret's session (`/v2/orgs`, `/v2/invites`):
+//! an owner's, that of a custom role with "Member management", or an organization access token's with the scopes of [`Scope`].
 //!
 //! An invitation is never sent again blindly: after a lost answer the lists tell what is there. Bodies of refusals are not
 //! documented, so the status decides; of the text only plain words are passed on.
@@ -70,13 +71,56 @@ pub enum Changed {
     Unknown(String),
 }
 
+/// What an organization access token needs for a request (Docker's reference of organization access tokens).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// The list of members.
+    MemberRead,
+    /// A member's role.
+    MemberEdit,
+    /// The list of invitations.
+    InviteRead,
+    /// Sending invitations.
+    InviteEdit,
+    /// The members of a team.
+    GroupRead,
+    /// Adding to a team. Inferred: the reference lists the scope and not the requests that it covers.
+    GroupEdit,
+}
+
+impl Scope {
+    /// Its name at Docker Hub.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::MemberRead => "scope-member-read",
+            Scope::MemberEdit => "scope-member-edit",
+            Scope::InviteRead => "scope-invite-read",
+            Scope::InviteEdit => "scope-invite-edit",
+            Scope::GroupRead => "scope-group-read",
+            Scope::GroupEdit => "scope-group-edit",
+        }
+    }
+
+    /// What it is for, after "may not".
+    fn purpose(self) -> &'static str {
+        match self {
+            Scope::MemberRead => "list the organization's members",
+            Scope::MemberEdit => "change a member's role",
+            Scope::InviteRead => "list the organization's invitations",
+            Scope::InviteEdit => "invite members",
+            Scope::GroupRead => "list the members of the team",
+            Scope::GroupEdit => "add members to the team",
+        }
+    }
+}
+
 /// Why Docker Hub does not let an owner see or do something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Denied {
     /// Nothing is known.
     Undecided(HubError),
-    /// 403 on what every owner may see: the session is not an owner's.
-    NotAnOwner,
+    /// 403: the account is neither an owner nor has a role that may manage members, or the token lacks this scope.
+    NotAllowed(Scope),
     /// 404: there is no such organization, or the session does not see it.
     NoOrganization,
     /// 404: there is no such team.
@@ -87,7 +131,7 @@ pub enum Denied {
     BadAddress,
     /// 409: something of the kind is there, or under way.
     Conflict(String),
-    /// 400, 402 or 403 for an invitation that an owner sends: where nothing else is wrong, no seat is free.
+    /// 400, 402 or 403 for an invitation: no seat is free, or with 403 the login may see invitations and not send them.
     NoSeat(u16, String),
     /// The response to an invitation names a status of the invitee that is not known: nobody was invited, as far as it says.
     NotInvited(String),
@@ -108,13 +152,22 @@ pub fn refusal(denied: &Denied) -> Error {
         Denied::Undecided(error) => {
             Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
         }
-        Denied::NotAnOwner => Error::misconfigured(
-            "the account of the owner secret is not an owner of the organization (status 403)",
-            "name in `owner` the secret with the password login of an owner: no token, and no other role, may invite",
+        Denied::NotAllowed(scope) => Error::misconfigured(
+            format!("the login of the owner secret may not {} (status 403)", scope.purpose()),
+            match scope {
+                Scope::MemberEdit => format!(
+                    "an organization access token needs the scope `{}`; a password must be that of an owner of the organization",
+                    scope.name()
+                ),
+                _ => format!(
+                    "an organization access token needs the scope `{}`; a password must be that of an owner of the organization, or of a member with a custom role that has `Member management`; a personal access token is never enough",
+                    scope.name()
+                ),
+            },
         ),
         Denied::NoOrganization => Error::misconfigured(
             "Docker Hub knows no such organization, or does not show it to the account of the owner secret (status 404)",
-            "check `organization`, and that `owner` is of one of its owners",
+            "check `organization`, and that the login in `owner` belongs to this organization",
         ),
         Denied::NoTeam => Error::misconfigured(
             "the organization has no team of the name in `user.team` (status 404)",
@@ -134,10 +187,18 @@ pub fn refusal(denied: &Denied) -> Error {
         ),
         Denied::NoSeat(status, said) => Error::needs_human(
             format!(
-                "Docker Hub refuses the invitation (status {status}){}: most likely the organization has no free seat",
-                quoted(said)
+                "Docker Hub refuses the invitation (status {status}){}: most likely the organization has no free seat{}",
+                quoted(said),
+                if *status == 403 { ", or the owner secret's login may not invite" } else { "" }
             ),
-            "free a seat or buy one, and try to invite the address by hand to see what Docker Hub says; then repeat the event",
+            if *status == 403 {
+                format!(
+                    "free a seat or buy one; an organization access token also needs the scope `{}`, and an account the role of an owner or a custom role with `Member management`; try to invite the address by hand to see what Docker Hub says, then repeat the event",
+                    Scope::InviteEdit.name()
+                )
+            } else {
+                "free a seat or buy one, and try to invite the address by hand to see what Docker Hub says; then repeat the event".to_owned()
+            },
         ),
         Denied::NotInvited(said) => Error::needs_human(
             format!(
@@ -178,14 +239,15 @@ impl Hub {
     /// # Errors
     /// [`Denied`] where any list cannot be read whole: nothing follows from a part of it.
     pub async fn roster(&self, session: &Session, organization: &str, team: Option<&str>) -> Result<Roster, Denied> {
-        let members = self.people(session, &format!("/v2/orgs/{organization}/members")).await;
+        let members = self.people(session, &format!("/v2/orgs/{organization}/members"), Scope::MemberRead).await;
         let members = members.map_err(|denied| denied.or(Denied::NoOrganization))?;
         let invites = self.invites(session, organization).await?;
         let team = match team {
             None => None,
             Some(team) => {
                 let path = format!("/v2/orgs/{organization}/groups/{team}/members");
-                let people = self.people(session, &path).await.map_err(|denied| denied.or(Denied::NoTeam))?;
+                let people = self.people(session, &path, Scope::GroupRead).await;
+                let people = people.map_err(|denied| denied.or(Denied::NoTeam))?;
                 Some(people.into_iter().map(|entry| entry.username).collect())
             }
         };
@@ -199,7 +261,7 @@ impl Hub {
     }
 
     /// Every entry of a list of people.
-    async fn people(&self, session: &Session, path: &str) -> Result<Vec<Entry>, Denied> {
+    async fn people(&self, session: &Session, path: &str, scope: Scope) -> Result<Vec<Entry>, Denied> {
         let what = "list of members at Docker Hub";
         // the list may change between two pages: read it again, once
         for _ in 0..2 {
@@ -211,7 +273,7 @@ impl Hub {
                 match response.status().as_u16() {
                     200 => {}
                     404 if page > 1 => break,
-                    _ => return Err(seen(what, &response)),
+                    _ => return Err(seen(what, &response, scope)),
                 }
                 let page: Page = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;
                 let end = page.results.is_empty();
@@ -246,7 +308,7 @@ impl Hub {
                 let list = list.data.unwrap_or_default();
                 list.iter().map(|entry| invite(entry).ok_or_else(|| unreadable(what).into())).collect()
             }
-            _ => Err(seen(what, &response).or(Denied::NoOrganization)),
+            _ => Err(seen(what, &response, Scope::InviteRead).or(Denied::NoOrganization)),
         }
     }
 
@@ -270,7 +332,7 @@ impl Hub {
             401 | 429 => Err(unusable("invitation", &response).into()),
             404 => Err(if newcomer.team.is_some() { Denied::NoTeam } else { Denied::NoOrganization }),
             409 => Err(Denied::Conflict(said(&response))),
-            // who may see the invitations is an owner, and an owner may invite
+            // the bodies of refusals are not documented, so a missing right and a missing seat look alike
             status @ (400 | 402 | 403) => Err(Denied::NoSeat(status, said(&response))),
             status @ 400..=499 => Err(Denied::Refused(status, said(&response))),
             status => Ok(Invited::Unknown(format!("invitation: status {status}"))),
@@ -286,7 +348,7 @@ impl Hub {
         let mut resend = self.get(session, &path);
         *resend.method_mut() = http::Method::PATCH;
         match self.outlet.send(resend, Policy::CREATE).await {
-            Ok(response) => changed("resend of the invitation", &response),
+            Ok(response) => changed("resend of the invitation", &response, Scope::InviteEdit),
             Err(error) if error.acted => Ok(Changed::Unknown(error.to_string())),
             Err(error) => Err(HubError::from(error).into()),
         }
@@ -306,7 +368,7 @@ impl Hub {
         let path = format!("/v2/orgs/{organization}/members/{}", segment(username)?);
         let put = self.send_json(Some(session), "PUT", &path, &json!({"role": role.name()}));
         let response = self.outlet.send(put, Policy::SAFE).await.map_err(HubError::from)?;
-        changed("change of a role", &response)
+        changed("change of a role", &response, Scope::MemberEdit)
     }
 
     /// Takes a member into a team.
@@ -324,7 +386,7 @@ impl Hub {
         let post = self.send_json(Some(session), "POST", &path, &json!({"member": username}));
         // who is in the team already stays in it
         let response = self.outlet.send(post, Policy::SAFE).await.map_err(HubError::from)?;
-        changed("change of a team", &response)
+        changed("change of a team", &response, Scope::GroupEdit)
     }
 }
 
@@ -335,20 +397,20 @@ impl Denied {
     }
 }
 
-/// A list that an owner may read was refused.
-fn seen(what: &str, response: &Response) -> Denied {
+/// A list was refused that takes this scope.
+fn seen(what: &str, response: &Response, scope: Scope) -> Denied {
     match response.status().as_u16() {
-        403 => Denied::NotAnOwner,
+        403 => Denied::NotAllowed(scope),
         404 => Denied::Gone,
         _ => unusable(what, response).into(),
     }
 }
 
-fn changed(what: &str, response: &Response) -> Result<Changed, Denied> {
+fn changed(what: &str, response: &Response, scope: Scope) -> Result<Changed, Denied> {
     match response.status().as_u16() {
         200..=299 => Ok(Changed::Done),
         401 | 429 => Err(unusable(what, response).into()),
-        403 => Err(Denied::NotAnOwner),
+        403 => Err(Denied::NotAllowed(scope)),
         404 => Err(Denied::Gone),
         409 => Err(Denied::Conflict(said(response))),
         status @ 400..=499 => Err(Denied::Refused(status, said(response))),
@@ -440,10 +502,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_allowed_names_the_missing_scope_and_the_role_that_suffices() {
+        for scope in [
+            Scope::MemberRead,
+            Scope::MemberEdit,
+            Scope::InviteRead,
+            Scope::InviteEdit,
+            Scope::GroupRead,
+            Scope::GroupEdit,
+        ] {
+            let error = refusal(&Denied::NotAllowed(scope)).to_string();
+            assert!(error.contains(&format!("the scope `{}`", scope.name())), "{error}");
+            // the documentation lets owners alone change roles
+            assert_eq!(error.contains("`Member management`"), scope != Scope::MemberEdit, "{error}");
+        }
+        assert!(refusal(&Denied::NoSeat(403, String::new())).to_string().contains("scope-invite-edit"));
+        assert!(!refusal(&Denied::NoSeat(402, String::new())).to_string().contains("scope-"));
+    }
+
+    #[test]
     fn every_refusal_has_a_kind_and_a_remedy() {
         for (denied, kind) in [
             (Denied::Undecided(HubError::Unavailable("x".into())), Kind::Retryable),
-            (Denied::NotAnOwner, Kind::Misconfigured),
+            (Denied::NotAllowed(Scope::MemberEdit), Kind::Misconfigured),
+            (Denied::NoSeat(403, String::new()), Kind::NeedsHuman),
             (Denied::NoOrganization, Kind::Misconfigured),
             (Denied::NoTeam, Kind::Misconfigured),
             (Denied::Gone, Kind::Retryable),

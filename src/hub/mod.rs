@@ -18,7 +18,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::http::{Outlet, Request, Response, SendError, join};
+use crate::http::{Outlet, Request, Response, SendError, join, speaks_of_failed_logins};
 
 /// No bearer is counted on for longer, whatever its claims say.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -60,6 +60,8 @@ pub struct Session {
 pub enum HubError {
     /// No answer, a rate limit or an outage: nothing is known. The text says what.
     Unavailable(String),
+    /// Docker Hub refuses every login under this user name for a while, after too many failed ones. The text says where.
+    LockedOut(String),
     /// An answer that cannot be read, or a status that is not documented: nothing is known. The text says what.
     Unexpected(String),
 }
@@ -68,7 +70,7 @@ impl HubError {
     /// What happened, for people.
     pub fn message(&self) -> &str {
         match self {
-            HubError::Unavailable(text) | HubError::Unexpected(text) => text,
+            HubError::Unavailable(text) | HubError::LockedOut(text) | HubError::Unexpected(text) => text,
         }
     }
 }
@@ -145,6 +147,9 @@ fn body(response: &Response) -> Option<Value> {
 fn unusable(what: &str, response: &Response) -> HubError {
     let status = response.status().as_u16();
     match status {
+        429 if speaks_of_failed_logins(response) => {
+            HubError::LockedOut(format!("{what}: status 429, too many failed login attempts"))
+        }
         408 | 429 | 500..=599 => HubError::Unavailable(format!("{what}: status {status}")),
         _ => HubError::Unexpected(format!("{what}: unexpected status {status}")),
     }

@@ -39,6 +39,8 @@ pub struct Executor<'a> {
     pub look: Option<Look>,
     /// Write though nothing changed.
     pub force: bool,
+    /// Set once a request that writes was sent.
+    pub wrote: bool,
     /// Set where the labels moved on while the connector was being written: the state has to be read and planned anew.
     pub overtaken: bool,
 }
@@ -103,6 +105,7 @@ impl Executor<'_> {
         }
         let managed = (before != Managed::Yes).then_some(MANAGED);
         let tags = [(MANAGED_TAG, managed), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
+        self.wrote = true;
         self.services.store.set_tags(self.arn(), &tags).await?;
         self.situation.note_tags(connector, stack);
         if before == Managed::Offboarded {
@@ -115,18 +118,25 @@ impl Executor<'_> {
     async fn tag_offboarded(&mut self) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         super::admit::no_rotation(&fresh)?;
+        self.wrote = true;
         self.services.store.tag(self.arn(), OFFBOARDED).await
     }
 
     async fn stage_candidate(&mut self, version: &str) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
-        let from = fresh.version(Label::Candidate);
-        if from == Some(version) {
-            return Ok(());
+        match fresh.version(Label::Candidate) {
+            None => {}
+            Some(staged) if staged == version => return Ok(()),
+            Some(staged) => return Err(staged_meanwhile(staged)),
         }
-        let moved = self.services.store.move_label(self.arn(), Label::Candidate, from, Some(version)).await;
-        self.settle(moved, |secret| secret.bears(version, Label::Candidate)).await
+        self.wrote = true;
+        // without a version to remove it from: AWS refuses where somebody has staged another version at this moment
+        let moved = self.services.store.move_label(self.arn(), Label::Candidate, None, Some(version)).await;
+        self.settle(moved, |secret| secret.bears(version, Label::Candidate)).await?;
+        // a look from before knows the version without its label
+        self.look = None;
+        Ok(())
     }
 
     async fn prove(&mut self, version: &str) -> Result<(), Error> {
@@ -151,6 +161,7 @@ impl Executor<'_> {
             return Ok(());
         }
         may_move(self.trigger, from, to, &document, self.situation, &look)?;
+        self.wrote = true;
         let moved = self.services.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
         self.settle(moved, |secret| secret.bears(to, Label::Current)).await?;
         if let Some(current) = &self.situation.current
@@ -171,6 +182,7 @@ impl Executor<'_> {
         if !fresh.bears(from, Label::Candidate) {
             return Ok(());
         }
+        self.wrote = true;
         let moved = self.services.store.move_label(self.arn(), Label::Candidate, Some(from), None).await;
         self.settle(moved, |secret| !secret.bears(from, Label::Candidate)).await
     }
@@ -187,4 +199,11 @@ impl Executor<'_> {
             _ => Err(error),
         }
     }
+}
+
+fn staged_meanwhile(version: &str) -> Error {
+    Error::retryable(
+        format!("version {version} was staged HUBKEEPER_CANDIDATE meanwhile"),
+        "repeat the event: it goes on with that version, and the token that was minted is retired by a later reconcile",
+    )
 }

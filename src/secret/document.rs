@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 pub use self::connector::{ConnectorId, ConnectorSpec, Plan};
 use self::members::{Members, wrong};
-pub(crate) use self::members::{is_repository_part, is_uuid};
+pub(crate) use self::members::{is_repository_part, is_uuid, without_byte_order_mark};
 pub use self::newcomer::{Newcomer, Role};
 
 use crate::clock::{Timestamp, parse_rfc3339, rfc3339};
@@ -63,12 +63,14 @@ impl Document {
     /// # Errors
     /// [`crate::error::Kind::Misconfigured`] names the member that is wrong and what it should be.
     pub fn parse(text: &SecretString) -> Result<Self, Error> {
-        let value: Value = serde_json::from_str(text.expose_secret())
+        let value: Value = serde_json::from_str(without_byte_order_mark(text.expose_secret()))
             .map_err(|error| wrong(&format!("it is not JSON (line {}, column {})", error.line(), error.column())))?;
         let Value::Object(mut raw) = value else { return Err(wrong("it is not a JSON object")) };
         let access_token = match raw.remove("accessToken") {
             None | Some(Value::Null) => None,
-            Some(Value::String(token)) if token.is_empty() => None,
+            Some(Value::String(token)) if token.is_empty() => {
+                return Err(wrong("member `accessToken` is empty: leave it out where there is no token yet"));
+            }
             Some(Value::String(token)) if token.len() <= 4096 && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 Some(SecretString::from(token))
             }
@@ -98,6 +100,16 @@ impl Document {
             return Err(wrong("member `organization` is not a Docker Hub organization in lower case"));
         }
         let username = members.required("username")?;
+        if username.trim() != username {
+            return Err(wrong(
+                "member `username` begins or ends with white space, which would count as a failed login",
+            ));
+        }
+        if username.contains('@') {
+            return Err(wrong(
+                "member `username` holds an e-mail address: Docker Hub logs tokens in with the user name (Docker ID)",
+            ));
+        }
         if username.len() > 255 || !username.chars().all(|c| c.is_ascii_graphic() && c != ':') {
             return Err(wrong("member `username` is not a Docker Hub user name"));
         }
@@ -147,7 +159,7 @@ impl Document {
     /// Whether the token is an organization access token: by its form, or because it logs in as the organization.
     pub fn is_organization_token(&self) -> bool {
         let form = self.access_token.as_ref().is_some_and(|token| token.expose_secret().starts_with("dckr_oat_"));
-        form || self.username == self.organization
+        form || self.username.eq_ignore_ascii_case(&self.organization)
     }
 
     /// Whether both hold the same token.

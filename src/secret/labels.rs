@@ -24,6 +24,10 @@ pub enum Label {
     /// The version that was in use before.
     #[serde(rename = "AWSPREVIOUS")]
     Previous,
+    /// A token that onboarding minted, before it is staged as a candidate: a put under this label takes no other version's
+    /// label away.
+    #[serde(rename = "HUBKEEPER_MINTED")]
+    Minted,
 }
 
 impl Label {
@@ -34,6 +38,7 @@ impl Label {
             Label::Pending => "AWSPENDING",
             Label::Candidate => "HUBKEEPER_CANDIDATE",
             Label::Previous => "AWSPREVIOUS",
+            Label::Minted => "HUBKEEPER_MINTED",
         }
     }
 }
@@ -72,6 +77,8 @@ pub const MANAGED_TAG: &str = "hubkeeper";
 pub struct Secret {
     /// The full ARN.
     pub arn: String,
+    /// The name, as manager and owner secrets list it.
+    pub name: String,
     /// Whether rotation is on.
     pub rotation_enabled: bool,
     /// Whether it is scheduled for deletion.
@@ -216,6 +223,7 @@ pub(crate) mod tests {
     pub(crate) fn secret(versions: &[(&str, &[&str])]) -> Secret {
         Secret {
             arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf".into(),
+            name: "hub".into(),
             rotation_enabled: true,
             deleted: false,
             versions: versions

@@ -14,6 +14,6 @@ pub use document::Document;
 pub use invite::Invitation;
 pub use kept::{Kept, KeptConnector};
 pub use labels::{Label, Managed, Secret};
-pub use login::Login;
+pub use login::{Access, Login, LoginSecret, Purpose};
 pub use store::SecretStore;
 pub use subject::Subject;

@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::document::Document;
+use super::document::{Document, without_byte_order_mark};
 pub(crate) use super::failure::failed;
 use super::failure::{Reread, Stated};
 use super::invite::{INVITE_TAG, Invitation};
@@ -21,6 +21,7 @@ use super::subject::Subject;
 use crate::clock::{Timestamp, within_reach};
 use crate::error::Error;
 use crate::http::Outlet;
+use crate::http::aws::may_have_acted;
 
 /// Entries a page: the most that AWS gives.
 const PAGE_SIZE: i32 = 100;
@@ -34,6 +35,24 @@ pub enum Put {
     Stored,
     /// Another value stands there already (`ResourceExistsException`).
     Exists,
+}
+
+/// Why a put failed.
+#[derive(Clone, Debug)]
+pub struct PutFailure {
+    /// The error, with its remedy.
+    pub error: Error,
+    /// Whether every attempt was answered with a refusal that stored nothing; `false` where any of them may have been carried
+    /// out.
+    pub is_certain: bool,
+}
+
+/// The current value of a secret. No `Debug`: it holds a secret.
+pub struct CurrentValue {
+    /// The secret's ARN, whatever id it was asked for by.
+    pub arn: String,
+    /// Its string.
+    pub text: SecretString,
 }
 
 /// Secrets Manager for one invocation.
@@ -74,8 +93,10 @@ impl SecretStore {
                 answer.last_rotated_date.as_ref().or(answer.created_date.as_ref()).and_then(timestamp),
             )
         });
+        let name = answer.name.unwrap_or_else(|| arn.clone());
         Ok(Secret {
             arn,
+            name,
             rotation_enabled,
             deleted: answer.deleted_date.is_some(),
             versions: answer.version_ids_to_stages.unwrap_or_default().into_iter().collect(),
@@ -203,23 +224,26 @@ impl SecretStore {
         }
     }
 
-    /// The current value of another secret (manager, owner, client secret).
+    /// The current value of another secret (manager, owner, client secret), without a byte order mark.
     ///
     /// # Errors
     /// As [`SecretStore::value`], with the name of that secret.
-    pub async fn current_value(&self, subject: Subject<'_>) -> Result<SecretString, Error> {
+    pub async fn current_value(&self, subject: Subject<'_>) -> Result<CurrentValue, Error> {
         subject.in_region(self.region())?;
         let call = self.client.get_secret_value().secret_id(subject.id()).version_stage(Label::Current.name());
-        match call.send().await {
-            Ok(answer) => text(answer.secret_string),
-            Err(error) => Err(self.refused("GetSecretValue", &error, subject).await),
-        }
+        let answer = match call.send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.refused("GetSecretValue", &error, subject).await),
+        };
+        let value = text(answer.secret_string)?;
+        let value = SecretString::from(without_byte_order_mark(value.expose_secret()));
+        Ok(CurrentValue { arn: answer.arn.unwrap_or_else(|| subject.id().to_owned()), text: value })
     }
 
     /// Puts a value under a version id with one label. The same value again is success.
     ///
     /// # Errors
-    /// `Retryable` or `Misconfigured`, as AWS answers.
+    /// [`PutFailure`]: `Retryable` or `Misconfigured`, as AWS answers, and whether the value is certainly not stored.
     pub async fn put(
         &self,
         id: &str,
@@ -227,7 +251,7 @@ impl SecretStore {
         document: &Document,
         label: Label,
         rotation_token: Option<&SecretString>,
-    ) -> Result<Put, Error> {
+    ) -> Result<Put, PutFailure> {
         let value = document.to_secret_string();
         let call = self
             .client
@@ -242,7 +266,12 @@ impl SecretStore {
             Err(error) if error.as_service_error().is_some_and(aws_sdk_secretsmanager::operation::put_secret_value::PutSecretValueError::is_resource_exists_exception) => {
                 Ok(Put::Exists)
             }
-            Err(error) => Err(self.refused("PutSecretValue", &error, Subject::secret(id)).await),
+            Err(error) => {
+                let refused = error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(stores_nothing);
+                let earlier = error.raw_response().is_none_or(may_have_acted);
+                let told = self.refused("PutSecretValue", &error, Subject::secret(id)).await;
+                Err(PutFailure { error: told, is_certain: refused && !earlier })
+            }
         }
     }
 
@@ -333,6 +362,20 @@ impl SecretStore {
             Err(_) => Reread::Unknown,
         }
     }
+}
+
+/// Whether an error code of `PutSecretValue` says that nothing was stored (AWS's reference of the call).
+fn stores_nothing(code: &str) -> bool {
+    matches!(
+        code,
+        "AccessDenied"
+            | "AccessDeniedException"
+            | "EncryptionFailure"
+            | "DecryptionFailure"
+            | "LimitExceededException"
+            | "InvalidParameterException"
+            | "InvalidRequestException"
+    ) || code.starts_with("KMS")
 }
 
 fn timestamp(at: &aws_smithy_types::DateTime) -> Option<Timestamp> {

@@ -77,7 +77,8 @@ class Life:
         self.sandbox, self.function = sandbox, function
         self.manager = sandbox.client("secretsmanager")
         password = sandbox("password", user=sandbox.scene["user"])["password"]
-        self.login = sandbox.secret("manager", json.dumps({"username": sandbox.scene["user"], "password": password}))
+        login = {"username": sandbox.scene["user"], "password": password, "usedBy": ["hubkeeper/acme"]}
+        self.login = sandbox.secret("manager", json.dumps(login))
         self.arn = self.new("hubkeeper/acme", sandbox.scene["organization"])
         self.second, self.version, self.token = None, str(uuid.uuid4()), None
         self.stack = None
@@ -90,7 +91,8 @@ class Life:
     def another(self):
         """A second organization with its secret."""
         password = self.sandbox("organization", name="umbrella", user="umbrella-scanner")["password"]
-        login = self.sandbox.secret("manager-2", json.dumps({"username": "umbrella-scanner", "password": password}))
+        login = {"username": "umbrella-scanner", "password": password, "usedBy": ["hubkeeper/umbrella"]}
+        login = self.sandbox.secret("manager-2", json.dumps(login))
         self.second = self.new("hubkeeper/umbrella", "umbrella", "umbrella-scanner", login)
 
     def onboard(self):

@@ -163,7 +163,7 @@ class World:
         self.known.append(password)
         document = self.document(name, user)
         if manager:
-            login = json.dumps({"username": user, "password": password})
+            login = json.dumps({"username": user, "password": password, "usedBy": [f"{PREFIX}{name}"]})
             created = self.secretsmanager.create_secret(Name=f"{MANAGER_PREFIX}{name}", SecretString=login)
             document["manager"] = created["ARN"]
         if scope:

@@ -196,7 +196,7 @@ fn documents(corpora: &mut Corpora) {
     whole["expiresAt"] = json!("9999-12-31T23:59:59Z");
     corpora.add("document", "never-expires", whole.to_string());
     corpora.add("document", "no-token", document().to_string());
-    let login = json!({"username": USER, "password": MARKER, "totpSecret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"});
+    let login = json!({"username": USER, "password": MARKER, "totpSecret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "usedBy": ["hubkeeper/acme"]});
     corpora.add("document", "manager", login.to_string());
 }
 

@@ -131,7 +131,9 @@ async fn another_secret_replaces_the_resource_and_a_failed_update_does_not() {
         hub::add_repository(state, "umbrella", "app", true);
         let mut value = document();
         value["organization"] = json!("umbrella");
-        value["manager"] = json!("hubkeeper/manager");
+        value["manager"] = json!("hubkeeper/umbrella-manager");
+        let login = json!({"username": USER, "password": PASSWORD, "usedBy": ["hubkeeper/umbrella"]});
+        aws::create_secret(state, "hubkeeper/umbrella-manager", &login, &[]);
         value["connector"]["name"] = json!("dockerhub-umbrella");
         value["expectedRepositories"] = json!(["app"]);
         aws::create_secret(state, "hubkeeper/umbrella", &value, &[])

@@ -184,7 +184,8 @@ fn add_member(state: &mut State, plan: Plan, index: usize) -> Member {
     });
     if plan.manager_every > 0 && index.is_multiple_of(plan.manager_every) {
         let manager = format!("managers/{organization}");
-        aws::create_secret(state, &manager, &json!({"username": username, "password": password}), &[]);
+        let login = json!({"username": username, "password": password, "usedBy": [format!("fleet/{organization}")]});
+        aws::create_secret(state, &manager, &login, &[]);
         value["manager"] = json!(manager);
     }
     let kept = format!("{organization}/{SUBSCRIPTION}/{group}/{connector}");

@@ -104,7 +104,10 @@ async fn a_manager_secret_of_another_shape_or_user_is_named() {
     for (value, word) in [
         (json!("just-a-password"), "manager"),
         (json!({"username": "x"}), "`password`"),
-        (json!({"username": "somebody-else", "password": "somebodys-password"}), "username"),
+        (
+            json!({"username": "somebody-else", "password": "somebodys-password", "usedBy": ["hubkeeper/acme"]}),
+            "username",
+        ),
     ] {
         let scene = Scene::new(Begin::Manager);
         scene.world.with(|state| aws::create_secret(state, "hubkeeper/other-manager", &value, &[]));

@@ -105,7 +105,16 @@ async fn a_plan_writes_nothing_and_names_the_steps_that_apply_then_runs() {
         (Begin::ByHand, vec!["tagManaged", "writeConnector"]),
         (
             Begin::Manager,
-            vec!["tagManaged", "mintToken", "revokeStrays", "prove", "writeConnector", "moveCurrent", "unstage"],
+            vec![
+                "tagManaged",
+                "mintToken",
+                "revokeStrays",
+                "stageCandidate",
+                "prove",
+                "writeConnector",
+                "moveCurrent",
+                "unstage",
+            ],
         ),
     ] {
         let scene = Scene::new(begin);

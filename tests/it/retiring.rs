@@ -6,7 +6,7 @@ use hubkeeper_sandbox::world::{Service, json as answer};
 use hubkeeper_sandbox::{Fault, aws, hub};
 use serde_json::{Value, json};
 
-use crate::world::{Begin, Scene, USER, document, gate, interleave, outcome};
+use crate::world::{Begin, PASSWORD, Scene, USER, document, gate, interleave, outcome};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -76,7 +76,9 @@ async fn what_is_in_use_or_not_ours_survives_every_reconcile() {
         scene.world.with(|state| state.hub.clock_skew = time::Duration::hours(theirs));
         let twin = scene.world.with(|state| {
             let mut value = document();
-            value["manager"] = json!("hubkeeper/manager");
+            let login = json!({"username": USER, "password": PASSWORD, "usedBy": ["hubkeeper/acme-twin"]});
+            aws::create_secret(state, "hubkeeper/twin-manager", &login, &[]);
+            value["manager"] = json!("hubkeeper/twin-manager");
             value["connector"]["name"] = json!("dockerhub-acme-twin");
             let arn = aws::create_secret(state, "hubkeeper/acme-twin", &value, &[]);
             aws::enable_rotation(state, &arn, true);

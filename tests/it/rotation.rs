@@ -94,7 +94,7 @@ async fn the_second_factor_is_answered() {
         let manager = aws::create_secret(
             state,
             "hubkeeper/manager-2fa",
-            &json!({"username": USER, "password": crate::world::PASSWORD, "totpSecret": seed}),
+            &json!({"username": USER, "password": crate::world::PASSWORD, "totpSecret": seed, "usedBy": ["hubkeeper/acme"]}),
             &[],
         );
         assert!(manager.contains("manager-2fa"));

@@ -41,6 +41,8 @@ pub(crate) const EMAIL: &str = "scanner@acme.example";
 pub(crate) const OWNER: &str = "acme-owner";
 pub(crate) const OWNER_PASSWORD: &str = "an-owner-has-another-password-3";
 pub(crate) const OWNER_SECRET: &str = "vault/acme-owner";
+/// The name of the secret, as its manager and owner list it.
+pub(crate) const SECRET: &str = "hubkeeper/acme";
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 /// Time of a function, as in Lambda.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(15);
@@ -479,7 +481,8 @@ pub(crate) fn build(state: &mut State, begin: Begin) -> String {
     let mut value = document();
     match begin {
         Begin::Manager => {
-            aws::create_secret(state, "hubkeeper/manager", &json!({"username": USER, "password": PASSWORD}), &[]);
+            let login = json!({"username": USER, "password": PASSWORD, "usedBy": [SECRET]});
+            aws::create_secret(state, "hubkeeper/manager", &login, &[]);
             value["manager"] = json!("hubkeeper/manager");
         }
         Begin::ByHand => {
@@ -487,7 +490,7 @@ pub(crate) fn build(state: &mut State, begin: Begin) -> String {
             value["accessToken"] = json!(token);
         }
     }
-    let arn = aws::create_secret(state, "hubkeeper/acme", &value, &[]);
+    let arn = aws::create_secret(state, SECRET, &value, &[]);
     aws::enable_rotation(state, &arn, true);
     arn
 }
@@ -504,7 +507,7 @@ pub(crate) fn build_zero(state: &mut State, change: impl FnOnce(&mut Value)) -> 
     for name in ["web", "api", "db", "ops"] {
         hub::team_permission(state, ORG, "readers", name, Some(hub::Permission::Read));
     }
-    let login = json!({"username": OWNER, "password": OWNER_PASSWORD, "totpSecret": SEED});
+    let login = json!({"username": OWNER, "password": OWNER_PASSWORD, "totpSecret": SEED, "usedBy": [SECRET]});
     aws::create_secret(state, OWNER_SECRET, &login, &[]);
     let mut value = document();
     value["manager"] = json!("hubkeeper/manager");

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use hubkeeper::error::Error;
 use hubkeeper_sandbox::world::Service;
-use hubkeeper_sandbox::{Fault, Recorded, Request, arm, aws, hub};
+use hubkeeper_sandbox::{Fault, Recorded, Request, State, arm, aws, hub};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Answer, Begin, CONNECTOR, EMAIL, GROUP, ORG, OWNER, OWNER_PASSWORD, OWNER_SECRET, SUBSCRIPTION, Scene, USER,
-    build_zero, interleave, kill, outcome, watch,
+    Answer, Begin, CONNECTOR, EMAIL, GROUP, ORG, OWNER, OWNER_PASSWORD, OWNER_SECRET, SECRET, SUBSCRIPTION, Scene,
+    USER, build_zero, interleave, kill, outcome, watch,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -202,7 +202,17 @@ async fn a_plan_reads_shows_the_steps_and_does_none() {
     let report = onboard_with(&scene, json!({"mode": "plan", "fixRole": true})).await.unwrap();
     assert_eq!(
         steps(&report),
-        ["setRole", "tagInvite", "mintToken", "revokeStrays", "prove", "writeConnector", "moveCurrent", "unstage"]
+        [
+            "setRole",
+            "tagInvite",
+            "mintToken",
+            "revokeStrays",
+            "stageCandidate",
+            "prove",
+            "writeConnector",
+            "moveCurrent",
+            "unstage"
+        ]
     );
     assert_eq!(scene.writes(), [""; 0]);
 }
@@ -259,7 +269,7 @@ async fn every_refusal_of_docker_hub_is_an_error_with_its_remedy() {
             |_| {},
             |scene| scene.world.with(|state| hub::add_member(state, ORG, OWNER, hub::Role::Editor)),
             "Misconfigured",
-            "not an owner",
+            "scope-member-read",
         ),
         ("unknown team", |value| value["user"]["team"] = json!("nobody"), none, "Misconfigured", "user.team"),
         (
@@ -361,7 +371,7 @@ async fn every_refusal_of_docker_hub_is_an_error_with_its_remedy() {
                     aws::create_secret(
                         state,
                         "vault/no-seed",
-                        &json!({"username": OWNER, "password": OWNER_PASSWORD}),
+                        &json!({"username": OWNER, "password": OWNER_PASSWORD, "usedBy": [SECRET]}),
                         &[],
                     );
                 });
@@ -683,4 +693,134 @@ async fn a_secret_that_names_no_owner_is_as_it_was() {
     assert_eq!(outcome(&scene.onboard().await), "applied");
     assert!(scene.world.with(|state| arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR).is_some()));
     assert!(!scene.world.record().iter().any(|entry| entry.line().contains("/v2/orgs")));
+}
+
+fn put_login(state: &mut State, name: &str, login: &Value) {
+    let arn = state.aws.secrets.values().find(|secret| secret.name == name).unwrap().arn.clone();
+    aws::put_version(state, &arn, None, login, &["AWSCURRENT"]);
+}
+
+/// An owner secret with an organization access token of these scopes on the organization.
+fn owner_token(scene: &Scene, organization: &str, scopes: &[&str]) {
+    scene.world.with(|state| {
+        let resources = vec![hub::OatResource::organization(ORG, scopes)];
+        let (_, token) = hub::add_oat(state, ORG, "onboarding", resources);
+        let login = json!({"organization": organization, "accessToken": token, "usedBy": [SECRET]});
+        aws::create_secret(state, "vault/owner-token", &login, &[]);
+    });
+    let mut value = scene.value(&scene.version("AWSCURRENT").unwrap());
+    value["owner"] = json!("vault/owner-token");
+    scene.world.with(|state| aws::put_version(state, &scene.arn, None, &value, &["AWSCURRENT"]));
+}
+
+const OWNER_SCOPES: [&str; 6] = [
+    "scope-member-read",
+    "scope-member-edit",
+    "scope-invite-read",
+    "scope-invite-edit",
+    "scope-group-read",
+    "scope-group-edit",
+];
+
+#[tokio::test(start_paused = true)]
+async fn an_organization_access_token_invites_sends_again_and_sets_role_and_team() {
+    let scene = scene(|value| value["user"]["team"] = json!("readers"));
+    owner_token(&scene, ORG, &OWNER_SCOPES);
+    // no password of anybody: single sign-on is enforced from the start
+    scene.world.with(|state| hub::set_password(state, OWNER, "nobody-has-it-any-more-4"));
+    assert_eq!(scene.onboard().await.unwrap()["outcome"], "awaiting");
+    assert_eq!(sent(&scene), 1);
+    tokio::time::sleep(4 * DAY).await;
+    assert_eq!(scene.reconcile().await["outcome"], "awaiting");
+    assert_eq!(resends(&scene), 1);
+    accept(&scene, USER);
+    scene.world.with(|state| {
+        hub::add_member(state, ORG, USER, hub::Role::Member);
+        hub::remove_from_team(state, ORG, "readers", USER);
+    });
+    assert_eq!(refused(&scene).await.kind().name(), "Refused");
+    let report = onboard_with(&scene, json!({"fixRole": true})).await.unwrap();
+    assert_eq!(report["outcome"], "applied", "{report}");
+    assert!(connected(&scene));
+    let record = scene.world.record();
+    let paths: Vec<_> = record.iter().filter(|entry| entry.service == Service::Hub).collect();
+    let of_owner = |entry: &&&Recorded| String::from_utf8_lossy(entry.request.body()).contains(OWNER);
+    assert_eq!(paths.iter().filter(of_owner).count(), 0, "the owner's password is not used");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_scope_the_refusal_names_it() {
+    for missing in ["scope-member-read", "scope-invite-read", "scope-invite-edit", "scope-group-read"] {
+        let scene = scene(|value| value["user"]["team"] = json!("readers"));
+        let scopes: Vec<&str> = OWNER_SCOPES.into_iter().filter(|scope| *scope != missing).collect();
+        owner_token(&scene, ORG, &scopes);
+        let error = refused(&scene).await;
+        assert!(error.to_string().contains(&format!("`{missing}`")), "{missing}: {error}");
+        assert_eq!(sent(&scene), 0, "{missing}");
+    }
+    for (missing, team) in [("scope-member-edit", false), ("scope-group-edit", true)] {
+        let scene = scene(|value| {
+            value["user"]["role"] = json!(if team { "member" } else { "editor" });
+            if team {
+                value["user"]["team"] = json!("readers");
+            }
+        });
+        scene.world.with(|state| hub::add_member(state, ORG, USER, hub::Role::Member));
+        let scopes: Vec<&str> = OWNER_SCOPES.into_iter().filter(|scope| *scope != missing).collect();
+        owner_token(&scene, ORG, &scopes);
+        let error = onboard_with(&scene, json!({"fixRole": true})).await.expect_err("a refusal");
+        assert!(error.to_string().contains(&format!("`{missing}`")), "{missing}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_s_token_of_another_organization_or_that_is_dead_is_refused() {
+    let scene = self::scene(|_| {});
+    owner_token(&scene, "umbrella", &OWNER_SCOPES);
+    let error = refused(&scene).await;
+    assert!(error.to_string().contains("another organization than acme"), "{error}");
+    assert_eq!((error.kind().name(), scene.requests(Service::Hub)), ("Misconfigured", 0));
+
+    let scene = self::scene(|_| {});
+    owner_token(&scene, ORG, &OWNER_SCOPES);
+    scene.world.with(|state| {
+        let login = json!({"organization": ORG, "accessToken": "dckr_oat_expired-and-gone-0001", "usedBy": [SECRET]});
+        put_login(state, "vault/owner-token", &login);
+    });
+    let error = refused(&scene).await;
+    assert!(error.to_string().contains("organization access token of the owner secret"), "{error}");
+    assert_eq!((error.kind().name(), scene.requests(Service::Hub)), ("NeedsHuman", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_custom_role_that_manages_members_suffices_and_changes_no_role() {
+    let scene = scene(|_| {});
+    scene.world.with(|state| {
+        hub::add_member(state, ORG, OWNER, hub::Role::Editor);
+        hub::grant_member_management(state, ORG, OWNER);
+    });
+    assert_eq!(scene.onboard().await.unwrap()["outcome"], "awaiting");
+    assert_eq!(sent(&scene), 1);
+    accept(&scene, USER);
+    scene.world.with(|state| hub::add_member(state, ORG, USER, hub::Role::Member));
+    let error = onboard_with(&scene, json!({"fixRole": true})).await.expect_err("a refusal");
+    let message = error.to_string();
+    assert!(
+        message.contains("change a member's role") && message.contains("an owner of the organization"),
+        "{message}"
+    );
+    scene.world.with(|state| hub::add_member(state, ORG, USER, hub::Role::Editor));
+    assert_eq!(outcome(&scene.onboard().await), "applied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_secret_that_does_not_list_the_secret_invites_nobody() {
+    let scene = scene(|_| {});
+    scene.world.with(|state| {
+        let login = json!({"username": OWNER, "password": OWNER_PASSWORD, "usedBy": ["hubkeeper/other"]});
+        put_login(state, OWNER_SECRET, &login);
+    });
+    let error = refused(&scene).await;
+    assert!(error.to_string().contains(r#""usedBy": ["hubkeeper/acme"]"#), "{error}");
+    assert_eq!((error.kind().name(), scene.requests(Service::Hub)), ("Misconfigured", 0));
 }

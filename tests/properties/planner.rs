@@ -127,6 +127,7 @@ fn worlds() -> impl Strategy<Value = World> {
         let mut world = World {
             secret: Secret {
                 arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf".into(),
+                name: "hub".into(),
                 rotation_enabled: true,
                 deleted: false,
                 versions: BTreeMap::new(),

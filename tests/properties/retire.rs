@@ -73,6 +73,7 @@ fn secret() -> impl Strategy<Value = Secret> {
         }
         Secret {
             arn: ARN.into(),
+            name: "hub".into(),
             rotation_enabled: true,
             deleted: false,
             versions,

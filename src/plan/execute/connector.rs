@@ -64,6 +64,7 @@ impl Executor<'_> {
                 proved_at: self.services.now(),
                 proved: (verdict.repositories, verdict.private),
             };
+            self.wrote = true;
             let put = self.services.arm.put(id, &merge::merge(&desired, observed), &token).await?;
             sent = true;
             created |= put.created.unwrap_or(was_absent);
@@ -193,6 +194,7 @@ impl Executor<'_> {
                 return Ok(());
             }
             sent = true;
+            self.wrote = true;
             match self.services.arm.delete(&id).await? {
                 Written::Yes => self.report.connector(id.to_string(), Change::Deleted),
                 Written::Unknown(_) => {}

@@ -18,6 +18,7 @@ const LOOKS: u32 = 3;
 impl Executor<'_> {
     pub(super) async fn tag_invitation(&mut self, state: Invitation) -> Result<(), Error> {
         self.still_ours().await?;
+        self.wrote = true;
         self.services.store.tag_invitation(self.arn(), state).await?;
         self.situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
         Ok(())
@@ -31,7 +32,8 @@ impl Executor<'_> {
             return Ok(());
         }
         let (document, newcomer) = self.asked()?;
-        let session = self.services.owner(&document).await?;
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
         let unknown = match self.services.hub().invite(&session, &document.organization, &newcomer).await {
             Ok(Invited::Sent(invite)) => {
                 let at = self.services.now();
@@ -74,7 +76,8 @@ impl Executor<'_> {
         let roster = self.situation.enrolment.roster.as_ref();
         let invite = roster.map(|roster| standing(roster, &document.username, &newcomer.email));
         let Some(Standing::Invited(Invite { id, .. })) = invite else { return Ok(()) };
-        let session = self.services.owner(&document).await?;
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
         match self.services.hub().resend(&session, id).await {
             Ok(Changed::Done) => Ok(()),
             Ok(Changed::Unknown(why)) => {
@@ -93,7 +96,8 @@ impl Executor<'_> {
     pub(super) async fn set_role(&mut self, role: Role) -> Result<(), Error> {
         let is_set = |member: &Member, _: &[String]| member.role.is_some_and(|held| held >= role);
         let Some((document, username)) = self.before_change(is_set).await? else { return Ok(()) };
-        let session = self.services.owner(&document).await?;
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
         let set = self.services.hub().set_role(&session, &document.organization, &username, role).await;
         self.settle_change(set, "the role", is_set).await
     }
@@ -103,7 +107,8 @@ impl Executor<'_> {
             team.iter().any(|username| username.eq_ignore_ascii_case(&member.username))
         };
         let Some((document, username)) = self.before_change(is_in).await? else { return Ok(()) };
-        let session = self.services.owner(&document).await?;
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
         let added = self.services.hub().add_to_team(&session, &document.organization, team, &username).await;
         let added = added.map_err(|denied| if denied == Denied::Gone { Denied::NoTeam } else { denied });
         self.settle_change(added, "the team", is_in).await
@@ -174,7 +179,8 @@ impl Executor<'_> {
 
     async fn look_at_roster(&mut self) -> Result<(), Error> {
         let (document, newcomer) = self.asked()?;
-        self.situation.enrolment.roster = Some(self.services.roster(&document, &newcomer).await?);
+        self.situation.enrolment.roster =
+            Some(self.services.roster(&self.situation.secret, &document, &newcomer).await?);
         Ok(())
     }
 

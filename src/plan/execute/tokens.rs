@@ -31,11 +31,12 @@ impl Executor<'_> {
         let base = base.or_else(|| self.situation.document.clone());
         let base =
             base.ok_or_else(|| Error::needs_human("the secret has no value", "put the secret's document first"))?;
-        let session = self.services.manager(&base).await?;
+        let session = self.services.manager(&self.situation.secret, &base).await?;
         let token_label = self.situation.secret.token_label(version);
         let days = i64::from(self.services.config.token_lifetime_days);
         let now = self.services.now();
         let expires_at = now.replace_nanosecond(0).unwrap_or(now) + time::Duration::days(days);
+        self.wrote = true;
         let hub = self.services.hub();
         let (id, token) = match hub.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
             Mint::Minted { id, token } => (id, token),
@@ -61,7 +62,16 @@ impl Executor<'_> {
             }
         };
         let next = base.with_minted(token, &id, expires_at);
-        let put = self.services.store.put(self.arn(), version, &next, label, self.rotation_token).await?;
+        let put = self.services.store.put(self.arn(), version, &next, label, self.rotation_token).await;
+        let put = match put {
+            Ok(put) => put,
+            Err(failure) => {
+                if failure.is_certain {
+                    self.discard(&session, &id).await;
+                }
+                return Err(failure.error);
+            }
+        };
         if put == Put::Stored {
             self.report.tokens.minted = Some(id);
             self.report.tokens.expires_at = Some(rfc3339(expires_at));
@@ -69,13 +79,34 @@ impl Executor<'_> {
         Ok(())
     }
 
+    /// Deletes the PAT that this step minted and that is certainly stored nowhere, so that retries do not pile up live tokens.
+    async fn discard(&mut self, session: &Session, id: &str) {
+        match self.services.hub().revoke(session, id).await {
+            Ok(()) => self.report.tokens.retired.push(id.to_owned()),
+            Err(error) => self.report.warn(Warning::new(
+                "unstoredToken",
+                format!(
+                    "the token {id} was minted, Secrets Manager refused to store it, and it could not be deleted ({}): a later reconcile retires it",
+                    error.message()
+                ),
+            )),
+        }
+    }
+
     /// Reads the stored value back and revokes every PAT of the version's label that is not the stored one. While the
     /// value cannot be read nothing is revoked.
     pub(super) async fn revoke_strays(&mut self, version: &str) -> Result<(), Error> {
-        let stage = if self.trigger.is_rotation() { Label::Pending } else { Label::Candidate };
-        let stored = self.services.store.document(self.arn(), version, Some(stage.name())).await?;
+        // a label that the version bears: another attempt's version may have been staged since
+        let stage = if self.trigger.is_rotation() {
+            Some(Label::Pending.name().to_owned())
+        } else if self.report.tokens.minted.is_some() {
+            Some(Label::Minted.name().to_owned())
+        } else {
+            self.services.store.describe(self.arn()).await?.any_label(version).map(str::to_owned)
+        };
+        let stored = self.services.store.document(self.arn(), version, stage.as_deref()).await?;
         if stored.manager.is_some() {
-            let session = self.services.manager(&stored).await?;
+            let session = self.services.manager(&self.situation.secret, &stored).await?;
             self.revoke_all_but(&session, version, stored.token_id.as_deref()).await?;
         }
         if self.report.tokens.minted != stored.token_id {
@@ -95,6 +126,7 @@ impl Executor<'_> {
         let hub = self.services.hub();
         let tokens = hub.tokens(session).await.map_err(|error| undecided(&error))?;
         for pat in tokens.iter().filter(|pat| pat.label == label && Some(pat.id.as_str()) != kept) {
+            self.wrote = true;
             hub.revoke(session, &pat.id).await.map_err(|error| undecided(&error))?;
             self.report.tokens.retired.push(pat.id.clone());
         }
@@ -116,6 +148,7 @@ impl Executor<'_> {
         let hub = self.services.hub();
         let (label, marked) =
             (self.situation.secret.token_label(&version), self.situation.secret.retiring_label(&version));
+        self.wrote = true;
         let changed = hub.set_active(&session, id, false, &marked).await;
         let in_use = self.in_use(&pat).await;
         if !matches!(in_use, Ok(false)) {
@@ -148,6 +181,7 @@ impl Executor<'_> {
         if self.in_use(&pat).await? {
             return Ok(());
         }
+        self.wrote = true;
         self.services.hub().revoke(&session, id).await.map_err(|error| undecided(&error))?;
         self.report.tokens.retired.push(id.to_owned());
         Ok(())
@@ -157,6 +191,7 @@ impl Executor<'_> {
     pub(super) async fn activate_token(&mut self, id: &str) -> Result<(), Error> {
         let (session, _, version) = self.pat(id).await?;
         let label = self.situation.secret.token_label(&version);
+        self.wrote = true;
         let changed = self.services.hub().set_active(&session, id, true, &label).await;
         changed.map_err(|error| undecided(&error))?;
         if let Ok(pats) = &mut self.situation.pats {
@@ -180,7 +215,7 @@ impl Executor<'_> {
         let (version, _) = self.situation.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
         let version = version.to_owned();
         let document = self.document(&self.situation.version)?;
-        Ok((self.services.manager(&document).await?, pat, version))
+        Ok((self.services.manager(&self.situation.secret, &document).await?, pat, version))
     }
 
     /// Whether a PAT is in use, or that cannot be told, by labels, connector and values as they are now.
@@ -208,8 +243,10 @@ impl Executor<'_> {
         let known = [&self.situation.current, &self.situation.previous];
         let known = known.into_iter().flatten().map(|known| &known.document);
         let next = self.document(from)?.taken_from(from, known);
+        self.wrote = true;
         // another attempt's value is kept: a pending value is never replaced
-        let _: Put = self.services.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await?;
+        let put = self.services.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await;
+        let _: Put = put.map_err(|failure| failure.error)?;
         let stored = self.services.store.document(self.arn(), to, Some(Label::Pending.name())).await?;
         self.situation.document = Some(stored);
         Ok(())

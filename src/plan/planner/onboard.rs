@@ -29,13 +29,22 @@ pub(super) fn adopt(situation: &Situation, version: &str) -> Result<Plan, Error>
     }
     let mut steps = Vec::new();
     if !situation.secret.bears(version, Label::Candidate) && !situation.secret.bears(version, Label::Current) {
-        steps.push(Step::StageCandidate { version: version.to_owned() });
+        steps.extend(stage(situation, version));
     }
     if carried(situation, version, document).is_err() {
         steps.push(write(situation, version));
     }
     steps.extend(promote(situation, version));
     Ok(Plan { next: Next::Do(steps), warnings })
+}
+
+/// Stages the version as the candidate. A version that bears the label now was judged unusable; one that is staged after this plan
+/// was made keeps it.
+fn stage(situation: &Situation, version: &str) -> Vec<Step> {
+    let unusable = situation.secret.version(Label::Candidate).filter(|staged| *staged != version);
+    let mut steps: Vec<Step> = unusable.map(|staged| Step::Unstage { from: staged.to_owned() }).into_iter().collect();
+    steps.push(Step::StageCandidate { version: version.to_owned() });
+    steps
 }
 
 /// AWSCURRENT to the version, then the candidate's label off.
@@ -92,11 +101,12 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
     };
     let warnings = connector_warnings(situation, current)?;
     let mut steps = vec![
-        Step::MintToken { version: slot.id.clone(), label: Label::Candidate },
+        Step::MintToken { version: slot.id.clone(), label: Label::Minted },
         Step::RevokeStrays { version: slot.id.clone() },
-        Step::Prove { version: slot.id.clone() },
-        write(situation, &slot.id),
     ];
+    steps.extend(stage(situation, &slot.id));
+    steps.push(Step::Prove { version: slot.id.clone() });
+    steps.push(write(situation, &slot.id));
     steps.extend(promote(situation, &slot.id));
     Ok(Plan { next: Next::Do(steps), warnings })
 }

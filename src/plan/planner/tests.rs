@@ -249,7 +249,7 @@ fn onboarding_goes_on_with_what_is_there_before_it_mints() {
     situation.dead.insert(VERSION.into());
     situation.verdict = None;
     situation.slot = Some(Slot { id: DERIVED.into(), document: None });
-    let minted = ["mintToken", "revokeStrays", "prove", "writeConnector", "moveCurrent", "unstage"];
+    let minted = ["mintToken", "revokeStrays", "stageCandidate", "prove", "writeConnector", "moveCurrent", "unstage"];
     assert_eq!(steps(&onboard_trigger(), &situation), minted);
     situation.slot = Some(Slot { id: DERIVED.into(), document: Some(managed("dckr_pat_earlier")) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["prove first"]);
@@ -257,6 +257,11 @@ fn onboarding_goes_on_with_what_is_there_before_it_mints() {
     assert_eq!(steps(&onboard_trigger(), &situation), ["stageCandidate", "writeConnector", "moveCurrent", "unstage"]);
     situation.verdict = Some((DERIVED.into(), verdict(Finding::Rejected)));
     assert_eq!(steps(&onboard_trigger(), &situation), ["dead"]);
+    // a candidate that was judged unusable gives its label away; one that is staged later keeps it
+    situation.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
+    situation.verdict = Some((DERIVED.into(), verdict(Finding::Complete)));
+    let staged = ["unstage", "stageCandidate", "writeConnector", "moveCurrent", "unstage"];
+    assert_eq!(steps(&onboard_trigger(), &situation), staged);
     // a candidate of a person comes before one of our own
     situation.candidate = Some(Version { id: OLD.into(), document: managed("dckr_pat_by_hand") });
     situation.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);

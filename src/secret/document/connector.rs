@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::members::{Members, is_uuid, wrong};
+use super::members::{Members, is_uuid, stored_as_text, wrong};
 use crate::error::Error;
 
 /// An offering that the secret may ask for.
@@ -108,6 +108,7 @@ pub struct ConnectorSpec {
 pub(super) fn read(members: &Members<'_>) -> Result<ConnectorSpec, Error> {
     let map = match members.map.get("connector") {
         Some(Value::Object(map)) => map,
+        Some(Value::String(_)) => return Err(stored_as_text("connector", "an object")),
         Some(_) => return Err(wrong("member `connector` is not an object")),
         None => return Err(wrong("member `connector` is missing")),
     };

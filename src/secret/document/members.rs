@@ -30,6 +30,7 @@ impl Members<'_> {
         let wrong = || wrong(&format!("member `{}{name}` is not an array of strings", self.path));
         match self.map.get(name) {
             None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::String(_)) => Err(stored_as_text(&format!("{}{name}", self.path), "an array of strings")),
             Some(Value::Array(values)) => {
                 values.iter().map(|value| value.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
             }
@@ -38,11 +39,23 @@ impl Members<'_> {
     }
 }
 
+/// The error for an array or object that the console's key/value form has stored as text.
+pub(super) fn stored_as_text(name: &str, kind: &str) -> Error {
+    wrong(&format!(
+        "member `{name}` is text and not {kind}: the console's key/value form stores every field as text; put the document in the form `Plaintext`, or with the command line"
+    ))
+}
+
 pub(super) fn wrong(what: &str) -> Error {
     Error::misconfigured(
         format!("the secret's document cannot be used: {what}"),
         "put a corrected version of the secret; the README shows the document",
     )
+}
+
+/// JSON text without the byte order mark that some editors and PowerShell write before it.
+pub(crate) fn without_byte_order_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// A name of lower-case letters, digits and separators: what a path and a scope may hold.

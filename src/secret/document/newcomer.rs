@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::members::{Members, is_repository_part, wrong};
+use super::members::{Members, is_repository_part, stored_as_text, wrong};
 use crate::error::Error;
 
 /// A role in an organization at Docker Hub; the greater one includes the lesser.
@@ -52,6 +52,7 @@ pub(super) fn read(members: &Members<'_>) -> Result<Option<(String, Newcomer)>, 
         None | Some(Value::Null) if owner.is_none() => return Ok(None),
         None | Some(Value::Null) => return Err(wrong("member `owner` stands without `user`: whom to invite")),
         Some(Value::Object(map)) => map,
+        Some(Value::String(_)) => return Err(stored_as_text("user", "an object")),
         Some(_) => return Err(wrong("member `user` is not an object")),
     };
     let Some(owner) = owner else {

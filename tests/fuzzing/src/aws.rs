@@ -92,7 +92,11 @@ pub(crate) fn check(input: &[u8]) {
             clear(answers::run(store.document(ARN, VERSION, None)), input);
         }
         "put" => {
-            clear(answers::run(store.put(ARN, VERSION, &document(), Label::Pending, None)), input);
+            clear(
+                answers::run(store.put(ARN, VERSION, &document(), Label::Pending, None))
+                    .map_err(|failure| failure.error),
+                input,
+            );
         }
         "move" => {
             clear(answers::run(store.move_label(ARN, Label::Current, Some("a"), Some(VERSION))), input);

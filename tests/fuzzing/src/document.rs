@@ -2,7 +2,7 @@
 
 use hubkeeper::clock::{parse_rfc3339, rfc3339};
 use hubkeeper::secret::document::expiry_warning;
-use hubkeeper::secret::{Document, Login};
+use hubkeeper::secret::{Access, Document, LoginSecret, Purpose};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use time::macros::datetime;
@@ -12,13 +12,26 @@ use crate::clean::{self, MARKER};
 const NOW: hubkeeper::clock::Timestamp = datetime!(2026-11-24 10:00 UTC);
 const TOKEN_ID: &str = "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001";
 
+fn is_credential(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text
+}
+
 /// What is written says what was read; a rewrite changes what it is about and nothing else; an error quotes nothing.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let secret = SecretString::from(text);
-    match Login::parse(&secret, "manager") {
-        Ok(login) => assert!(!login.username.is_empty() && !login.password.expose_secret().is_empty()),
-        Err(error) => clean::error(&error, input),
+    for purpose in [Purpose::Manager, Purpose::Owner] {
+        match LoginSecret::parse(&secret, purpose).map(|login| login.access) {
+            Ok(Access::Password(login)) => {
+                assert!(is_credential(&login.username) && !login.username.contains('@'));
+                assert!(is_credential(login.password.expose_secret()));
+            }
+            Ok(Access::OrganizationToken { organization, token }) => {
+                assert!(purpose == Purpose::Owner, "no token can make tokens");
+                assert!(is_credential(&organization) && is_credential(token.expose_secret()));
+            }
+            Err(error) => clean::error(&error, input),
+        }
     }
     let document = match Document::parse(&secret) {
         Ok(document) => document,
@@ -72,7 +85,7 @@ fn same(one: &Document, other: &Document) {
 }
 
 fn members(text: &SecretString) -> Map<String, Value> {
-    object(serde_json::from_str(text.expose_secret()).expect("a document is JSON"))
+    object(serde_json::from_str(text.expose_secret().trim_start_matches('\u{feff}')).expect("a document is JSON"))
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -15,7 +15,7 @@ use hubkeeper::plan::refusals::refusal;
 use hubkeeper::proof::evidence::{Level, Login as Entered, Pulls, level};
 use hubkeeper::proof::gather::Subject;
 use hubkeeper::proof::{Prover, verdict};
-use hubkeeper::secret::{Document, Login};
+use hubkeeper::secret::{Document, Login, Purpose};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -136,8 +136,8 @@ fn password(hub: &Hub, input: &[u8]) {
         password: SecretString::from(MARKER),
         totp_seed: Some(SecretString::from("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")),
     };
-    if let Err(error) = answers::run(hub.password_login(&login, "manager")) {
-        clean::error(&error, input);
+    if let Err(failure) = answers::run(hub.password_login(&login, Purpose::Manager)) {
+        clean::error(&failure.error, input);
     }
 }
 

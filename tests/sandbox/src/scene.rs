@@ -108,7 +108,8 @@ pub fn organization(state: &mut State, organization: &str, user: &str) -> String
 pub fn build(state: &mut State) -> String {
     let password = docker_hub(state);
     azure(state);
-    aws::create_secret(state, MANAGER, &json!({ "username": USER, "password": password }), &[]);
+    let login = json!({ "username": USER, "password": password, "usedBy": [SECRET] });
+    aws::create_secret(state, MANAGER, &login, &[]);
     let mut value = document();
     value["manager"] = json!(MANAGER);
     let arn = aws::create_secret(state, SECRET, &value, &[]);

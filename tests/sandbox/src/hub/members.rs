@@ -1,7 +1,7 @@
 //! Members, teams and invitations: `/v2/orgs/...` and `/v2/invites/...`.
 //!
-//! An owner's login by password alone may use these routes (documented for changes and invitations; for the lists the stricter
-//! reading is taken). Bodies of refusals are not documented. An address that is invited already is answered with 409, which is
+//! A personal access token may not use these routes (documented for changes and invitations; for the lists the stricter reading is
+//! taken). Bodies of refusals are not documented. An address that is invited already is answered with 409, which is
 //! documented for the route without saying for what.
 
 use serde_json::{Value, json};
@@ -29,28 +29,38 @@ fn role_of(name: &str) -> Result<Role, Refused> {
     }
 }
 
-/// The owner who asks.
-fn owner(state: &State, request: &Request, organization: &str) -> Result<String, Refused> {
-    let username = match login::bearer(state, request) {
+/// Who asks, if they may: an owner with the password; a person with a custom role that has "Member management", but not for a
+/// change of role, which is documented for owners; or an organization access token with the scope.
+///
+/// That an organization access token without the scope is answered with 403 is inferred, and that `scope-group-edit` covers
+/// adding to a team.
+fn manager(state: &State, request: &Request, organization: &str, scope: &str) -> Result<String, Refused> {
+    let forbidden = || wire::refuse(403, "permission denied").into();
+    let principal = match login::bearer(state, request) {
         None => return Err(wire::unauthorized().into()),
-        Some(Principal::Password { username }) => username,
         Some(Principal::Pat { .. }) => {
             return Err(wire::refuse(403, "token issued from personal access token is not allowed").into());
         }
-        Some(Principal::Oat { .. }) => {
-            return Err(wire::refuse(403, "token issued from organization access token is not allowed").into());
-        }
+        Some(principal) => principal,
     };
-    let Some(organization) = state.hub.organizations.get(organization) else { return Err(wire::not_found().into()) };
-    match organization.members.get(&username) {
-        Some(Role::Owner) => Ok(username),
-        _ => Err(wire::refuse(403, "permission denied").into()),
+    let Some(found) = state.hub.organizations.get(organization) else { return Err(wire::not_found().into()) };
+    match principal {
+        Principal::Oat { organization: own, resources, .. } => {
+            let may = own == organization && resources.iter().any(|resource| resource.gives_on(scope, organization));
+            if may { Ok(own) } else { Err(forbidden()) }
+        }
+        Principal::Password { username } => match found.members.get(&username) {
+            Some(Role::Owner) => Ok(username),
+            Some(_) if found.member_managers.contains(&username) && scope != "scope-member-edit" => Ok(username),
+            _ => Err(forbidden()),
+        },
+        Principal::Pat { .. } => Err(forbidden()),
     }
 }
 
 /// `GET /v2/orgs/{org}/members`.
 pub(super) fn list(state: &State, request: &Request, organization: &str) -> Result<Response, Refused> {
-    owner(state, request, organization)?;
+    manager(state, request, organization, "scope-member-read")?;
     let page = Page::of(&wire::query(request))?;
     let Some(found) = state.hub.organizations.get(organization) else { return Err(wire::not_found().into()) };
     let entries: Vec<Value> = found.members.keys().map(|username| member(state, found, username)).collect();
@@ -82,7 +92,7 @@ pub(super) fn set_role(
     organization: &str,
     username: &str,
 ) -> Result<Response, Refused> {
-    owner(state, request, organization)?;
+    manager(state, request, organization, "scope-member-edit")?;
     let body = wire::body(request)?;
     let role = role_of(wire::text(&body, "role")?)?;
     let found = state.hub.organizations.get_mut(organization);
@@ -96,7 +106,8 @@ pub(super) fn set_role(
 
 /// `GET` and `POST /v2/orgs/{org}/groups/{team}/members`.
 pub(super) fn team(state: &mut State, request: &Request, organization: &str, team: &str) -> Result<Response, Refused> {
-    owner(state, request, organization)?;
+    let scope = if request.method() == "POST" { "scope-group-edit" } else { "scope-group-read" };
+    manager(state, request, organization, scope)?;
     let users = &state.hub.users;
     let found = state.hub.organizations.get_mut(organization);
     let Some(found) = found.filter(|found| found.teams.contains_key(team)) else {
@@ -132,7 +143,7 @@ fn invitation(organization: &str, invitation: &Invitation) -> Value {
 
 /// `GET /v2/orgs/{org}/invites`.
 pub(super) fn invites(state: &State, request: &Request, organization: &str) -> Result<Response, Refused> {
-    owner(state, request, organization)?;
+    manager(state, request, organization, "scope-invite-read")?;
     let found = state.hub.organizations.get(organization);
     let pending = found.into_iter().flat_map(|found| &found.invitations);
     let data: Vec<Value> = pending.map(|pending| invitation(organization, pending)).collect();
@@ -143,7 +154,7 @@ pub(super) fn invites(state: &State, request: &Request, organization: &str) -> R
 pub(super) fn invite(state: &mut State, request: &Request) -> Result<Response, Refused> {
     let body = wire::body(request)?;
     let name = wire::text(&body, "org")?;
-    let inviter = owner(state, request, name)?;
+    let inviter = manager(state, request, name, "scope-invite-edit")?;
     let role = match &body["role"] {
         Value::Null => Role::Member,
         role => role_of(role.as_str().unwrap_or_default())?,
@@ -222,7 +233,7 @@ pub(super) fn resend(state: &mut State, request: &Request, id: &str) -> Result<R
             if login::bearer(state, request).is_some() { wire::not_found() } else { wire::unauthorized() }.into()
         );
     };
-    owner(state, request, &name)?;
+    manager(state, request, &name, "scope-invite-edit")?;
     let found = state.hub.organizations.get_mut(&name).into_iter().flat_map(|found| &mut found.invitations);
     found.filter(|pending| pending.id == id).for_each(|pending| pending.resends += 1);
     Ok(empty(204))

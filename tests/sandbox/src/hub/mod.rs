@@ -25,10 +25,10 @@ pub use model::{
 pub use person::{
     accept_invitation, add_member, add_oat, add_organization, add_pat, add_plugin, add_repositories, add_repository,
     add_tag, add_team, add_to_team, add_user, age, all_secret_values, deactivate, delete_repository, enforce_sso,
-    failed_logins, forget_failed_logins, invitations_sent, is_scope, lapse_invitation, oats_of, organization,
-    organizations_of, pats_of, refuse_address, remove_from_team, remove_member, remove_tags, revoke, set_email,
-    set_expiry, set_password, set_pat_scopes, set_private, set_seats, set_totp, show_role, team_permission, totp_code,
-    user,
+    failed_logins, forget_failed_logins, grant_member_management, invitations_sent, is_scope, lapse_invitation,
+    oats_of, organization, organizations_of, pats_of, refuse_address, remove_from_team, remove_member, remove_tags,
+    revoke, set_email, set_expiry, set_password, set_pat_scopes, set_private, set_seats, set_totp, show_role,
+    team_permission, totp_code, user,
 };
 
 use access::Principal;

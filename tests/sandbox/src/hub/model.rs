@@ -169,6 +169,8 @@ pub struct Organization {
     pub invitations: Vec<Invitation>,
     /// How many invitations were ever made.
     pub invitations_sent: usize,
+    /// People with a custom role that has "Member management".
+    pub member_managers: BTreeSet<String>,
     /// Roles that the list of members shows instead of a person's own: custom ones.
     pub shown_roles: BTreeMap<String, String>,
 }
@@ -293,6 +295,13 @@ impl OatResource {
             path: path.to_owned(),
             scopes: scopes.iter().map(ToString::to_string).collect(),
         }
+    }
+
+    /// Whether the resource gives the scope on the organization itself: its members, invitations and teams.
+    pub(crate) fn gives_on(&self, scope: &str, organization: &str) -> bool {
+        self.kind == ResourceKind::Organization
+            && self.path.trim_end_matches("/*") == organization
+            && self.scopes.iter().any(|given| given == scope)
     }
 
     /// A resource of the organization.

@@ -183,6 +183,12 @@ pub fn show_role(state: &mut State, organization: &str, username: &str, role: &s
     space(state, organization).shown_roles.insert(username.to_owned(), role.to_owned());
 }
 
+/// Gives a member a custom role that has "Member management"; the list of members shows it by its name.
+pub fn grant_member_management(state: &mut State, organization: &str, username: &str) {
+    space(state, organization).member_managers.insert(username.to_owned());
+    show_role(state, organization, username, "People Manager");
+}
+
 /// Takes an address for none from now on.
 pub fn refuse_address(state: &mut State, email: &str) {
     state.hub.refused_addresses.insert(email.to_owned());

@@ -37,7 +37,7 @@ fn ask(state: &mut State, arn: &str, team: &str) {
     hub::add_user(state, OWNER, &password);
     hub::set_totp(state, OWNER, Some(seed));
     hub::add_member(state, scene::ORGANIZATION, OWNER, hub::Role::Owner);
-    let login = json!({ "username": OWNER, "password": password, "totpSecret": seed });
+    let login = json!({ "username": OWNER, "password": password, "totpSecret": seed, "usedBy": [scene::SECRET] });
     aws::create_secret(state, OWNER_SECRET, &login, &[]);
     let mut document = scene::document();
     document["manager"] = json!(scene::MANAGER);
