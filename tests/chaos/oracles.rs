@@ -321,6 +321,10 @@ impl Oracles {
         let invocation = entry.request.extensions().get::<Invocation>().copied();
         inner.connector_writes += usize::from(call == Call::ConnectorPut && done);
         inner.connector(state, entry, invocation, status);
+        if let Some(told) = invocation.and_then(|id| inner.told.get_mut(&id)).filter(|_| call == Call::Put && done) {
+            // what it stored itself is in use from then on
+            told.in_use.extend(in_use(state, &told.secret));
+        }
         inner.token(state, entry, invocation, now.token.as_deref());
         let (replaced, token) = (inner.before.token.clone(), now.token.as_ref());
         inner.replaced(replaced, token);

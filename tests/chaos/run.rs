@@ -75,6 +75,11 @@ pub(crate) struct Script {
 }
 
 impl Script {
+    /// Whether a person acts in it, or a service responds otherwise.
+    pub(crate) fn is_more_than_a_fault(&self) -> bool {
+        self.act.is_some() || self.behaviour.is_some()
+    }
+
     /// The names of what happens, as they stand in the table.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         let faults = self.faults.values().map(|fault| fault.name());

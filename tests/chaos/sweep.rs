@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> usize {
         }
         cases.retain(|case| {
             what.is_none_or(|what| case.names().any(|name| name.contains(what)))
-                && (case.faults.is_empty() || !options.without_faults)
+                && (case.is_more_than_a_fault() || !options.without_faults)
         });
         for case in &cases {
             counts.ran(flow, case);
@@ -121,7 +121,15 @@ fn beside_faults(flow: Flow, undisturbed: &Outcome) -> Vec<Script> {
         behaviour: Some((0, Behaviour::OtherWriter)),
         ..Script::default()
     });
-    acts.chain(behaviours).chain(both).collect()
+    // a put that was carried out though no response came, and whose repetition is refused: its token is not stored nowhere
+    let puts = (0..calls.len()).filter(|at| calls[*at].1 == Call::Put);
+    let lost = puts.map(|at| Script {
+        faults: [(at, Fault::ResetAfter)].into(),
+        behaviour: Some((at + 1, Behaviour::NoKey)),
+        ..Script::default()
+    });
+    let lost = lost.filter(|_| Behaviour::NoKey.flows().contains(&flow));
+    acts.chain(behaviours).chain(both).chain(lost).collect()
 }
 
 /// Every case of a flow, on all threads; how many ran, and those that broke a promise.

@@ -110,5 +110,5 @@ fn every_planted_fault_still_applies() {
             patches += 1;
         }
     }
-    assert_eq!(patches, 12);
+    assert_eq!(patches, 21);
 }
