@@ -307,6 +307,10 @@ impl Run {
         let Some(act) = self.person.act() else { return };
         self.network.people(None);
         tokio::time::sleep(LATER).await;
+        if self.flow.is_given_up() {
+            // nothing but the event itself gives a secret up
+            Box::pin(self.flow.finish(self)).await;
+        }
         let person = self.person.clone();
         Box::pin(person.aftermath(self)).await;
         let told = std::mem::take(&mut *self.told.lock().unwrap());
