@@ -2,10 +2,14 @@
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-FUNCTION := $(TARGET)/release/hubkeeper
+# As it is deployed and measured: optimised as a whole, which takes minutes.
+FUNCTION := $(TARGET)/release/bootstrap
 FLOOR := $(TARGET)/release/hubkeeper-floor
-TOOLS := $(TARGET)/tools
 PACKAGE := $(TARGET)/lambda/hubkeeper.zip
+# As it is tried and tested: function and tools in the profile of the tests, so that no crate is built twice.
+TOOLS := $(TARGET)/debug
+QUICK_FUNCTION := $(TOOLS)/bootstrap
+QUICK_PACKAGE := $(TARGET)/lambda/quick.zip
 # Tools from crates.io for `make fuzz`, `make audit` and `make mutants`: installed where they are not yet, each in its version.
 INSTALLED := $(TARGET)/tools-bin
 CARGO_FUZZ := cargo-fuzz-0.13.2
@@ -15,6 +19,10 @@ CARGO_MUTANTS := cargo-mutants-27.1.0
 export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
 # What the tests wrote down, for `make conformance`. Where HUBKEEPER_RECORD names a folder, that is taken as it is.
 RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
+# For what is not to be written down.
+APART := env -u HUBKEEPER_RECORD
+# The virtual environments of tests and linters.
+export HUBKEEPER_VENVS ?= $(abspath $(TARGET))/venvs
 # How long `make chaos` runs, and `make fuzz` each of its targets.
 SECONDS ?=
 # One run of `make chaos` again.
@@ -25,22 +33,35 @@ ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function floor record tools
+.PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: function tools ## Run the whole life of a token against the sandbox and explain it; EVENT=events/onboard.json sends that event alone
-	@$(TOOLS)/demo $(FUNCTION) $(EVENT)
+demo: ## Run the whole life of a token against the sandbox and explain it; EVENT=events/onboard.json sends that event alone
+	@tests/sandbox/before-demo.sh $(TOOLS) $(if $(EVENT),"$(EVENT)")
+	@$(MAKE) --no-print-directory tools
+	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
-test: ## Run every test; the last line is that of the end-to-end tests
-	$(CARGO) test --workspace --locked
+# The quick ones first. Each test target has its line here (tests/it/makefile.rs): they differ in what they take from the environment.
+test: ## Run every test, the quick ones first; the last line is that of the end-to-end tests. tests/README.md says what is where
+	$(CARGO) test --workspace --locked --no-run
+	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
+	$(APART) $(CARGO) test --workspace --locked --doc
+	$(CARGO) test -p hubkeeper --locked --test it
 	@$(MAKE) --no-print-directory test-infra
+	$(APART) $(CARGO) test -p hubkeeper --locked --test chaos
 	@$(MAKE) --no-print-directory e2e
 
-e2e: package ## Deploy the package into a local AWS emulator and drive it (needs python3; left out loudly without)
-	@tests/e2e/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox --quiet
+e2e: tools ## Deploy a package into a local AWS emulator and drive it (needs python3; left out loudly without)
+	@$(TOOLS)/package $(QUICK_FUNCTION) $(QUICK_PACKAGE) --quick
+	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox --quiet
+
+setup: ## Install what tests need beside Rust, once: virtual environments below target, and Debian's docker-registry and skopeo
+	@tests/e2e/run.sh --setup
+	@tests/conformance/run.sh --setup
+	@infra/lint/run.sh --setup
 
 lint-infra: ## Lint the AWS template: cfn-lint, sam validate, checkov (needs python3)
 	@infra/lint/run.sh
@@ -55,12 +76,12 @@ check: ## Check format, lints and documentation (warnings are errors), then run 
 	$(MAKE) test
 
 chaos: ## Faults, acts of people and odd responses at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep, one at a time, is in `make test`
-	$(CARGO) test --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
+	$(CARGO) test -p hubkeeper --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
 oracles: ## Plant each fault of tests/chaos/planted into the function; fails if the simulation does not catch it; ONLY="14 17"
 	@CARGO="$(CARGO)" tests/chaos/planted/run.sh $(ONLY)
 
-build: function ## Build the function as it is deployed (target/release/hubkeeper)
+build: function ## Build the function as it is deployed (target/release/bootstrap)
 
 package: function tools ## Make the Lambda package target/lambda/hubkeeper.zip; fails above 4.0 MB
 	@$(TOOLS)/package $(FUNCTION) $(PACKAGE)
@@ -68,7 +89,7 @@ package: function tools ## Make the Lambda package target/lambda/hubkeeper.zip; 
 conformance: package $(if $(HUBKEEPER_RECORD),,record) ## Hold sandbox and function against the services' own tools and documents; the last line is `N passed, N failed`
 	@tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD)
 
-bench-init: function floor tools ## Measure start-up against an empty handler; the last line is the ratio, fails above 2.0
+bench-init: function tools ## Measure start-up against an empty handler; the last line is the ratio, fails above 2.0
 	@$(TOOLS)/bench_init $(FUNCTION) $(FLOOR)
 
 bench-depth: function tools ## Measure how many answers setSecret waits for in a row, requests and memory; fails above the limits
@@ -81,7 +102,7 @@ fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and pri
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz
 
 corpus: ## Write the corpora of the fuzz targets anew, from events/ and from what the sandbox answers
-	$(CARGO) test --locked --test it corpus -- --ignored
+	$(CARGO) test -p hubkeeper --locked --test it corpus -- --ignored
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom
@@ -109,21 +130,19 @@ destroy: ## Delete the stack at AWS, after saying what that leaves; wants CONFIR
 clean: ## Remove everything that was built
 	$(CARGO) clean
 
+# the empty handler needs no crate and no feature that the function has not: the function is the same as built alone
 function:
-	$(CARGO) build --release --locked -p hubkeeper
+	$(CARGO) build --release --locked -p hubkeeper -p hubkeeper-floor --bins
 
 # `make target/tools-bin/cargo-deny-0.20.2` installs that version and leaves a mark of it
 $(INSTALLED)/cargo-%:
 	$(CARGO) install --locked --root $(INSTALLED) --target-dir $(INSTALLED)/build $(shell echo cargo-$* | sed 's/-\([0-9.]*\)$$/@\1/')
 	@touch $@
 
-floor:
-	$(CARGO) build --release --locked -p hubkeeper-floor
-
 tools:
-	$(CARGO) build --locked -p hubkeeper-sandbox --bins --profile tools
+	$(CARGO) build --locked -p hubkeeper -p hubkeeper-sandbox --bins
 
-record: function tools
+record: tools
 	@rm -rf $(RECORD)
 	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked -p hubkeeper --test it
-	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(FUNCTION) >/dev/null
+	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(QUICK_FUNCTION) >/dev/null

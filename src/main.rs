@@ -1,5 +1,7 @@
 //! The Lambda function: environment, clients built once, the runtime's loop.
 
+use std::io::Write;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -17,8 +19,44 @@ use hubkeeper::metrics::Stdout;
 use hubkeeper::process::Process;
 use lambda_runtime::{LambdaEvent, service_fn};
 
+fn main() -> Result<ExitCode, lambda_runtime::Error> {
+    match started_by_hand() {
+        Some(code) => Ok(code),
+        None => serve().map(|()| ExitCode::SUCCESS),
+    }
+}
+
+const BY_HAND: &str = "\
+hubkeeper keeps the Docker Hub connector of Microsoft Defender for Cloud supplied with a proven, read-only token.
+
+This program is an AWS Lambda function, not a command: Lambda starts it and sends it events. To try it without an
+account, run these in a clone of the repository:
+
+  make demo                               the whole life of a token, against services in memory
+  make demo EVENT=events/onboard.json     one event
+  make help                               everything else, deployment included
+
+README.md explains events and configuration, docs/deploy.md how to deploy.
+";
+
+/// Explains the program to a person who starts it outside Lambda: on stdout with 0 where they ask for help (`--help`, `-h`), else
+/// on stderr with 2. `None` inside Lambda, which always sets `AWS_LAMBDA_RUNTIME_API`.
+fn started_by_hand() -> Option<ExitCode> {
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return None;
+    }
+    let asked = std::env::args_os().skip(1).any(|argument| argument == "--help" || argument == "-h");
+    // a closed pipe is no failure of the explanation
+    if asked {
+        let _ = std::io::stdout().write_all(BY_HAND.as_bytes());
+        return Some(ExitCode::SUCCESS);
+    }
+    let _ = write!(std::io::stderr(), "{BY_HAND}\nNothing was run: AWS_LAMBDA_RUNTIME_API is not set.\n");
+    Some(ExitCode::from(2))
+}
+
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn serve() -> Result<(), lambda_runtime::Error> {
     let environment: Environment = std::env::vars().collect();
     let level = environment.get("AWS_LAMBDA_LOG_LEVEL").map(String::as_str);
     tracing::subscriber::set_global_default(logging::subscriber(level, std::io::stdout))?;

@@ -65,8 +65,12 @@ pub(super) async fn plan(
         (pats, None) => pats?,
     };
     let mut secret = services.store.describe(&situation.secret.arn).await?;
-    let found = services.arm.get(&document.connector.id).await?;
     let managed = situation.secret.managed();
+    let found = match situation.offboarded_connector() {
+        // what counts is the connector that the secret keeps, and its group may be gone as well
+        Some((_, kept)) if managed == Managed::Offboarded => services.arm.read(&kept).await?.or_absent(),
+        _ => services.arm.get(&document.connector.id).await?,
+    };
     let moved = secret.version(Label::Current) != Some(situation.version.as_str());
     let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
     if secret.managed() != managed || moved || rotated {

@@ -212,7 +212,8 @@ impl Person {
         if plan.done.is_some() || request.is_some_and(|request| request < at) {
             return None;
         }
-        plan.done = Some(Memory { tags: aws::tags(state, arn), manager: value_of(state, &secret(state, MANAGER), CURRENT) });
+        plan.done =
+            Some(Memory { tags: aws::tags(state, arn), manager: value_of(state, &secret(state, MANAGER), CURRENT) });
         perform(act, state, arn);
         Some(act)
     }

@@ -228,7 +228,10 @@ impl Lasting {
             if call == Call::ConnectorPut && response.status().is_success() {
                 let still = self.shown.take().filter(|(end, _)| *end > now).map(|(_, shown)| shown);
                 let shown = still.or_else(before).unwrap_or_else(|| {
-                    answer(404, &json!({"error": {"code": "ResourceNotFound", "message": "The Resource was not found."}}))
+                    answer(
+                        404,
+                        &json!({"error": {"code": "ResourceNotFound", "message": "The Resource was not found."}}),
+                    )
                 });
                 self.shown = Some((now + LATE, shown));
                 return response;

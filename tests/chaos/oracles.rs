@@ -232,11 +232,13 @@ impl Oracles {
         if call == Call::PasswordLogin && !password.is_empty() {
             let name = told.secret.split(":secret:").nth(1).unwrap_or_default();
             let name = name.get(..name.len().saturating_sub(7)).unwrap_or_default();
-            let may = told.logins.get(&password).is_some_and(|users| {
-                users.iter().any(|user| *user == told.secret || user == name)
-            });
+            let may = told
+                .logins
+                .get(&password)
+                .is_some_and(|users| users.iter().any(|user| *user == told.secret || user == name));
             if !may {
-                violations.insert(format!("confused deputy: {name} logs in with a login whose usedBy does not list it"));
+                violations
+                    .insert(format!("confused deputy: {name} logs in with a login whose usedBy does not list it"));
             }
         }
         if let Some(asked) = told.stack.as_mut().filter(|_| call == Call::Answer) {
@@ -509,11 +511,14 @@ impl Oracles {
     pub(crate) fn no_pile(&self, scene: &Scene, most: usize) {
         let prefix = format!("hubkeeper/{}/", self.lock().fingerprint);
         let piled = scene.world.with(|state| {
-            let versions = state.aws.secrets.get(&scene.arn).map(|secret| secret.versions.keys().cloned().collect::<Vec<_>>());
-            let values = versions.unwrap_or_default().into_iter().filter_map(|id| aws::value_of(state, &scene.arn, &id));
+            let versions =
+                state.aws.secrets.get(&scene.arn).map(|secret| secret.versions.keys().cloned().collect::<Vec<_>>());
+            let values =
+                versions.unwrap_or_default().into_iter().filter_map(|id| aws::value_of(state, &scene.arn, &id));
             let stored: BTreeSet<String> =
                 values.filter_map(|value| value["accessToken"].as_str().map(str::to_owned)).collect();
-            let own = hub::pats_of(state, USER).into_iter().filter(|pat| pat.label.starts_with(&prefix) && pat.is_active);
+            let own =
+                hub::pats_of(state, USER).into_iter().filter(|pat| pat.label.starts_with(&prefix) && pat.is_active);
             own.filter(|pat| !stored.contains(&pat.value)).count()
         });
         if piled > most {
@@ -573,7 +578,8 @@ impl Inner {
         let call = Call::of(entry.service, &entry.request);
         let Some(told) = invocation.and_then(|id| self.told.get_mut(&id)) else { return };
         if call == Call::ConnectorDelete && status == 200 && !self.offboarded && !told.made_connector {
-            self.violations.insert("no deletion by a tag: a connector is deleted and nobody asked for an offboarding".into());
+            self.violations
+                .insert("no deletion by a tag: a connector is deleted and nobody asked for an offboarding".into());
         }
         if call != Call::ConnectorPut || !(200..300).contains(&status) {
             return;
@@ -587,7 +593,8 @@ impl Inner {
         let others = arm::connectors(state).filter(ours).count() > 1;
         // made again between a person's move and the look at it: nobody can see that
         if others && (!is_home || (status == 201 && told.saw_none)) {
-            self.violations.insert(format!("one connector: a second one is written while the first stands, by {}", entry.line()));
+            self.violations
+                .insert(format!("one connector: a second one is written while the first stands, by {}", entry.line()));
         }
         let written = target(state, &entry.request).and_then(arm::Connector::credential).map(|(_, token)| token);
         if told.is_step && written.is_some_and(|token| self.replaced.contains(token)) {

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Holds the sandbox and the function against what the services' makers and others wrote. Nothing but the loopback interface is used.
 # Usage: run.sh <package> <sandbox> <record> [pytest arguments]. The last line is `N passed, N failed`.
+# `run.sh --setup` installs the tools and runs nothing.
 #
 # Installs its tools itself, in pinned versions, below target; docker-registry, skopeo and tinyproxy are Debian's. What cannot be installed, or a
 # specification that is not there (HUBKEEPER_SPECS), leaves its tests out, loudly; with CI=true that is a failure.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
-HUBKEEPER_PACKAGE="$(realpath "$1")"
-HUBKEEPER_SANDBOX="$(realpath "$2")"
-HUBKEEPER_RECORD="$(realpath "$3")"
-export HUBKEEPER_PACKAGE HUBKEEPER_SANDBOX HUBKEEPER_RECORD
-shift 3
+if [ "$1" != --setup ]; then
+    HUBKEEPER_PACKAGE="$(realpath "$1")"
+    HUBKEEPER_SANDBOX="$(realpath "$2")"
+    HUBKEEPER_RECORD="$(realpath "$3")"
+    export HUBKEEPER_PACKAGE HUBKEEPER_SANDBOX HUBKEEPER_RECORD
+    shift 3
+fi
 tools="${HUBKEEPER_VENVS:-$root/target/venvs}"
 mkdir -p "$tools"
 tools="$(cd "$tools" && pwd)"
@@ -122,6 +125,7 @@ else
     leave_out 'skopeo cannot be installed: the registries were not compared'
 fi
 
+[ "${1:-}" != --setup ] || exit 0
 export HUBKEEPER_SPECS="${HUBKEEPER_SPECS:-$root/../shared/specs}"
 for specification in azure/live-validate.cjs docker-hub.openapi.yaml; do
     [ -e "$HUBKEEPER_SPECS/$specification" ] || leave_out "there is no $specification in HUBKEEPER_SPECS: nothing was validated against it"

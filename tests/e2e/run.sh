@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Deploys the packaged function into a local AWS emulator and drives it; no account, no container, nothing but the loopback
 # interface. Usage: run.sh <package> <sandbox> [pytest arguments]. The last line is `N passed, N failed`.
+# `run.sh --setup` installs the emulator and runs nothing.
 #
 # Where the tools cannot be installed the tests are left out, loudly; with CI=true that is a failure.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
-package="$(realpath "$1")"
-sandbox="$(realpath "$2")"
-shift 2
+if [ "$1" != --setup ]; then
+    package="$(realpath "$1")"
+    sandbox="$(realpath "$2")"
+    shift 2
+fi
 
 leave_out() {
     if [ "${CI:-}" = true ]; then
@@ -28,5 +31,6 @@ if [ ! -e "$tools/complete" ]; then
         || leave_out "the emulator cannot be installed"
     touch "$tools/complete"
 fi
+[ "${1:-}" != --setup ] || exit 0
 export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" PYTHONPATH="$here/../python" PYTHONDONTWRITEBYTECODE=1
 exec "$tools/bin/python" -m pytest -p no:cacheprovider --rootdir "$here" "$here" "$@"

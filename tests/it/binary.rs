@@ -47,7 +47,7 @@ impl Running {
             ("RUST_LOG", "trace"),
         ];
         environment.extend(own.iter().chain(extra).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let host = LambdaHost::start(Path::new(env!("CARGO_BIN_EXE_hubkeeper")), &environment, Duration::from_mins(1))
+        let host = LambdaHost::start(Path::new(env!("CARGO_BIN_EXE_bootstrap")), &environment, Duration::from_mins(1))
             .unwrap();
         Self { world, arn, served, host, broken, authority, secrets: Vec::new() }
     }
@@ -203,4 +203,36 @@ async fn a_payload_that_serde_refuses_is_a_bad_event_and_the_next_one_works() {
         assert_eq!(report["outcome"], "proven");
     }
     running.finish();
+}
+
+/// Runs the binary as a person does in a shell: without any variable of Lambda.
+fn by_hand(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+    let output = command.args(arguments).env_clear().output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn started_by_hand_it_says_what_it_is_and_how_to_try_it() {
+    let (code, stdout, stderr) = by_hand(&[]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    for words in ["AWS Lambda function", "make demo", "README.md", "AWS_LAMBDA_RUNTIME_API is not set"] {
+        assert!(stderr.contains(words), "{words}: {stderr}");
+    }
+    assert!(!stderr.contains("panicked") && !stderr.contains('{'), "{stderr}");
+    for argument in ["--help", "-h"] {
+        let (code, help, stderr) = by_hand(&[argument]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert!(help.contains("make demo") && !help.contains("Nothing was run"), "{help}");
+    }
+    // each command and page that it names exists
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let makefile = std::fs::read_to_string(root.join("Makefile")).unwrap();
+    for target in ["demo", "help"] {
+        assert!(stderr.contains(&format!("make {target} ")) && makefile.contains(&format!("\n{target}:")), "{target}");
+    }
+    for page in ["README.md", "docs/deploy.md", "events/onboard.json"] {
+        assert!(stderr.contains(page) && root.join(page).is_file(), "{page}");
+    }
 }

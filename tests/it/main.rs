@@ -16,6 +16,7 @@ mod infra;
 mod interleaving;
 mod keeping;
 mod logins;
+mod makefile;
 mod malformed;
 mod metrics;
 mod offboarding;

@@ -645,6 +645,10 @@ fn twin(scene: &Scene, change: impl FnOnce(&mut Value)) -> String {
     value["connector"]["name"] = json!("dockerhub-acme-twin");
     change(&mut value);
     scene.world.with(|state| {
+        let login =
+            json!({"username": USER, "password": PASSWORD, "usedBy": ["hubkeeper/acme", "hubkeeper/acme-twin"]});
+        let manager = state.aws.secrets.values().find(|secret| secret.name == "hubkeeper/manager").unwrap().arn.clone();
+        aws::put_version(state, &manager, None, &login, &["AWSCURRENT"]);
         let arn = aws::create_secret(state, "hubkeeper/acme-twin", &value, &[]);
         aws::enable_rotation(state, &arn, true);
         arn

@@ -221,8 +221,16 @@ impl Executor<'_> {
     /// Whether a PAT is in use, or that cannot be told, by labels, connector and values as they are now.
     async fn in_use(&mut self, pat: &Pat) -> Result<bool, Error> {
         let document = self.document(&self.situation.version.clone())?;
-        let look = self.services.look(self.arn(), &document.connector.id).await?;
+        let id = match self.situation.offboarded_connector() {
+            Some((_, kept)) if self.situation.is_offboarded() => kept,
+            _ => document.connector.id.clone(),
+        };
+        let look = self.services.look(self.arn(), &id).await?;
         let connector = look.connector.observed();
+        // while tag and document differ nobody can tell what the connector that is kept carries
+        if look.secret.keeps_another(&document) {
+            return Ok(true);
+        }
         if look.secret.managed() == Managed::Offboarded {
             // a connector that came back may hold any of them
             return Ok(connector.is_some());

@@ -12,6 +12,8 @@ use crate::world::{Request, Response, State, json as json_response};
 const BEARER_LIFE: Duration = Duration::minutes(10);
 /// How long the first half of a login with a second factor waits for the other; not documented.
 const HALF_LOGIN_LIFE: Duration = Duration::minutes(5);
+/// How long a TOTP code is shown (RFC 6238's default).
+pub(super) const STEP_SECONDS: i64 = 30;
 /// Failed logins in an hour that are still borne: the message was observed, its number and window are quoted at second hand.
 const FAILURES_BORNE: usize = 5;
 
@@ -122,7 +124,7 @@ pub(super) fn second_factor(state: &mut State, request: &Request) -> Response {
 /// The 30-second step, of the present one and the one before, whose code this is (RFC 6238: SHA-1, 6 digits).
 fn matching_step(seed: Option<&str>, code: &str, now: OffsetDateTime) -> Option<u64> {
     let seed = seed?;
-    let present = u64::try_from(now.unix_timestamp()).ok()? / 30;
+    let present = u64::try_from(now.unix_timestamp() / STEP_SECONDS).ok()?;
     [present, present.checked_sub(1)?].into_iter().find(|step| code_at(seed, *step).as_deref() == Some(code))
 }
 

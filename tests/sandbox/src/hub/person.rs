@@ -47,7 +47,7 @@ pub fn set_totp(state: &mut State, username: &str, seed: Option<&str>) {
 /// The six digits that the user's telephone shows at this moment of the Hub's clock.
 #[must_use]
 pub fn totp_code(state: &State, username: &str) -> Option<String> {
-    let step = u64::try_from(state.hub_now().unix_timestamp()).ok()? / 30;
+    let step = u64::try_from(state.hub_now().unix_timestamp() / login::STEP_SECONDS).ok()?;
     login::code_at(state.hub.users.get(username)?.totp.as_deref()?, step)
 }
 
@@ -306,8 +306,15 @@ pub fn set_expiry(state: &mut State, uuid: &str, expires_at: Option<OffsetDateTi
     }
 }
 
-/// Moves every date of the access tokens and invitations into the past: for whoever cannot wait.
+/// Moves the dates of access tokens, invitations, failed logins and used TOTP codes into the past, as if so much time had passed.
 pub fn age(state: &mut State, by: Duration) {
+    let steps = u64::try_from(by.whole_seconds() / login::STEP_SECONDS).unwrap_or(0);
+    for user in state.hub.users.values_mut() {
+        user.last_step = user.last_step.map(|step| step.saturating_sub(steps));
+    }
+    for failed in state.hub.failures.values_mut().flatten() {
+        *failed -= by;
+    }
     for pat in state.hub.pats.values_mut() {
         pat.created_at -= by;
         pat.usable_at -= by;

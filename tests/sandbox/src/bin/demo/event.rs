@@ -5,9 +5,9 @@ use hubkeeper_sandbox::{aws, hub, leak, responses, scene};
 use serde_json::{Value, json};
 
 use crate::life::by_hand;
-use crate::page::short;
+use crate::page::{count, short};
 use crate::seen;
-use crate::stage::{Stage, reports_in};
+use crate::stage::{Answer, Stage, reports_in};
 use crate::upkeep::edit;
 use crate::zero;
 
@@ -25,8 +25,9 @@ struct Ids {
     response_url: String,
 }
 
-/// Makes the situation that the event tells of, puts the example's ids into it, sends it, and shows what changed.
-pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
+/// Makes the situation that the event tells of, puts the example's ids into it, sends it, and shows what changed. Says whether the
+/// function did what the event asks for.
+pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) -> bool {
     stage.page.line(&format!("hubkeeper: one event, {path}"));
     stage.page.line("");
     let ids = prepare(stage, &event).await;
@@ -47,6 +48,8 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
         }
     }
     let answers = stage.world.with(|state| responses::answers(state));
+    let bodies: Vec<&Value> = answers.iter().map(|answered| &answered.body).collect();
+    let undone = undone(&answer, &bodies);
     for answered in &answers {
         stage.page.row("to the stack", &serde_json::to_string_pretty(&answered.body).unwrap_or_default());
     }
@@ -83,6 +86,29 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) {
     let secrets = stage.world.with(|state| leak::secrets_of(state));
     let leaks = leak::find(&secrets, &stage.output()).len() + leak::find(&secrets, stage.page.text()).len();
     stage.page.expect(leaks == 0, "no secret was printed");
+    if let Some(what) = &undone {
+        stage.page.row("not done", what);
+    }
+    undone.is_none()
+}
+
+/// What of the event was refused or failed: all of it, items of a list, records of a queue, or the change of a stack.
+fn undone(answer: &Answer, to_the_stack: &[&Value]) -> Option<String> {
+    let report = match answer {
+        Ok(report) => report,
+        Err(error) => return Some(format!("the function ended with an error of type {}", error.error_type)),
+    };
+    let array = |name: &str| report[name].as_array().into_iter().flatten();
+    let items = array("items").filter(|item| item["errorType"].is_string()).count();
+    let records = array("batchItemFailures").count();
+    if items > 0 {
+        return Some(format!("{} failed", count(items, "item")));
+    }
+    if records > 0 {
+        return Some(format!("{} of the queue failed", count(records, "record")));
+    }
+    let failed = to_the_stack.iter().any(|body| body["Status"] == json!("FAILED"));
+    failed.then(|| "the stack was told FAILED".to_owned())
 }
 
 /// Which ids of the file are replaced, where it has any.
@@ -297,4 +323,29 @@ fn shown(event: &Value) -> String {
         }
     }
     serde_json::to_string_pretty(&shown).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use hubkeeper_sandbox::rotation::FunctionError;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_event_is_not_done_in_whatever_form_the_function_says_so() {
+        let refused = FunctionError { error_type: "Refused".into(), message: "no".into() };
+        assert_eq!(undone(&Err(refused), &[]).as_deref(), Some("the function ended with an error of type Refused"));
+        let item = json!({ "items": [{ "outcome": "applied" }, { "outcome": "failed", "errorType": "Refused" }] });
+        assert_eq!(undone(&Ok(item), &[]).as_deref(), Some("1 item failed"));
+        let record = json!({ "batchItemFailures": [{ "itemIdentifier": "1" }] });
+        assert_eq!(undone(&Ok(record), &[]).as_deref(), Some("1 record of the queue failed"));
+        let told = json!({ "Status": "FAILED" });
+        assert_eq!(undone(&Ok(json!({})), &[&told]).as_deref(), Some("the stack was told FAILED"));
+    }
+
+    #[test]
+    fn what_was_done_is_done() {
+        let applied = json!({ "outcome": "applied", "items": [{ "outcome": "applied" }], "batchItemFailures": [] });
+        assert_eq!(undone(&Ok(applied), &[&json!({ "Status": "SUCCESS" })]), None);
+    }
 }

@@ -131,7 +131,7 @@ pub(crate) async fn rotation(stage: &mut Stage) {
     });
     stage.page.expect(kept, "the replaced token still lives");
     if kept {
-        stage.page.row("old token", "still accepted by Docker Hub: it is retired only when its grace is over");
+        stage.page.row("old token", "Docker Hub still accepts it: it is retired only after its grace period");
     }
     show_writes(stage);
     echoes(stage).await;

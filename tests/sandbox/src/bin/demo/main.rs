@@ -1,5 +1,6 @@
 //! `demo FUNCTION [EVENT]`: the function behind a Lambda Runtime API, against the sandbox in this process. Without an event file the
-//! whole life of a token; with one, that event alone. Fails where anything is not as it is expected to be.
+//! whole life of a token; with one, that event alone. Exits with 1 where anything is not as it is expected to be, or where the
+//! function refuses the event; with 2 where there is nothing to run.
 
 mod event;
 mod life;
@@ -59,6 +60,6 @@ async fn one_event(function: &str, path: &str) -> Result<bool, Failure> {
     let text = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
     let event = serde_json::from_slice(&text).map_err(|error| format!("{path}: {error}"))?;
     let mut stage = Stage::open(Path::new(function)).await?;
-    event::send(&mut stage, path, event).await;
-    Ok(stage.page.failures() == 0)
+    let done = event::send(&mut stage, path, event).await;
+    Ok(done && stage.page.failures() == 0)
 }

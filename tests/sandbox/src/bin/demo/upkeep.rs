@@ -67,13 +67,10 @@ pub(crate) async fn queue(stage: &mut Stage) {
     stage.page.row("writes", &count(writes.all(), "write"));
 }
 
-/// The demonstration runs on the system's clock, and says so.
+/// The function runs on the system's clock, so the sandbox's dates move.
 fn two_days_pass(stage: &mut Stage) {
     stage.world.with(|state| scene::age(state, Duration::days(2)));
-    stage.page.row(
-        "happens",
-        "two days pass. The demonstration does not wait: it moves the dates of the secret, the tokens and the connector two days back",
-    );
+    stage.page.row("happens", "two days pass: the demo moves all dates in the sandbox back");
 }
 
 /// The tokens with hubkeeper's labels, one row each.
@@ -138,7 +135,7 @@ fn show_settings(stage: &mut Stage, name: &str) {
 }
 
 pub(crate) async fn repair(stage: &mut Stage) {
-    stage.page.scene("5a A connector that a person changed is mended");
+    stage.page.scene("5a A connector that a person changed is repaired");
     stage.page.row("happens", "somebody turns a plan off in the portal, and sets another scan interval");
     stage.world.with(edit);
     stage.page.expect(plans(stage) == 2, "a plan is off");
@@ -149,7 +146,7 @@ pub(crate) async fn repair(stage: &mut Stage) {
     in_step(stage);
     show_writes(stage);
 
-    stage.page.scene("5b A connector that a person deleted is made again");
+    stage.page.scene("5b A connector that a person deleted is created again");
     stage.page.row("happens", "somebody deletes the connector");
     stage.world.with(|state| arm::delete_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR));
     reconcile(stage, &[("/outcome", json!("applied")), ("/connector/change", json!("created"))]).await;
@@ -160,7 +157,7 @@ pub(crate) async fn repair(stage: &mut Stage) {
 
 pub(crate) async fn offboarding(stage: &mut Stage) {
     stage.page.scene("8a Offboarding");
-    stage.page.row("happens", "an operator cancels the rotation of the secret, and gives the connector up");
+    stage.page.row("happens", "an operator cancels the rotation of the secret, and offboards it");
     stage.world.with(|state| aws::enable_rotation(state, &stage.arn, false));
     let event = json!({ "action": "offboard", "secretId": scene::SECRET });
     stage.page.row("event", &event.to_string());

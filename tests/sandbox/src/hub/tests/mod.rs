@@ -202,6 +202,11 @@ fn the_second_factor_takes_a_code_once_and_no_older_than_the_step_before() {
     let old = code();
     site.pass(60);
     assert_eq!(finish(&half(), &old), 401, "two steps old");
+    let (token, now) = (half(), code());
+    assert_eq!(finish(&token, &now), 200);
+    assert_eq!(finish(&half(), &now), 401, "used");
+    site.world.with(|state| crate::scene::age(state, time::Duration::seconds(30)));
+    assert_eq!(finish(&half(), &now), 200, "the code used last is one step old after 30 seconds");
     let numeric = json!({ "login_2fa_token": half(), "code": 123_456 });
     assert_eq!(site.send("POST", "/v2/users/2fa-login", None, Some(&numeric)).0, 400);
 }
