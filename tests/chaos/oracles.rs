@@ -25,6 +25,7 @@ use crate::world::{Answer, CONNECTOR, GROUP, ORG, SUBSCRIPTION, Scene, USER};
 
 /// What one invocation was told, by the answers that reached it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 struct Told {
     /// Docker Hub's bearers, and the token that each came from.
     bearers: BTreeMap<String, String>,
