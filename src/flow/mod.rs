@@ -260,7 +260,9 @@ impl Flow<'_> {
             && !lists
         {
             // a reconcile that lists the PATs compares values
-            retire::copied_ids(&situation).into_iter().for_each(|warning| self.report.warn(warning));
+            for warning in retire::copied_ids(&situation) {
+                self.report.warn(warning);
+            }
         }
         let look = match trigger {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
