@@ -261,7 +261,9 @@ impl Flow<'_> {
             && !lists
         {
             // a reconcile that lists the PATs compares values
-            inventory::copied_ids(&situation).into_iter().for_each(|warning| self.report.warn(warning));
+            for warning in inventory::copied_ids(&situation) {
+                self.report.warn(warning);
+            }
         }
         let look = match trigger {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,

@@ -129,9 +129,15 @@ impl Flow {
 
     /// The world as the flow finds it, watched by the oracles.
     pub(crate) fn scene(self, oracles: &Oracles) -> Scene {
-        let fill = |state: &mut State| match self {
-            Flow::Invite | Flow::Raise => world::build_zero(state, |_| {}),
-            _ => world::build(state, self.begin()),
+        let fill = |state: &mut State| {
+            let arn = match self {
+                Flow::Invite | Flow::Raise => world::build_zero(state, |_| {}),
+                _ => world::build(state, self.begin()),
+            };
+            for login in ["hubkeeper/manager", world::OWNER_SECRET] {
+                may_use(state, login, &arn);
+            }
+            arn
         };
         let mut scene = Scene::of(fill, |world, _| oracles.watch(world));
         if self == Flow::FanOut {
@@ -280,6 +286,19 @@ impl Flow {
         }
     }
 
+    /// Whether what the flow is for is done.
+    pub(crate) fn is_settled(self, run: &Run) -> bool {
+        let scene = &run.scene;
+        if self.is_given_up() {
+            return scene.connector().is_none();
+        }
+        let current = scene.version("AWSCURRENT").unwrap_or_default();
+        let carries = scene.connector().is_some_and(|(version, token)| {
+            version == current && scene.value(&current)["accessToken"].as_str() == Some(token.as_str())
+        });
+        carries && rotating(scene).is_none() && scene.version("HUBKEEPER_CANDIDATE").is_none()
+    }
+
     /// What must be true once all is quiet.
     pub(crate) fn at_rest(self, run: &Run) {
         let (scene, oracles) = (&run.scene, &run.oracles);
@@ -313,6 +332,22 @@ impl Flow {
             }
         }
         oracles.tokens_are_tidy(scene, self.is_given_up());
+    }
+}
+
+/// The version of a rotation that is under way: AWSPENDING beside no other label of the service.
+pub(crate) fn rotating(scene: &Scene) -> Option<String> {
+    let over = [scene.version("AWSCURRENT"), scene.version("AWSPREVIOUS")];
+    scene.version("AWSPENDING").filter(|pending| !over.contains(&Some(pending.clone())))
+}
+
+/// The secret may use a login.
+fn may_use(state: &mut State, login: &str, arn: &str) {
+    let login = crate::acts::secret(state, login);
+    let version = aws::version_with(state, &login, "AWSCURRENT").unwrap_or_default();
+    if let Some(mut value) = aws::value_of(state, &login, &version).filter(|value| value["usedBy"].is_null()) {
+        value["usedBy"] = json!([arn]);
+        aws::put_version(state, &login, Some(&version), &value, &[]);
     }
 }
 

@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a simulation that cannot go on fails by panicking")]
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
+mod acts;
+mod behaviours;
 mod calls;
 mod faults;
 mod flows;
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 
 /// What the command line asks for.
 #[derive(Default)]
-struct Options {
+pub(crate) struct Options {
     /// Random mode, for so long.
     seconds: Option<u64>,
     /// What the random runs derive from.
@@ -32,9 +34,13 @@ struct Options {
     /// One random run alone.
     run: Option<u64>,
     /// The sweep ends at the first violation.
-    first: bool,
+    pub(crate) first: bool,
     /// The sweep of the flows alone whose name contains this.
-    flow: Option<String>,
+    pub(crate) flow: Option<String>,
+    /// The cases alone whose fault, act or behaviour has a name that contains this.
+    pub(crate) what: Option<String>,
+    /// Acts and behaviours alone.
+    pub(crate) without_faults: bool,
 }
 
 impl Options {
@@ -49,6 +55,8 @@ impl Options {
                 "--run" => options.run = number(),
                 "--first" => options.first = true,
                 "--flow" => options.flow = words.next(),
+                "--without-faults" => options.without_faults = true,
+                "--what" => options.what = words.next(),
                 "--list" | "--ignored" => return None,
                 "--test-threads" | "--skip" | "--format" | "--color" => drop(words.next()),
                 filter if !filter.starts_with('-') && !"chaos".contains(filter) => return None,
@@ -64,7 +72,7 @@ fn main() -> ExitCode {
     let violations = match (options.seconds, options.seed, options.run) {
         (_, Some(seed), Some(run)) => random::replay(seed, run),
         (Some(seconds), seed, _) => random::run(seconds, seed),
-        _ => sweep::run(options.flow.as_deref(), options.first),
+        _ => sweep::run(&options),
     };
     if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

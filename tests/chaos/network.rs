@@ -15,6 +15,8 @@ use hubkeeper_sandbox::{Service, World, aws};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::acts::{Act, Person};
+use crate::behaviours::{Behaviour, Lasting};
 use crate::calls::Call;
 use crate::faults::{self, Fault};
 use crate::oracles::Oracles;
@@ -46,6 +48,8 @@ pub(crate) struct Line {
     invocation: usize,
     text: String,
     fault: Option<Fault>,
+    /// What a person did before it, and the behaviour that began with it.
+    before: Vec<&'static str>,
     result: String,
 }
 
@@ -74,6 +78,8 @@ struct Inner {
     looks: BTreeMap<String, Response>,
     stale: BTreeMap<String, Response>,
     trace: Vec<Line>,
+    behaviour: Option<(usize, Behaviour)>,
+    lasting: Option<Lasting>,
     /// Extra latency of each request, where a run wants the order of requests to vary.
     jitter: Option<fastrand::Rng>,
 }
@@ -86,13 +92,17 @@ pub(crate) struct Network {
     clock: SimClock,
     pass: InProcess,
     oracles: Oracles,
+    person: Person,
+    arn: String,
     moved: Arc<Notify>,
 }
 
 impl Network {
-    pub(crate) fn new(scene: &Scene, oracles: Oracles) -> Self {
+    pub(crate) fn new(scene: &Scene, oracles: Oracles, person: Person) -> Self {
         Self {
             inner: Arc::default(),
+            person,
+            arn: scene.arn.clone(),
             world: scene.world.clone(),
             clock: scene.clock,
             pass: scene.transport(None),
@@ -106,11 +116,37 @@ impl Network {
     }
 
     /// From now on requests count, and the script is followed.
-    pub(crate) fn arm(&self, script: BTreeMap<usize, Fault>, jitter: Option<fastrand::Rng>) {
+    pub(crate) fn arm(
+        &self,
+        script: BTreeMap<usize, Fault>,
+        behaviour: Option<(usize, Behaviour)>,
+        jitter: Option<fastrand::Rng>,
+    ) {
         let mut inner = self.lock();
         inner.armed = true;
         inner.script = script;
+        inner.behaviour = behaviour;
         inner.jitter = jitter;
+    }
+
+    /// The behaviour is over.
+    pub(crate) fn as_usual(&self) {
+        let mut inner = self.lock();
+        let behaviour = inner.behaviour.take();
+        let began = inner.lasting.take().is_some();
+        drop(inner);
+        if let Some((_, behaviour)) = behaviour.filter(|_| began) {
+            self.world.with(|state| behaviour.set(state, false));
+        }
+    }
+
+    /// The person acts before this request, or at the end, if it is time.
+    pub(crate) fn people(&self, request: Option<usize>) -> Option<Act> {
+        self.world.with(|state| {
+            let act = self.person.may_act(request, state, &self.arn)?;
+            self.oracles.acted(state);
+            Some(act)
+        })
     }
 
     /// From now on nothing goes wrong any more.
@@ -145,7 +181,10 @@ impl Network {
     pub(crate) fn trace(&self) -> String {
         let mut text = String::new();
         for (index, line) in self.lock().trace.iter().enumerate() {
-            let Line { at, invocation, text: what, fault, result, .. } = line;
+            let Line { at, invocation, text: what, fault, before, result, .. } = line;
+            for before in before {
+                writeln!(text, "       {at} *** {before}").unwrap();
+            }
             let mark = fault.map(|fault| format!("   <-- {}", fault.name())).unwrap_or_default();
             writeln!(text, "  {index:>4} {at} invocation {invocation:>2} {what} -> {result}{mark}").unwrap();
         }
@@ -178,6 +217,15 @@ impl Network {
         }
         let index = inner.sent;
         inner.sent += 1;
+        let mut before = Vec::new();
+        if inner.lasting.is_none()
+            && let Some((_, behaviour)) = inner.behaviour.filter(|(begin, _)| *begin <= index)
+        {
+            inner.lasting = Some(Lasting::new(behaviour));
+            before.push(behaviour.name());
+            self.world.with(|state| behaviour.set(state, true));
+        }
+        before.extend(self.people(Some(index)).map(Act::name));
         let fault = inner.script.get(&index).copied().filter(|fault| fault.applies(service, call));
         let since = self.clock.now();
         inner.trace.push(Line {
@@ -187,6 +235,7 @@ impl Network {
             invocation,
             text: described(service, request),
             fault,
+            before,
             result: "no answer".into(),
         });
         self.moved.notify_waiters();
@@ -216,7 +265,7 @@ impl Network {
     fn look(call: Call, request: &Request) -> Option<String> {
         match call {
             Call::Describe => Some(format!("labels {}", text_of(request, "SecretId"))),
-            Call::Connector => Some("connector".to_owned()),
+            Call::Connector => Some(format!("connector {}", request.uri().path().to_ascii_lowercase())),
             _ => None,
         }
     }
@@ -226,11 +275,33 @@ impl Network {
         if let Some(extra) = extra {
             tokio::time::sleep(Duration::from_millis(extra)).await;
         }
-        self.pass.send(request, body_limit).await
+        let service = request.uri().host().and_then(Service::of_host);
+        let call = service.map(|service| (service, Call::of(service, &request)));
+        let look = Self::look(Call::Connector, &request);
+        if let Some((service, call)) = call
+            && let Some(refusal) = self.refuses(service, call)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            return Ok(refusal);
+        }
+        let response = self.pass.send(request, body_limit).await?;
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let Inner { lasting, looks, .. } = &mut *inner;
+        let (Some(lasting), Some((_, call))) = (lasting.as_mut(), call) else { return Ok(response) };
+        Ok(lasting.turn(call, response, || looks.get(&look?).cloned(), now))
+    }
+
+    fn refuses(&self, service: Service, call: Call) -> Option<Response> {
+        let now = self.clock.now();
+        self.lock().lasting.as_mut()?.refuses(service, call, now)
     }
 
     /// The service gets the request when whoever sent it is long gone.
-    fn arrive_late(&self, request: Request, body_limit: usize) {
+    fn arrive_late(&self, (service, call): (Service, Call), request: Request, body_limit: usize) {
+        if self.refuses(service, call).is_some() {
+            return;
+        }
         let late = self.lock().jitter.as_mut().map(|rng| Duration::from_millis(rng.u64(0..LATEST)));
         let arrives = self.pass.send(request, body_limit);
         tokio::spawn(async move {
@@ -275,7 +346,7 @@ impl Network {
             Some(Fault::HangBefore) => std::future::pending().await,
             Some(Fault::KilledBefore) => line.die().await,
             Some(Fault::KilledLate) => {
-                self.arrive_late(request, body_limit);
+                self.arrive_late((service, call), request, body_limit);
                 line.die().await
             }
             Some(Fault::Expired) => {

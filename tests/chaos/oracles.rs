@@ -25,6 +25,7 @@ use crate::world::{Answer, CONNECTOR, GROUP, ORG, SUBSCRIPTION, Scene, USER};
 
 /// What one invocation was told, by the answers that reached it.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 struct Told {
     /// Docker Hub's bearers, and the token that each came from.
     bearers: BTreeMap<String, String>,
@@ -44,12 +45,28 @@ struct Told {
     knows_organization: bool,
     /// What a stack asked for.
     stack: Option<Asked>,
+    /// The secret that the event names; of several, and of none, this run's own.
+    secret: String,
+    /// Whether the event is a step of a rotation.
+    is_step: bool,
+    /// The tokens of the versions in use when it began.
+    in_use: BTreeSet<String>,
+    /// By password: who may use it, as the login's secret said.
+    logins: BTreeMap<String, Vec<String>>,
+    /// Whether it made a connector.
+    made_connector: bool,
+    /// Whether the last look at the secret's connector found none.
+    saw_none: bool,
 }
 
 /// What stands in the world that no invocation may change.
 #[derive(Default)]
 struct Before {
     current: Option<String>,
+    /// The token of AWSCURRENT.
+    token: Option<String>,
+    /// Every token by its uuid.
+    values: BTreeMap<String, String>,
     pats: BTreeMap<String, (String, bool, Vec<String>)>,
     tags: BTreeMap<String, String>,
     offerings: BTreeSet<String>,
@@ -74,6 +91,14 @@ struct Inner {
     told: BTreeMap<Invocation, Told>,
     before: Before,
     people: People,
+    /// Tokens that were AWSCURRENT's, until something else became it.
+    replaced: BTreeSet<String>,
+    /// Tokens that were found dead in a connector.
+    dead: BTreeSet<String>,
+    /// Whether anybody asked for the connector to be deleted.
+    offboarded: bool,
+    /// Writes of connectors.
+    connector_writes: usize,
     violations: Violations,
 }
 
@@ -114,14 +139,38 @@ impl Oracles {
         inner.people.note(state);
     }
 
+    /// A person did something.
+    pub(crate) fn acted(&self, state: &State) {
+        let mut inner = self.lock();
+        let token = inner.before.token.clone();
+        let now = token_of(state, &inner.arn, "AWSCURRENT");
+        inner.replaced(token, now.as_ref());
+        drop(inner);
+        self.note(state);
+    }
+
+    /// Writes of connectors so far.
+    pub(crate) fn connector_writes(&self) -> usize {
+        self.lock().connector_writes
+    }
+
     /// The event asks for the dedicated user's role to be set.
     pub(crate) fn may_raise(&self) {
         self.lock().people.may_raise = true;
     }
 
     /// An invocation begins.
-    pub(crate) fn began(&self, invocation: Invocation, event: &Value) {
-        self.lock().told.entry(invocation).or_default().stack = Asked::by(event);
+    pub(crate) fn began(&self, invocation: Invocation, event: &Value, state: &State) {
+        let mut inner = self.lock();
+        let text = event.to_string();
+        let arn = text.find("arn:aws:secretsmanager:").map(|at| &text[at..]);
+        let arn = arn.and_then(|arn| arn.split(['"', '\\']).next()).map_or_else(|| inner.arn.clone(), str::to_owned);
+        let in_use = in_use(state, &arn);
+        inner.offboarded |= event["action"] == "offboard" || event["RequestType"] == "Delete";
+        let told = inner.told.entry(invocation).or_default();
+        told.stack = Asked::by(event);
+        told.is_step = event["Step"].is_string();
+        (told.secret, told.in_use) = (arn, in_use);
     }
 
     pub(crate) fn violations(&self) -> Vec<String> {
@@ -180,6 +229,19 @@ impl Oracles {
                     .into(),
             );
         }
+        let password = text_of(request, "password");
+        if call == Call::PasswordLogin && !password.is_empty() {
+            let name = told.secret.split(":secret:").nth(1).unwrap_or_default();
+            let name = name.get(..name.len().saturating_sub(7)).unwrap_or_default();
+            let may = told
+                .logins
+                .get(&password)
+                .is_some_and(|users| users.iter().any(|user| *user == told.secret || user == name));
+            if !may {
+                violations
+                    .insert(format!("confused deputy: {name} logs in with a login whose usedBy does not list it"));
+            }
+        }
         if let Some(asked) = told.stack.as_mut().filter(|_| call == Call::Answer) {
             asked.answered = true;
         }
@@ -213,8 +275,19 @@ impl Oracles {
                 if answered.as_ref().is_ok_and(|response| matches!(response.status().as_u16(), 200 | 404)) =>
             {
                 told.written = false;
+                if is_home(request) {
+                    told.saw_none = body.is_none();
+                }
                 let version = body.as_ref().and_then(|body| body["tags"]["hubkeeper-version"].as_str());
                 told.carried = version.map(str::to_owned);
+            }
+            Call::Value => {
+                let text = body.as_ref().and_then(|body| body["SecretString"].as_str()).unwrap_or_default();
+                let login: Value = serde_json::from_str(text).unwrap_or_default();
+                if let Some(password) = login["password"].as_str() {
+                    let users = login["usedBy"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                    told.logins.insert(password.to_owned(), users.map(str::to_owned).collect());
+                }
             }
             Call::Login => {
                 if let Some(bearer) = body.as_ref().and_then(|body| body["access_token"].as_str()) {
@@ -244,20 +317,33 @@ impl Oracles {
 
     fn changed(&self, state: &State, entry: &Recorded) {
         let mut inner = self.lock();
-        let Inner { arn, fingerprint, told, before, people, violations } = &mut *inner;
-        let now = Before::of(state, arn, fingerprint);
+        let now = Before::of(state, &inner.arn, &inner.fingerprint);
+        let call = Call::of(entry.service, &entry.request);
+        let status = entry.response.as_ref().map_or(0, |response| response.status().as_u16());
+        let done = (200..300).contains(&status);
+        let invocation = entry.request.extensions().get::<Invocation>().copied();
+        inner.connector_writes += usize::from(call == Call::ConnectorPut && done);
+        inner.connector(state, entry, invocation, status);
+        if let Some(told) = invocation.and_then(|id| inner.told.get_mut(&id)).filter(|_| call == Call::Put && done) {
+            // what it stored itself is in use from then on
+            told.in_use.extend(in_use(state, &told.secret));
+        }
+        inner.token(state, entry, invocation, now.token.as_deref());
+        let (replaced, token) = (inner.before.token.clone(), now.token.as_ref());
+        inner.replaced(replaced, token);
+        let Inner { arn, told, before, people, violations, dead, .. } = &mut *inner;
         let mut broken = |what: String| violations.insert(what);
+        // whosever connector it is: people do not kill tokens here
+        for credential in arm::connectors(state).filter_map(arm::Connector::credential) {
+            let is_dead = !hub::accepts(state, credential.0, credential.1);
+            if is_dead && dead.insert(credential.1.to_owned()) {
+                broken(format!("no gap: the token in the connector is dead after {}", entry.line()));
+            }
+        }
         let connector = arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR);
         let credential = connector.and_then(arm::Connector::credential);
-        if let Some((username, token)) = credential
-            && !hub::accepts(state, username, token)
-        {
-            broken(format!("no gap: the token in the connector is dead after {}", entry.line()));
-        }
-        let call = Call::of(entry.service, &entry.request);
-        let done = entry.response.as_ref().is_some_and(|response| response.status().is_success());
         if call == Call::ConnectorPut && done {
-            match credential {
+            match target(state, &entry.request).and_then(arm::Connector::credential) {
                 None => broken("no unproven write: the connector was written without a token".into()),
                 Some((username, token)) => {
                     if !hub::can_pull_everything(state, username, token, ORG) {
@@ -275,10 +361,11 @@ impl Oracles {
                     }
                 }
             }
-            if before.tags.iter().any(|(name, value)| now.tags.get(name) != Some(value)) {
+            let is_home = is_home(&entry.request);
+            if is_home && before.tags.iter().any(|(name, value)| now.tags.get(name) != Some(value)) {
                 broken("kept: a tag of others is gone from the connector".into());
             }
-            if !now.offerings.is_superset(&before.offerings) {
+            if is_home && !now.offerings.is_superset(&before.offerings) {
                 broken("kept: an offering of others is gone from the connector".into());
             }
         }
@@ -293,8 +380,9 @@ impl Oracles {
         for what in people.changed(state, call == Call::Membership) {
             broken(format!("people: {what}, by {}", entry.line()));
         }
+        let own = invocation.and_then(|id| told.get(&id)).is_none_or(|told| told.secret == *arn);
         for (uuid, pat) in &before.pats {
-            if now.pats.get(uuid) != Some(pat) {
+            if own && now.pats.get(uuid) != Some(pat) {
                 broken(format!("no gap: a token without this secret's label was touched by {}", entry.line()));
             }
         }
@@ -315,6 +403,7 @@ impl Oracles {
             }
         }
         before.current = now.current;
+        (before.token, before.values) = (now.token, now.values);
         if connector.is_none() {
             before.tags.clear();
             before.offerings.clear();
@@ -405,20 +494,37 @@ impl Oracles {
     /// What [`Oracles::tokens_are_tidy`] would complain of.
     pub(crate) fn strays(&self, scene: &Scene, given_up: bool) -> Vec<String> {
         let prefix = format!("hubkeeper/{}/", self.lock().fingerprint);
-        let in_use: BTreeSet<String> = ["AWSCURRENT", "AWSPENDING", "HUBKEEPER_CANDIDATE"]
-            .iter()
-            .filter_map(|label| scene.version(label))
-            .filter(|_| !given_up)
-            .map(|version| scene.token_id(&version))
-            .collect();
+        let labels = ["AWSCURRENT", "AWSPENDING", "HUBKEEPER_CANDIDATE"];
+        let in_use: BTreeSet<String> = scene.world.with(|state| {
+            labels.iter().filter(|_| !given_up).filter_map(|label| token_of(state, &scene.arn, label)).collect()
+        });
         let pats = scene.world.with(|state| hub::pats_of(state, USER));
         let own = pats.iter().filter(|pat| pat.label.starts_with(&prefix));
-        own.filter_map(|pat| match (in_use.contains(&pat.uuid), pat.is_active) {
+        own.filter_map(|pat| match (in_use.contains(&pat.value), pat.is_active) {
             (true, true) => None,
             (true, false) => Some("the token of a version in use is not active".to_owned()),
-            (false, _) => Some(format!("a token that no version in use names is still there ({})", pat.label)),
+            (false, _) => Some(format!("a token that no version in use holds is still there ({})", pat.label)),
         })
         .collect()
+    }
+
+    /// Puts that were certainly refused leave at most so many live tokens that are stored nowhere.
+    pub(crate) fn no_pile(&self, scene: &Scene, most: usize) {
+        let prefix = format!("hubkeeper/{}/", self.lock().fingerprint);
+        let piled = scene.world.with(|state| {
+            let versions =
+                state.aws.secrets.get(&scene.arn).map(|secret| secret.versions.keys().cloned().collect::<Vec<_>>());
+            let values =
+                versions.unwrap_or_default().into_iter().filter_map(|id| aws::value_of(state, &scene.arn, &id));
+            let stored: BTreeSet<String> =
+                values.filter_map(|value| value["accessToken"].as_str().map(str::to_owned)).collect();
+            let own =
+                hub::pats_of(state, USER).into_iter().filter(|pat| pat.label.starts_with(&prefix) && pat.is_active);
+            own.filter(|pat| !stored.contains(&pat.value)).count()
+        });
+        if piled > most {
+            self.violated(format!("no pile: {piled} live tokens are stored nowhere after puts that were refused"));
+        }
     }
 
     // ---- at every end -----------------------------------------------------------------------------------------------
@@ -457,6 +563,96 @@ impl Told {
     }
 }
 
+impl Inner {
+    /// AWSCURRENT had that token, and has this one.
+    fn replaced(&mut self, before: Option<String>, now: Option<&String>) {
+        if before.as_ref() != now {
+            self.replaced.extend(before);
+        }
+        if let Some(now) = now {
+            self.replaced.remove(now);
+        }
+    }
+
+    /// What may be done to a connector, and by whom.
+    fn connector(&mut self, state: &State, entry: &Recorded, invocation: Option<Invocation>, status: u16) {
+        let call = Call::of(entry.service, &entry.request);
+        let Some(told) = invocation.and_then(|id| self.told.get_mut(&id)) else { return };
+        if call == Call::ConnectorDelete && status == 200 && !self.offboarded && !told.made_connector {
+            self.violations
+                .insert("no deletion by a tag: a connector is deleted and nobody asked for an offboarding".into());
+        }
+        if call != Call::ConnectorPut || !(200..300).contains(&status) {
+            return;
+        }
+        told.made_connector |= status == 201;
+        if told.secret != self.arn {
+            return;
+        }
+        let ours = |connector: &&arm::Connector| connector.tag("hubkeeper-secret") == Some(&self.fingerprint);
+        let is_home = is_home(&entry.request);
+        let others = arm::connectors(state).filter(ours).count() > 1;
+        // made again between a person's move and the look at it: nobody can see that
+        if others && (!is_home || (status == 201 && told.saw_none)) {
+            self.violations
+                .insert(format!("one connector: a second one is written while the first stands, by {}", entry.line()));
+        }
+        let written = target(state, &entry.request).and_then(arm::Connector::credential).map(|(_, token)| token);
+        if told.is_step && written.is_some_and(|token| self.replaced.contains(token)) {
+            self.violations.insert("no way back: a rotation brings a replaced token back into the connector".into());
+        }
+    }
+
+    /// What may be done to a token, and to AWSCURRENT's by a rotation.
+    fn token(&mut self, state: &State, entry: &Recorded, invocation: Option<Invocation>, current: Option<&str>) {
+        let Some(told) = invocation.and_then(|id| self.told.get(&id)) else { return };
+        let call = Call::of(entry.service, &entry.request);
+        let done = entry.response.as_ref().is_some_and(|response| response.status().is_success());
+        if call == Call::Revoke && done {
+            let uuid = entry.request.uri().path().rsplit('/').next().unwrap_or_default();
+            let value = self.before.values.get(uuid);
+            if value.is_some_and(|value| told.in_use.contains(value) && in_use(state, &told.secret).contains(value)) {
+                self.violations.insert("no gap: the token of a version in use is deleted".into());
+            }
+        }
+        let moved = call == Call::Stage && current != self.before.token.as_deref();
+        if told.is_step && moved && current.is_some_and(|token| self.replaced.contains(token)) {
+            self.violations.insert("no way back: a rotation brings a replaced token back into AWSCURRENT".into());
+        }
+    }
+}
+
+/// The token of the version that bears a label.
+fn token_of(state: &State, arn: &str, label: &str) -> Option<String> {
+    let version = aws::version_with(state, arn, label)?;
+    aws::value_of(state, arn, &version)?["accessToken"].as_str().map(str::to_owned)
+}
+
+/// The tokens of the versions in use; of a secret that is given up there are none.
+fn in_use(state: &State, arn: &str) -> BTreeSet<String> {
+    if aws::tags(state, arn).get("hubkeeper").is_some_and(|tag| tag == "offboarded") {
+        return BTreeSet::new();
+    }
+    // beside AWSPREVIOUS, AWSPENDING is the leftover of a rotation that is over
+    let version = |label| aws::version_with(state, arn, label);
+    let is_over = version("AWSPENDING") == version("AWSPREVIOUS");
+    let labels = ["AWSCURRENT", "AWSPENDING", "HUBKEEPER_CANDIDATE"];
+    let labels = labels.iter().filter(|label| !is_over || **label != "AWSPENDING");
+    labels.filter_map(|label| token_of(state, arn, label)).collect()
+}
+
+/// The connector that a request is about.
+fn target<'a>(state: &'a State, request: &Request) -> Option<&'a arm::Connector> {
+    let mut parts = request.uri().path().split('/').skip(2);
+    arm::connector(state, parts.next()?, parts.nth(1)?, parts.nth(3)?)
+}
+
+/// Whether a request is about the connector that the run's secret kept from the beginning.
+fn is_home(request: &Request) -> bool {
+    let path = request.uri().path().to_ascii_lowercase();
+    path.contains(&format!("/resourcegroups/{GROUP}/")) && path.ends_with(&format!("/{CONNECTOR}"))
+}
+
 impl Before {
     fn of(state: &State, arn: &str, fingerprint: &str) -> Self {
         let prefix = format!("hubkeeper/{fingerprint}/");
@@ -466,6 +662,8 @@ impl Before {
         let offerings = connector.map(arm::Connector::offerings).unwrap_or_default();
         Self {
             current: aws::version_with(state, arn, "AWSCURRENT"),
+            token: token_of(state, arn, "AWSCURRENT"),
+            values: hub::pats_of(state, USER).into_iter().map(|pat| (pat.uuid, pat.value)).collect(),
             pats: foreign.map(|pat| (pat.uuid, (pat.label, pat.is_active, pat.scopes))).collect(),
             tags: tags.into_iter().filter(|(name, _)| !is_own_tag(name)).collect(),
             offerings: offerings.into_iter().filter(|kind| !OWN_OFFERINGS.contains(kind)).map(str::to_owned).collect(),

@@ -1,4 +1,5 @@
-//! The random mode: two and three faults together, the order of requests shuffled, a second event in between. What a run does
+//! The random mode: two and three faults together, the order of requests shuffled, a second event in between, a person who acts,
+//! a service that responds otherwise. What a run does
 //! follows from its seed and its index alone.
 
 use std::collections::BTreeMap;
@@ -6,18 +7,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::acts::Act;
+use crate::behaviours::Behaviour;
 use crate::faults::Fault;
 use crate::flows::Flow;
 use crate::report::{self, Counts};
-use crate::run::{self, Outcome, Second};
-use crate::sweep::THREADS;
+use crate::run::{self, Outcome, Script, Second};
+use crate::sweep::threads;
 
 /// What one run does.
 struct Draw {
     flow: Flow,
-    script: BTreeMap<usize, Fault>,
-    second: Option<Second>,
-    jitter: fastrand::Rng,
+    script: Script,
 }
 
 impl Draw {
@@ -27,30 +28,33 @@ impl Draw {
         let flow = Flow::ALL[rng.usize(..Flow::ALL.len())];
         let length = lengths[&flow];
         // faults beyond the end hit the retries
-        let mut script = BTreeMap::new();
-        for _ in 0..rng.usize(2..=3) {
-            script.insert(rng.usize(..length + length / 2), Fault::ALL[rng.usize(..Fault::ALL.len())]);
+        let mut faults = BTreeMap::new();
+        for _ in 0..rng.usize(..=3) {
+            faults.insert(rng.usize(..length + length / 2), Fault::ALL[rng.usize(..Fault::ALL.len())]);
         }
         let seconds = flow.seconds();
         let second = rng.bool().then(|| Second { at: rng.usize(..length), event: seconds[rng.usize(..seconds.len())] });
-        let jitter = rng.fork();
-        Self { flow, script, second, jitter }
+        let acts: Vec<Act> = Act::ALL.into_iter().filter(|act| act.flows().contains(&flow)).collect();
+        let act = (rng.bool() && !acts.is_empty()).then(|| (rng.usize(..=length), acts[rng.usize(..acts.len())]));
+        let behaviours: Vec<Behaviour> =
+            Behaviour::ALL.into_iter().filter(|behaviour| behaviour.flows().contains(&flow)).collect();
+        let behaviour = (rng.u8(..3) == 0 && !behaviours.is_empty())
+            .then(|| (rng.usize(..length), behaviours[rng.usize(..behaviours.len())]));
+        let jitter = Some(rng.fork());
+        Self { flow, script: Script { faults, act, behaviour, second, jitter } }
     }
 
     fn run(self) -> Outcome {
-        run::run(self.flow, &self.script, self.second, Some(self.jitter))
+        run::run(self.flow, &self.script)
     }
 
     fn told(&self) -> String {
-        let faults: Vec<String> =
-            self.script.iter().map(|(at, fault)| format!("{} at request {at}", fault.name())).collect();
-        let second = self.second.as_ref().map(|second| format!("; {:?} at request {}", second.event, second.at));
-        format!("{}: {}{}", self.flow.name(), faults.join(", "), second.unwrap_or_default())
+        format!("{}: {}", self.flow.name(), self.script.told())
     }
 }
 
 fn lengths() -> BTreeMap<Flow, usize> {
-    Flow::ALL.into_iter().map(|flow| (flow, run::run(flow, &BTreeMap::new(), None, None).calls.len())).collect()
+    Flow::ALL.into_iter().map(|flow| (flow, run::run(flow, &Script::default()).calls.len())).collect()
 }
 
 fn again(seed: u64, index: u64) -> String {
@@ -70,15 +74,13 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>) -> usize {
     }
     let (next, violations) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..threads() {
             scope.spawn(|| {
                 while Instant::now() < end {
                     let index = next.fetch_add(1, Ordering::Relaxed) as u64;
                     let draw = Draw::of(seed, index, &lengths);
                     let told = draw.told();
-                    for fault in draw.script.values() {
-                        counts.lock().unwrap().ran(draw.flow, *fault);
-                    }
+                    counts.lock().unwrap().ran(draw.flow, &draw.script);
                     let outcome = draw.run();
                     if !outcome.violations.is_empty() {
                         violations.fetch_add(1, Ordering::Relaxed);

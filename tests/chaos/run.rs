@@ -1,10 +1,10 @@
 //! One run: a world, its network, and the function as AWS invokes it: in environments that are used again until they are killed,
 //! with the retries of rotation and of asynchronous events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -12,8 +12,10 @@ use hubkeeper::handler::Handler;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation, rotate};
 use serde_json::{Value, json};
 
+use crate::acts::{Act, Person};
+use crate::behaviours::{Behaviour, Kind};
 use crate::faults::Fault;
-use crate::flows::Flow;
+use crate::flows::{Flow, rotating};
 use crate::network::{EnvironmentLine, Invocation, Network};
 use crate::oracles::Oracles;
 use crate::world::{Answer, Scene, TIMEOUT};
@@ -40,6 +42,7 @@ struct Environment {
 }
 
 /// A second event, in the middle of the flow.
+#[derive(Clone, Copy)]
 pub(crate) struct Second {
     pub(crate) at: usize,
     pub(crate) event: Event,
@@ -56,17 +59,67 @@ pub(crate) enum Event {
     Again,
 }
 
+/// What happens to a flow.
+#[derive(Clone, Default)]
+pub(crate) struct Script {
+    /// By request.
+    pub(crate) faults: BTreeMap<usize, Fault>,
+    /// What a person does, before which request.
+    pub(crate) act: Option<(usize, Act)>,
+    /// How a service responds, from which request on.
+    pub(crate) behaviour: Option<(usize, Behaviour)>,
+    /// A second event.
+    pub(crate) second: Option<Second>,
+    /// The order of requests varies.
+    pub(crate) jitter: Option<fastrand::Rng>,
+}
+
+impl Script {
+    /// Whether a person acts in it, or a service responds otherwise.
+    pub(crate) fn is_more_than_a_fault(&self) -> bool {
+        self.act.is_some() || self.behaviour.is_some()
+    }
+
+    /// The names of what happens, as they stand in the table.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        let faults = self.faults.values().map(|fault| fault.name());
+        let act = self.act.map(|(_, act)| act.name());
+        faults.chain(act).chain(self.behaviour.map(|(_, behaviour)| behaviour.name()))
+    }
+
+    /// For people: what happens, and when.
+    pub(crate) fn told(&self) -> String {
+        let faults = self.faults.iter().map(|(at, fault)| (fault.name(), *at));
+        let act = self.act.map(|(at, act)| (act.name(), at));
+        let behaviour = self.behaviour.map(|(at, behaviour)| (behaviour.name(), at));
+        let mut told: Vec<String> =
+            faults.chain(act).chain(behaviour).map(|(name, at)| format!("{name} at request {at}")).collect();
+        told.extend(self.second.map(|second| format!("{:?} at request {}", second.event, second.at)));
+        told.join(", ")
+    }
+
+    /// One fault.
+    pub(crate) fn fault(at: usize, fault: Fault) -> Self {
+        Self { faults: [(at, fault)].into(), ..Self::default() }
+    }
+}
+
 /// One run.
 pub(crate) struct Run {
     pub(crate) flow: Flow,
     pub(crate) scene: Scene,
     pub(crate) network: Network,
     pub(crate) oracles: Oracles,
+    person: Person,
     timeout: Duration,
     warm: Mutex<Vec<Environment>>,
     invocations: AtomicUsize,
     failed: Mutex<bool>,
     answers: Mutex<String>,
+    /// Kinds of errors, and outcomes that tell of a decision, since they were last taken.
+    told: Mutex<BTreeSet<String>>,
+    /// Whether the last reconcile wrote the connector.
+    last_wrote: AtomicBool,
 }
 
 /// What came of a run.
@@ -85,9 +138,13 @@ impl Run {
         (scene.checked, scene.searched) = (false, false);
         oracles.about(&scene.arn);
         scene.world.with(|state| oracles.note(state));
-        let network = Network::new(&scene, oracles.clone());
+        let person = Person::default();
+        let network = Network::new(&scene, oracles.clone(), person.clone());
         Self {
             flow,
+            person,
+            told: Mutex::default(),
+            last_wrote: AtomicBool::default(),
             scene,
             network,
             oracles,
@@ -112,7 +169,7 @@ impl Run {
         let environment = self.environment();
         let invocation = Invocation(self.invocations.fetch_add(1, Ordering::Relaxed));
         environment.line.begin(invocation);
-        self.oracles.began(invocation, &event);
+        self.scene.world.with(|state| self.oracles.began(invocation, &event, state));
         let deadline = self.scene.now() + self.timeout;
         let answer = {
             let handled = Box::pin(environment.handler.handle(&event, deadline));
@@ -140,6 +197,9 @@ impl Run {
         };
         writeln!(self.answers.lock().unwrap(), "  invocation {:>2} {what}: {said}", invocation.0).unwrap();
         if let Some(answer) = &answer {
+            if self.person.act().is_none() || self.person.has_acted() {
+                self.told.lock().unwrap().extend(kinds(answer));
+            }
             self.scene.keep(answer);
             self.oracles.answer(invocation, answer);
             self.oracles.returned(invocation);
@@ -168,6 +228,11 @@ impl Run {
     /// A rotation, with the service's retries.
     pub(crate) async fn rotate(&self) -> Rotation {
         rotate(&self.scene.world, self, &self.scene.arn, ATTEMPTS).await
+    }
+
+    /// The same with one attempt.
+    pub(crate) async fn rotate_once(&self) -> Rotation {
+        rotate(&self.scene.world, self, &self.scene.arn, 1).await
     }
 
     /// A reconcile of the secret; where there is a queue, in a record, since it would only send messages otherwise.
@@ -213,33 +278,122 @@ impl Run {
 
     /// Nothing goes wrong any more: what is left over is done, time passes, reconcile comes twice.
     async fn settle(&self) {
-        self.network.calm();
         // who is told of an event that failed sends it again, later
         tokio::time::sleep(LATER).await;
         Box::pin(self.flow.finish(self)).await;
-        tokio::time::sleep(GRACE).await;
-        for _ in 0..2 {
-            self.invoke(self.reconcile_event()).await;
+        if self.person.act().is_some() && !self.flow.is_given_up() {
+            // what every remedy ends with
+            self.deliver(&json!({"action": "onboard", "secretId": self.scene.arn})).await;
         }
+        tokio::time::sleep(GRACE).await;
+        self.reconcile_twice().await;
         if !self.oracles.strays(&self.scene, self.flow.is_given_up()).is_empty() {
             // a replaced token that was used after all stays a week longer
             tokio::time::sleep(STILL_USED).await;
-            for _ in 0..2 {
-                self.invoke(self.reconcile_event()).await;
-            }
+            self.reconcile_twice().await;
         }
     }
 
-    async fn go(&self, script: BTreeMap<usize, Fault>, second: Option<Second>, jitter: Option<fastrand::Rng>) {
+    async fn reconcile_twice(&self) {
+        self.invoke(self.reconcile_event()).await;
+        let writes = self.oracles.connector_writes();
+        self.invoke(self.reconcile_event()).await;
+        self.last_wrote.store(self.oracles.connector_writes() > writes, Ordering::Relaxed);
+    }
+
+    /// What a person did is followed by what AWS, the schedule and the person do next; then a person puts right what only a person
+    /// can.
+    async fn people(&self) {
+        let Some(act) = self.person.act() else { return };
+        self.network.people(None);
+        tokio::time::sleep(LATER).await;
+        if self.flow.is_given_up() {
+            // nothing but the event itself gives a secret up
+            Box::pin(self.flow.finish(self)).await;
+        }
+        let person = self.person.clone();
+        Box::pin(person.aftermath(self)).await;
+        let told = std::mem::take(&mut *self.told.lock().unwrap());
+        let is_told = ["NeedsHuman", "Refused", "Misconfigured", "ignored"].iter().any(|kind| told.contains(*kind));
+        // a rotation that the act broke into is named by everything that waits for it
+        let is_told = is_told || (told.contains("Retryable") && rotating(&self.scene).is_some());
+        if !is_told && !self.flow.is_settled(self) {
+            self.oracles.violated(format!(
+                "told: after a person {}, nothing is settled and nobody is told ({told:?})",
+                act.name()
+            ));
+        }
+        self.scene.world.with(|state| {
+            person.undo(state, &self.scene.arn);
+            self.oracles.acted(state);
+        });
+    }
+
+    /// What must be true of the flow's own end while a service goes on responding as it does.
+    fn behaved(&self, behaviour: Behaviour) {
+        let told = self.told.lock().unwrap().clone();
+        match behaviour.kind() {
+            Kind::Odd if !self.flow.is_settled(self) || !told.is_empty() => {
+                self.oracles.violated(format!("settles: not without an error while {} ({told:?})", behaviour.name()));
+            }
+            Kind::Refusal if told.contains("Retryable") => {
+                self.oracles.violated(format!("told: {} is an error that asks for a repetition", behaviour.name()));
+            }
+            _ => {}
+        }
+    }
+
+    async fn go(&self, script: Script) {
+        let Script { faults, act, behaviour, second, jitter } = script;
         Box::pin(self.flow.prepare(self)).await;
         self.scene.world.with(|state| self.oracles.note(state));
-        self.network.arm(script, jitter);
+        self.told.lock().unwrap().clear();
+        let alone = faults.is_empty() && act.is_none() && second.is_none();
+        let pile = faults.len();
+        self.person.will(act);
+        self.network.arm(faults, behaviour, jitter);
         self.disturbed(second).await;
         let calls = self.network.calls().len();
         debug_assert_eq!(calls, self.network.sent());
+        if let Some((_, behaviour)) = behaviour {
+            if alone {
+                self.behaved(behaviour);
+            }
+            if act.is_none() && matches!(behaviour, Behaviour::NoKey | Behaviour::TooManyVersions) {
+                self.oracles.no_pile(&self.scene, pile);
+            }
+        }
+        self.network.calm();
+        if behaviour.is_none_or(|(_, behaviour)| behaviour.kind() != Kind::Odd) {
+            self.network.as_usual();
+        }
+        self.people().await;
         self.settle().await;
         self.flow.at_rest(self);
+        // an offering that ARM drops is asked for by each reconcile
+        let drops = behaviour.is_some_and(|(_, behaviour)| behaviour == Behaviour::DropsOffering);
+        if self.last_wrote.load(Ordering::Relaxed) && !drops {
+            self.oracles.violated("at rest: every reconcile writes the connector again");
+        }
         self.oracles.no_leak(&self.scene);
+    }
+}
+
+/// What an answer says: the kinds of its errors, and that nothing was done on purpose.
+fn kinds(answer: &Answer) -> BTreeSet<String> {
+    match answer {
+        Err(error) => [error.kind().name().to_owned()].into(),
+        Ok(report) => {
+            let items = report["items"].as_array().into_iter().flatten().chain([report]);
+            items
+                .flat_map(|item| {
+                    let ignored = item["outcome"].as_str().filter(|outcome| *outcome == "ignored");
+                    [item["errorType"].as_str(), ignored]
+                })
+                .flatten()
+                .map(str::to_owned)
+                .collect()
+        }
     }
 }
 
@@ -262,17 +416,12 @@ impl Function for Run {
 }
 
 /// Runs a flow under a script, on time of its own.
-pub(crate) fn run(
-    flow: Flow,
-    script: &BTreeMap<usize, Fault>,
-    second: Option<Second>,
-    jitter: Option<fastrand::Rng>,
-) -> Outcome {
+pub(crate) fn run(flow: Flow, script: &Script) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let timeout = if script.values().any(|fault| fault.is_long()) { LITTLE } else { TIMEOUT };
+        let timeout = if script.faults.values().any(|fault| fault.is_long()) { LITTLE } else { TIMEOUT };
         let run = Run::new(flow, timeout);
-        run.go(script.clone(), second, jitter).await;
+        run.go(script.clone()).await;
         Outcome {
             violations: run.oracles.violations(),
             calls: run.network.calls(),

@@ -180,7 +180,7 @@ fn the_choices_of_the_template_are_those_of_the_code() {
 fn calls() -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     for (service, file, client) in [
-        ("secretsmanager", "src/clients/secrets_manager.rs", "self.client."),
+        ("secretsmanager", "src/clients/secrets_manager.rs", ".client."),
         ("sts", "src/clients/azure/assertion.rs", "client."),
         ("sqs", "src/fleet/queue.rs", "client."),
     ] {

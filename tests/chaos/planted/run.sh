@@ -1,6 +1,6 @@
 #!/bin/sh
 # Plants each fault of this folder into a copy of the sources and sweeps it: the oracles are good for something only if every one
-# is caught. Prints which flow and fault caught it, and the promise that broke; fails where one survives or no longer applies.
+# is caught. Words after the command pick the faults whose name contains one of them. Prints which flow and fault caught it, and the promise that broke; fails where one survives or no longer applies.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,6 +21,8 @@ table=$work/table
 : >"$table"
 for patch in "$here"/*.patch; do
     name=$(basename "$patch" .patch)
+    wanted=$(for word in "${@:-}"; do case $name in *"$word"*) echo yes ;; esac; done)
+    test -n "$wanted" || continue
     if ! (cd "$copy" && patch -p1 --quiet --force <"$patch"); then
         echo "$name | does not apply | -" >>"$table"
         survived=$((survived + 1))

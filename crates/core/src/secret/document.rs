@@ -15,10 +15,9 @@ use crate::secret::document::members::{Members, wrong};
 use crate::time::{Timestamp, parse_rfc3339, rfc3339};
 use crate::warning::Warning;
 
-pub use crate::ids::{is_repository_part, is_uuid};
-pub use crate::secret::document::connector::{ConnectorId, ConnectorSpec, Plan};
-pub use crate::secret::document::members::without_byte_order_mark;
-pub use crate::secret::document::newcomer::{Newcomer, Role};
+pub use self::connector::{ConnectorId, ConnectorSpec, Plan};
+pub use self::members::without_byte_order_mark;
+pub use self::newcomer::{Newcomer, Role};
 
 /// An entry of `expectedRepositories`.
 #[derive(Clone, PartialEq, Eq, Debug)]
