@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::ids::{is_repository_part, is_uuid};
 use crate::secret::document::members::{Members, wrong};
 use crate::time::{Timestamp, parse_rfc3339, rfc3339};
 use crate::warning::Warning;
