@@ -114,7 +114,7 @@ pub(crate) fn check(input: &[u8]) {
                 clear(answers::run(hub.manifest(&granted, ORGANIZATION, "web", "1.0")), input);
             }
         }
-        _ => proof(hub),
+        _ => proof(&hub),
     }
     script.end();
 }
@@ -167,14 +167,14 @@ fn says(input: &[u8], name: &str) -> bool {
 }
 
 /// The whole proof over the script: `complete` only where everything that it stands on was seen.
-fn proof(hub: Hub) {
+fn proof(hub: &Hub) {
     static DOCUMENT: OnceLock<Document> = OnceLock::new();
     let document = DOCUMENT.get_or_init(|| {
         let value = json!({"organization": ORGANIZATION, "username": "acme-scanner", "accessToken": MARKER,
             "connector": {"subscriptionId": "a5caac9c-5c04-49af-b3d0-e204f40345d5", "resourceGroup": "rg", "name": "hub", "location": "westeurope"}});
         Document::parse(&SecretString::from(value.to_string())).expect("a document")
     });
-    let prover = Prover { hub: &hub };
+    let prover = Prover { hub };
     let subject = Subject { credential: credential(), document, sample_only: false };
     let survey = answers::run(prover.survey(&subject));
     let evidence = answers::run(prover.finish(survey, async { true }));

@@ -125,6 +125,9 @@ fn nothing(outcome: Outcome, reason: &str) -> Admission {
 }
 
 /// While a version other than AWSCURRENT is AWSPENDING, only rotation steps write.
+///
+/// # Errors
+/// `Retryable` while a rotation is in progress, with the command that ends it.
 pub fn no_rotation(secret: &Secret) -> Result<(), Error> {
     match secret.rotation_in_progress() {
         None => Ok(()),

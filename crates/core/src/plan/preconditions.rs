@@ -84,6 +84,9 @@ fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
 }
 
 /// The labels and tags that admitted the event are still there.
+///
+/// # Errors
+/// `Retryable` where they changed meanwhile.
 pub fn still_admitted(trigger: &Trigger, version: &str, before: &Situation, secret: &Secret) -> Result<(), Error> {
     let changed = |what: String| Err(Error::retryable(what, "nothing was written; repeat the event"));
     if secret.deleted {

@@ -11,6 +11,9 @@ use crate::secret::kept::CONNECTOR_TAG;
 use crate::secret::{Document, KeptConnector, Secret};
 
 /// A connector without this secret's tag is not deleted, whoever made it.
+///
+/// # Errors
+/// `Refused` where it does not bear the tag.
 pub fn ours_to_delete(
     observed: &Observed,
     organization: &str,

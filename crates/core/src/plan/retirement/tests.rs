@@ -778,13 +778,13 @@ fn of_a_stuck_rotation_only_what_was_never_stored_goes_after_a_day() {
 
 #[test]
 fn an_id_that_two_versions_name_for_different_tokens_is_warned_about_at_the_later_one() {
+    const ID: Option<&str> = Some("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001");
     let of = |token: &str, id: Option<&str>| {
         document(|value| {
             value["accessToken"] = json!(token);
             value["tokenId"] = json!(id);
         })
     };
-    const ID: Option<&str> = Some("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001");
     let warned = |documents: &[(&str, &Document)]| {
         let warnings = copied_ids(documents.iter().copied());
         warnings.iter().map(|warning| (warning.code, warning.message.contains("version later"))).collect::<Vec<_>>()

@@ -180,7 +180,7 @@ fn a_reconcile_finishes_an_offboarding_and_does_nothing_else() {
     let mut situation = with_candidate(well(), &["HUBKEEPER_CANDIDATE"], Some("dckr_pat_next"));
     situation.secret.tags.insert("hubkeeper".into(), "offboarded".into());
     assert_eq!(kind(&RECONCILE, &situation), Kind::NeedsHuman, "a tag deletes no connector");
-    let present = std::mem::replace(&mut situation.connector, Some(Found::Absent));
+    let present = situation.connector.replace(Found::Absent);
     assert_eq!((steps(&RECONCILE, &situation), codes(&RECONCILE, &situation)), (vec![], vec!["replacedByHand"]));
     situation.document = Some(document(|value| value["tokenId"] = json!(UUID)));
     assert_eq!(codes(&RECONCILE, &situation), [""; 0]);
