@@ -107,8 +107,9 @@ corpus: ## Write the corpora of the fuzz targets anew, from events/ and from wha
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom
 
-mutants: $(INSTALLED)/$(CARGO_MUTANTS) ## Break the pure modules in every small way and see that a test fails; takes an hour or two
-	$(CARGO) mutants --output $(TARGET)
+mutants: $(INSTALLED)/$(CARGO_MUTANTS) ## Break the core in every small way and see that a test fails
+	$(CARGO) mutants --package hubkeeper-core --output $(TARGET)
+	$(CARGO) mutants --package hubkeeper --output $(TARGET)/pace
 
 # The five below reach AWS and Azure. They need more tools, and take more settings: docs/deploy.md.
 

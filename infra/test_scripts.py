@@ -744,7 +744,7 @@ class Onboard(Scripts):
         self.assertEqual(run.out.count("warning    nothingToCompare: fill expectedRepositories"), 1)
 
     def test_every_step_of_the_source_has_words(self):
-        source = (ROOT / "src/plan/steps.rs").read_text()
+        source = (ROOT / "crates/core/src/plan/steps.rs").read_text()
         steps = set(re.findall(r'=> "(\w+)"', source))
         self.assertGreater(len(steps), 10)
         # what an onboarding never does needs none
@@ -830,7 +830,7 @@ class Logs(Scripts):
         self.assertEqual(arguments[1:], ["--since", "2d", "--format", "short", "--filter-pattern", pattern, "--follow"])
 
     def test_the_member_of_the_filter_is_the_one_that_the_function_writes(self):
-        self.assertIn("hub.organization = ", (ROOT / "src/event_handler.rs").read_text())
+        self.assertIn("hub.organization = ", (ROOT / "src/handler.rs").read_text())
 
     def test_an_organization_that_is_none(self):
         self.assert_fails(self.run_it("logs", LOGIN, ORG='a" }'), "lower case")

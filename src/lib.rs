@@ -1,39 +1,28 @@
 //! hubkeeper keeps the Docker Hub connector of Microsoft Defender for Cloud supplied with a proven, read-only token.
 //!
-//! The map. An event takes the way from top to bottom:
+//! The function. What it decides is in the package `hubkeeper-core`; here is what reads, asks and acts. A module uses those after it
+//! alone (`tests/it/layers.rs` looks):
 //!
-//! - [`event_handler`]: the boundary. JSON in, report or typed error out, logged once.
-//! - [`custom_resource`]: `CloudFormation`'s requests, and the answers to them.
-//! - [`event`]: strict parsing of every event shape.
-//! - [`flow`]: the way of one event: read the state, ask the planner, run or print.
-//! - [`plan`]: the planner (pure: the rules about order and races) and the executor (checks again before each write).
-//! - [`proof`]: evidence and verdict. [`hub`]: Docker Hub and its registry.
-//! - [`azure`]: Entra and the connector. [`secret`]: the document, its versions, Secrets Manager.
-//! - [`http`]: the one way out. [`clock`]: time and chance. [`config`], [`error`], [`metrics`], [`logging`].
-//! - [`process`]: what outlives an invocation. [`services`]: the clients of one invocation.
-//! - [`request`], [`outcome`], [`warning`], [`report`]: what is asked for and what came of it.
+//! - [`handler`]: the boundary. JSON in, report or typed error out, logged once.
+//! - [`cloudformation`]: `CloudFormation`'s requests, and the responses to them. [`fleet`]: many secrets in one event.
+//! - [`run`]: one event about one secret: read the state, ask the planner, apply or print.
+//! - [`apply`]: the steps of a plan, each checked again before its write. [`prove`]: gathers evidence about a token.
+//! - [`read`]: the state of the world.
+//! - [`process`]: what outlives an invocation. [`clients`]: the clients of one invocation.
+//! - [`http`]: the HTTP client. [`metrics`], [`logging`]. [`clock`]: time and chance.
 //!
 //! Three promises order everything else: no gap, no unproven write, no leak (ARCHITECTURE.md says where each is kept).
 
-pub mod azure;
+pub mod apply;
+pub mod clients;
 pub mod clock;
-pub mod config;
-pub mod custom_resource;
-pub mod error;
-pub mod event;
-pub mod event_handler;
+pub mod cloudformation;
 pub mod fleet;
-pub mod flow;
+pub mod handler;
 pub mod http;
-pub mod hub;
 pub mod logging;
 pub mod metrics;
-pub mod outcome;
-pub mod plan;
 pub mod process;
-pub mod proof;
-pub mod report;
-pub mod request;
-pub mod secret;
-pub mod services;
-pub mod warning;
+pub mod prove;
+pub mod read;
+pub mod run;

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::{BehaviorVersion, SdkConfig};
 use hubkeeper::clock::{SystemClock, SystemRandom};
-use hubkeeper::config::{Config, Environment, Problems, all, ca_bundle, is_local};
-use hubkeeper::event::Payload;
-use hubkeeper::event_handler::{Handler, WayOut};
+use hubkeeper::handler::{Handler, WayOut, diagnostic};
 use hubkeeper::http::aws::{SdkHttp, SdkTime};
-use hubkeeper::http::proxy::Proxy;
-use hubkeeper::http::transport::Reqwest;
+use hubkeeper::http::transport::{Reqwest, ca_bundle};
 use hubkeeper::http::{Outlet, Shared};
 use hubkeeper::logging;
 use hubkeeper::metrics::Stdout;
 use hubkeeper::process::Process;
+use hubkeeper_core::config::{Config, Environment, Problems, all, is_local};
+use hubkeeper_core::event::Payload;
+use hubkeeper_core::proxy::Proxy;
 use lambda_runtime::{LambdaEvent, service_fn};
 
 fn main() -> Result<ExitCode, lambda_runtime::Error> {
@@ -67,7 +67,10 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         Err(problems) => Handler::Unusable(problems, way_out(&environment, &bundle)),
     };
     let handler = &handler;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| handler.invoke(event))).await
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
+        handler.invoke(event).await.map_err(|error| diagnostic(&error))
+    }))
+    .await
 }
 
 /// What the file of `HUBKEEPER_CA_BUNDLE` holds.

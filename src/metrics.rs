@@ -6,17 +6,16 @@
 use std::io::Write;
 use std::time::SystemTime;
 
+use hubkeeper_core::outcome::Outcome;
+use hubkeeper_core::proof::Verdict;
+use hubkeeper_core::report::Report;
+use hubkeeper_core::request::Mode;
+use hubkeeper_core::time::{Timestamp, parse_rfc3339, rfc3339};
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::NegativeScale;
 use metrique_writer_core::value::MetricFlags;
 use metrique_writer_core::{Entry, EntryWriter, Observation, Unit, Value, ValueWriter};
 use metrique_writer_format_emf::Emf;
-
-use crate::clock::{Timestamp, parse_rfc3339, rfc3339};
-use crate::outcome::Outcome;
-use crate::proof::Verdict;
-use crate::report::Report;
-use crate::request::Mode;
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "hubkeeper";
@@ -163,8 +162,8 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::error::Error;
-    use crate::proof::{Finding, NotScanned};
+    use hubkeeper_core::error::Error;
+    use hubkeeper_core::proof::{Finding, NotScanned};
 
     const NOW: Timestamp = datetime!(2026-11-24 10:00:00.25 UTC);
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeeper/acme-AbCdEf";

@@ -5,18 +5,32 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use hubkeeper_core::config::Config;
+use hubkeeper_core::time::Timestamp;
 
-use crate::azure::Arm;
-use crate::azure::entra::{BearerCache, Entra};
-use crate::clock::Timestamp;
-use crate::config::Config;
+use crate::clients::azure::arm::Arm;
+use crate::clients::azure::entra::{BearerCache, Entra};
+use crate::clients::hub::Hub;
+use crate::clients::secrets_manager::SecretStore;
+use crate::clients::{Services, Sessions, Writers};
 use crate::http::aws::{SdkHttp, SdkTime};
 use crate::http::{Outlet, Shared};
-use crate::hub::Hub;
 use crate::metrics::Sink;
-use crate::proof::Prover;
-use crate::secret::SecretStore;
-use crate::services::{Services, Sessions};
+
+/// A client of the AWS SDK. One policy for all requests is in `http`: the SDK's own retries and time-outs are off.
+macro_rules! client {
+    ($process:expr, $outlet:expr, $sdk:ident) => {
+        $sdk::Client::from_conf(
+            $sdk::config::Builder::from(&$process.aws)
+                .http_client(SdkHttp::new($outlet.clone()))
+                .time_source(SdkTime::new($outlet.clone()))
+                .retry_config(RetryConfig::disabled())
+                .timeout_config(TimeoutConfig::disabled())
+                .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
+                .build(),
+        )
+    };
+}
 
 /// What lives as long as the process: from it the clients of each invocation are made.
 pub struct Process {
@@ -33,31 +47,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// The clients for work on one secret: requests stop at `deadline`, password sessions are shared with the rest of the
+    /// The clients that read, for work on one secret: requests stop at `deadline`, password sessions are shared with the rest of the
     /// invocation.
     pub fn services(&self, deadline: Timestamp, sessions: &Sessions) -> Services {
         let outlet = Outlet::new(Arc::clone(&self.shared), deadline);
-        let http = SdkHttp::new(outlet.clone());
-        let time = SdkTime::new(outlet.clone());
-        // one policy for all requests stands in `http`: the SDK's own retries and time-outs are off
-        macro_rules! client {
-            ($sdk:ident) => {
-                $sdk::Client::from_conf(
-                    $sdk::config::Builder::from(&self.aws)
-                        .http_client(http.clone())
-                        .time_source(time.clone())
-                        .retry_config(RetryConfig::disabled())
-                        .timeout_config(TimeoutConfig::disabled())
-                        .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
-                        .build(),
-                )
-            };
-        }
-        let store = SecretStore::new(client!(aws_sdk_secretsmanager), outlet.clone());
+        let store = SecretStore::new(client!(self, outlet, aws_sdk_secretsmanager), outlet.clone());
         let entra = Entra {
             outlet: outlet.clone(),
             config: Arc::clone(&self.config),
-            sts: client!(aws_sdk_sts),
+            sts: client!(self, outlet, aws_sdk_sts),
             store: store.clone(),
             cache: Arc::clone(&self.bearers),
         };
@@ -70,18 +68,19 @@ impl Process {
                 api_version: config.arm_api_version.clone(),
                 entra,
             },
-            prover: Prover {
-                hub: Hub {
-                    outlet: outlet.clone(),
-                    api: config.hub_url.clone(),
-                    auth: config.hub_auth_url.clone(),
-                    registry: config.registry_url.clone(),
-                },
+            hub: Hub {
+                outlet: outlet.clone(),
+                api: config.hub_url.clone(),
+                auth: config.hub_auth_url.clone(),
+                registry: config.registry_url.clone(),
             },
             config: Arc::clone(config),
-            sqs: client!(aws_sdk_sqs),
             sessions: sessions.clone(),
             outlet,
         }
+    }
+    /// The clients that write, beside those that read: for [`crate::apply`], and for the queue.
+    pub fn writers(&self, services: &Services) -> Writers {
+        Writers::new(services, client!(self, services.outlet, aws_sdk_sqs))
     }
 }

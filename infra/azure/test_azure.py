@@ -64,7 +64,9 @@ class Files:
             example=parse((here / "azuredeploy.parameters.example.json").read_text("utf-8")),
             documents={name: (here / name).read_text("utf-8") for name in DOCUMENTS},
             sources={
-                path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted((ROOT / "src").rglob("*.rs"))
+                path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+                for folder in ("src", "crates/core/src")
+                for path in sorted((ROOT / folder).rglob("*.rs"))
             },
             aws=aws.read_text("utf-8") if aws.exists() else None,
         )
@@ -434,9 +436,9 @@ def rights_of(sources: dict[str, str]) -> tuple[set[str], list[str]]:
     verbs = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
     problems = []
     for name, text in sources.items():
-        if name != "src/azure/connector.rs" and re.search(r'"Microsoft\.\w+"', code_of(text)):
+        if name != "src/clients/azure/arm.rs" and re.search(r'"Microsoft\.\w+"', code_of(text)):
             problems.append(f"{name} names a resource provider: which right does it need?")
-    functions = functions_of(code_of(sources["src/azure/connector.rs"]))
+    functions = functions_of(code_of(sources["src/clients/azure/arm.rs"]))
 
     def kind(function: str) -> str | None:
         match = re.search(r'"(Microsoft\.\w+)",\s*"(\w+)"', functions.get(function, ""))
@@ -670,7 +672,7 @@ def federation(files: Files) -> list[str]:
 @check
 def audiences(files: Files) -> list[str]:
     """The audiences are those that the function asks STS for, the public cloud's first."""
-    code = functions_of(code_of(files.sources["src/config.rs"])).get("audience", "")
+    code = functions_of(code_of(files.sources["crates/core/src/config.rs"])).get("audience", "")
     of = dict(re.findall(r'Cloud::(\w+)\s*=>\s*"([^"]+)"', code))
     rule, problems = files.template["parameters"]["audience"], []
     if set(of) != {"Public", "UsGovernment"}:
@@ -892,9 +894,9 @@ def secrets_in_commands(files: Files) -> list[str]:
 @check
 def names(files: Files) -> list[str]:
     """Variables, error codes, kinds of errors and links in the documents exist."""
-    config = code_of(files.sources["src/config.rs"])
-    entra = code_of(files.sources["src/azure/entra.rs"]).replace("_", "")
-    errors, problems = code_of(files.sources["src/error.rs"]), []
+    config = code_of(files.sources["crates/core/src/config.rs"])
+    entra = code_of(files.sources["src/clients/azure/entra.rs"]).replace("_", "")
+    errors, problems = code_of(files.sources["crates/core/src/error.rs"]), []
     for name, document in files.documents.items():
         for variable in set(re.findall(r"\b(?:HUBKEEPER|AZURE)_[A-Z_]+\b", document)):
             if f'"{variable}"' not in config:
@@ -1001,7 +1003,7 @@ def aws(old: str, new: str) -> Callable[[Files], None]:
 
 PERMISSION = ("properties", "permissions", 0)
 REFERENCE = "[reference(variables('identityId'), '2024-11-30').principalId]"
-CONNECTOR = "src/azure/connector.rs"
+CONNECTOR = "src/clients/azure/arm.rs"
 
 # (the check that has to notice, a part of what it has to say, the damage)
 BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
@@ -1042,7 +1044,7 @@ BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("federation", "the federated credential is", member(FEDERATED, "properties", "audiences", value=["[parameters('audience')]", "api://other"])),
     ("federation", "Entra takes 600", entry("parameters", "awsRoleArn", "maxLength", value=128)),
     ("audiences", "the template has", entry("parameters", "audience", "allowedValues", value=["api://AzureADTokenExchange"])),
-    ("audiences", "the code", source("src/config.rs", '"api://AzureADTokenExchangeUSGov"', '"api://AzureADTokenExchangeGov"')),
+    ("audiences", "the code", source("crates/core/src/config.rs", '"api://AzureADTokenExchangeUSGov"', '"api://AzureADTokenExchangeGov"')),
     ("audiences", "the default", entry("parameters", "audience", "defaultValue", value="api://AzureADTokenExchangeUSGov")),
     ("audiences", "client-secret.md has the audience", text("client-secret.md", "api://AzureADTokenExchange", "api://AzureADTokenExchangeX")),
     ("rights", "the code calls for", entry("variables", "actions", value=["Microsoft.Security/securityConnectors/read"])),
@@ -1057,7 +1059,7 @@ BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("rights", "the code calls for", source(CONNECTOR, '"securityConnectors"', '"pricings"')),
     ("rights", "the code calls for", source(CONNECTOR, '"healthReports"', '"alerts"')),
     ("rights", "its absence is an error", source(CONNECTOR, r"(fn health\([^{]*)-> Option<Health>", r"\1-> Result<Health, Error>")),
-    ("rights", "names a resource provider", source("src/azure/merge.rs", r"\A", 'const OTHER: &str = "Microsoft.Resources";\n')),
+    ("rights", "names a resource provider", source("crates/core/src/connector/merge.rs", r"\A", 'const OTHER: &str = "Microsoft.Resources";\n')),
     ("rights", "does not say why", text("README.md", DONE_WITHOUT, "the right")),
     ("rights", "the README's table", text("README.md", "| `Microsoft.Security/securityConnectors/write` |", "| `Microsoft.Security/securityConnectors/action` |")),
     ("scopes", "assignable at", member(ROLE, "properties", "assignableScopes", value=["[subscription().id]"])),
@@ -1107,7 +1109,7 @@ BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("secrets_in_commands", "make a client secret", text("client-secret.md", "az ad app credential reset", "az ad app credential renew")),
     ("names", "no variable HUBKEEPER_AZURE_SECRET", text("client-secret.md", "HUBKEEPER_AZURE_CLIENT_SECRET_ID", "HUBKEEPER_AZURE_SECRET")),
     ("names", "does not know 7000223", text("client-secret.md", "`AADSTS7000222`", "`AADSTS7000223`")),
-    ("names", "no NeedsHuman", source("src/error.rs", "NeedsHuman", "NeedsPerson")),
+    ("names", "no NeedsHuman", source("crates/core/src/error.rs", "NeedsHuman", "NeedsPerson")),
     ("names", "does not exist", text("README.md", "](client-secret.md)", "](secret.md)")),
     ("names", "no heading", text("README.md", "## Azure Government", "## Government")),
     ("names", "no variable may be", text("client-secret.md", "HUBKEEPER_AZURE_AUTH=federated", "HUBKEEPER_AZURE_AUTH=federation")),

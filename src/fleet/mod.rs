@@ -6,21 +6,22 @@ pub mod queue;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::StreamExt;
+use futures_util::{FutureExt, stream};
+use hubkeeper_core::error::{Error, Kind};
+use hubkeeper_core::event::{Event, Fleet, Record};
+use hubkeeper_core::outcome::Outcome;
+use hubkeeper_core::report::{Report, new_report};
+use hubkeeper_core::request::{Mode, Request};
+use hubkeeper_core::time::{Timestamp, until};
 
-use crate::clock::{Timestamp, until};
-use crate::error::{Error, Kind};
-use crate::event::{Event, Fleet, Record};
-use crate::flow::{self};
-use crate::outcome::Outcome;
+use crate::clients::Sessions;
 use crate::process::Process;
-use crate::report::Report;
-use crate::request::{Mode, Request};
-use crate::services::Sessions;
+use crate::run;
 
 /// Secrets that are worked on side by side.
 const SIDE_BY_SIDE: usize = 4;
+
 /// How far apart two days begin in the list: a prime, so that all places come up.
 const STRIDE: usize = 7919;
 
@@ -34,7 +35,8 @@ pub async fn run(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec
         // a plan writes nothing: no message either
         Some(queue) if fleet.mode == Mode::Apply => {
             let services = process.services(end, &Sessions::default());
-            Ok(queue::send(&services, queue, fleet, secret_ids).await)
+            let writers = process.writers(&services);
+            Ok(queue::send(&services, &writers.queue, queue, fleet, secret_ids).await)
         }
         _ => Ok(work(process, secret_ids.into_iter().map(|id| fleet.request(id)).collect(), end).await),
     }
@@ -180,20 +182,11 @@ pub async fn one(process: &Process, request: &Request, sessions: &Sessions, end:
     let services = process.services(end, sessions);
     let mut report = new_report(request);
     let since = services.now();
-    let error = flow::run(&services, request, &mut report).await.err();
+    let error = run::run(&services, &process.writers(&services), request, &mut report).await.err();
     // nothing is wrong with a secret for which there was no time
     if error.as_ref().is_some_and(|error| error.kind() == Kind::Retryable) && services.outlet.is_out_of_time() {
         report.outcome = Outcome::NotReached;
     }
     report.duration = Some(until(since, services.now()));
     (report, error)
-}
-
-/// A report that nothing has been put into but what the request says.
-pub fn new_report(request: &Request) -> Report {
-    let name = request.trigger.name();
-    let action = if request.trigger.is_rotation() { format!("rotation:{name}") } else { name.to_owned() };
-    let mut report = Report::new(action, request.mode.name());
-    report.secret_id = Some(request.secret_id.clone());
-    report
 }

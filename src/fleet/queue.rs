@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use hubkeeper_core::error::Error;
+use hubkeeper_core::event::Fleet;
+use hubkeeper_core::outcome::Outcome;
+use hubkeeper_core::report::Report;
 
-use crate::error::Error;
-use crate::event::Fleet;
-use crate::outcome::Outcome;
-use crate::report::Report;
-use crate::secret::store::failed;
-use crate::services::Services;
+use crate::clients::Services;
+use crate::clients::sdk::failed;
 
 /// Messages of a batch at most (AWS's reference of `SendMessageBatch`); their bodies are far from its 1 MiB.
 const BATCH: usize = 10;
@@ -18,12 +19,18 @@ const BATCH: usize = 10;
 const ATTEMPTS: u32 = 4;
 
 /// Sends one message for each secret. The reports are in the order of the ids: `recorded` for what the queue has taken.
-pub async fn send(services: &Services, queue: &str, fleet: &Fleet, secret_ids: Vec<String>) -> Vec<Report> {
+pub async fn send(
+    services: &Services,
+    client: &Client,
+    queue: &str,
+    fleet: &Fleet,
+    secret_ids: Vec<String>,
+) -> Vec<Report> {
     let mut reports = Vec::with_capacity(secret_ids.len());
     for batch in secret_ids.chunks(BATCH) {
-        let outcomes = send_batch(services, queue, fleet, batch).await;
+        let outcomes = send_batch(services, client, queue, fleet, batch).await;
         reports.extend(batch.iter().zip(outcomes).map(|(id, outcome)| {
-            let mut report = super::new_report(&fleet.request(id.clone()));
+            let mut report = hubkeeper_core::report::new_report(&fleet.request(id.clone()));
             match outcome {
                 Ok(()) => {
                     report.outcome = Outcome::Recorded;
@@ -42,7 +49,13 @@ pub async fn send(services: &Services, queue: &str, fleet: &Fleet, secret_ids: V
     reports
 }
 
-async fn send_batch(services: &Services, queue: &str, fleet: &Fleet, ids: &[String]) -> Vec<Result<(), Error>> {
+async fn send_batch(
+    services: &Services,
+    client: &Client,
+    queue: &str,
+    fleet: &Fleet,
+    ids: &[String],
+) -> Vec<Result<(), Error>> {
     let mut outcomes: Vec<Result<(), Error>> = ids.iter().map(|_| Err(not_taken("it was not sent"))).collect();
     let mut open: Vec<usize> = (0..ids.len()).collect();
     for attempt in 1..=ATTEMPTS {
@@ -58,7 +71,7 @@ async fn send_batch(services: &Services, queue: &str, fleet: &Fleet, ids: &[Stri
             })
             .collect();
         let Ok(entries) = entries else { break };
-        let answer = services.sqs.send_message_batch().queue_url(queue).set_entries(Some(entries)).send().await;
+        let answer = client.send_message_batch().queue_url(queue).set_entries(Some(entries)).send().await;
         match answer {
             Ok(answer) => {
                 let mut again = Vec::new();
@@ -69,7 +82,7 @@ async fn send_batch(services: &Services, queue: &str, fleet: &Fleet, ids: &[Stri
                     if answer.successful().iter().any(|entry| entry.id() == named) {
                         *outcome = Ok(());
                     } else {
-                        let code = refused.and_then(|entry| crate::http::scrub::code(entry.code()));
+                        let code = refused.and_then(|entry| hubkeeper_core::redact::code(entry.code()));
                         *outcome = Err(not_taken(code.unwrap_or("it gave no reason")));
                         if refused.is_none_or(|entry| !entry.sender_fault()) {
                             again.push(*at);

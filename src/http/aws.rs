@@ -1,6 +1,7 @@
 //! The AWS SDK's requests over the one way out: the SDK signs and parses, [`Outlet`] sends, waits and retries.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -11,10 +12,10 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::HeaderValue;
-use std::time::Duration;
+use hubkeeper_core::time::Timestamp;
 
-use super::{Cause, MayHaveActed, Outlet, Policy, SendError};
-use crate::clock::Timestamp;
+use crate::http::client::{Cause, Outlet, SendError};
+use crate::http::exchange::{MayHaveActed, Policy};
 
 /// Each call of ours may be repeated: reads, puts under an idempotency token, tags, and stage moves, whose
 /// `RemoveFromVersionId` makes a repeat fail harmlessly.
@@ -83,7 +84,7 @@ impl HttpConnector for SdkHttp {
     }
 }
 
-fn is_throttled(response: &super::Response) -> bool {
+fn is_throttled(response: &crate::http::exchange::Response) -> bool {
     response.status() == 400 && {
         let head = &response.body()[..response.body().len().min(200)];
         let head = String::from_utf8_lossy(head);

@@ -9,11 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
+use hubkeeper_core::time::{Timestamp, until, within_reach};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Response;
-use crate::clock::{Clock, Timestamp, until, within_reach};
+use crate::clock::Clock;
+use crate::http::exchange::Response;
 
 /// Why a request is not let out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,66 +1,38 @@
-//! The forward proxy of `HTTPS_PROXY`, and the hosts that `NO_PROXY` keeps away from it.
+//! Which requests go through the forward proxy, and what it may do wrong.
 //!
 //! The meaning is the usual one (curl, reqwest): the proxy carries requests to `https` URLs, through a tunnel (`CONNECT`), so
 //! that it sees host and port alone. Requests to `http` URLs are never proxied: plain http is for loopback addresses only.
 //! A loopback address over https does go to the proxy, unless `NO_PROXY` lists it. `NO_PROXY` is a list by commas: a
 //! domain stands for itself and everything below it, an address or a network (`10.0.0.0/8`) for addresses, `*` for all.
-//! The upper-case variable wins over the lower-case one. `HTTP_PROXY` and `ALL_PROXY` are not read.
 //! Lambda's Runtime API is not concerned: the runtime's own client knows no proxy.
 
-use std::fmt;
 use std::sync::Arc;
 
+use hubkeeper_core::proxy::Proxy;
 use hyper_util::client::proxy::matcher::Matcher;
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use secrecy::ExposeSecret;
 
-use crate::config::Environment;
-
-/// The proxy of the environment. Its URL may hold a password, so nothing of it but host and port is ever shown.
+/// The proxy, and what goes through it. No `Debug`: the proxy's URL may hold a password.
 #[derive(Clone)]
-pub struct Proxy {
-    url: SecretString,
-    address: String,
-    except: String,
+pub struct Route {
+    proxy: Proxy,
     matcher: Arc<Matcher>,
 }
 
-impl Proxy {
-    /// Reads `HTTPS_PROXY` and `NO_PROXY`; a variable that is empty counts as not set. A proxy without a scheme is an http one.
-    ///
-    /// # Errors
-    /// The problem with the variable's name, and nothing of its value.
-    pub fn parse(environment: &Environment) -> Result<Option<Self>, String> {
-        let read = |names: [&'static str; 2]| {
-            names.into_iter().find_map(|name| {
-                let value = environment.get(name)?.trim();
-                (!value.is_empty()).then_some((name, value))
-            })
-        };
-        let Some((name, value)) = read(["HTTPS_PROXY", "https_proxy"]) else { return Ok(None) };
-        let except = read(["NO_PROXY", "no_proxy"]).map_or("", |(_, value)| value);
-        Self::new(value, except).map(Some).ok_or_else(|| {
-            format!("{name} must be the URL of an http or https proxy, such as http://proxy.example.com:3128")
-        })
-    }
-
-    fn new(value: &str, except: &str) -> Option<Self> {
-        let url = if value.contains("://") { Url::parse(value) } else { Url::parse(&format!("http://{value}")) };
-        let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        if url.query().is_some() || url.fragment().is_some() || !matches!(url.path(), "" | "/") {
-            return None;
-        }
-        let address = format!("{}:{}", url.host_str().filter(|host| !host.is_empty())?, url.port_or_known_default()?);
-        let matcher = Matcher::builder().https(url.as_str()).no(except).build();
+impl Route {
+    /// The way through `proxy`; `None` where the client cannot use it.
+    pub fn new(proxy: &Proxy) -> Option<Self> {
+        let url = proxy.url().expose_secret();
+        let matcher = Matcher::builder().https(url).no(proxy.except()).build();
         // what the matcher cannot use it would pass over in silence, and the requests would go around the proxy
-        let usable = Matcher::builder().https(url.as_str()).build();
+        let usable = Matcher::builder().https(url).build();
         usable.intercept(&http::Uri::from_static("https://hub.docker.com/"))?;
-        Some(Self { url: String::from(url).into(), address, except: except.to_owned(), matcher: Arc::new(matcher) })
+        Some(Self { proxy: proxy.clone(), matcher: Arc::new(matcher) })
     }
 
-    /// Host and port, for errors.
+    /// Host and port of the proxy, for errors.
     pub fn address(&self) -> &str {
-        &self.address
+        self.proxy.address()
     }
 
     /// Whether requests to `uri` go through the proxy.
@@ -69,24 +41,10 @@ impl Proxy {
     }
 
     pub(super) fn rule(&self) -> reqwest::Result<reqwest::Proxy> {
-        let except = reqwest::NoProxy::from_string(&self.except);
-        reqwest::Proxy::https(self.url.expose_secret()).map(|proxy| proxy.no_proxy(except))
+        let except = reqwest::NoProxy::from_string(self.proxy.except());
+        reqwest::Proxy::https(self.proxy.url().expose_secret()).map(|proxy| proxy.no_proxy(except))
     }
 }
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for Proxy {
-    fn eq(&self, other: &Self) -> bool {
-        self.url.expose_secret() == other.url.expose_secret() && self.except == other.except
-    }
-}
-
-impl Eq for Proxy {}
 
 /// What went wrong at the proxy, before the service saw the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -171,41 +129,7 @@ mod tests {
     }
 
     fn carried(pairs: &[(&str, &str)], uri: &str) -> bool {
-        parse(pairs).unwrap().is_some_and(|proxy| proxy.carries(&uri.parse().unwrap()))
-    }
-
-    #[test]
-    fn both_spellings_are_read_and_the_upper_case_one_wins() {
-        let address = |pairs: &[(&str, &str)]| parse(pairs).unwrap().map(|proxy| proxy.address().to_owned());
-        assert_eq!(address(&[]), None);
-        assert_eq!(address(&[("HTTPS_PROXY", " ")]), None);
-        assert_eq!(address(&[("https_proxy", "http://low:1")]).as_deref(), Some("low:1"));
-        assert_eq!(address(&[("https_proxy", "http://low:1"), ("HTTPS_PROXY", "high:2")]).as_deref(), Some("high:2"));
-        assert_eq!(address(&[("https_proxy", "http://low:1"), ("HTTPS_PROXY", "")]).as_deref(), Some("low:1"));
-        assert_eq!(address(&[("HTTP_PROXY", "http://low:1"), ("ALL_PROXY", "http://low:1")]), None);
-        assert_eq!(address(&[("HTTPS_PROXY", "http://[::1]:8080/")]).as_deref(), Some("[::1]:8080"));
-        assert_eq!(address(&[("HTTPS_PROXY", "https://proxy.corp")]).as_deref(), Some("proxy.corp:443"));
-    }
-
-    #[test]
-    fn a_proxy_that_cannot_be_one_is_named_by_its_variable_and_never_by_its_value() {
-        for value in [
-            "socks5://user:s3cr3t-of-the-proxy@proxy:1080",
-            "ftp://user:s3cr3t-of-the-proxy@proxy",
-            "http://user:s3cr3t-of-the-proxy@",
-            "http://user:s3cr3t-of-the-proxy@proxy:99999",
-            "http://user:s3cr3t-of-the-proxy@proxy/path",
-            "http://user:s3cr3t-of-the-proxy@proxy?x",
-            "http://user:s3cr3t-of-the-proxy@pro xy",
-            "://s3cr3t-of-the-proxy",
-            "http://",
-        ] {
-            for name in ["HTTPS_PROXY", "https_proxy"] {
-                let problem = parse(&[(name, value)]).unwrap_err();
-                assert!(problem.starts_with(name), "{value}: {problem}");
-                assert!(!problem.contains(PASSWORD) && !problem.contains("user"), "{problem}");
-            }
-        }
+        parse(pairs).unwrap().is_some_and(|proxy| Route::new(&proxy).unwrap().carries(&uri.parse().unwrap()))
     }
 
     #[test]

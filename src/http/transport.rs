@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hubkeeper_core::config::{Environment, Problems};
+use hubkeeper_core::error::Error;
+use hubkeeper_core::proxy::Proxy;
 
-use super::budget::{self, Budget};
-use super::proxy::{Proxy, ProxyFault};
-use super::{Request, Response};
-use crate::error::Error;
+use crate::http::budget;
+use crate::http::budget::Budget;
+use crate::http::exchange::{Request, Response};
+use crate::http::proxy::{ProxyFault, Route};
 
 /// Carries one request and brings its whole response, at most `body_limit` bytes of it.
 ///
-/// Implementations follow no redirect, retry nothing and set no total time-out: [`super::Outlet`] does what of that is done.
+/// Implementations follow no redirect, retry nothing and set no total time-out: [`crate::http::client::Outlet`] does what of that is done.
 pub trait Transport: Send + Sync {
     /// Sends `request`, whose URI is absolute.
     fn send(&self, request: Request, body_limit: usize) -> BoxFuture<'static, Result<Response, TransportError>>;
@@ -48,7 +51,7 @@ const STREAM: u32 = 256 << 10;
 /// Bytes that all streams of a connection may send ahead: more than all that wait for room ([`Budget`]) can have sent, so that they
 /// never hold up the one that reads.
 const CONNECTION: u32 = 20 << 20;
-const _: () = assert!(CONNECTION as usize > super::UNDER_WAY * STREAM as usize);
+const _: () = assert!(CONNECTION as usize > crate::http::exchange::UNDER_WAY * STREAM as usize);
 
 impl TransportError {
     /// An error of a kind.
@@ -60,7 +63,7 @@ impl TransportError {
 /// reqwest over rustls with ring: embedded roots (loading the platform's would be most of the start-up), no redirects.
 pub struct Reqwest {
     client: reqwest::Client,
-    proxy: Option<Proxy>,
+    proxy: Option<Route>,
     bodies: Arc<Budget>,
 }
 
@@ -76,7 +79,7 @@ impl Reqwest {
     /// A client that trusts the embedded roots and those of `ca_bundle` (PEM), and goes through `proxy`.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Misconfigured`] where the bundle holds no certificate.
+    /// [`hubkeeper_core::error::Kind::Misconfigured`] where the bundle holds no certificate.
     pub fn new(ca_bundle: Option<&[u8]>, proxy: Option<&Proxy>) -> Result<Self, Error> {
         Self::with_idle(ca_bundle, proxy, IDLE)
     }
@@ -92,6 +95,12 @@ impl Reqwest {
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let no_client = || Error::misconfigured("the HTTP client cannot be set up", "report this as a bug");
+        let unusable_proxy = || {
+            Error::misconfigured(
+                "HTTPS_PROXY names a proxy that the HTTP client cannot use",
+                "set it to the URL of an http or https proxy, such as http://proxy.example.com:3128",
+            )
+        };
         let unusable = |_| Error::misconfigured("the TLS stack cannot be set up", "report this as a bug");
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -100,7 +109,8 @@ impl Reqwest {
             .with_no_client_auth();
         // reqwest would read the environment itself, and pass over a proxy that it cannot use
         let mut builder = reqwest::Client::builder().no_proxy();
-        if let Some(proxy) = proxy {
+        let proxy = proxy.map(|proxy| Route::new(proxy).ok_or_else(unusable_proxy)).transpose()?;
+        if let Some(proxy) = &proxy {
             builder = builder.proxy(proxy.rule().map_err(|_| no_client())?);
         }
         let client = builder
@@ -115,7 +125,7 @@ impl Reqwest {
             .user_agent(concat!("hubkeeper/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| no_client())?;
-        Ok(Self { client, proxy: proxy.cloned(), bodies: Arc::new(Budget::new(budget::POOL)) })
+        Ok(Self { client, proxy, bodies: Arc::new(Budget::new(budget::POOL)) })
     }
 }
 
@@ -177,4 +187,27 @@ fn failed(error: reqwest::Error, kind: TransportErrorKind) -> TransportError {
         cause = inner;
     }
     TransportError::new(kind, cause.to_string())
+}
+
+/// The content of the file that `HUBKEEPER_CA_BUNDLE` names; `None` where it names none.
+///
+/// # Errors
+/// [`Problems`] where the file cannot be read.
+pub fn ca_bundle(environment: &Environment) -> Result<Option<Vec<u8>>, Problems> {
+    let path = environment.get("HUBKEEPER_CA_BUNDLE").map(|path| path.trim()).filter(|path| !path.is_empty());
+    let read = path.map(std::fs::read).transpose();
+    read.map_err(|_| Problems::one("HUBKEEPER_CA_BUNDLE names a file that cannot be read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_cannot_be_read_is_named_by_its_variable() {
+        let bundle = |path: &str| ca_bundle(&[("HUBKEEPER_CA_BUNDLE".to_owned(), path.to_owned())].into());
+        let problems = bundle("/nowhere.pem").unwrap_err().to_string();
+        assert!(problems.contains("HUBKEEPER_CA_BUNDLE"), "{problems}");
+        assert_eq!(bundle(" "), Ok(None));
+    }
 }

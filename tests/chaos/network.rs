@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hubkeeper::clock::Clock;
 use hubkeeper::http::{Request, Response, Transport, TransportError, TransportErrorKind};
 use hubkeeper_sandbox::world::json as answer;
 use hubkeeper_sandbox::{Service, World, aws};
@@ -20,7 +21,6 @@ use crate::calls::Call;
 use crate::faults::{self, Fault};
 use crate::oracles::Oracles;
 use crate::world::{InProcess, Scene, SimClock};
-use hubkeeper::clock::Clock;
 
 /// How long an outage, a silence, a full rate limit lasts.
 const LONG: time::Duration = time::Duration::minutes(10);

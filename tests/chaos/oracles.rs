@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hubkeeper::error::Error;
 use hubkeeper::http::{Request, Response, TransportError, TransportErrorKind};
+use hubkeeper_core::error::Error;
 use hubkeeper_sandbox::{Recorded, State, World, arm, aws, hub, leak};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use hubkeeper::event_handler::Handler;
+use hubkeeper::handler::Handler;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation, rotate};
 use serde_json::{Value, json};
 

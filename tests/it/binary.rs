@@ -101,7 +101,7 @@ async fn the_whole_life_over_real_sockets() {
     let mut counted = Vec::new();
     for line in lines.lines().filter(|line| line.starts_with('{')) {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(hubkeeper::clock::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_some());
+        assert!(hubkeeper_core::time::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_some());
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         if directive.is_object() {
             assert_eq!((&directive["Namespace"], &line["FunctionName"]), (&json!("hubkeeper"), &json!("sandbox")));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hubkeeper::http::{Request, Response, Transport, TransportError};
-use hubkeeper_sandbox::responses;
-use hubkeeper_sandbox::{aws, world::Service};
+use hubkeeper_sandbox::world::Service;
+use hubkeeper_sandbox::{aws, responses};
 use serde_json::{Value, json};
 
 use crate::reconcile::by_hand;

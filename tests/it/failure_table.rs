@@ -84,7 +84,8 @@ fn every_fault_of_the_simulation_has_a_row() {
 #[test]
 fn who_is_told_by_what_is_in_the_code() {
     let readme = read("README.md");
-    let (errors, sources) = (read("src/error.rs"), readme.split("| code |").nth(1).unwrap_or_default().to_owned());
+    let (errors, sources) =
+        (read("crates/core/src/error.rs"), readme.split("| code |").nth(1).unwrap_or_default().to_owned());
     for row in rows() {
         for word in quoted(&row[3]) {
             let is_kind = errors.contains(&format!("=> \"{word}\""));

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
-use hubkeeper::clock::Timestamp;
 use hubkeeper::http::{Request, Response, Transport, TransportError};
+use hubkeeper_core::time::Timestamp;
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Recorded, State, World, arm, aws, entra, hub};
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ impl Fleet {
     }
 
     /// An execution environment of its own, and what it sends.
-    fn environment(&self) -> (hubkeeper::event_handler::Handler, Notes) {
+    fn environment(&self) -> (hubkeeper::handler::Handler, Notes) {
         let notes = Notes::default();
         let noting =
             Noting { inner: self.scene.transport(None), world: self.scene.world.clone(), notes: notes.clone() };

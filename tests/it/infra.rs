@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use hubkeeper::config::{Cloud, Config, Environment};
 use hubkeeper::metrics;
+use hubkeeper_core::config::{Cloud, Config, Environment};
 use serde_json::{Value, json};
 use template::{Template, list};
 
@@ -180,9 +180,9 @@ fn the_choices_of_the_template_are_those_of_the_code() {
 fn calls() -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     for (service, file, client) in [
-        ("secretsmanager", "src/secret/store.rs", "self.client."),
-        ("sts", "src/azure/assertion.rs", "client."),
-        ("sqs", "src/fleet/queue.rs", "services.sqs."),
+        ("secretsmanager", "src/clients/secrets_manager.rs", ".client."),
+        ("sts", "src/clients/azure/assertion.rs", "client."),
+        ("sqs", "src/fleet/queue.rs", "client."),
     ] {
         let text = read(file);
         // calls are chained over lines
@@ -276,7 +276,7 @@ fn the_assertion_is_limited_by_audience_algorithm_and_duration() {
     let (condition, statement) = statements.iter().find(|(_, found)| found["Sid"] == "AssertionForEntra").unwrap();
     assert_eq!(condition.as_deref(), Some("IsFederated"));
     assert_eq!(statement["Action"], "sts:GetWebIdentityToken");
-    let source = read("src/azure/assertion.rs");
+    let source = read("src/clients/azure/assertion.rs");
     let duration = source.split("const DURATION: i32 = ").nth(1).unwrap().split(';').next().unwrap();
     let expected = json!({
         // a plain StringEquals denies: the key holds several values
@@ -555,7 +555,7 @@ fn the_secret_that_the_stack_makes_is_one_that_the_code_reads() {
         assert!(value.contains(&format!("${{{name}}}")), "{name} is not in the secret");
         value = value.replace(&format!("${{{name}}}"), filled);
     }
-    let document = hubkeeper::secret::Document::parse(&value.into());
+    let document = hubkeeper_core::secret::Document::parse(&value.into());
     let document = document.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(document.organization, "acme");
     assert!(document.access_token.is_none() && document.manager.is_some());

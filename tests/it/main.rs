@@ -15,6 +15,7 @@ mod fleet;
 mod infra;
 mod interleaving;
 mod keeping;
+mod layers;
 mod logins;
 mod makefile;
 mod malformed;

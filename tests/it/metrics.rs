@@ -30,7 +30,7 @@ fn seen_to_be_whole(line: &Value) {
         assert!(line[name.as_str().unwrap()].as_str().is_some_and(|value| !value.is_empty()), "{line}");
     }
     assert!(line["_aws"]["Timestamp"].is_u64() && line["level"] == "INFO", "{line}");
-    assert!(hubkeeper::clock::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_some());
+    assert!(hubkeeper_core::time::parse_rfc3339(line["timestamp"].as_str().unwrap()).is_some());
 }
 
 #[tokio::test(start_paused = true)]

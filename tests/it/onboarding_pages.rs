@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use hubkeeper::event::{Event, parse};
-use hubkeeper::secret::{Document, Invitation};
+use hubkeeper_core::event::{Event, parse};
+use hubkeeper_core::secret::{Document, Invitation};
 use serde_json::Value;
 
 fn read(path: &str) -> String {

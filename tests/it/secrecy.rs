@@ -58,7 +58,7 @@ async fn every_event_is_logged_once_with_a_time_and_a_level() {
     assert!(!mine.is_empty());
     for line in mine {
         let at = line["timestamp"].as_str().unwrap();
-        assert!(hubkeeper::clock::parse_rfc3339(at).is_some(), "{at}");
+        assert!(hubkeeper_core::time::parse_rfc3339(at).is_some(), "{at}");
         assert_eq!(line["level"], "INFO");
     }
 }

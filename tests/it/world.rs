@@ -14,13 +14,14 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use futures_util::future::BoxFuture;
-use hubkeeper::clock::{Clock, Random, Timestamp};
-use hubkeeper::config::{Config, Environment};
-use hubkeeper::error::Error;
-use hubkeeper::event_handler::{Handler, WayOut};
+use hubkeeper::clock::{Clock, Random};
+use hubkeeper::handler::{Handler, WayOut};
 use hubkeeper::http::{Request, Response, Shared, Transport, TransportError, TransportErrorKind};
 use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
+use hubkeeper_core::config::{Config, Environment};
+use hubkeeper_core::error::Error;
+use hubkeeper_core::time::Timestamp;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation};
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Broken, Recorded, State, World, arm, aws, entra, hub, leak, record, responses};
@@ -217,7 +218,7 @@ impl Scene {
         let shared = Shared::new(transport, clock, Arc::new(Counting(AtomicUsize::new(1))));
         match Config::parse(&self.environment) {
             Err(problems) => {
-                let is_local = hubkeeper::config::is_local(&self.environment);
+                let is_local = hubkeeper_core::config::is_local(&self.environment);
                 Handler::Unusable(problems, Some(WayOut { shared, is_local }))
             }
             Ok(config) => Handler::Ready(Box::new(Process {
@@ -289,7 +290,7 @@ impl Scene {
         let text = match answer {
             Ok(value) => value.to_string(),
             Err(error) => {
-                format!("{error} {error:?} {}", lambda_runtime::Diagnostic::from(error.clone()).error_message)
+                format!("{error} {error:?} {}", hubkeeper::handler::diagnostic(error).error_message)
             }
         };
         self.outputs.lock().unwrap().push(text);

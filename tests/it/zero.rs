@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubkeeper::error::Error;
+use hubkeeper_core::error::Error;
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, Recorded, Request, State, arm, aws, hub};
 use serde_json::{Value, json};

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hubkeeper::clock::Timestamp;
 use hubkeeper::http::pace::{LONGEST, Wait, asked};
+use hubkeeper_core::time::Timestamp;
 use proptest::prelude::*;
 use time::macros::datetime;
 
-use crate::{ensure, holds, refuted};
+use hubkeeper_test_support::property::{ensure, holds, refuted};
 
 const NOW: Timestamp = datetime!(2026-11-24 10:00:00.5 UTC);
 

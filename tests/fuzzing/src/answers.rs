@@ -25,8 +25,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use hubkeeper::clock::{Clock, Random, Timestamp};
+use hubkeeper::clock::{Clock, Random};
 use hubkeeper::http::{Outlet, Request, Response, Shared, Transport, TransportError, TransportErrorKind};
+use hubkeeper_core::time::Timestamp;
 use serde_json::Value;
 use time::macros::datetime;
 

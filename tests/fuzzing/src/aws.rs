@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
-use hubkeeper::azure::entra::BearerCache;
-use hubkeeper::clock::rfc3339;
-use hubkeeper::config::Config;
-use hubkeeper::error::Error;
+use hubkeeper::clients::azure::entra::BearerCache;
+use hubkeeper::clients::secrets_manager::SecretWriter;
+use hubkeeper::clients::{Services, Sessions};
 use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
-use hubkeeper::secret::schedule::ends_before_rotation;
-use hubkeeper::secret::{Document, Label, Secret};
-use hubkeeper::services::{Services, Sessions};
+use hubkeeper_core::config::Config;
+use hubkeeper_core::error::Error;
+use hubkeeper_core::secret::schedule::ends_before_rotation;
+use hubkeeper_core::secret::{Document, Label, Secret};
+use hubkeeper_core::time::rfc3339;
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -93,16 +94,24 @@ pub(crate) fn check(input: &[u8]) {
         }
         "put" => {
             clear(
-                answers::run(store.put(ARN, VERSION, &document(), Label::Pending, None))
+                answers::run(SecretWriter::new(store.clone()).put(ARN, VERSION, &document(), Label::Pending, None))
                     .map_err(|failure| failure.error),
                 input,
             );
         }
         "move" => {
-            clear(answers::run(store.move_label(ARN, Label::Current, Some("a"), Some(VERSION))), input);
+            clear(
+                answers::run(SecretWriter::new(store.clone()).move_label(
+                    ARN,
+                    Label::Current,
+                    Some("a"),
+                    Some(VERSION),
+                )),
+                input,
+            );
         }
         _ => {
-            clear(answers::run(store.tag(ARN, "managed")), input);
+            clear(answers::run(SecretWriter::new(store.clone()).tag(ARN, "managed")), input);
         }
     }
     script.end();

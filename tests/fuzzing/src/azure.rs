@@ -7,12 +7,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use hubkeeper::azure::entra::BearerCache;
-use hubkeeper::azure::merge::{Desired, merge};
-use hubkeeper::azure::{Arm, Found, Observed};
+use hubkeeper::clients::azure::arm::{Arm, ConnectorWriter};
+use hubkeeper::clients::azure::entra::BearerCache;
 use hubkeeper::http::{Request, Response};
-use hubkeeper::secret::Document;
-use hubkeeper::secret::document::ConnectorId;
+use hubkeeper_core::connector::merge::{Desired, merge};
+use hubkeeper_core::connector::{Found, Observed};
+use hubkeeper_core::secret::Document;
+use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -51,10 +52,10 @@ pub(crate) fn check(input: &[u8]) {
         }
         "put" => {
             let body = json!({"properties": {"accessToken": MARKER}});
-            clear(answers::run(arm.put(id, &body, &SecretString::from(MARKER))), input);
+            clear(answers::run(ConnectorWriter::new(arm).put(id, &body, &SecretString::from(MARKER))), input);
         }
         "delete" => {
-            clear(answers::run(arm.delete(id)), input);
+            clear(answers::run(ConnectorWriter::new(arm).delete(id)), input);
         }
         "health" => {
             if let Some(health) = answers::run(arm.health(id)) {
@@ -71,7 +72,7 @@ pub(crate) fn check(input: &[u8]) {
     script.end();
 }
 
-fn clear<T>(answer: Result<T, hubkeeper::error::Error>, input: &[u8]) -> Option<T> {
+fn clear<T>(answer: Result<T, hubkeeper_core::error::Error>, input: &[u8]) -> Option<T> {
     answer.map_err(|error| clean::error(&error, input)).ok()
 }
 
@@ -96,7 +97,7 @@ fn written(observed: &Observed, document: &Document) {
     // the time of the proof changes with the version alone
     assert!(again.proved_at() == Some(NOW) || observed.version() == Some(VERSION));
     if let Some(at) = observed.proved_at() {
-        assert!(!hubkeeper::clock::rfc3339(at).is_empty());
+        assert!(!hubkeeper_core::time::rfc3339(at).is_empty());
     }
 }
 

@@ -2,10 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubkeeper::azure::assertion::Identity;
-use hubkeeper::hub::claims;
-use hubkeeper::hub::login::TokenLogin;
-use hubkeeper::proof::evidence::{Level, level};
+use hubkeeper::clients::azure::assertion::Identity;
+use hubkeeper::clients::hub::claims;
+use hubkeeper::clients::hub::login::TokenLogin;
+use hubkeeper_core::proof::evidence::{Level, level};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 

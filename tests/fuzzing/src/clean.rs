@@ -1,6 +1,6 @@
 //! The look for tokens in what leaves the function.
 
-use hubkeeper::error::Error;
+use hubkeeper_core::error::Error;
 
 /// The token of the run: the credential of every request. An input that holds it plays a service that quotes the request.
 pub const MARKER: &str = "dckr_pat_Zq9wXv3TkL7mBn2RcY5dHs8GfJ1";

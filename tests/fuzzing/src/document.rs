@@ -1,15 +1,15 @@
 //! Input: the string of a secret, or of a manager secret.
 
-use hubkeeper::clock::{parse_rfc3339, rfc3339};
-use hubkeeper::secret::document::expiry_warning;
-use hubkeeper::secret::{Access, Document, LoginSecret, Purpose};
+use hubkeeper_core::secret::document::expiry_warning;
+use hubkeeper_core::secret::{Access, Document, LoginSecret, Purpose};
+use hubkeeper_core::time::{parse_rfc3339, rfc3339};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use time::macros::datetime;
 
 use crate::clean::{self, MARKER};
 
-const NOW: hubkeeper::clock::Timestamp = datetime!(2026-11-24 10:00 UTC);
+const NOW: hubkeeper_core::time::Timestamp = datetime!(2026-11-24 10:00 UTC);
 const TOKEN_ID: &str = "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001";
 
 fn is_credential(text: &str) -> bool {

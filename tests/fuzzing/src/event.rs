@@ -1,8 +1,8 @@
 //! Input: an event as Lambda gets it.
 
-use hubkeeper::event::custom_resource::Asked;
-use hubkeeper::event::{Event, Fleet, parse};
-use hubkeeper::request::Trigger;
+use hubkeeper_core::event::cloudformation::Asked;
+use hubkeeper_core::event::{Event, Fleet, parse};
+use hubkeeper_core::request::Trigger;
 use serde_json::Value;
 
 use crate::clean::{self, MARKER};
@@ -11,7 +11,7 @@ use crate::clean::{self, MARKER};
 /// function that reads it, and says the same.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let event = match hubkeeper::event::read(text) {
+    let event = match hubkeeper_core::event::read(text) {
         Ok(event) => event,
         Err(error) => return clean::error(&error, input),
     };

@@ -5,17 +5,18 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubkeeper::config::OverPrivilege;
-use hubkeeper::hub::login::TokenLogin;
-use hubkeeper::hub::registry::{Grant, Granted};
-use hubkeeper::hub::repositories::{Repository, Tags};
-use hubkeeper::hub::tokens::Mint;
-use hubkeeper::hub::{Credential, Hub, HubError, Session, claims};
-use hubkeeper::plan::refusals::refusal;
-use hubkeeper::proof::evidence::{Level, Login as Entered, Pulls, level};
-use hubkeeper::proof::gather::Subject;
-use hubkeeper::proof::{Prover, verdict};
-use hubkeeper::secret::{Document, Login, Purpose};
+use hubkeeper::clients::hub::login::TokenLogin;
+use hubkeeper::clients::hub::registry::{Grant, Granted};
+use hubkeeper::clients::hub::repositories::Tags;
+use hubkeeper::clients::hub::tokens::Mint;
+use hubkeeper::clients::hub::{Credential, Hub, HubWriter, Session, claims};
+use hubkeeper::prove::gather::{Prover, Subject};
+use hubkeeper_core::config::OverPrivilege;
+use hubkeeper_core::hub::{HubError, Repository};
+use hubkeeper_core::plan::refusals::refusal;
+use hubkeeper_core::proof::evidence::{Level, Login as Entered, Pulls, level};
+use hubkeeper_core::proof::verdict;
+use hubkeeper_core::secret::{Document, Login, Purpose};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -89,21 +90,21 @@ pub(crate) fn check(input: &[u8]) {
                 let ids: std::collections::BTreeSet<_> = list.iter().map(|pat| &pat.id).collect();
                 assert!(ids.len() == list.len() && ids.iter().all(|id| id.len() == 36));
                 for at in list.iter().flat_map(|pat| [pat.created_at, pat.last_used, pat.expires_at]).flatten() {
-                    assert!(!hubkeeper::clock::rfc3339(at).is_empty());
+                    assert!(!hubkeeper_core::time::rfc3339(at).is_empty());
                 }
             }
         }
-        "mint" => match clear(answers::run(hub.mint(&session(), "hubkeeper/x/y", NOW)), input) {
+        "mint" => match clear(answers::run(HubWriter::new(hub).mint(&session(), "hubkeeper/x/y", NOW)), input) {
             Some(Mint::Minted { id, .. }) => assert_eq!(id.len(), 36),
             Some(Mint::Unknown(why)) => clean::text(&why, input),
             Some(Mint::Refused(status)) => once(&script, status),
             None => {}
         },
         "change" => {
-            clear(answers::run(hub.set_active(&session(), TOKEN_ID, false, "hubkeeper/x/y")), input);
+            clear(answers::run(HubWriter::new(hub).set_active(&session(), TOKEN_ID, false, "hubkeeper/x/y")), input);
         }
         "revoke" => {
-            clear(answers::run(hub.revoke(&session(), TOKEN_ID)), input);
+            clear(answers::run(HubWriter::new(hub).revoke(&session(), TOKEN_ID)), input);
         }
         "grant" => {
             granted(&hub, input);
@@ -173,7 +174,7 @@ fn proof(hub: Hub) {
             "connector": {"subscriptionId": "a5caac9c-5c04-49af-b3d0-e204f40345d5", "resourceGroup": "rg", "name": "hub", "location": "westeurope"}});
         Document::parse(&SecretString::from(value.to_string())).expect("a document")
     });
-    let prover = Prover { hub };
+    let prover = Prover { hub: &hub };
     let subject = Subject { credential: credential(), document, sample_only: false };
     let survey = answers::run(prover.survey(&subject));
     let evidence = answers::run(prover.finish(survey, async { true }));

@@ -1,6 +1,6 @@
 //! Input: a secret in the first line, then what a service wrote; `{}` in it stands for the secret.
 
-use hubkeeper::http::scrub;
+use hubkeeper_core::redact;
 use secrecy::SecretString;
 
 use crate::clean::MARKER;
@@ -12,7 +12,7 @@ pub(crate) fn check(input: &[u8]) {
     let text = text.replace("{}", secret);
     let known = SecretString::from(secret);
     for quoted in [text.clone(), planted(&text, input.len())] {
-        let kept = scrub::words(&quoted, &[&known]);
+        let kept = redact::words(&quoted, &[&known]);
         assert!(!kept.contains(MARKER), "a token gets through: {kept}");
         // what a secret that is a mark of ours looks like is no news
         let shown = !secret.trim().is_empty() && !"… …".contains(secret.trim()) && kept.contains(secret);
@@ -20,8 +20,8 @@ pub(crate) fn check(input: &[u8]) {
         assert!(kept.chars().count() <= 302, "a text is capped");
         assert!(kept.chars().all(|c| c == '…' || c == ' ' || c.is_ascii_graphic()), "{kept}");
     }
-    assert!(scrub::code(&text).is_none_or(|code| code.bytes().all(|byte| byte.is_ascii_alphabetic())));
-    assert!(scrub::name(&text).chars().count() <= 64);
+    assert!(redact::code(&text).is_none_or(|code| code.bytes().all(|byte| byte.is_ascii_alphabetic())));
+    assert!(redact::name(&text).chars().count() <= 64);
 }
 
 /// The text with the marker at some place.

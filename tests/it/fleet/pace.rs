@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hubkeeper::event_handler::Handler;
+use hubkeeper::handler::Handler;
 use hubkeeper_sandbox::arm::{Bucket, Throttle};
 use hubkeeper_sandbox::{Service, aws};
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! The fan-out: one message for each secret, whatever the queue does.
 
-use hubkeeper::event::{self, Event};
-use hubkeeper::request::Mode;
-use hubkeeper::request::Trigger;
+use hubkeeper_core::event;
+use hubkeeper_core::event::Event;
+use hubkeeper_core::request::{Mode, Trigger};
 use hubkeeper_sandbox::{Fault, Request, Service, aws};
 use serde_json::{Value, json};
 

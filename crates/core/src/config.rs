@@ -1,0 +1,448 @@
+//! The environment as a value. Every problem is found at once and named with its variable (contract, section 2).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::error::Error;
+use crate::proxy::Proxy;
+
+/// The environment, as `std::env::vars` gives it.
+pub type Environment = BTreeMap<String, String>;
+
+/// Which Azure: picks authority, ARM endpoint, scope and audience.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cloud {
+    /// Azure.
+    Public,
+    /// Azure Government.
+    UsGovernment,
+}
+
+impl Cloud {
+    /// The Entra authority.
+    pub fn authority(self) -> &'static str {
+        match self {
+            Cloud::Public => "https://login.microsoftonline.com",
+            Cloud::UsGovernment => "https://login.microsoftonline.us",
+        }
+    }
+
+    /// The ARM endpoint.
+    pub fn arm(self) -> &'static str {
+        match self {
+            Cloud::Public => "https://management.azure.com",
+            Cloud::UsGovernment => "https://management.usgovcloudapi.net",
+        }
+    }
+
+    /// The scope of an ARM token: by cloud, wherever `HUBKEEPER_ARM_URL` points.
+    pub fn scope(self) -> String {
+        format!("{}/.default", self.arm())
+    }
+
+    /// The audience of a federated assertion.
+    pub fn audience(self) -> &'static str {
+        match self {
+            Cloud::Public => "api://AzureADTokenExchange",
+            Cloud::UsGovernment => "api://AzureADTokenExchangeUSGov",
+        }
+    }
+}
+
+/// How the function proves itself to Entra.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AzureAuth {
+    /// By an assertion of STS: no Azure secret anywhere.
+    Federated,
+    /// By a client secret, kept in Secrets Manager under this id.
+    ClientSecret {
+        /// Id or ARN of the secret; a plain string.
+        secret_id: String,
+    },
+}
+
+/// What a token that can do more than read leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OverPrivilege {
+    /// It is refused.
+    Refuse,
+    /// It is written, with a warning.
+    Warn,
+}
+
+/// The function's configuration. It holds no secret but the password of a proxy, which [`Proxy`] keeps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Entra tenant: an id or a domain.
+    pub tenant_id: String,
+    /// Entra client id.
+    pub client_id: String,
+    /// How to authenticate there.
+    pub azure_auth: AzureAuth,
+    /// Which Azure.
+    pub cloud: Cloud,
+    /// Entra authority, https.
+    pub authority: String,
+    /// ARM endpoint.
+    pub arm_url: String,
+    /// api-version of `Microsoft.Security/securityConnectors`.
+    pub arm_api_version: String,
+    /// Docker Hub API.
+    pub hub_url: String,
+    /// Docker registry token service.
+    pub hub_auth_url: String,
+    /// Docker registry.
+    pub registry_url: String,
+    /// Lifetime of a minted PAT, days.
+    pub token_lifetime_days: u32,
+    /// Grace before a replaced PAT is retired, hours, at least one.
+    pub revoke_after_hours: u32,
+    /// What a token that can do more than read leads to.
+    pub over_privilege: OverPrivilege,
+    /// SQS queue for fan-out.
+    pub queue_url: Option<String>,
+    /// The proxy of every request to an https URL.
+    pub proxy: Option<Proxy>,
+    /// File of extra trusted roots.
+    pub ca_bundle: Option<String>,
+    /// The function's name, for its metrics.
+    pub function_name: String,
+    /// Whether AWS is on this machine, as in tests: `AWS_ENDPOINT_URL` names a loopback address.
+    pub is_local: bool,
+}
+
+/// Everything that is wrong with the environment, each with its variable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problems(Vec<String>);
+
+impl Problems {
+    /// One problem.
+    pub fn one(problem: impl Into<String>) -> Self {
+        Self(vec![problem.into()])
+    }
+
+    /// The same and one more.
+    #[must_use]
+    pub fn and(mut self, problem: impl Into<String>) -> Self {
+        self.0.push(problem.into());
+        self
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl From<&Problems> for Error {
+    fn from(problems: &Problems) -> Self {
+        Error::misconfigured(
+            problems.to_string(),
+            "set the function's environment variables as the README's table says",
+        )
+        .at("configuration")
+    }
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`Problems`] lists all that is wrong, not the first alone.
+    pub fn parse(environment: &Environment) -> Result<Self, Problems> {
+        let mut read = Reader { environment, problems: Vec::new() };
+        let cloud = read.choice(
+            "HUBKEEPER_AZURE_CLOUD",
+            Cloud::Public,
+            &[("public", Cloud::Public), ("us-government", Cloud::UsGovernment)],
+        );
+        let azure_auth = read.azure_auth();
+        let config = Config {
+            tenant_id: read.identifier("AZURE_TENANT_ID"),
+            client_id: read.identifier("AZURE_CLIENT_ID"),
+            azure_auth,
+            cloud,
+            authority: read.authority(cloud),
+            arm_url: read.endpoint("HUBKEEPER_ARM_URL", cloud.arm()),
+            arm_api_version: read.api_version(),
+            hub_url: read.endpoint("HUBKEEPER_HUB_URL", "https://hub.docker.com"),
+            hub_auth_url: read.endpoint("HUBKEEPER_HUB_AUTH_URL", "https://auth.docker.io"),
+            registry_url: read.endpoint("HUBKEEPER_REGISTRY_URL", "https://registry-1.docker.io"),
+            token_lifetime_days: read.number("HUBKEEPER_TOKEN_LIFETIME_DAYS", 90, 1..=3650),
+            revoke_after_hours: read.number("HUBKEEPER_REVOKE_AFTER_HOURS", 24, 0..=24 * 365).max(1),
+            over_privilege: read.choice(
+                "HUBKEEPER_OVER_PRIVILEGE",
+                OverPrivilege::Refuse,
+                &[("refuse", OverPrivilege::Refuse), ("warn", OverPrivilege::Warn)],
+            ),
+            queue_url: read.optional("HUBKEEPER_QUEUE_URL").map(|_| read.endpoint("HUBKEEPER_QUEUE_URL", "")),
+            proxy: read.proxy(),
+            ca_bundle: read.optional("HUBKEEPER_CA_BUNDLE"),
+            // Lambda's own variable
+            function_name: read.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "hubkeeper".to_owned()),
+            is_local: is_local(environment),
+        };
+        for name in environment.keys().filter(|name| name.starts_with("AWS_ENDPOINT_URL")) {
+            read.endpoint(name, "");
+        }
+        if read.problems.is_empty() { Ok(config) } else { Err(Problems(read.problems)) }
+    }
+}
+
+struct Reader<'a> {
+    environment: &'a Environment,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// A variable that is set to the empty string counts as not set.
+    fn optional(&self, name: &str) -> Option<String> {
+        self.environment.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn identifier(&mut self, name: &str) -> String {
+        let value = self.optional(name).unwrap_or_default();
+        if value.is_empty() {
+            self.problems.push(format!("{name} is not set"));
+        } else if !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
+            self.problems.push(format!("{name} may hold letters, digits, `-` and `.` only"));
+        }
+        value
+    }
+
+    fn choice<T: Copy>(&mut self, name: &str, default: T, values: &[(&str, T)]) -> T {
+        let Some(value) = self.optional(name) else { return default };
+        if let Some((_, chosen)) = values.iter().find(|(spelling, _)| *spelling == value) {
+            return *chosen;
+        }
+        let spellings: Vec<_> = values.iter().map(|(spelling, _)| format!("`{spelling}`")).collect();
+        self.problems.push(format!("{name} must be {}", spellings.join(" or ")));
+        default
+    }
+
+    fn number(&mut self, name: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
+        let Some(value) = self.optional(name) else { return default };
+        match value.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                self.problems.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
+                default
+            }
+        }
+    }
+
+    fn azure_auth(&mut self) -> AzureAuth {
+        let name = "HUBKEEPER_AZURE_CLIENT_SECRET_ID";
+        let federated = self.choice("HUBKEEPER_AZURE_AUTH", true, &[("federated", true), ("client-secret", false)]);
+        if federated {
+            return AzureAuth::Federated;
+        }
+        let secret_id = self.optional(name).unwrap_or_default();
+        if secret_id.is_empty() {
+            self.problems.push(format!("{name} is not set, which HUBKEEPER_AZURE_AUTH=client-secret needs"));
+        }
+        AzureAuth::ClientSecret { secret_id }
+    }
+
+    fn proxy(&mut self) -> Option<Proxy> {
+        Proxy::parse(self.environment).unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            None
+        })
+    }
+
+    fn api_version(&mut self) -> String {
+        let name = "HUBKEEPER_ARM_API_VERSION";
+        let value = self.optional(name).unwrap_or_else(|| "2024-08-01-preview".to_owned());
+        if !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+            self.problems.push(format!("{name} must be a date with an optional suffix, such as 2024-08-01-preview"));
+        }
+        value
+    }
+
+    /// An endpoint: https, or http on a loopback address.
+    fn endpoint(&mut self, name: &str, default: &str) -> String {
+        let Some(value) = self.optional(name) else { return default.to_owned() };
+        match endpoint(&value) {
+            Ok((url, loopback)) if url.scheme() == "https" || loopback => value,
+            Ok(_) => {
+                self.problems.push(format!("{name} must be https, unless its host is a loopback address"));
+                value
+            }
+            Err(why) => {
+                self.problems.push(format!("{name} {why}"));
+                value
+            }
+        }
+    }
+
+    /// The identity library speaks https alone, to a loopback address too.
+    fn authority(&mut self, cloud: Cloud) -> String {
+        let name = "AZURE_AUTHORITY_HOST";
+        let Some(value) = self.optional(name) else { return cloud.authority().to_owned() };
+        let value = if value.contains("://") { value } else { format!("https://{value}") };
+        match endpoint(&value) {
+            Ok((url, _)) if url.scheme() == "https" => {}
+            Ok(_) => self.problems.push(format!("{name} must be https")),
+            Err(why) => self.problems.push(format!("{name} {why}")),
+        }
+        value
+    }
+}
+
+fn endpoint(value: &str) -> Result<(Url, bool), &'static str> {
+    let url = Url::parse(value).map_err(|_| "is not a URL")?;
+    if url.scheme() != "https" && url.scheme() != "http" {
+        return Err("must be an http or https URL");
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("must be a plain base URL, without credentials, query or fragment");
+    }
+    if url.host().is_none() {
+        return Err("has no host");
+    }
+    let loopback = is_loopback(&url);
+    Ok((url, loopback))
+}
+
+/// Whether AWS is on this machine: `AWS_ENDPOINT_URL` names a loopback address.
+pub fn is_local(environment: &Environment) -> bool {
+    let url = environment.get("AWS_ENDPOINT_URL").and_then(|url| Url::parse(url.trim()).ok());
+    url.is_some_and(|url| is_loopback(&url))
+}
+
+/// Both values, or all the problems of both.
+///
+/// # Errors
+/// [`Problems`] of either, or of both together.
+pub fn all<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A, B), Problems> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(Problems(mut problems)), Err(Problems(more))) => {
+            problems.extend(more);
+            Err(Problems(problems))
+        }
+        (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
+    }
+}
+
+/// Whether the host is this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        let required = [("AZURE_TENANT_ID", "tenant"), ("AZURE_CLIENT_ID", "client")];
+        required.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_the_contract_s() {
+        let config = Config::parse(&environment(&[])).unwrap();
+        assert_eq!(config.azure_auth, AzureAuth::Federated);
+        assert_eq!(config.authority, "https://login.microsoftonline.com");
+        assert_eq!(config.arm_url, "https://management.azure.com");
+        assert_eq!(config.arm_api_version, "2024-08-01-preview");
+        assert_eq!((config.token_lifetime_days, config.revoke_after_hours), (90, 24));
+        assert_eq!(config.over_privilege, OverPrivilege::Refuse);
+    }
+
+    #[test]
+    fn the_government_cloud_picks_every_endpoint() {
+        let config = Config::parse(&environment(&[("HUBKEEPER_AZURE_CLOUD", "us-government")])).unwrap();
+        assert_eq!(config.authority, "https://login.microsoftonline.us");
+        assert_eq!(config.arm_url, "https://management.usgovcloudapi.net");
+        assert_eq!(config.cloud.scope(), "https://management.usgovcloudapi.net/.default");
+        assert_eq!(config.cloud.audience(), "api://AzureADTokenExchangeUSGov");
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let environment: Environment = [
+            ("HUBKEEPER_AZURE_AUTH", "client-secret"),
+            ("HUBKEEPER_HUB_URL", "http://hub.example.com"),
+            ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:1"),
+            ("HUBKEEPER_TOKEN_LIFETIME_DAYS", "soon"),
+            ("HUBKEEPER_OVER_PRIVILEGE", "maybe"),
+            ("AWS_ENDPOINT_URL_STS", "http://sts.example.com"),
+            ("HTTPS_PROXY", "socks5://user:s3cr3t@proxy.example.com"),
+        ]
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+        let problems = Config::parse(&environment).unwrap_err().to_string();
+        for name in [
+            "AZURE_TENANT_ID",
+            "AZURE_CLIENT_ID",
+            "HUBKEEPER_AZURE_CLIENT_SECRET_ID",
+            "HUBKEEPER_HUB_URL",
+            "AZURE_AUTHORITY_HOST",
+            "HUBKEEPER_TOKEN_LIFETIME_DAYS",
+            "HUBKEEPER_OVER_PRIVILEGE",
+            "AWS_ENDPOINT_URL_STS",
+            "HTTPS_PROXY",
+        ] {
+            assert!(problems.contains(name), "{name} is missing in: {problems}");
+        }
+        assert!(!problems.contains("s3cr3t"), "{problems}");
+    }
+
+    #[test]
+    fn aws_is_local_by_the_one_variable_alone() {
+        for (name, url, local) in [
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566", true),
+            ("AWS_ENDPOINT_URL", "https://localhost", true),
+            ("AWS_ENDPOINT_URL", "https://aws.example.com", false),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1.example.com", false),
+            ("AWS_ENDPOINT_URL", "", false),
+            ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:4566", false),
+        ] {
+            assert_eq!(is_local(&environment(&[(name, url)])), local, "{name}={url}");
+        }
+    }
+
+    #[test]
+    fn the_problems_of_two_readings_are_told_together() {
+        let bundle: Result<(), Problems> = Err(Problems::one("HUBKEEPER_CA_BUNDLE cannot be read"));
+        let problems = all(Config::parse(&Environment::new()), bundle).unwrap_err().to_string();
+        for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "HUBKEEPER_CA_BUNDLE"] {
+            assert!(problems.contains(name), "{name} is missing in: {problems}");
+        }
+    }
+
+    #[test]
+    fn http_is_for_loopback_alone() {
+        for (url, good) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost:1", true),
+            ("http://127.0.0.1.example.com", false),
+            ("http://10.0.0.1", false),
+            ("ftp://127.0.0.1", false),
+            ("https://user:pass@hub.example.com", false),
+            ("hub.docker.com", false),
+        ] {
+            assert_eq!(Config::parse(&environment(&[("HUBKEEPER_HUB_URL", url)])).is_ok(), good, "{url}");
+        }
+    }
+
+    #[test]
+    fn no_grace_means_one_hour() {
+        assert_eq!(
+            Config::parse(&environment(&[("HUBKEEPER_REVOKE_AFTER_HOURS", "0")])).unwrap().revoke_after_hours,
+            1
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! A connector as ARM describes it: whose it is, what it carries, and in what it drifted.
+
+use serde_json::{Map, Value};
+
+use crate::ids::is_version_id;
+use crate::secret::Document;
+use crate::secret::document::Plan;
+use crate::time::{Timestamp, parse_rfc3339};
+
+/// What a GET found.
+#[derive(Clone)]
+pub enum Found {
+    /// No connector of that name.
+    Absent,
+    /// This one.
+    There(Box<Observed>),
+}
+
+impl Found {
+    /// The connector, where there is one.
+    pub fn observed(&self) -> Option<&Observed> {
+        match self {
+            Found::Absent => None,
+            Found::There(observed) => Some(observed),
+        }
+    }
+}
+
+/// Fingerprint of the secret that keeps the connector.
+pub const TAG_SECRET: &str = "hubkeeper-secret";
+
+/// Version id of the secret that the connector carries.
+pub const TAG_VERSION: &str = "hubkeeper-version";
+
+/// When that version was proven, RFC 3339.
+pub const TAG_PROVED_AT: &str = "hubkeeper-proved-at";
+
+/// What was proven: `<repositories>/<private>`.
+pub const TAG_PROVED: &str = "hubkeeper-proved";
+
+/// A connector as a GET showed it. No `Debug`: the body may hold the token.
+#[derive(Clone)]
+pub struct Observed {
+    pub(super) raw: Map<String, Value>,
+}
+
+/// Whose connector it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ownership {
+    /// Of this secret.
+    Ours,
+    /// Of this organization, without hubkeeper's tags: made in the portal.
+    Untagged,
+    /// Not to be touched, and why.
+    Foreign(String),
+}
+
+impl Observed {
+    /// Takes a body of ARM; `None` where it is no connector.
+    pub fn parse(body: Value) -> Option<Self> {
+        match body {
+            Value::Object(raw) if raw.get("properties").is_some_and(Value::is_object) => Some(Self { raw }),
+            _ => None,
+        }
+    }
+
+    fn text(&self, pointer: &[&str]) -> Option<&str> {
+        let (first, rest) = pointer.split_first()?;
+        let mut value = self.raw.get(*first)?;
+        for name in rest {
+            value = value.get(name)?;
+        }
+        value.as_str()
+    }
+
+    /// The resource id.
+    pub fn id(&self) -> Option<&str> {
+        self.text(&["id"])
+    }
+
+    /// The name of the resource.
+    pub fn name(&self) -> Option<&str> {
+        self.text(&["name"])
+    }
+
+    /// The location, as ARM echoes it.
+    pub fn location(&self) -> Option<&str> {
+        self.text(&["location"])
+    }
+
+    /// The organization: `hierarchyIdentifier`.
+    pub fn organization(&self) -> Option<&str> {
+        self.text(&["properties", "hierarchyIdentifier"])
+    }
+
+    /// Whether its environment is Docker Hub.
+    pub fn is_docker_hub(&self) -> bool {
+        self.text(&["properties", "environmentName"]).is_some_and(|name| name.eq_ignore_ascii_case("DockerHub"))
+    }
+
+    /// A tag; names compare without case.
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        let tags = self.raw.get("tags")?.as_object()?;
+        tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_str())
+    }
+
+    /// The secret's version that the tag names.
+    pub fn version(&self) -> Option<&str> {
+        self.tag(TAG_VERSION).filter(|version| is_version_id(version))
+    }
+
+    /// When the version was proven.
+    pub fn proved_at(&self) -> Option<Timestamp> {
+        self.tag(TAG_PROVED_AT).and_then(parse_rfc3339)
+    }
+
+    /// What the last proof of a written version saw: repositories, and how many of them are private.
+    pub fn proved(&self) -> Option<(usize, usize)> {
+        let (repositories, private) = self.tag(TAG_PROVED)?.split_once('/')?;
+        Some((repositories.parse().ok()?, private.parse().ok()?))
+    }
+
+    fn offerings(&self) -> Vec<&str> {
+        let list =
+            self.raw.get("properties").and_then(|properties| properties.get("offerings")).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(|offering| offering.get("offeringType")?.as_str()).collect()
+    }
+
+    /// Offerings that are not ours.
+    pub fn foreign_offerings(&self) -> Vec<&str> {
+        self.offerings().into_iter().filter(|name| plan_of(name).is_none()).collect()
+    }
+
+    /// Whose it is, for this organization and secret.
+    pub fn ownership(&self, organization: &str, fingerprint: &str) -> Ownership {
+        if !self.is_docker_hub() {
+            return Ownership::Foreign("it is a connector of another environment than Docker Hub".into());
+        }
+        let told = self.organization();
+        if told.is_some_and(|other| !other.eq_ignore_ascii_case(organization)) {
+            return Ownership::Foreign("it is the connector of another organization".into());
+        }
+        match (self.tag(TAG_SECRET), told) {
+            (Some(tag), _) if tag == fingerprint => Ownership::Ours,
+            (Some(_), _) => Ownership::Foreign("another secret keeps it (tag hubkeeper-secret)".into()),
+            (None, Some(_)) => Ownership::Untagged,
+            (None, None) => Ownership::Foreign(
+                "it does not tell its organization (hierarchyIdentifier) and has no tag of hubkeeper".into(),
+            ),
+        }
+    }
+
+    /// Who wrote it last, where ARM tells: `systemData.lastModifiedBy`, a client id, an object id or an address.
+    pub fn writer(&self) -> Option<&str> {
+        self.text(&["systemData", "lastModifiedBy"])
+    }
+
+    /// Whether it bears this secret's fingerprint, whatever organization it is for.
+    pub fn bears(&self, fingerprint: &str) -> bool {
+        self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint)
+    }
+
+    /// Whether it carries this version of this secret: both tags say so, and the user name agrees where ARM tells it. What
+    /// else differs is [`Observed::drift`].
+    ///
+    /// # Errors
+    /// The first difference, for people.
+    pub fn carries(&self, document: &Document, fingerprint: &str, version: &str) -> Result<(), String> {
+        if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
+            return Err("it does not bear this secret's tag".into());
+        }
+        if self.tag(TAG_VERSION) != Some(version) {
+            return Err("it carries another version of the secret".into());
+        }
+        let authentication = ["properties", "environmentData", "authentication", "username"];
+        // Docker Hub's user names have no case
+        if self.text(&authentication).is_some_and(|username| !username.eq_ignore_ascii_case(&document.username)) {
+            return Err("it has another user name".into());
+        }
+        Ok(())
+    }
+
+    /// In what its settings differ from the document, where ARM tells them: offerings and scan interval.
+    pub fn setting_drift(&self, document: &Document) -> Option<String> {
+        let properties = self.raw.get("properties");
+        if properties.is_some_and(|properties| properties.get("offerings").is_some_and(Value::is_array)) {
+            let mut ours: Vec<_> = self.offerings().into_iter().filter_map(plan_of).collect();
+            ours.sort_unstable();
+            if ours != document.connector.plans {
+                return Some("it has other offerings than the secret's plans".into());
+            }
+        }
+        let interval = properties.and_then(|properties| properties.pointer("/environmentData/scanInterval"));
+        let hours = interval.and_then(Value::as_u64);
+        if hours.is_some_and(|hours| hours != u64::from(document.connector.scan_interval_hours)) {
+            return Some("it has another scan interval".into());
+        }
+        None
+    }
+
+    /// In what it drifted from what hubkeeper wrote: its settings, or a write by somebody who is none of `writers`.
+    pub fn drift(&self, document: &Document, writers: &[&str]) -> Option<String> {
+        self.setting_drift(document).or_else(|| {
+            let by = self.writer()?;
+            let known = writers.iter().any(|writer| by.eq_ignore_ascii_case(writer));
+            (!known).then(|| "somebody else changed it since".to_owned())
+        })
+    }
+}
+
+pub(super) fn plan_of(offering: &str) -> Option<Plan> {
+    Plan::ALL.into_iter().find(|plan| plan.offering().eq_ignore_ascii_case(offering))
+}

@@ -1,0 +1,172 @@
+//! `CloudFormation`'s requests about a custom resource. Whatever else is wrong with one, it is answered, or the stack waits for an
+//! hour: so the place to answer to is read first, and is the only member without which there is no event.
+//!
+//! The URL is as secret as a token: who has it decides what becomes of the stack. It leads to AWS, or to this machine where AWS is
+//! on this machine ([`CustomResource::admitted`]), or it is refused without a request to it.
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::config::is_loopback;
+use crate::error::Error;
+use crate::event::fields::Members;
+
+/// Where AWS's own hosts are.
+const HOSTS: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
+
+/// A request about a custom resource. No `Debug`: it holds the URL.
+#[derive(Clone)]
+pub struct CustomResource {
+    /// Where the answer goes.
+    pub url: SecretString,
+    /// `StackId`, for the answer.
+    pub stack_id: String,
+    /// `RequestId`, for the answer.
+    pub request_id: String,
+    /// `LogicalResourceId`, for the answer.
+    pub logical_id: String,
+    /// `PhysicalResourceId`: what an earlier answer named; a creation has none.
+    pub physical_id: Option<String>,
+    /// What is asked, or what is wrong with it.
+    pub asked: Result<Asked, Error>,
+}
+
+impl CustomResource {
+    /// Refuses a URL on this machine, unless AWS is here too (`AWS_ENDPOINT_URL` on a loopback address): in Lambda nothing but
+    /// other processes of the sandbox would read the answer.
+    ///
+    /// # Errors
+    /// `BadEvent`, as for every other URL that is not AWS's.
+    pub fn admitted(&self, is_local: bool) -> Result<(), Error> {
+        let loopback = Url::parse(self.url.expose_secret()).is_ok_and(|url| is_loopback(&url));
+        if loopback && !is_local {
+            return Err(Error::bad_event(format!("member `ResponseURL` {NOT_AWS}")).at("event"));
+        }
+        Ok(())
+    }
+}
+
+const NOT_AWS: &str = "is not an https URL of AWS (amazonaws.com, amazonaws.com.cn)";
+
+/// What is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// `Create`: onboard this secret.
+    Create {
+        /// Name or ARN.
+        secret_id: String,
+    },
+    /// `Update`: the same, for what may be another secret.
+    Update {
+        /// Name or ARN.
+        secret_id: String,
+    },
+    /// `Delete`: give up what the physical id stands for.
+    Delete,
+}
+
+pub(super) fn parse(members: &Members<'_>) -> Result<CustomResource, Error> {
+    let url = members.required("ResponseURL")?;
+    if !is_for_answers(url) {
+        return Err(members.wrong("ResponseURL", NOT_AWS));
+    }
+    // ids of the stack's own; AWS's limits of them leave room in an answer
+    let id = |name: &str, most: usize| {
+        let text = members.required(name)?;
+        let plain = text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
+        if plain { Ok(text.to_owned()) } else { Err(members.wrong(name, "is no id")) }
+    };
+    let (stack, request) = (id("StackId", 1024), id("RequestId", 256));
+    let logical = id("LogicalResourceId", 256);
+    let asked = [&stack, &request, &logical].into_iter().try_for_each(|id| id.clone().map(|_| ()));
+    let asked = asked.and_then(|()| asked_for(members));
+    Ok(CustomResource {
+        url: SecretString::from(url),
+        stack_id: stack.unwrap_or_default(),
+        request_id: request.unwrap_or_default(),
+        logical_id: logical.unwrap_or_default(),
+        // one that cannot be read is none of ours
+        physical_id: id("PhysicalResourceId", 1024).ok(),
+        asked: asked.map_err(|error| error.at("customResource")),
+    })
+}
+
+fn asked_for(members: &Members<'_>) -> Result<Asked, Error> {
+    let kind = members.required("RequestType")?;
+    if kind == "Delete" {
+        return Ok(Asked::Delete);
+    }
+    // further properties are a stack's way to have an update sent
+    let secret_id = members.object("ResourceProperties", "ResourceProperties.")?.secret_id("SecretId")?;
+    match kind {
+        "Create" => Ok(Asked::Create { secret_id }),
+        "Update" => Ok(Asked::Update { secret_id }),
+        _ => Err(members.wrong("RequestType", "is none of Create, Update, Delete")),
+    }
+}
+
+/// The host of a URL as RFC 3986 delimits it, read from the text as it stands. `None` where the text has characters that no URI has,
+/// or no authority: other readers (the client that sends the answer, the `url` crate) would have to guess.
+fn host(text: &str) -> Option<&str> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte));
+    let (_, rest) = text.split_once("://").filter(|_| is_plain)?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // what follows the address in brackets, or the name, is the port
+    let end = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    authority.get(..end)
+}
+
+/// Whether two readers of the URL agree that it leads to AWS by https, or to this machine.
+fn is_for_answers(text: &str) -> bool {
+    let (Ok(url), Some(host)) = (Url::parse(text), host(text)) else { return false };
+    let agree = url.host_str().is_some_and(|other| other.eq_ignore_ascii_case(host));
+    if !agree || !url.username().is_empty() || url.password().is_some() {
+        return false;
+    }
+    let host = url.host_str().unwrap_or_default();
+    let of_aws = HOSTS.iter().any(|suffix| host.len() > suffix.len() && host.ends_with(suffix));
+    match url.scheme() {
+        "https" => of_aws || is_loopback(&url),
+        "http" => is_loopback(&url),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_goes_to_aws_or_to_this_machine_and_nowhere_else() {
+        for (url, good) in [
+            ("https://cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com/a?X=%2B%20'", true),
+            ("https://b.s3.cn-north-1.amazonaws.com.cn/a?b", true),
+            ("http://127.0.0.1:9000/a?b", true),
+            ("https://localhost/a", true),
+            ("http://b.s3.amazonaws.com/a", false),
+            ("https://amazonaws.com.example.com/a", false),
+            ("https://amazonaws.com/a", false),
+            ("https://xamazonaws.com/a", false),
+            ("https://.amazonaws.com/a", false),
+            ("https://b.amazonaws.com@example.com/a", false),
+            ("https://user@b.amazonaws.com/a", false),
+            ("https://example.com/?.amazonaws.com", false),
+            ("https://example.com#.amazonaws.com", false),
+            ("https://example.com\\.amazonaws.com/", false),
+            ("https://b.amazonaws.com./a", false),
+            ("https://169.254.169.254/a", false),
+            ("http://127.0.0.1.example.com/a", false),
+            ("ftp://127.0.0.1/a", false),
+            ("/a", false),
+            ("https://b.amazonaws.com/a b", false),
+            ("https:/b.amazonaws.com/a", false),
+            ("https://[::1]:9000/a", true),
+        ] {
+            assert_eq!(is_for_answers(url), good, "{url}");
+        }
+    }
+}

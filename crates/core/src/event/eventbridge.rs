@@ -1,0 +1,146 @@
+//! `EventBridge`: the native `Secret Label Updated`, what `CloudTrail` tells of Secrets Manager, and actions as `detail`.
+//!
+//! `CloudTrail` spells `arn` and `aRN`; its `secretId` may be a name or an ARN, as the caller typed it.
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::event::action;
+use crate::event::fields::Members;
+use crate::event::parsed::Event;
+use crate::ids::{is_secret_id, is_version_id};
+use crate::request::{Mode, Request, Trigger};
+use crate::time::{Timestamp, parse_rfc3339};
+
+pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
+    let kind = members.required("detail-type")?;
+    let detail = members.object("detail", "detail.")?;
+    if detail.has("action") {
+        return action::parse(&detail);
+    }
+    let event = match kind {
+        "Secret Label Updated" => label_updated(members, &detail),
+        "AWS API Call via CloudTrail" => api_call(&detail),
+        "AWS Service Event via CloudTrail" => service_event(&detail),
+        "Scheduled Event" => {
+            Err(detail.wrong("action", "is missing: let the rule's target send an action as its input"))
+        }
+        _ => Err(members.wrong("detail-type", "is none that is understood")),
+    }?;
+    Ok(match event {
+        Event::One(request) => Event::One(Request { sent_at: sent_at(members), ..request }),
+        event => event,
+    })
+}
+
+/// When `EventBridge` says that it happened; one that cannot be read counts as not told.
+fn sent_at(members: &Members<'_>) -> Option<Timestamp> {
+    members.text("time").ok().flatten().and_then(parse_rfc3339)
+}
+
+fn label_updated(members: &Members<'_>, detail: &Members<'_>) -> Result<Event, Error> {
+    let label = detail.required("labelUpdated")?;
+    let version = Some(version(detail, "versionId")?);
+    let arn = match members.get("resources") {
+        Some(Value::Array(resources)) => resources.first().and_then(Value::as_str).filter(|arn| is_secret_id(arn)),
+        _ => None,
+    };
+    // the ARN stands in `resources`, `detail.name` is the friendly name
+    let secret_id = match arn {
+        Some(arn) => arn.to_owned(),
+        None => detail.secret_id("name").map_err(|_| members.wrong("resources", "does not hold the secret's ARN"))?,
+    };
+    let trigger = match label {
+        "AWSCURRENT" => Trigger::SecretChanged { version },
+        "HUBKEEPER_CANDIDATE" => Trigger::CandidateStaged { version },
+        _ => {
+            return Ok(Event::Ignored {
+                action: "secretLabelUpdated",
+                secret_id: Some(secret_id),
+                reason: "the label is neither AWSCURRENT nor HUBKEEPER_CANDIDATE".into(),
+            });
+        }
+    };
+    Ok(one(trigger, secret_id))
+}
+
+fn api_call(detail: &Members<'_>) -> Result<Event, Error> {
+    let name = detail.required("eventName")?;
+    if !matches!(name, "PutSecretValue" | "UpdateSecret") {
+        return Ok(ignored(None, "the call changes no value"));
+    }
+    let response = detail.object("responseElements", "detail.responseElements.").ok();
+    let arn = response.and_then(|response| response.secret_id("arn").or_else(|_| response.secret_id("aRN")).ok());
+    if detail.has("errorCode") {
+        return Ok(ignored(arn, "the call failed"));
+    }
+    let request = detail.object("requestParameters", "detail.requestParameters.")?;
+    let secret_id = match arn {
+        Some(arn) => arn,
+        None => request.secret_id("secretId")?,
+    };
+    let version = match request.text("clientRequestToken")? {
+        Some(id) if is_version_id(id) => Some(id.to_owned()),
+        _ => None,
+    };
+    Ok(one(Trigger::SecretChanged { version }, secret_id))
+}
+
+fn service_event(detail: &Members<'_>) -> Result<Event, Error> {
+    let name = detail.required("eventName")?;
+    let additional = detail.object("additionalEventData", "detail.additionalEventData.").ok();
+    let service = detail.object("serviceEventDetails", "detail.serviceEventDetails.").ok();
+    let secret_id = additional
+        .and_then(|data| data.secret_id("SecretId").ok())
+        .or_else(|| service.and_then(|data| data.secret_id("secretId").ok()));
+    let trigger = match name {
+        "RotationSucceeded" => Trigger::SecretChanged { version: None },
+        "RotationFailed" | "TestRotationFailed" | "RotationAbandoned" => Trigger::RotationEnded {
+            abandoned: name == "RotationAbandoned",
+            step: [additional, service].into_iter().flatten().find_map(|data| step(&data)),
+            version: detail.text("requestID")?.and_then(version_of_request),
+        },
+        _ => return Ok(ignored(secret_id, "the event tells neither of a new value nor of a rotation that failed")),
+    };
+    let secret_id = secret_id.ok_or_else(|| detail.wrong("additionalEventData.SecretId", "is missing"))?;
+    Ok(one(trigger, secret_id))
+}
+
+/// The step that failed, where the event tells it: no document says under which name.
+fn step(data: &Members<'_>) -> Option<&'static str> {
+    let named =
+        ["Step", "step", "RotationStep", "rotationStep"].iter().find_map(|name| data.text(name).ok().flatten())?;
+    ["createSecret", "setSecret", "testSecret", "finishSecret"].into_iter().find(|step| *step == named)
+}
+
+/// The pending version: the last part of `Rotation-<arn>-<version>`, a uuid.
+fn version_of_request(request: &str) -> Option<String> {
+    let from = request.len().checked_sub(36)?;
+    let version = request.strip_prefix("Rotation-").and_then(|_| request.get(from..))?;
+    crate::ids::is_uuid(version).then(|| version.to_owned())
+}
+
+fn version(detail: &Members<'_>, name: &str) -> Result<String, Error> {
+    let id = detail.required(name)?;
+    if is_version_id(id) {
+        Ok(id.to_owned())
+    } else {
+        Err(detail.wrong(name, "is not a version id of 32 to 64 characters"))
+    }
+}
+
+fn one(trigger: Trigger, secret_id: String) -> Event {
+    Event::One(Request {
+        trigger,
+        mode: Mode::Apply,
+        secret_id,
+        version: None,
+        rotation_token: None,
+        stack: None,
+        sent_at: None,
+    })
+}
+
+fn ignored(secret_id: Option<String>, reason: &str) -> Event {
+    Event::Ignored { action: "cloudTrail", secret_id, reason: reason.to_owned() }
+}

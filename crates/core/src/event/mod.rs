@@ -1,0 +1,129 @@
+//! What comes in: strict parsing of every event shape (contract, section 3). What is none of them is refused with the
+//! name of the member that is wrong; nothing of an event's text is ever quoted, since it may hold a rotation token.
+
+pub mod action;
+pub mod cloudformation;
+pub mod eventbridge;
+mod fields;
+pub mod parsed;
+pub mod payload;
+pub mod rotation;
+pub mod sqs;
+
+use fields::Members;
+use serde_json::Value;
+
+use crate::error::Error;
+
+pub use cloudformation::CustomResource;
+pub use parsed::{Event, Fleet, Record};
+pub use payload::{Payload, read};
+
+/// Parses an event.
+///
+/// # Errors
+/// [`crate::error::Kind::BadEvent`] names the member that is wrong.
+pub fn parse(event: &Value) -> Result<Event, Error> {
+    let Value::Object(members) = event else {
+        return Err(Error::bad_event("the event is not a JSON object").at("event"));
+    };
+    let members = Members { map: members, path: "" };
+    let parsed = if members.has("Records") {
+        sqs::parse(&members, parse_one).map(Event::Records)
+    } else if members.has("RequestType") || members.has("ResponseURL") {
+        cloudformation::parse(&members).map(|resource| Event::CustomResource(Box::new(resource)))
+    } else {
+        parse_one(&members)
+    };
+    parsed.map_err(|error| error.at("event"))
+}
+
+/// An event that is not wrapped into records.
+fn parse_one(members: &Members<'_>) -> Result<Event, Error> {
+    if members.has("Step") {
+        rotation::parse(members).map(Event::One)
+    } else if members.has("action") {
+        action::parse(members)
+    } else if members.has("detail-type") {
+        eventbridge::parse(members)
+    } else {
+        Err(Error::bad_event(
+            "the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge), nor `RequestType` (CloudFormation), nor `Records` (SQS)",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_no_event_is_refused_by_the_name_of_the_member() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf";
+        let token = "7c2c7a4e-6a0e-4a2f-9b58-0d6a4f8a1c11";
+        for (event, member) in [
+            (json!(null), "JSON object"),
+            (json!("dckr_pat_x"), "JSON object"),
+            (json!({}), "`Step`"),
+            (json!({"Step": "create_secret", "SecretId": arn, "ClientRequestToken": token}), "`Step`"),
+            (json!({"Step": 7, "SecretId": arn, "ClientRequestToken": token}), "`Step`"),
+            (json!({"Step": "setSecret", "ClientRequestToken": token}), "`SecretId`"),
+            (json!({"Step": "setSecret", "SecretId": "a b", "ClientRequestToken": token}), "`SecretId`"),
+            (json!({"Step": "setSecret", "SecretId": arn, "ClientRequestToken": "short"}), "`ClientRequestToken`"),
+            (
+                json!({"Step": "setSecret", "SecretId": arn, "ClientRequestToken": token, "RotationToken": ["dckr_pat_x"]}),
+                "`RotationToken`",
+            ),
+            (json!({"action": "onbord", "secretId": arn}), "`action`"),
+            (json!({"action": "onboard"}), "`secretId`"),
+            (json!({"action": "onboard", "secretID": arn}), "`secretID`"),
+            (json!({"action": "onboard", "secret_id": arn}), "`secret_id`"),
+            (json!({"action": "onboard", "dckr_pat_x1": arn}), "`…`"),
+            (json!({"action": "onboard", "dckr_pat_xyzxyzxyzxyzxyzxyz": arn}), "`…`"),
+            (json!({"action": "onboard", "secretId": arn, "secretIds": [arn]}), "`secretIds`"),
+            (json!({"action": "onboard", "secretIds": arn}), "`secretIds`"),
+            (json!({"action": "onboard", "secretIds": [7]}), "`secretIds`"),
+            (json!({"action": "onboard", "secretIds": []}), "`secretIds`"),
+            (json!({"action": "onboard", "secretId": arn, "mode": "dry"}), "`mode`"),
+            (json!({"action": "onboard", "secretId": arn, "force": "yes"}), "`force`"),
+            (json!({"action": "onboard", "secretId": arn, "fixRole": 1}), "`fixRole`"),
+            (json!({"action": "reconcile", "secretIds": [arn], "fixRole": true}), "`fixRole`"),
+            (json!({"action": "onboard", "secretId": arn, "versionId": "x"}), "`versionId`"),
+            (json!({"action": "verify", "secretId": arn, "force": true}), "`force`"),
+            (json!({"action": "verify", "secretIds": [arn]}), "`secretIds`"),
+            (json!({"action": "reconcile", "secretId": arn}), "`secretId`"),
+            (json!({"action": "reconcile", "secretIds": []}), "`secretIds`"),
+            (json!({"action": "reconcile", "revokeReplaced": true}), "`revokeReplaced`"),
+            (json!({"action": "reconcile", "secretIds": [arn], "revokeReplaced": "yes"}), "`revokeReplaced`"),
+            (json!({"action": "reconcile", "force": true}), "`force`"),
+            (json!({"action": "offboard"}), "`secretId`"),
+            (json!({"action": "offboard", "secretIds": [arn]}), "`secretIds`"),
+            (json!({"RequestType": "Create"}), "`ResponseURL`"),
+            (json!({"RequestType": "Create", "ResponseURL": "https://dckr_pat_x.example.com/"}), "`ResponseURL`"),
+            (json!({"Records": {}}), "`Records`"),
+            (json!({"Records": [7]}), "`Records[0]`"),
+            (json!({"Records": [{"body": "{}", "eventSource": "aws:sqs"}]}), "`Records[0].messageId`"),
+            (
+                json!({"Records": [{"messageId": "m", "body": "{}", "eventSource": "aws:s3"}]}),
+                "`Records[0].eventSource`",
+            ),
+            (
+                json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "dckr_pat_x"}}]}),
+                "`Records[0].eventSource`",
+            ),
+            (json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager"}), "`detail`"),
+            (
+                json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager", "detail": {}}),
+                "labelUpdated",
+            ),
+            (json!({"detail-type": "Nonsense", "detail": {}}), "`detail-type`"),
+        ] {
+            let error = parse(&event).err().unwrap_or_else(|| panic!("{event} is taken"));
+            assert_eq!(error.kind(), Kind::BadEvent, "{event}");
+            let message = error.to_string();
+            assert!(message.contains(member) && !message.contains("dckr_pat_x"), "{event}: {message}");
+        }
+    }
+}

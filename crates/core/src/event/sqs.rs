@@ -1,0 +1,128 @@
+//! Records of SQS: each body is an event by itself, an action or one of `EventBridge`'s. A body that is none does not spoil
+//! the batch: it comes back as a failure of its own.
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::event::fields::Members;
+use crate::event::parsed::{Event, Record};
+use crate::event::payload::unreadable;
+
+/// Parses what one record's body holds.
+type ParseOne = fn(&Members<'_>) -> Result<Event, Error>;
+
+pub(super) fn parse(members: &Members<'_>, parse_one: ParseOne) -> Result<Vec<Record>, Error> {
+    let Some(Value::Array(records)) = members.get("Records") else {
+        return Err(members.wrong("Records", "is not an array"));
+    };
+    let read = records.iter().enumerate().map(|(at, record)| {
+        let Value::Object(map) = record else {
+            return Err(members.wrong(&format!("Records[{at}]"), "is not an object"));
+        };
+        let path = format!("Records[{at}].");
+        let members = Members { map, path: &path };
+        if members.text("eventSource")? != Some("aws:sqs") {
+            return Err(members.wrong("eventSource", "is not aws:sqs"));
+        }
+        let message_id = members.required("messageId")?.to_owned();
+        let event = body(&members, parse_one).map(Box::new).map_err(|error| error.at("event"));
+        Ok(Record { message_id, event })
+    });
+    read.collect()
+}
+
+/// The event in a record's body. A notification of SNS is opened, once: a topic in between adds nothing (SNS's "raw message
+/// delivery" would leave it out).
+fn body(members: &Members<'_>, parse_one: ParseOne) -> Result<Event, Error> {
+    let Some(Value::String(body)) = members.get("body") else { return Err(members.wrong("body", "is not a string")) };
+    let map = object(members, "body", body)?;
+    if !is_notification(&map) {
+        alone(members, "body", &map)?;
+        return parse_one(&Members { map: &map, path: "body." });
+    }
+    let Some(Value::String(message)) = map.get("Message") else {
+        return Err(members.wrong("body.Message", "is not a string"));
+    };
+    let map = object(members, "body.Message", message)?;
+    if is_notification(&map) {
+        return Err(members.wrong("body.Message", "is a notification of SNS inside another one"));
+    }
+    alone(members, "body.Message", &map)?;
+    parse_one(&Members { map: &map, path: "body.Message." })
+}
+
+fn is_notification(map: &Map<String, Value>) -> bool {
+    ["Type", "TopicArn", "Message"].iter().all(|name| map.contains_key(*name))
+        && map.get("Type").and_then(Value::as_str) == Some("Notification")
+}
+
+fn object(members: &Members<'_>, name: &str, text: &str) -> Result<Map<String, Value>, Error> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(members.wrong(name, "is not a JSON object")),
+        Err(error) => Err(members.wrong(name, &unreadable(&error))),
+    }
+}
+
+/// Refuses what comes to the function by itself alone.
+fn alone(members: &Members<'_>, name: &str, map: &Map<String, Value>) -> Result<(), Error> {
+    if map.contains_key("Step") {
+        return Err(members.wrong(name, "is a step of a rotation, which Secrets Manager sends by itself alone"));
+    }
+    if map.contains_key("RequestType") || map.contains_key("ResponseURL") {
+        return Err(members
+            .wrong(name, "is a request of CloudFormation, which goes to the function alone: its URL is a secret"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeeper/acme-AbCdEf";
+
+    fn record(body: &str) -> Result<Event, Error> {
+        let event = json!({"Records": [{"messageId": "m", "eventSource": "aws:sqs", "body": body}]});
+        let Ok(Event::Records(mut records)) = crate::event::parse(&event) else { panic!("records") };
+        records.remove(0).event.map(|event| *event)
+    }
+
+    fn notification(message: &str) -> String {
+        json!({"Type": "Notification", "MessageId": "x", "TopicArn": "arn:aws:sns:eu-west-1:111122223333:t",
+            "Message": message, "Timestamp": "2026-11-29T08:00:01.000Z", "Signature": "c2ln"})
+        .to_string()
+    }
+
+    #[test]
+    fn a_notification_of_sns_is_opened_once() {
+        let action = json!({"action": "verify", "secretId": ARN}).to_string();
+        let Ok(Event::One(request)) = record(&notification(&action)) else { panic!("an event") };
+        assert_eq!((request.trigger.name(), request.secret_id.as_str()), ("verify", ARN));
+        for (body, wrong) in [
+            (notification(&notification(&action)), "`Records[0].body.Message` is a notification"),
+            (notification("dckr_pat_x"), "`Records[0].body.Message` is not JSON"),
+            (notification(&json!({"Step": "createSecret"}).to_string()), "is a step of a rotation"),
+            (notification(&json!({"RequestType": "Create"}).to_string()), "is a request of CloudFormation"),
+            (notification(&json!({"action": "verify"}).to_string()), "`body.Message.secretId`"),
+        ] {
+            let error = record(&body).err().unwrap().to_string();
+            assert!(error.contains(wrong) && !error.contains("dckr"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_serde_refuses_says_why_and_where() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for (body, why) in
+            [(deep.as_str(), "recursion limit"), (r#"{"action":"\ud83d"}"#, "column"), ("dckr_pat_x", "not JSON")]
+        {
+            let error = record(body).err().unwrap();
+            assert_eq!(error.kind(), crate::error::Kind::BadEvent);
+            let text = error.to_string();
+            assert!(text.contains("`Records[0].body`") && text.contains(why) && !text.contains("dckr"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Values that the tests of several modules begin with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use time::macros::datetime;
+
+use crate::connector::merge::{Desired, merge};
+use crate::connector::{Found, Observed};
+use crate::plan::Situation;
+use crate::plan::state::{Enrolment, Keeping, Version};
+use crate::request::Trigger;
+use crate::secret::kept::CONNECTOR_TAG;
+use crate::secret::{Document, KeptConnector, Label, Secret};
+use crate::time::Timestamp;
+
+pub(crate) const VERSION: &str = "11111111-1111-4111-a111-111111111111";
+pub(crate) const CLIENT: &str = "c11e0000-0000-4000-a000-000000000001";
+
+/// A document; `change` may alter its JSON.
+pub(crate) fn document(change: impl FnOnce(&mut Value)) -> Document {
+    let mut value = json!({
+        "organization": "acme", "username": "acme-scanner", "accessToken": "dckr_pat_abc",
+        "connector": {"subscriptionId": "a5caac9c-5c04-49af-b3d0-e204f40345d5", "resourceGroup": "rg", "name": "hub",
+            "location": "westeurope", "scanIntervalHours": 12, "plans": ["containers"], "tags": {"team": "sec"}}
+    });
+    change(&mut value);
+    Document::parse(&SecretString::from(value.to_string())).unwrap()
+}
+
+/// The body of a connector that hubkeeper wrote.
+pub(crate) fn written(document: &Document, version: &str, observed: Option<&Observed>) -> Value {
+    let token = SecretString::from("dckr_pat_abc");
+    let desired = Desired {
+        document,
+        token: &token,
+        fingerprint: "0123456789ab",
+        version,
+        proved_at: datetime!(2026-11-24 10:00 UTC),
+        proved: (7, 3),
+    };
+    merge(&desired, observed)
+}
+
+/// A secret with these versions and labels.
+pub(crate) fn secret(versions: &[(&str, &[&str])]) -> Secret {
+    Secret {
+        arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf".into(),
+        name: "hub".into(),
+        rotation_enabled: true,
+        deleted: false,
+        versions: versions
+            .iter()
+            .map(|(id, labels)| ((*id).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect()))
+            .collect(),
+        tags: BTreeMap::new(),
+        last_changed: None,
+        schedule: None,
+        pending_since: None,
+    }
+}
+
+pub(crate) const OLD: &str = "00000000-0000-4000-a000-000000000000";
+
+pub(crate) const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
+
+pub(crate) const DERIVED: &str = "dddddddddddddddddddddddddddddddd";
+
+/// AWSCURRENT is `OLD`, AWSPENDING is `VERSION`; no connector, no verdict.
+pub(crate) fn rotating() -> Situation {
+    let mut secret = secret(&[(OLD, &["AWSCURRENT"]), (VERSION, &["AWSPENDING"])]);
+    secret.tags.insert("hubkeeper".into(), "managed".into());
+    secret.tags.insert(CONNECTOR_TAG.into(), KeptConnector::of(&document(|_| {})).tag_value().unwrap());
+    Situation {
+        secret,
+        version: VERSION.into(),
+        label: Label::Pending,
+        document: Some(document(|value| value["accessToken"] = json!("dckr_pat_new"))),
+        current: Some(Version { id: OLD.into(), document: document(|_| {}) }),
+        candidate: None,
+        pending: None,
+        previous: None,
+        aside: None,
+        pats: Ok(Vec::new()),
+        looked_up: false,
+        revived: false,
+        read: Vec::new(),
+        slot: None,
+        dead: BTreeSet::new(),
+        connector: Some(Found::Absent),
+        verdict: None,
+        enrolment: Enrolment::default(),
+        keeping: Keeping { elsewhere: Some(Vec::new()), ..Keeping::default() },
+        now: NOW,
+    }
+}
+
+/// AWSCURRENT is `VERSION`, nothing else.
+pub(crate) fn settled() -> Situation {
+    let mut situation = rotating();
+    situation.secret.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
+    situation.label = Label::Current;
+    situation.document = Some(document(|_| {}));
+    situation.current = Some(Version { id: VERSION.into(), document: document(|_| {}) });
+    situation
+}
+
+pub(crate) fn connector(situation: &Situation, version: &str, change: impl FnOnce(&mut Value)) -> Found {
+    let mut body = written(&document(|_| {}), version, None);
+    body["tags"]["hubkeeper-secret"] = json!(situation.secret.fingerprint());
+    change(&mut body);
+    Found::There(Box::new(Observed::parse(body).unwrap()))
+}
+
+pub(crate) fn onboard_trigger() -> Trigger {
+    Trigger::Onboard { force: false, fix_role: false, version: None }
+}

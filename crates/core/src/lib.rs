@@ -1,0 +1,32 @@
+//! What hubkeeper decides, as values: an event is parsed, the state of the world is judged, steps and a report come out.
+//!
+//! Nothing here can do I/O: the package's dependencies have no client and nothing asynchronous (`.ci/run` looks). The function
+//! around it (package `hubkeeper`) reads, asks and acts.
+//!
+//! A module uses those after it alone (ARCHITECTURE.md has the map):
+//!
+//! - [`report`], and [`event`] beside it: what is told, and what is asked.
+//! - [`plan`]: which steps follow from the state, and what must hold right before each of them.
+//! - [`proof`]: evidence and verdict.
+//! - [`connector`], [`hub`]: what ARM and Docker Hub tell. [`secret`]: the document, labels and tags.
+//! - [`request`], [`warning`], [`outcome`], [`config`], [`proxy`].
+//! - [`error`], [`ids`], [`time`], [`redact`].
+
+pub mod config;
+pub mod connector;
+pub mod error;
+pub mod event;
+#[cfg(test)]
+mod fixtures;
+pub mod hub;
+pub mod ids;
+pub mod outcome;
+pub mod plan;
+pub mod proof;
+pub mod proxy;
+pub mod redact;
+pub mod report;
+pub mod request;
+pub mod secret;
+pub mod time;
+pub mod warning;

@@ -1,0 +1,225 @@
+//! Onboarding from zero: what follows from the tag, from what the owner sees, and from who is asked for (contract, section 8).
+//! Pure.
+//!
+//! One look leads to a few steps, and the planner is asked again with what they leave, until the user is a member as asked or a
+//! person has to act. Whom nobody invited yet is invited once; an invitation that vanished is never made anew.
+
+use time::Duration;
+
+use crate::error::Error;
+use crate::hub::{Invite, Member, Roster};
+use crate::plan::state::Situation;
+use crate::plan::steps::Step;
+use crate::secret::document::{Newcomer, Role};
+use crate::secret::invitation::{INVITE_TAG, RESENDS};
+use crate::secret::{Document, Invitation, Managed};
+use crate::time::{Timestamp, age_days, rfc3339};
+use crate::warning::Warning;
+
+/// Time between an invitation and its being sent again.
+const PATIENCE: Duration = Duration::days(3);
+
+/// What has to happen before the token is looked at.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Membership {
+    /// The owner has to look.
+    Look,
+    /// These steps; then ask again with what they leave.
+    First(Vec<Step>, Vec<Warning>),
+    /// A person has to act.
+    Awaiting(String),
+    /// Nothing: the user is a member as asked, or the secret does not ask for it.
+    Settled,
+}
+
+/// Where the dedicated user stands. No `Debug`: addresses are in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// A member.
+    Member(&'a Member),
+    /// The address is that of a member with another user name.
+    Elsewhere(&'a Member),
+    /// Invited.
+    Invited(&'a Invite),
+    /// Neither.
+    Stranger,
+}
+
+/// Finds the dedicated user: by the user name, else by the address.
+pub fn standing<'a>(roster: &'a Roster, username: &str, email: &str) -> Standing<'a> {
+    let has_address = |member: &&Member| member.email.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(email));
+    if let Some(member) = roster.members.iter().find(|member| member.username.eq_ignore_ascii_case(username)) {
+        return Standing::Member(member);
+    }
+    if let Some(member) = roster.members.iter().find(has_address) {
+        return Standing::Elsewhere(member);
+    }
+    let names_user =
+        |invite: &&Invite| invite.invitee.eq_ignore_ascii_case(email) || invite.invitee.eq_ignore_ascii_case(username);
+    roster.invites.iter().find(names_user).map_or(Standing::Stranger, Standing::Invited)
+}
+
+/// Whether a reconcile carries an onboarding from zero on: it began, and the user is not a member yet or there is no token.
+pub fn carries_on(situation: &Situation) -> bool {
+    let Some(document) = &situation.document else { return false };
+    let at_rest = situation.secret.managed() == Managed::Yes && situation.stuck().is_none();
+    let began = situation.secret.tags.contains_key(INVITE_TAG);
+    let joined = matches!(situation.secret.invitation(), Ok(Some(Invitation::Member)));
+    at_rest
+        && began
+        && (document.access_token.is_none()
+            || (document.zero.is_some() && (!joined || situation.enrolment.roster.is_some())))
+}
+
+/// What has to happen before the token is looked at.
+///
+/// # Errors
+/// A refusal, or what a person has to do first.
+pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, Error> {
+    let Some((document, newcomer)) = asked(situation) else { return Ok(Membership::Settled) };
+    let tag = situation.secret.invitation()?;
+    if tag == Some(Invitation::Member) {
+        return Ok(Membership::Settled);
+    }
+    let Some(roster) = &situation.enrolment.roster else { return Ok(Membership::Look) };
+    let first = |steps| Ok(Membership::First(steps, Vec::new()));
+    let invite = Step::Invite { role: newcomer.role, team: newcomer.team.clone() };
+    match (standing(roster, &document.username, &newcomer.email), tag) {
+        (Standing::Member(member), _) => joined(member, roster, newcomer, fix_role),
+        (Standing::Elsewhere(member), _) => Err(Error::needs_human(
+            format!(
+                "the address of `user` is that of the member {}, and the secret's `username` is {}",
+                crate::redact::name(&member.username),
+                document.username
+            ),
+            "correct `username` in the secret, or let the dedicated user join with an address of its own",
+        )),
+        (Standing::Invited(_), Some(Invitation::Pending { sent_at, resends })) => {
+            let due = sent_at + PATIENCE * (i32::from(resends) + 1);
+            if resends < RESENDS && situation.now >= due && !situation.enrolment.resent {
+                // counted first: a run that is killed here sends one less, never one more
+                let state = Invitation::Pending { sent_at, resends: resends + 1 };
+                return first(vec![Step::TagInvite { state }, Step::Resend]);
+            }
+            Ok(Membership::Awaiting(acceptance(document, newcomer, sent_at, resends, situation.now)))
+        }
+        (Standing::Invited(invite), _) => {
+            // made by this run, by one that was killed, or by a person
+            let sent_at = invite.created_at.filter(|at| *at <= situation.now).unwrap_or(situation.now);
+            first(vec![Step::TagInvite { state: Invitation::Pending { sent_at, resends: 0 } }])
+        }
+        (Standing::Stranger, Some(Invitation::Pending { sent_at, .. })) => Err(Error::needs_human(
+            format!(
+                "the invitation of {} is no longer listed, and the secret's `username` is no member",
+                rfc3339(sent_at)
+            ),
+            format!(
+                "it lapsed, was cancelled, or was accepted under another name: see at Docker Hub; to invite anew, take the tag off and onboard: {}",
+                situation.secret.untag_invitation()
+            ),
+        )),
+        (Standing::Stranger, Some(Invitation::Asked)) => first(vec![invite]),
+        (Standing::Stranger, _) => first(vec![Step::TagInvite { state: Invitation::Asked }, invite]),
+    }
+}
+
+/// The document and whom it asks for, where it asks for somebody.
+pub fn asked(situation: &Situation) -> Option<(&Document, &Newcomer)> {
+    let document = situation.document.as_ref()?;
+    document.zero.as_ref().map(|(_, newcomer)| (document, newcomer))
+}
+
+/// A member: as asked, above that, or below.
+fn joined(member: &Member, roster: &Roster, newcomer: &Newcomer, fix_role: bool) -> Result<Membership, Error> {
+    let mut warnings = Vec::new();
+    let mut fixes = Vec::new();
+    let mut wrong = Vec::new();
+    let role = newcomer.role;
+    match member.role {
+        None => warnings.push(Warning::new(
+            "roleUnknown",
+            format!(
+                "Docker Hub does not tell the dedicated user's role, or it is not one of its own; {} was asked for: whether it suffices is for the proof to say",
+                role.name()
+            ),
+        )),
+        Some(held) if held < role => {
+            wrong.push(format!("has the role {} where {} was asked for", held.name(), role.name()));
+            fixes.push(Step::SetRole { role });
+        }
+        Some(held) if held > role => warnings.push(Warning::new(
+            "roleHigher",
+            format!(
+                "the dedicated user has the role {}, {} was asked for: only the token's permission holds it back",
+                held.name(),
+                role.name()
+            ),
+        )),
+        Some(_) => {}
+    }
+    // an editor or owner reads everything without a team
+    let by_team = role == Role::Member && member.role.is_none_or(|held| held == Role::Member);
+    if let (true, Some(team)) = (by_team, &newcomer.team)
+        && !roster.team.iter().flatten().any(|name| name.eq_ignore_ascii_case(&member.username))
+    {
+        wrong.push(format!("is not in the team {team}"));
+        fixes.push(Step::AddToTeam { team: team.clone() });
+    }
+    if fixes.is_empty() {
+        return Ok(Membership::First(vec![Step::TagInvite { state: Invitation::Member }], warnings));
+    }
+    if fix_role {
+        return Ok(Membership::First(fixes, warnings));
+    }
+    Err(Error::refused(
+        format!("the dedicated user {}", wrong.join(" and ")),
+        "onboard with `\"fixRole\": true`, which sets it; or set it at Docker Hub, or ask for less in `user`, and repeat the event",
+    ))
+}
+
+/// What is waited for while an invitation is not accepted.
+fn acceptance(document: &Document, newcomer: &Newcomer, sent_at: Timestamp, resends: u8, now: Timestamp) -> String {
+    format!(
+        "{} was invited to the organization {} as {} at {} ({} days ago, sent again {resends} of {RESENDS} times): somebody has to open Docker's e-mail and click on the link, as the Docker user {}, who is made there if need be. Nothing else was touched; reconcile goes on by itself once that is done",
+        newcomer.email,
+        document.organization,
+        newcomer.role.name(),
+        rfc3339(sent_at),
+        age_days(sent_at, now),
+        document.username,
+    )
+}
+
+/// What the steps would leave, for a plan that goes on without running them.
+pub fn foresee(situation: &mut Situation, steps: &[Step]) {
+    let Some((username, email)) =
+        asked(situation).map(|(document, newcomer)| (document.username.clone(), newcomer.email.clone()))
+    else {
+        return;
+    };
+    let now = situation.now;
+    for step in steps {
+        if let Step::TagManaged { connector, stack } = step {
+            situation.note_tags(connector.as_deref(), stack.as_deref());
+        }
+        let enrolment = &mut situation.enrolment;
+        match (step, &mut enrolment.roster) {
+            (Step::TagInvite { state }, _) => {
+                situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
+            }
+            (Step::Resend, _) => enrolment.resent = true,
+            (Step::Invite { .. }, Some(roster)) => {
+                roster.invites.push(Invite { id: String::new(), invitee: email.clone(), created_at: Some(now) });
+            }
+            (Step::SetRole { role }, Some(roster)) => {
+                let own = roster.members.iter_mut().filter(|member| member.username.eq_ignore_ascii_case(&username));
+                own.for_each(|member| member.role = Some(*role));
+            }
+            (Step::AddToTeam { .. }, Some(roster)) => roster.team.get_or_insert_default().push(username.clone()),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

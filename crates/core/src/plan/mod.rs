@@ -1,0 +1,22 @@
+//! From what is to what is to be done: the state as a value ([`state`]), the rules, the steps.
+//!
+//! The contract's rules about races and order are here, once: what an event is admitted to ([`admission`]), what must still hold
+//! right before a write ([`preconditions`]), which steps follow from the state ([`planner`], with one module for each kind of event),
+//! what comes before a token ([`membership`]), which tokens may go ([`retirement`]).
+
+pub mod admission;
+pub mod keeping;
+pub mod membership;
+mod onboard;
+pub mod planner;
+pub mod preconditions;
+mod reconcile;
+pub mod refusals;
+pub mod retirement;
+mod rotation;
+pub mod rules;
+pub mod state;
+pub mod steps;
+
+pub use state::{Admission, Look, Situation};
+pub use steps::Step;

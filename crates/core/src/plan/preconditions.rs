@@ -1,0 +1,163 @@
+//! The doors: whether labels and tags let an event in, and whether a write may still happen (contract, section 3). Pure.
+
+use crate::connector::Observed;
+use crate::connector::observed::Ownership;
+use crate::error::Error;
+use crate::plan::admission::no_rotation;
+use crate::plan::refusals::{foreign, ours_to_delete, replaced_already};
+use crate::plan::state::{Look, Situation};
+use crate::request::Trigger;
+use crate::secret::document::ConnectorId;
+use crate::secret::{Document, Label, Managed, Secret};
+
+/// Whether the connector may be written with `version` now: the second look against what the plan was made from.
+///
+/// # Errors
+/// `Retryable` where labels or connector changed meanwhile; a refusal where the connector is another's now.
+pub fn may_write(
+    trigger: &Trigger,
+    version: &str,
+    document: &Document,
+    before: &Situation,
+    look: &Look,
+) -> Result<(), Error> {
+    let changed = |what: &str| {
+        Err(Error::retryable(
+            format!("{what} while the token was being proven"),
+            "nothing was written; repeat the event",
+        ))
+    };
+    still_admitted(trigger, version, before, &look.secret)?;
+    still_kept(document, &look.secret)?;
+    let observed = look.connector.observed();
+    if let Some(observed) = observed
+        && let Ownership::Foreign(why) = observed.ownership(&document.organization, &look.secret.fingerprint())
+    {
+        return Err(foreign(&why, document));
+    }
+    let seen = before.connector.as_ref().and_then(|found| found.observed()).and_then(Observed::version);
+    let now = observed.and_then(Observed::version);
+    if now != seen && now != Some(version) {
+        return changed("somebody else wrote the connector");
+    }
+    Ok(())
+}
+
+/// Whether AWSCURRENT may move from `from` to `to` now.
+///
+/// # Errors
+/// `Retryable` where the connector does not carry `to`, or labels changed meanwhile.
+pub fn may_move(
+    trigger: &Trigger,
+    from: &str,
+    to: &str,
+    document: &Document,
+    before: &Situation,
+    look: &Look,
+) -> Result<(), Error> {
+    still_admitted(trigger, to, before, &look.secret)?;
+    still_kept(document, &look.secret)?;
+    if look.secret.version(Label::Current) != Some(from) {
+        return Err(Error::retryable("AWSCURRENT moved meanwhile", "repeat the event"));
+    }
+    let carried = match look.connector.observed() {
+        None => Err("it does not exist".to_owned()),
+        Some(observed) => observed.carries(document, &look.secret.fingerprint(), to),
+    };
+    carried.map_err(|why| {
+        Error::retryable(
+            format!("AWSCURRENT is not moved, the connector does not carry version {to}: {why}"),
+            "repeat the event",
+        )
+    })
+}
+
+/// The secret still keeps the connector that the document names. A tag that was just set may not be seen everywhere yet.
+fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
+    if secret.keeps_another(document) {
+        return Err(Error::retryable(
+            "the secret's tag hubkeeper-connector was changed meanwhile",
+            "nothing was written; repeat the event",
+        ));
+    }
+    Ok(())
+}
+
+/// The labels and tags that admitted the event are still there.
+pub fn still_admitted(trigger: &Trigger, version: &str, before: &Situation, secret: &Secret) -> Result<(), Error> {
+    let changed = |what: String| Err(Error::retryable(what, "nothing was written; repeat the event"));
+    if secret.deleted {
+        return changed("the secret was scheduled for deletion meanwhile".into());
+    }
+    if secret.managed() == Managed::Offboarded && before.secret.managed() != Managed::Offboarded {
+        return changed("the secret was offboarded meanwhile".into());
+    }
+    if trigger.is_rotation() {
+        if secret.bears(version, Label::Previous) {
+            return Err(replaced_already(version, secret));
+        }
+        if !secret.bears(version, Label::Pending) {
+            return changed(format!("version {version} is no longer AWSPENDING: the rotation was abandoned"));
+        }
+        return Ok(());
+    }
+    // a reconcile that goes on beside a stuck rotation goes on beside that one alone
+    match (before.stuck(), secret.rotation_in_progress()) {
+        (Some(known), Some(pending)) if known == pending => {}
+        _ => no_rotation(secret)?,
+    }
+    let bears = secret.bears(version, Label::Candidate) || secret.bears(version, Label::Current);
+    if !bears {
+        return changed(format!("version {version} lost its staging label meanwhile"));
+    }
+    if before.label == Label::Current && version == before.version && !secret.bears(version, Label::Current) {
+        return changed(format!("version {version} is no longer AWSCURRENT"));
+    }
+    Ok(())
+}
+
+/// Whether the connector may be deleted now: the secret is offboarded still, and the connector is this secret's.
+///
+/// # Errors
+/// `Retryable` where somebody took the secret up again meanwhile; a refusal where the connector is not this secret's.
+pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Look) -> Result<(), Error> {
+    if look.secret.managed() != Managed::Offboarded {
+        return Err(Error::retryable(
+            "the secret is no longer tagged hubkeeper = offboarded",
+            "nothing was deleted; repeat the event if it is to be given up",
+        ));
+    }
+    match look.connector.observed() {
+        None => Ok(()),
+        Some(observed) => ours_to_delete(observed, organization, connector, &look.secret),
+    }
+}
+
+/// What became of the labels and tags while the connector was being written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// Nothing that matters.
+    Same,
+    /// The version that was written is no longer AWSCURRENT, or another is to be written now.
+    Overtaken,
+    /// The secret was offboarded: a connector that this run created has to go again.
+    Offboarded,
+}
+
+/// Judges labels and tags read after the connector was written with `version`: a write that was under way while others
+/// moved on must not have the last word.
+pub fn after_write(trigger: &Trigger, version: &str, before: &Situation, secret: &Secret) -> After {
+    if secret.managed() == Managed::Offboarded && before.secret.managed() != Managed::Offboarded {
+        After::Offboarded
+    } else if !trigger.is_rotation()
+        && before.secret.bears(version, Label::Current)
+        && !secret.bears(version, Label::Current)
+    {
+        After::Overtaken
+    } else {
+        After::Same
+    }
+}
+
+#[cfg(test)]
+mod tests;

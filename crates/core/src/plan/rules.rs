@@ -1,0 +1,163 @@
+//! What the events' rules have in common: what may follow, and the questions that each of them asks. Pure.
+
+use crate::connector::observed::Ownership;
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::plan::keeping::{Keeps, keeps};
+use crate::plan::refusals::{foreign, refusal};
+use crate::plan::state::Situation;
+use crate::plan::steps::Step;
+use crate::secret::Document;
+use crate::warning::Warning;
+
+/// What follows from the state.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Next {
+    /// The owner has to look who is a member and who is invited; then ask again.
+    Roster,
+    /// The PATs have to be listed, since they tell for which secret a token was made; then ask again.
+    LookUpToken,
+    /// The versions with a staging label have to be read: which connectors do they name? Then ask again.
+    ReadVersions,
+    /// The connector that an offboarded secret kept has to be read; then ask again.
+    ReadFormer,
+    /// The subscription's connectors have to be looked through for this secret's fingerprint; then ask again.
+    LookElsewhere,
+    /// These steps come first; then ask again with what they leave.
+    First(Vec<Step>),
+    /// The token of this version has to be proven first; then ask again.
+    Prove(String),
+    /// A sample of this version's repositories has to be pulled; then it is done.
+    Test(String),
+    /// Docker Hub rejected this version's token, and another can take its place: note it, read on, ask again.
+    Dead(String),
+    /// The token in use is rejected, and may be one that an interrupted run deactivated: look, and ask again.
+    Revive,
+    /// The candidate cannot be taken up, for this reason: note it, go on with what is current, and end with it.
+    SetAside(Error),
+    /// These steps, in this order; none: all is as it should be.
+    Do(Vec<Step>),
+    /// Nothing, for this reason.
+    Nothing(Outcome, String),
+}
+
+/// A plan, and what should be known besides.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// What follows.
+    pub next: Next,
+    /// What stops nothing.
+    pub warnings: Vec<Warning>,
+}
+
+impl Plan {
+    pub(super) fn of(next: Next) -> Self {
+        Self { next, warnings: Vec::new() }
+    }
+}
+
+/// Proof, then the connector: what setSecret, a changed secret and an onboarding have in common.
+pub(super) fn connect(situation: &Situation, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
+    if let Some(question) = ask(situation, document)? {
+        return Ok(question);
+    }
+    let warnings = connector_warnings(situation, document)?;
+    let carries = carried(situation, version, document).is_ok();
+    if carries && !force {
+        return Ok(Plan { next: Next::Do(Vec::new()), warnings });
+    }
+    let next = match situation.verdict_on(version) {
+        None => Next::Prove(version.to_owned()),
+        Some(verdict) if verdict.is_complete() => Next::Do(vec![write(situation, version)]),
+        Some(verdict) => return Err(refusal(verdict)),
+    };
+    Ok(Plan { next, warnings })
+}
+
+pub(super) fn write(situation: &Situation, version: &str) -> Step {
+    Step::WriteConnector { version: version.to_owned(), create: situation.observed().is_none() }
+}
+
+/// What has to be read before it is known whether the secret keeps the document's connector.
+pub(super) fn ask(situation: &Situation, document: &Document) -> Result<Option<Plan>, Error> {
+    Ok(match keeps(situation, document)? {
+        Keeps::Known | Keeps::Remember(_) => None,
+        Keeps::ReadVersions => Some(Plan::of(Next::ReadVersions)),
+        Keeps::ReadFormer => Some(Plan::of(Next::ReadFormer)),
+    })
+}
+
+/// In what the connector drifted from what hubkeeper wrote.
+pub(super) fn drift(situation: &Situation, document: &Document, client_id: &str) -> Option<String> {
+    let writers: Vec<&str> = std::iter::once(client_id).chain(situation.secret.writer()).collect();
+    situation.observed()?.drift(document, &writers)
+}
+
+pub(super) fn carried(situation: &Situation, version: &str, document: &Document) -> Result<(), Error> {
+    let carried = match situation.observed() {
+        None => Err("it does not exist".to_owned()),
+        Some(observed) => observed.carries(document, &situation.secret.fingerprint(), version),
+    };
+    carried.map_err(|why| {
+        Error::retryable(
+            format!("the connector does not carry version {version}: {why}"),
+            "let the rotation run again: setSecret writes the connector",
+        )
+    })
+}
+
+/// Whether the connector may be touched at all, and what is odd about it.
+pub(super) fn connector_warnings(situation: &Situation, document: &Document) -> Result<Vec<Warning>, Error> {
+    let mut warnings = Vec::new();
+    let Some(observed) = situation.observed() else { return Ok(warnings) };
+    match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
+        Ownership::Ours => {}
+        Ownership::Untagged => warnings.push(Warning::new(
+            "connectorTakenOver",
+            "the connector was made without hubkeeper (no hubkeeper tags): it is taken over",
+        )),
+        Ownership::Foreign(why) => return Err(foreign(&why, document)),
+    }
+    if let Some(location) = observed.location()
+        && !same_location(location, &document.connector.location)
+    {
+        warnings.push(Warning::new(
+            "locationKept",
+            "the connector's location differs from the secret's `connector.location`; ARM fixes it at creation, so it is kept",
+        ));
+    }
+    Ok(warnings)
+}
+
+fn same_location(one: &str, other: &str) -> bool {
+    let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
+    plain(one) == plain(other)
+}
+
+pub(super) fn same_subject(situation: &Situation, document: &Document) -> Result<(), Error> {
+    match &situation.current {
+        Some(current) if !current.document.same_subject(document) => Err(other_subject()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn other_subject() -> Error {
+    Error::needs_human(
+        "the new version is about another organization or another connector than AWSCURRENT",
+        "offboard the secret first, or correct the new version's `organization` and `connector`",
+    )
+}
+
+pub(super) fn no_pending_value() -> Error {
+    Error::retryable("the pending version has no value", "let the rotation run again: createSecret puts the value")
+}
+
+pub(super) fn no_token(situation: &Situation) -> Error {
+    Error::needs_human(
+        "the secret holds no usable token",
+        format!(
+            "make a read-only token as the dedicated user and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json; or name a `manager` secret that mints",
+            situation.secret.arn
+        ),
+    )
+}

@@ -1,0 +1,205 @@
+//! What was seen of a token: plain values, no secret among them.
+
+use crate::hub::{Head, HubError, Repository};
+use crate::secret::document::Expected;
+
+/// How the token's own login went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// It was accepted.
+    Accepted,
+    /// It was rejected.
+    Rejected,
+    /// It was rejected, but hubkeeper made it less than ten minutes ago: it may still be spreading.
+    RejectedYoung,
+    /// Nothing is known.
+    Unknown,
+}
+
+/// Another credential's view of the organization, which the candidate must equal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reference {
+    /// Whose view, for people: "the token in use (version …)".
+    pub of: String,
+    /// Names of the repositories it sees.
+    pub repositories: Vec<String>,
+}
+
+/// How the requests to the registry's token service ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pulls {
+    /// They were not begun: something earlier decided.
+    NotAsked,
+    /// Every repository was asked; [`Evidence::denied`] holds those without a grant.
+    Asked,
+    /// A sample alone was asked: the token works, more is not known.
+    Sampled,
+    /// 401: insufficient scopes.
+    InsufficientScopes,
+    /// 401: the credential is not accepted.
+    Rejected,
+}
+
+/// What is known about pushing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Push {
+    /// Not asked: the scope claim says it, or the connector carries the version already.
+    NotAsked,
+    /// The token service refused or did not grant it.
+    Refused,
+    /// It was granted.
+    Granted,
+}
+
+/// What was seen of a token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    /// The organization.
+    pub organization: String,
+    /// Whether it is an organization access token.
+    pub organization_token: bool,
+    /// The login.
+    pub login: Login,
+    /// The scope claim of the login's answer.
+    pub scope: Option<Vec<String>>,
+    /// The repositories that the token sees.
+    pub visible: Vec<Repository>,
+    /// What others see.
+    pub references: Vec<Reference>,
+    /// What the last proof saw, where a token is proven again: repositories, and how many of them are private.
+    pub last_proof: Option<(usize, usize)>,
+    /// What the secret says must be there.
+    pub expected: Vec<Expected>,
+    /// What completeness leaves out.
+    pub excluded: Vec<String>,
+    /// How the requests for pull grants ended.
+    pub pulls: Pulls,
+    /// Repositories without a pull grant.
+    pub denied: Vec<String>,
+    /// Repositories of the sample whose manifest the registry denies after it granted the pull.
+    pub unreadable: Vec<String>,
+    /// Repositories of the sample whose manifest was read.
+    pub manifests: usize,
+    /// Those of them whose manifest is an index.
+    pub indexes: Vec<String>,
+    /// Repositories of the sample that were listed with tags, none of which led to a manifest.
+    pub vanished: Vec<String>,
+    /// Repositories of the sample whose tags the token may not list.
+    pub untold: Vec<String>,
+    /// What is known about pushing.
+    pub push: Push,
+    /// What could not be learned, for people. Not empty: nothing is known for sure.
+    pub gaps: Vec<String>,
+}
+
+impl Evidence {
+    /// Evidence before the first request.
+    pub fn new(organization: &str, organization_token: bool, expected: &[Expected], excluded: &[String]) -> Self {
+        Self {
+            organization: organization.to_owned(),
+            organization_token,
+            login: Login::Unknown,
+            scope: None,
+            visible: Vec::new(),
+            references: Vec::new(),
+            last_proof: None,
+            expected: expected.to_vec(),
+            excluded: excluded.to_vec(),
+            pulls: Pulls::NotAsked,
+            denied: Vec::new(),
+            unreadable: Vec::new(),
+            manifests: 0,
+            indexes: Vec::new(),
+            vanished: Vec::new(),
+            untold: Vec::new(),
+            push: Push::NotAsked,
+            gaps: Vec::new(),
+        }
+    }
+
+    /// Records what the registry answered about the manifest of one repository of the sample: the answer about the last tag
+    /// that was tried. Only [`Head::Denied`] speaks against the token.
+    pub fn record_manifest(&mut self, repository: &str, answer: Result<Head, HubError>) {
+        match answer {
+            Ok(Head::Readable { index }) => {
+                self.manifests += 1;
+                if index {
+                    self.indexes.push(repository.to_owned());
+                }
+            }
+            Ok(Head::Absent) => self.vanished.push(repository.to_owned()),
+            Ok(Head::Denied) => self.unreadable.push(repository.to_owned()),
+            Err(error) => self.gaps.push(error.message().to_owned()),
+        }
+    }
+
+    /// Whether Docker Hub or its registry rejected the token.
+    pub fn is_rejected(&self) -> bool {
+        self.login == Login::Rejected || self.pulls == Pulls::Rejected
+    }
+
+    /// The rejected token was made minutes ago, so it may still be spreading: the rejection tells nothing.
+    pub fn excuse_rejection(&mut self) {
+        self.login = Login::RejectedYoung;
+        if self.pulls == Pulls::Rejected {
+            self.pulls = Pulls::NotAsked;
+        }
+    }
+}
+
+/// What a scope claim says. Scopes imply the lower ones (Docker's reference): admin > write > read > public read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// Public repositories only.
+    PublicRead,
+    /// Read.
+    Read,
+    /// More than read.
+    More,
+    /// No claim, or none that says anything about repositories.
+    Unknown,
+}
+
+/// The level that a scope claim names.
+pub fn level(scope: Option<&[String]>) -> Level {
+    let Some(scope) = scope else { return Level::Unknown };
+    let any = |test: &dyn Fn(&str) -> bool| scope.iter().any(|name| test(name));
+    // organization access tokens: everything that is not pull or list changes something
+    let writes = |name: &str| {
+        let action = name.rsplit([':', '-']).next().unwrap_or(name);
+        matches!(action, "write" | "admin" | "push" | "delete" | "edit" | "create")
+    };
+    if any(&writes) {
+        Level::More
+    } else if any(&|name| name == "repo:read") {
+        Level::Read
+    } else if any(&|name| name == "repo:public_read") {
+        Level::PublicRead
+    } else {
+        Level::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_claim_implies_the_lower_ones() {
+        for (claim, expected) in [
+            (Some("repo:public_read"), Level::PublicRead),
+            (Some("repo:read"), Level::Read),
+            (Some("repo:public_read repo:read"), Level::Read),
+            (Some("repo:write"), Level::More),
+            (Some("repo:admin"), Level::More),
+            (Some("repo:read repo:write"), Level::More),
+            (Some("repo:read sandbox:use"), Level::Read),
+            (Some("scope-image-pull scope-image-push"), Level::More),
+            (Some("scope-image-pull scope-repository-list"), Level::Unknown),
+            (None, Level::Unknown),
+        ] {
+            let scope: Option<Vec<String>> = claim.map(|claim| claim.split(' ').map(str::to_owned).collect());
+            assert_eq!(level(scope.as_deref()), expected, "{claim:?}");
+        }
+    }
+}

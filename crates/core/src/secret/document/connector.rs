@@ -1,0 +1,189 @@
+//! The member `connector`: where the connector is, and how it should be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::ids::is_uuid;
+use crate::secret::document::members::{Members, stored_as_text, wrong};
+
+/// An offering that the secret may ask for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Plan {
+    /// `foundationalCspm`
+    FoundationalCspm,
+    /// `containers`
+    Containers,
+    /// `defenderCspm`
+    DefenderCspm,
+}
+
+impl Plan {
+    /// Every plan: the default.
+    pub const ALL: [Plan; 3] = [Plan::FoundationalCspm, Plan::Containers, Plan::DefenderCspm];
+
+    /// The member's spelling in the secret.
+    pub fn name(self) -> &'static str {
+        match self {
+            Plan::FoundationalCspm => "foundationalCspm",
+            Plan::Containers => "containers",
+            Plan::DefenderCspm => "defenderCspm",
+        }
+    }
+
+    /// The offering's type in ARM (Microsoft's swagger, `OfferingType`).
+    pub fn offering(self) -> &'static str {
+        match self {
+            Plan::FoundationalCspm => "CspmMonitorDockerHub",
+            Plan::Containers => "DefenderForContainersDockerHub",
+            Plan::DefenderCspm => "DefenderCspmDockerHub",
+        }
+    }
+}
+
+/// A connector in Azure Resource Manager. `Display` is its resource id.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ConnectorId {
+    /// Azure subscription, a uuid.
+    pub subscription_id: String,
+    /// Resource group.
+    pub resource_group: String,
+    /// Name of the connector.
+    pub name: String,
+}
+
+impl ConnectorId {
+    /// Reads a resource id; `None` where it is not that of a connector.
+    pub fn parse(id: &str) -> Option<Self> {
+        let segments: Vec<&str> = id.trim_start_matches('/').split('/').collect();
+        let [_, subscription_id, _, resource_group, _, _, kind, name] = segments.as_slice() else { return None };
+        let id = Self {
+            subscription_id: (*subscription_id).to_owned(),
+            resource_group: (*resource_group).to_owned(),
+            name: (*name).to_owned(),
+        };
+        (kind.eq_ignore_ascii_case("securityConnectors") && id.is_valid()).then_some(id)
+    }
+
+    /// Whether each part is a name that Azure accepts.
+    pub fn is_valid(&self) -> bool {
+        is_uuid(&self.subscription_id) && is_resource_group(&self.resource_group) && is_resource_name(&self.name)
+    }
+
+    /// Whether both are the same resource: ARM compares names without case.
+    pub fn is_same(&self, other: &ConnectorId) -> bool {
+        self.subscription_id.eq_ignore_ascii_case(&other.subscription_id)
+            && self.resource_group.to_lowercase() == other.resource_group.to_lowercase()
+            && self.name.to_lowercase() == other.name.to_lowercase()
+    }
+}
+
+impl fmt::Display for ConnectorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Security/securityConnectors/{}",
+            self.subscription_id, self.resource_group, self.name
+        )
+    }
+}
+
+/// Where the connector is, and how it should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectorSpec {
+    /// Where it is.
+    pub id: ConnectorId,
+    /// Azure location at creation.
+    pub location: String,
+    /// Hours between scans, 1 to 24.
+    pub scan_interval_hours: u8,
+    /// Offerings.
+    pub plans: Vec<Plan>,
+    /// Tags of the user's own.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// `connector`.
+pub(super) fn read(members: &Members<'_>) -> Result<ConnectorSpec, Error> {
+    let map = match members.map.get("connector") {
+        Some(Value::Object(map)) => map,
+        Some(Value::String(_)) => return Err(stored_as_text("connector", "an object")),
+        Some(_) => return Err(wrong("member `connector` is not an object")),
+        None => return Err(wrong("member `connector` is missing")),
+    };
+    let members = Members { path: "connector.".to_owned(), map };
+    let subscription_id = members.required("subscriptionId")?;
+    if !is_uuid(&subscription_id) {
+        return Err(wrong("member `connector.subscriptionId` is not a uuid"));
+    }
+    let resource_group = members.required("resourceGroup")?;
+    if !is_resource_group(&resource_group) {
+        return Err(wrong("member `connector.resourceGroup` is not the name of a resource group"));
+    }
+    let name = members.required("name")?;
+    if !is_resource_name(&name) {
+        return Err(wrong("member `connector.name` is not the name of an Azure resource"));
+    }
+    let location = members.required("location")?;
+    let scan_interval_hours = match map.get("scanIntervalHours") {
+        None | Some(Value::Null) => 24,
+        Some(value) => value
+            .as_u64()
+            .and_then(|hours| u8::try_from(hours).ok())
+            .filter(|hours| (1..=24).contains(hours))
+            .ok_or_else(|| wrong("member `connector.scanIntervalHours` is not a whole number from 1 to 24"))?,
+    };
+    let plans = match map.get("plans") {
+        None | Some(Value::Null) => Plan::ALL.to_vec(),
+        Some(_) => {
+            let named = members.texts("plans")?.into_iter().map(|name| {
+                let known = Plan::ALL.into_iter().find(|plan| plan.name() == name);
+                known.ok_or_else(|| {
+                    wrong("member `connector.plans` may hold `foundationalCspm`, `containers` and `defenderCspm` only")
+                })
+            });
+            let mut plans = named.collect::<Result<Vec<_>, _>>()?;
+            plans.sort_unstable();
+            plans.dedup();
+            plans
+        }
+    };
+    let id = ConnectorId { subscription_id, resource_group, name };
+    Ok(ConnectorSpec { id, location, scan_interval_hours, plans, tags: tags(map)? })
+}
+
+/// 1 to 90 letters, digits and `-_.()`, no full stop at the end (Azure's naming rules).
+fn is_resource_group(name: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "-_.()".contains(c);
+    (1..=90).contains(&name.chars().count()) && name.chars().all(allowed) && !name.ends_with('.')
+}
+
+/// 1 to 260 characters, none that a resource id reserves.
+fn is_resource_name(name: &str) -> bool {
+    (1..=260).contains(&name.chars().count())
+        && !name.chars().any(|c| c.is_control() || "<>%&\\?/#".contains(c))
+        && !name.chars().all(|c| c == '.')
+}
+
+fn tags(map: &Map<String, Value>) -> Result<BTreeMap<String, String>, Error> {
+    let tags = match map.get("tags") {
+        None | Some(Value::Null) => return Ok(BTreeMap::new()),
+        Some(Value::Object(tags)) => tags,
+        Some(_) => return Err(wrong("member `connector.tags` is not an object")),
+    };
+    let read = tags.iter().map(|(name, value)| {
+        let Value::String(value) = value else {
+            return Err(wrong("member `connector.tags` holds a value that is not a string"));
+        };
+        if name.to_ascii_lowercase().starts_with("hubkeeper-") {
+            return Err(wrong("member `connector.tags` holds a name that begins with `hubkeeper-`, which is reserved"));
+        }
+        if name.is_empty() || name.len() > 512 || name.chars().any(|c| "<>%&\\?/".contains(c)) || value.len() > 256 {
+            return Err(wrong("member `connector.tags` holds a tag that Azure does not take"));
+        }
+        Ok((name.clone(), value.clone()))
+    });
+    read.collect()
+}

@@ -1,0 +1,299 @@
+//! What `DescribeSecret` tells: which version bears which staging label, and the tags. No value is in here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::secret::schedule::Schedule;
+use crate::time::Timestamp;
+
+/// A staging label of Secrets Manager.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Label {
+    /// The version in use.
+    #[serde(rename = "AWSCURRENT")]
+    Current,
+    /// The version that a rotation makes.
+    #[serde(rename = "AWSPENDING")]
+    Pending,
+    /// A version that waits to be adopted.
+    #[serde(rename = "HUBKEEPER_CANDIDATE")]
+    Candidate,
+    /// The version that was in use before.
+    #[serde(rename = "AWSPREVIOUS")]
+    Previous,
+    /// A token that onboarding minted, before it is staged as a candidate: a put under this label takes no other version's
+    /// label away.
+    #[serde(rename = "HUBKEEPER_MINTED")]
+    Minted,
+}
+
+impl Label {
+    /// The label's wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Label::Current => "AWSCURRENT",
+            Label::Pending => "AWSPENDING",
+            Label::Candidate => "HUBKEEPER_CANDIDATE",
+            Label::Previous => "AWSPREVIOUS",
+            Label::Minted => "HUBKEEPER_MINTED",
+        }
+    }
+}
+
+/// The value of the secret's tag `hubkeeper`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Managed {
+    /// `managed`.
+    Yes,
+    /// No tag, or another value.
+    No,
+    /// `offboarded`: the connector was given up.
+    Offboarded,
+}
+
+impl Managed {
+    /// By the tag's value.
+    pub fn of(value: Option<&str>) -> Self {
+        match value {
+            Some(MANAGED) => Managed::Yes,
+            Some(OFFBOARDED) => Managed::Offboarded,
+            _ => Managed::No,
+        }
+    }
+}
+
+/// The tag's value on a secret that hubkeeper keeps.
+pub const MANAGED: &str = "managed";
+/// The tag's value on a secret whose connector was given up.
+pub const OFFBOARDED: &str = "offboarded";
+/// The tag that marks a secret as ours.
+pub const MANAGED_TAG: &str = "hubkeeper";
+
+/// A secret without its values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Secret {
+    /// The full ARN.
+    pub arn: String,
+    /// The name, as manager and owner secrets list it.
+    pub name: String,
+    /// Whether rotation is on.
+    pub rotation_enabled: bool,
+    /// Whether it is scheduled for deletion.
+    pub deleted: bool,
+    /// Version id to staging labels. Versions without a label are not listed (AWS: deprecated).
+    pub versions: BTreeMap<String, Vec<String>>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// When the secret last changed in any way (AWS's reference of `LastChangedDate`).
+    pub last_changed: Option<Timestamp>,
+    /// The schedule of its rotation, where it is on.
+    pub schedule: Option<Schedule>,
+    /// When the pending version was made, at the latest; known only where it was asked for.
+    pub pending_since: Option<Timestamp>,
+}
+
+/// When each version was made that holds a value, those without a label included (`ListSecretVersionIds`).
+pub type History = BTreeMap<String, Timestamp>;
+
+/// A pending version that is older than this is stuck (contract, section 3).
+const STUCK: time::Duration = time::Duration::DAY;
+
+impl Secret {
+    /// The version that bears a label.
+    pub fn version(&self, label: Label) -> Option<&str> {
+        let bears = |labels: &Vec<String>| labels.iter().any(|name| name == label.name());
+        self.versions.iter().find(|(_, labels)| bears(labels)).map(|(id, _)| id.as_str())
+    }
+
+    /// Whether `version` bears `label`.
+    pub fn bears(&self, version: &str, label: Label) -> bool {
+        self.versions.get(version).is_some_and(|labels| labels.iter().any(|name| name == label.name()))
+    }
+
+    /// Some label of the version: its value is read by id and stage together.
+    pub fn any_label(&self, version: &str) -> Option<&str> {
+        self.versions.get(version).and_then(|labels| labels.first()).map(String::as_str)
+    }
+
+    /// The version of a rotation in progress: AWSPENDING on a version that is neither AWSCURRENT nor AWSPREVIOUS. Beside
+    /// those the label is left over from a rotation that is over.
+    pub fn rotation_in_progress(&self) -> Option<&str> {
+        let over = |version: &str| self.bears(version, Label::Current) || self.bears(version, Label::Previous);
+        self.version(Label::Pending).filter(|pending| !over(pending))
+    }
+
+    /// The version that a rotation which is over left staged AWSPENDING.
+    pub fn leftover_pending(&self) -> Option<&str> {
+        self.version(Label::Pending).filter(|pending| Some(*pending) != self.rotation_in_progress())
+    }
+
+    /// The pending version of a rotation that has been under way for more than a day.
+    pub fn stuck_rotation(&self, now: Timestamp) -> Option<&str> {
+        let old = self.pending_since.is_some_and(|since| now - since > STUCK);
+        self.rotation_in_progress().filter(|_| old)
+    }
+
+    /// What the tag `hubkeeper` says.
+    pub fn managed(&self) -> Managed {
+        Managed::of(self.tags.get(MANAGED_TAG).map(String::as_str))
+    }
+
+    /// The secret's fingerprint: 12 hexadecimal digits of the SHA-256 of its ARN.
+    pub fn fingerprint(&self) -> String {
+        let mut hex = hex_sha256(&[self.arn.as_str()]);
+        hex.truncate(FINGERPRINT_DIGITS);
+        hex
+    }
+
+    /// The label of a PAT that is minted for a version.
+    pub fn token_label(&self, version: &str) -> String {
+        format!("hubkeeper/{}/{version}", self.fingerprint())
+    }
+
+    /// The label of that PAT while it is being retired: who finds it on a token in use knows that it was us who
+    /// deactivated it.
+    pub fn retiring_label(&self, version: &str) -> String {
+        format!("{}{RETIRING}", self.token_label(version))
+    }
+
+    /// The version in the label of a PAT of this secret, and whether it is being retired; `None` for every other PAT, and for
+    /// a label that names no version.
+    pub fn version_of_label<'a>(&self, label: &'a str) -> Option<(&'a str, bool)> {
+        let (fingerprint, rest) = parts_of_label(label)?;
+        if fingerprint != self.fingerprint() {
+            return None;
+        }
+        let (version, retiring) = match rest.strip_suffix(RETIRING) {
+            Some(version) => (version, true),
+            None => (rest, false),
+        };
+        VERSION_ID_BYTES.contains(&version.len()).then_some(())?;
+        (!version.contains('/')).then_some((version, retiring))
+    }
+
+    /// Whether a PAT bears the label of another secret that hubkeeper keeps: it is retired with that secret.
+    pub fn is_label_of_another(&self, label: &str) -> bool {
+        parts_of_label(label).is_some_and(|(fingerprint, rest)| {
+            let hexadecimal = fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            fingerprint.len() == FINGERPRINT_DIGITS
+                && hexadecimal
+                && !rest.is_empty()
+                && fingerprint != self.fingerprint()
+        })
+    }
+
+    /// The version id under which onboard stores a token that it mints while `version` is current: a repeat finds it again.
+    pub fn derived_version(&self, version: &str) -> String {
+        let mut hex = hex_sha256(&[self.arn.as_str(), "\n", version]);
+        hex.truncate(32);
+        hex
+    }
+}
+
+/// What the label of a PAT ends with while it is being retired.
+const RETIRING: &str = "/retiring";
+/// Hexadecimal digits of a fingerprint.
+const FINGERPRINT_DIGITS: usize = 12;
+/// Length of a version id (AWS's reference of `ClientRequestToken`).
+const VERSION_ID_BYTES: std::ops::RangeInclusive<usize> = 32..=64;
+
+/// The fingerprint in the label of a PAT, and what follows it.
+fn parts_of_label(label: &str) -> Option<(&str, &str)> {
+    label.strip_prefix("hubkeeper/")?.split_once('/')
+}
+
+/// SHA-256 of the parts, one after the other, in lower-case hex.
+pub fn hex_sha256(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixtures::secret;
+
+    #[test]
+    fn pending_beside_current_or_previous_is_left_over() {
+        for beside in ["AWSCURRENT", "AWSPREVIOUS"] {
+            let left = secret(&[("a", &[beside, "AWSPENDING"]), ("c", &["AWSCURRENT"])]);
+            assert_eq!((left.rotation_in_progress(), left.leftover_pending()), (None, Some("a")), "{beside}");
+        }
+        let rotating = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"])]);
+        assert_eq!((rotating.rotation_in_progress(), rotating.leftover_pending()), (Some("b"), None));
+        assert_eq!(secret(&[("a", &["AWSCURRENT"])]).leftover_pending(), None);
+    }
+
+    #[test]
+    fn pending_beside_previous_is_the_leftover_of_a_rotation_that_is_over() {
+        let leftover = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING", "AWSPREVIOUS"])]);
+        assert_eq!(leftover.rotation_in_progress(), None);
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_the_arn_alone() {
+        let one = secret(&[("a", &["AWSCURRENT"])]);
+        assert_eq!(one.fingerprint(), secret(&[]).fingerprint());
+        assert_eq!(one.fingerprint().len(), 12);
+        assert!(one.retiring_label(&"v".repeat(64)).len() <= 100, "Docker Hub takes labels of 1 to 100 characters");
+    }
+
+    #[test]
+    fn a_label_names_its_version_and_another_secret_s_names_none() {
+        let (one, mut other) = (secret(&[]), secret(&[]));
+        other.arn.push('x');
+        let version = "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01";
+        assert_eq!(one.version_of_label(&one.token_label(version)), Some((version, false)));
+        assert_eq!(one.version_of_label(&one.retiring_label(version)), Some((version, true)));
+        for label in [
+            other.token_label(version),
+            "by hand".into(),
+            one.fingerprint(),
+            format!("hubkeeper/{}", one.fingerprint()),
+            one.token_label(""),
+            one.retiring_label(""),
+            one.token_label("/"),
+            one.token_label("retiring"),
+            one.token_label("v"),
+            one.retiring_label(&format!("{version}/x")),
+            one.token_label(&"v".repeat(65)),
+        ] {
+            assert_eq!(one.version_of_label(&label), None, "{label}");
+        }
+        assert!(one.is_label_of_another(&other.token_label(version)));
+        assert!(one.is_label_of_another(&other.retiring_label(version)));
+        for label in
+            [one.token_label(version), other.token_label(""), "hubkeeper/somebody/else".into(), "by hand".into()]
+        {
+            assert!(!one.is_label_of_another(&label), "{label}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_is_stuck_after_a_day() {
+        let now = time::macros::datetime!(2026-11-24 10:00 UTC);
+        let mut one = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"])]);
+        assert_eq!(one.stuck_rotation(now), None, "its age is not known");
+        one.pending_since = Some(now - time::Duration::DAY);
+        assert_eq!(one.stuck_rotation(now), None);
+        one.pending_since = Some(now - time::Duration::hours(25));
+        assert_eq!(one.stuck_rotation(now), Some("b"));
+    }
+
+    #[test]
+    fn a_derived_version_is_a_valid_request_token_and_chains() {
+        let secret = secret(&[]);
+        let first = secret.derived_version("a");
+        assert_eq!(first.len(), 32);
+        assert_ne!(secret.derived_version(&first), first);
+        assert_eq!(secret.derived_version("a"), first);
+    }
+}

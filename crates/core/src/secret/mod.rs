@@ -1,0 +1,17 @@
+//! The secret: its document, its versions, labels and tags, the logins that it names, and what a failed call about it means.
+
+pub mod document;
+pub mod failure;
+pub mod invitation;
+pub mod kept;
+pub mod labels;
+pub mod login;
+pub mod schedule;
+pub mod subject;
+
+pub use document::Document;
+pub use invitation::Invitation;
+pub use kept::{Kept, KeptConnector};
+pub use labels::{Label, Managed, Secret};
+pub use login::{Access, Login, LoginSecret, Purpose};
+pub use subject::Subject;

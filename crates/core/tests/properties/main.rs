@@ -1,0 +1,11 @@
+//! What holds of the core whatever it is given: the verdict, the merge of a connector, the planner, the retirement of tokens, the
+//! rewriting of a document. Each file also gives its properties a broken implementation, of which a case must be found.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod document;
+mod event;
+mod merge;
+mod planner;
+mod retire;
+mod verdict;

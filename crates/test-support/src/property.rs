@@ -1,0 +1,52 @@
+//! Looks for cases of which a property does not hold.
+
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+use std::fmt::Debug;
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+
+/// Cases of one property.
+const CASES: u32 = 1_000;
+
+/// Looks for a case of which the property does not hold; `Err` tells the smallest that was found. The same cases in every run.
+fn search<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Result<(), String>) -> Result<(), String>
+where
+    S::Value: Debug,
+{
+    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let judged = runner.run(cases, |case| property(case).map_err(proptest::test_runner::TestCaseError::fail));
+    match judged {
+        Ok(()) => Ok(()),
+        Err(TestError::Fail(why, case)) => Err(format!("{why}\n{case:#?}")),
+        Err(TestError::Abort(why)) => panic!("{why}"),
+    }
+}
+
+/// Panics with the smallest case of which the property does not hold.
+pub fn holds<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Result<(), String>)
+where
+    S::Value: Debug,
+{
+    if let Err(found) = search(cases, property) {
+        panic!("{found}");
+    }
+}
+
+/// Panics where no case is found of which the property does not hold.
+pub fn refuted<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Result<(), String>)
+where
+    S::Value: Debug,
+{
+    assert!(search(cases, property).is_err(), "a broken implementation passes for a good one");
+}
+
+/// `why` it does not hold, where it does not.
+///
+/// # Errors
+/// The reason, where `holds` is false.
+pub fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}

@@ -1,0 +1,264 @@
+//! Steps about the connector: written and read back, deleted.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use hubkeeper_core::connector::merge::Desired;
+use hubkeeper_core::connector::{Observed, merge};
+use hubkeeper_core::error::Error;
+use hubkeeper_core::plan::preconditions::{After, after_write, may_delete, may_write};
+use hubkeeper_core::report::Change;
+use hubkeeper_core::request::Trigger;
+use hubkeeper_core::secret::kept::WRITER_TAG;
+use hubkeeper_core::secret::{Document, Secret};
+use hubkeeper_core::time::until;
+use hubkeeper_core::warning::Warning;
+
+use crate::apply::{Executor, FRESH};
+use crate::clients::azure::arm::Written;
+
+/// Pauses between looks at a connector that was just written, a minute in all: ARM may take a while to show a write.
+const READ_BACK_SECONDS: [u64; 6] = [1, 2, 4, 8, 15, 30];
+/// Attempts at a PUT whose answer is lost.
+const PUT_ATTEMPTS: u32 = 3;
+/// Looks at a connector that is to be gone.
+const DELETE_ATTEMPTS: u32 = 4;
+
+impl Executor<'_> {
+    /// The second look, the merge, the PUT, the read-back. A lost answer is settled by looking.
+    pub(super) async fn write_connector(&mut self, version: &str) -> Result<(), Error> {
+        let document = self.document(version)?;
+        self.report.version_id = Some(version.to_owned());
+        let verdict = self.situation.verdict_on(version).filter(|verdict| verdict.is_complete()).cloned();
+        let (Some(verdict), Some(token)) = (verdict, document.access_token.clone()) else {
+            return Err(Error::retryable("the token is not proven", "repeat the event"));
+        };
+        let id = &document.connector.id;
+        let fingerprint = self.situation.secret.fingerprint();
+        // reconcile and onboard repair a connector that carries the version and drifted
+        let repairs = matches!(self.trigger, Trigger::Reconcile { .. } | Trigger::Onboard { .. });
+        let mut foreign_before = None;
+        let mut sent = false;
+        let mut created = false;
+        for attempt in 1..=PUT_ATTEMPTS {
+            let look = match self.look.take() {
+                Some(look) if until(look.at, self.services.now()) <= FRESH => look,
+                _ => self.services.look(self.arn(), id).await?,
+            };
+            may_write(self.trigger, version, &document, self.situation, &look)?;
+            let observed = look.connector.observed();
+            let carried = observed.is_some_and(|found| found.carries(&document, &fingerprint, version).is_ok());
+            let drifted = repairs && observed.is_some_and(|found| self.drift(found, &document).is_some());
+            if carried && !drifted && (sent || !self.force) {
+                break;
+            }
+            let foreign =
+                observed.map(|found| found.foreign_offerings().into_iter().map(str::to_owned).collect::<Vec<_>>());
+            foreign_before.get_or_insert(foreign.unwrap_or_default());
+            let was_absent = observed.is_none();
+            let desired = Desired {
+                document: &document,
+                token: &token,
+                fingerprint: &fingerprint,
+                version,
+                proved_at: self.services.now(),
+                proved: (verdict.repositories, verdict.private),
+            };
+            self.wrote = true;
+            let put = self.writers.arm.put(id, &merge::merge(&desired, observed), &token).await?;
+            sent = true;
+            created |= put.created.unwrap_or(was_absent);
+            self.report.may_have_created |= created;
+            match put.written {
+                Written::Yes => {
+                    self.learn_writer(put.writer).await;
+                    break;
+                }
+                Written::Unknown(why)
+                    if attempt == PUT_ATTEMPTS || !self.services.outlet.wait(Duration::from_secs(2)).await =>
+                {
+                    return Err(Error::retryable(
+                        format!("it is not known whether the connector was written ({why})"),
+                        "repeat the event: it finds out and goes on from there",
+                    ));
+                }
+                Written::Unknown(_) => {}
+            }
+        }
+        let change = match (sent, created) {
+            (false, _) => Change::None,
+            (true, true) => Change::Created,
+            (true, false) => Change::Updated,
+        };
+        self.report.connector(id.to_string(), change);
+        let foreign_before = foreign_before.unwrap_or_default();
+        if !sent {
+            return self.read_back(&document, version, &foreign_before).await;
+        }
+        let store = self.services.store.clone();
+        let arn = self.arn().to_owned();
+        let (read, labels) = join(self.read_back(&document, version, &foreign_before), store.describe(&arn)).await;
+        read?;
+        self.look_back(&document, version, &labels?, created).await
+    }
+
+    fn drift(&self, found: &Observed, document: &Document) -> Option<String> {
+        let own = self.services.config.client_id.as_str();
+        let writers: Vec<&str> = std::iter::once(own).chain(self.situation.secret.writer()).collect();
+        found.drift(document, &writers)
+    }
+
+    /// Remembers the name that ARM gave to the writer of our own PUT. Only the response to it counts: what a GET shows may be
+    /// somebody else's write.
+    async fn learn_writer(&mut self, writer: Option<String>) {
+        let own = &self.services.config.client_id;
+        let Some(writer) = writer.filter(|writer| !writer.eq_ignore_ascii_case(own)) else { return };
+        if self.situation.secret.writer().is_some_and(|known| known.eq_ignore_ascii_case(&writer)) {
+            return;
+        }
+        let tagged = if is_tag_value(&writer) {
+            self.writers.store.tag_writer(self.arn(), &writer).await.map_err(|error| error.to_string())
+        } else {
+            Err("it is no value for a tag".to_owned())
+        };
+        match tagged {
+            Ok(()) => {
+                self.situation.secret.tags.insert(WRITER_TAG.to_owned(), writer);
+            }
+            Err(why) => self.report.warn(Warning::new(
+                "writerNotRemembered",
+                format!(
+                    "ARM calls this function by another name than AZURE_CLIENT_ID, and the tag {WRITER_TAG} could not be set, so reconcile takes its own writes for somebody else's and repeats them: {why}"
+                ),
+            )),
+        }
+    }
+
+    /// Labels may have moved while the write was under way: then it must not have the last word.
+    async fn look_back(
+        &mut self,
+        document: &Document,
+        version: &str,
+        secret: &Secret,
+        created: bool,
+    ) -> Result<(), Error> {
+        match after_write(self.trigger, version, self.situation, secret) {
+            After::Same => Ok(()),
+            After::Overtaken => {
+                self.overtaken = true;
+                Err(Error::retryable(
+                    format!("version {version} lost AWSCURRENT while the connector was being written with it"),
+                    "repeat the event: it writes what is current",
+                ))
+            }
+            After::Offboarded if created => {
+                let gone = self.writers.arm.delete(&document.connector.id).await?;
+                self.report.connector(document.connector.id.to_string(), Change::Deleted);
+                let what = match gone {
+                    Written::Yes => "it was deleted again",
+                    Written::Unknown(_) => "whether it was deleted again is not known",
+                };
+                Err(Error::retryable(
+                    format!("the secret was offboarded while its connector was being created: {what}"),
+                    "nothing is to be done, if it was to be offboarded; send offboard again to be sure",
+                ))
+            }
+            // a tag, which many may set, must never delete what was there before
+            After::Offboarded => Err(Error::needs_human(
+                "the secret was tagged hubkeeper = offboarded while its connector was being written",
+                "send offboard again, which deletes the connector; to keep it, onboard the secret",
+            )),
+        }
+    }
+
+    /// Deletes the connector until a look finds none. A lost answer is settled by looking.
+    pub(super) async fn delete_connector(&mut self) -> Result<(), Error> {
+        let Some((organization, id)) = self.situation.offboarded_connector() else {
+            return Err(Error::retryable("it is not known which connector the secret keeps", "repeat the event"));
+        };
+        let mut sent = false;
+        let mut last = Ok(());
+        for attempt in 1..=DELETE_ATTEMPTS {
+            if attempt > 1 && !self.services.outlet.wait(FRESH).await {
+                break;
+            }
+            let look = self.services.look(self.arn(), &id).await?;
+            last = may_delete(&organization, &id, &look);
+            if last.is_err() {
+                // the tag that was just set may not be seen everywhere yet
+                continue;
+            }
+            if look.connector.observed().is_none() {
+                self.report.connector(id.to_string(), if sent { Change::Deleted } else { Change::None });
+                self.situation.connector = Some(look.connector);
+                return Ok(());
+            }
+            sent = true;
+            self.wrote = true;
+            match self.writers.arm.delete(&id).await? {
+                Written::Yes => self.report.connector(id.to_string(), Change::Deleted),
+                Written::Unknown(_) => {}
+            }
+        }
+        last?;
+        Err(Error::retryable(
+            "the connector is still there after it was deleted",
+            "somebody else may be writing it; repeat the event",
+        ))
+    }
+
+    /// Reads the connector until it shows the write. What ARM did not keep beside that is a warning: another write in the same
+    /// run would end the same way.
+    async fn read_back(&mut self, document: &Document, version: &str, foreign_before: &[String]) -> Result<(), Error> {
+        let fingerprint = self.situation.secret.fingerprint();
+        let mut differs = String::from("it does not exist");
+        let mut pauses = READ_BACK_SECONDS.into_iter().map(Duration::from_secs);
+        loop {
+            let found = self.services.arm.get(&document.connector.id).await?;
+            let carried = found.observed().map(|observed| observed.carries(document, &fingerprint, version));
+            match (carried, found.observed()) {
+                (Some(Ok(())), Some(observed)) => {
+                    for warning in after_write_warnings(observed, document, foreign_before) {
+                        self.report.warn(warning);
+                    }
+                    self.situation.connector = Some(found);
+                    return Ok(());
+                }
+                (Some(Err(why)), _) => differs = why,
+                _ => {}
+            }
+            match pauses.next() {
+                Some(pause) if self.services.outlet.wait(pause).await => {}
+                _ => break,
+            }
+        }
+        Err(Error::retryable(
+            format!("the connector was written and does not carry version {version}: {differs}"),
+            "somebody else may have written it, or ARM is slow to show the write; repeat the event",
+        ))
+    }
+}
+
+/// What a connector that was just written does not show.
+fn after_write_warnings(observed: &Observed, document: &Document, foreign_before: &[String]) -> Vec<Warning> {
+    let after = observed.foreign_offerings();
+    let lost: Vec<&str> = foreign_before.iter().map(String::as_str).filter(|name| !after.contains(name)).collect();
+    let lost = (!lost.is_empty()).then(|| {
+        Warning::new(
+            "offeringsLost",
+            format!("{} offering(s) of others were in the connector before the write and are not any more", lost.len()),
+        )
+    });
+    let remains = observed.setting_drift(document).map(|why| {
+        Warning::new(
+            "driftRemains",
+            format!("ARM did not keep what was just written: {why}; see the connector in the portal, and the plans of the subscription"),
+        )
+    });
+    lost.into_iter().chain(remains).collect()
+}
+
+/// What AWS takes as the value of a tag: up to 256 letters, digits, spaces and `_.:/=+-@`.
+fn is_tag_value(text: &str) -> bool {
+    (1..=256).contains(&text.chars().count()) && text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
+}

@@ -1,0 +1,209 @@
+//! Steps of an onboarding from zero: the tag, the invitation, role and team. Each looks again right before its request, and
+//! settles an answer that is lost by looking: an invitation is an e-mail to a person and is not sent twice.
+
+use hubkeeper_core::error::Error;
+use hubkeeper_core::hub::{Denied, HubError, Invite, Member, refusal};
+use hubkeeper_core::plan::membership::{Standing, asked, standing};
+use hubkeeper_core::plan::preconditions::still_admitted;
+use hubkeeper_core::secret::document::{Newcomer, Role};
+use hubkeeper_core::secret::invitation::INVITE_TAG;
+use hubkeeper_core::secret::{Document, Invitation};
+use hubkeeper_core::warning::Warning;
+
+use crate::apply::{Executor, FRESH};
+use crate::clients::hub::members::{Changed, Invited};
+
+/// Looks at what may not be seen everywhere yet.
+const LOOKS: u32 = 3;
+
+impl Executor<'_> {
+    pub(super) async fn tag_invitation(&mut self, state: Invitation) -> Result<(), Error> {
+        self.still_ours().await?;
+        self.wrote = true;
+        self.writers.store.tag_invitation(self.arn(), state).await?;
+        self.situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
+        Ok(())
+    }
+
+    /// Invites the dedicated user, unless another run or a person has done so meanwhile.
+    pub(super) async fn invite(&mut self) -> Result<(), Error> {
+        self.still_ours().await?;
+        self.look_at_roster().await?;
+        if !self.is_stranger() {
+            return Ok(());
+        }
+        let (document, newcomer) = self.asked()?;
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
+        let unknown = match self.writers.hub.invite(&session, &document.organization, &newcomer).await {
+            Ok(Invited::Sent(invite)) => {
+                let at = self.services.now();
+                let invite =
+                    invite.unwrap_or(Invite { id: String::new(), invitee: newcomer.email, created_at: Some(at) });
+                if let Some(roster) = &mut self.situation.enrolment.roster {
+                    roster.invites.push(invite);
+                }
+                return Ok(());
+            }
+            Ok(Invited::Member) => Error::needs_human(
+                "Docker Hub says that the address in `user.email` is a member's, and the secret's `username` is no member",
+                "see at Docker Hub under which user name the address joined; correct `username`, or invite another address",
+            ),
+            Ok(Invited::Unknown(why)) => Error::retryable(
+                format!("it is not known whether Docker Hub sent the invitation ({why})"),
+                "repeat the event: it finds out and goes on from there",
+            ),
+            Err(denied @ (Denied::Conflict(_) | Denied::NotInvited(_))) => refusal(&denied),
+            Err(denied) => return Err(refusal(&denied)),
+        };
+        for attempt in 0..LOOKS {
+            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+                break;
+            }
+            self.look_at_roster().await?;
+            if !self.is_stranger() {
+                return Ok(());
+            }
+        }
+        Err(unknown)
+    }
+
+    /// Sends the invitation again, which the tag has counted already.
+    pub(super) async fn resend(&mut self) -> Result<(), Error> {
+        self.situation.enrolment.resent = true;
+        self.still_ours().await?;
+        self.look_at_roster().await?;
+        let (document, newcomer) = self.asked()?;
+        let roster = self.situation.enrolment.roster.as_ref();
+        let invite = roster.map(|roster| standing(roster, &document.username, &newcomer.email));
+        let Some(Standing::Invited(Invite { id, .. })) = invite else { return Ok(()) };
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
+        match self.writers.hub.resend(&session, id).await {
+            Ok(Changed::Done) => Ok(()),
+            Ok(Changed::Unknown(why)) => {
+                self.report.warn(Warning::new(
+                    "resendUnknown",
+                    format!("it is not known whether the invitation was sent again ({why}): it counts as sent"),
+                ));
+                Ok(())
+            }
+            // accepted or cancelled at this moment
+            Err(Denied::Gone) => self.look_at_roster().await,
+            Err(denied) => Err(refusal(&denied)),
+        }
+    }
+
+    pub(super) async fn set_role(&mut self, role: Role) -> Result<(), Error> {
+        let is_set = |member: &Member, _: &[String]| member.role.is_some_and(|held| held >= role);
+        let Some((document, username)) = self.before_change(is_set).await? else { return Ok(()) };
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
+        let set = self.writers.hub.set_role(&session, &document.organization, &username, role).await;
+        self.settle_change(set, "the role", is_set).await
+    }
+
+    pub(super) async fn add_to_team(&mut self, team: &str) -> Result<(), Error> {
+        let is_in = |member: &Member, team: &[String]| {
+            team.iter().any(|username| username.eq_ignore_ascii_case(&member.username))
+        };
+        let Some((document, username)) = self.before_change(is_in).await? else { return Ok(()) };
+        let session = self.services.owner(&self.situation.secret, &document).await?;
+        self.wrote = true;
+        let added = self.writers.hub.add_to_team(&session, &document.organization, team, &username).await;
+        let added = added.map_err(|denied| if denied == Denied::Gone { Denied::NoTeam } else { denied });
+        self.settle_change(added, "the team", is_in).await
+    }
+
+    /// The document and the user name that Docker Hub has, where there is something to change still.
+    async fn before_change(
+        &mut self,
+        is_done: impl Fn(&Member, &[String]) -> bool,
+    ) -> Result<Option<(Document, String)>, Error> {
+        self.still_ours().await?;
+        self.look_at_roster().await?;
+        let (document, _) = self.asked()?;
+        let member = self.member();
+        Ok(member.filter(|(member, team)| !is_done(member, team)).map(|(member, _)| (document, member.username)))
+    }
+
+    /// A change counts once it is seen, whatever its answer was.
+    async fn settle_change(
+        &mut self,
+        changed: Result<Changed, Denied>,
+        what: &str,
+        is_done: impl Fn(&Member, &[String]) -> bool,
+    ) -> Result<(), Error> {
+        let unknown = |why: &str| {
+            Error::retryable(
+                format!("{what} was set and is not seen at Docker Hub yet{why}"),
+                "repeat the event: it looks again",
+            )
+        };
+        let error = match changed {
+            Ok(Changed::Done) => unknown(""),
+            Ok(Changed::Unknown(why)) => unknown(&format!(" ({why})")),
+            Err(Denied::Undecided(error @ HubError::Unavailable(_))) => unknown(&format!(" ({})", error.message())),
+            Err(denied) => return Err(refusal(&denied)),
+        };
+        for attempt in 0..LOOKS {
+            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+                break;
+            }
+            self.look_at_roster().await?;
+            if self.member().is_some_and(|(member, team)| is_done(&member, &team)) {
+                return Ok(());
+            }
+        }
+        Err(error)
+    }
+
+    /// Labels and tags still admit the event, and no other run has gone on with the invitation.
+    async fn still_ours(&self) -> Result<(), Error> {
+        let known = self.situation.secret.invitation()?;
+        for attempt in 0..LOOKS {
+            // the tag that was just set may not be seen everywhere yet
+            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+                break;
+            }
+            let fresh = self.services.store.describe(self.arn()).await?;
+            still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
+            if fresh.invitation()? == known {
+                return Ok(());
+            }
+        }
+        Err(Error::retryable(
+            "another run has gone on with the invitation (tag hubkeeper-invite)",
+            "repeat the event: it goes on from there",
+        ))
+    }
+
+    async fn look_at_roster(&mut self) -> Result<(), Error> {
+        let (document, newcomer) = self.asked()?;
+        self.situation.enrolment.roster =
+            Some(self.services.roster(&self.situation.secret, &document, &newcomer).await?);
+        Ok(())
+    }
+
+    fn is_stranger(&self) -> bool {
+        let found = self.situation.enrolment.roster.as_ref().zip(asked(self.situation));
+        found.is_none_or(|(roster, (document, newcomer))| {
+            standing(roster, &document.username, &newcomer.email) == Standing::Stranger
+        })
+    }
+
+    /// The dedicated user as a member, and who is in the team.
+    fn member(&self) -> Option<(Member, Vec<String>)> {
+        let roster = self.situation.enrolment.roster.as_ref()?;
+        let (document, newcomer) = asked(self.situation)?;
+        match standing(roster, &document.username, &newcomer.email) {
+            Standing::Member(member) => Some((member.clone(), roster.team.clone().unwrap_or_default())),
+            _ => None,
+        }
+    }
+
+    fn asked(&self) -> Result<(Document, Newcomer), Error> {
+        let asked = asked(self.situation).map(|(document, newcomer)| (document.clone(), newcomer.clone()));
+        asked.ok_or_else(|| Error::retryable("the secret asks for nobody any more", "repeat the event"))
+    }
+}

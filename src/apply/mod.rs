@@ -1,0 +1,212 @@
+//! Runs the steps of a plan, and checks each one's preconditions again before its write.
+
+mod connector;
+mod membership;
+mod tokens;
+
+use std::time::Duration;
+
+use hubkeeper_core::error::Error;
+use hubkeeper_core::plan::preconditions::{may_move, still_admitted};
+use hubkeeper_core::plan::refusals::refusal;
+use hubkeeper_core::plan::state::{Look, Situation};
+use hubkeeper_core::plan::steps::Step;
+use hubkeeper_core::report::Report;
+use hubkeeper_core::request::Trigger;
+use hubkeeper_core::secret::kept::{CONNECTOR_TAG, STACK_TAG};
+use hubkeeper_core::secret::labels::{MANAGED, MANAGED_TAG, OFFBOARDED};
+use hubkeeper_core::secret::{Document, Label, Managed};
+use hubkeeper_core::warning::Warning;
+
+use crate::clients::{Services, Writers};
+use crate::prove;
+
+/// A look that is at most this old may stand for the one right before a write.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Runs steps for one event.
+pub struct Executor<'a> {
+    /// The clients that read.
+    pub services: &'a Services,
+    /// The clients that write.
+    pub writers: &'a Writers,
+    /// What set the function off.
+    pub trigger: &'a Trigger,
+    /// The state that the plan was made from; kept up to date by the steps.
+    pub situation: &'a mut Situation,
+    /// The report.
+    pub report: &'a mut Report,
+    /// To be passed on with the put of a rotation.
+    pub rotation_token: Option<&'a secrecy::SecretString>,
+    /// A look taken while the proof ended.
+    pub look: Option<Look>,
+    /// Write though nothing changed.
+    pub force: bool,
+    /// Set once a request that writes was sent.
+    pub wrote: bool,
+    /// Set where the labels moved on while the connector was being written: the state has to be read and planned anew.
+    pub overtaken: bool,
+}
+
+impl Executor<'_> {
+    /// Runs the steps in order; the first error ends them.
+    ///
+    /// # Errors
+    /// The error of the step.
+    pub async fn run(&mut self, steps: &[Step]) -> Result<(), Error> {
+        for step in steps {
+            let since = self.services.now();
+            let result = Box::pin(self.step(step)).await;
+            self.report.stage(since, self.services.now(), step.name(), &result);
+            result?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Error> {
+        match step {
+            Step::TagManaged { connector, stack } => self.tag_managed(connector.as_deref(), stack.as_deref()).await,
+            Step::TagInvite { state } => self.tag_invitation(*state).await,
+            Step::Invite { .. } => self.invite().await,
+            Step::Resend => self.resend().await,
+            Step::SetRole { role } => self.set_role(*role).await,
+            Step::AddToTeam { team } => self.add_to_team(team).await,
+            Step::TagOffboarded => self.tag_offboarded().await,
+            Step::DeleteConnector => self.delete_connector().await,
+            Step::DeactivateToken { id } => self.deactivate_token(id).await,
+            Step::DeleteToken { id } => self.delete_token(id).await,
+            Step::ActivateToken { id } => self.activate_token(id).await,
+            Step::MintToken { version, label } => self.mint(version, *label).await,
+            Step::CopyCandidate { from, to } => self.copy_candidate(from, to).await,
+            Step::RevokeStrays { version } => self.revoke_strays(version).await,
+            Step::StageCandidate { version } => self.stage_candidate(version).await,
+            Step::Prove { version } => self.prove(version).await,
+            Step::WriteConnector { version, .. } => self.write_connector(version).await,
+            Step::MoveCurrent { from, to } => self.move_current(from, to).await,
+            Step::Unstage { from } => self.unstage(from).await,
+        }
+    }
+
+    fn arn(&self) -> &str {
+        &self.situation.secret.arn
+    }
+
+    fn document(&self, version: &str) -> Result<Document, Error> {
+        self.situation.document_of(version).cloned().ok_or_else(|| {
+            Error::retryable(format!("version {version} of the secret has no value"), "repeat the event")
+        })
+    }
+
+    /// Sets the tags that are missing, in one request. A secret that was offboarded meanwhile stays so.
+    async fn tag_managed(&mut self, connector: Option<&str>, stack: Option<&str>) -> Result<(), Error> {
+        let before = self.situation.secret.managed();
+        if before == Managed::No && self.services.store.describe(self.arn()).await?.managed() == Managed::Offboarded {
+            return Err(Error::retryable(
+                "the secret was offboarded meanwhile",
+                "nothing was written; repeat the event",
+            ));
+        }
+        let managed = (before != Managed::Yes).then_some(MANAGED);
+        let tags = [(MANAGED_TAG, managed), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
+        self.wrote = true;
+        self.writers.store.set_tags(self.arn(), &tags).await?;
+        self.situation.note_tags(connector, stack);
+        if before == Managed::Offboarded {
+            // an earlier look shows the tag as it was
+            self.look = None;
+        }
+        Ok(())
+    }
+
+    async fn tag_offboarded(&mut self) -> Result<(), Error> {
+        let fresh = self.services.store.describe(self.arn()).await?;
+        hubkeeper_core::plan::admission::no_rotation(&fresh)?;
+        self.wrote = true;
+        self.writers.store.tag(self.arn(), OFFBOARDED).await
+    }
+
+    async fn stage_candidate(&mut self, version: &str) -> Result<(), Error> {
+        let fresh = self.services.store.describe(self.arn()).await?;
+        still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
+        match fresh.version(Label::Candidate) {
+            None => {}
+            Some(staged) if staged == version => return Ok(()),
+            Some(staged) => return Err(staged_meanwhile(staged)),
+        }
+        self.wrote = true;
+        // without a version to remove it from: AWS refuses where somebody has staged another version at this moment
+        let moved = self.writers.store.move_label(self.arn(), Label::Candidate, None, Some(version)).await;
+        self.settle(moved, |secret| secret.bears(version, Label::Candidate)).await?;
+        // a look from before knows the version without its label
+        self.look = None;
+        Ok(())
+    }
+
+    async fn prove(&mut self, version: &str) -> Result<(), Error> {
+        let document = self.document(version)?;
+        let (verdict, look) = prove::examine_minted(self.services, self.situation, version, &document).await?;
+        self.report.verdict = Some(verdict.clone());
+        for warning in &verdict.warnings {
+            self.report.warn(warning.clone());
+        }
+        if !verdict.is_complete() {
+            return Err(refusal(&verdict));
+        }
+        self.look = look;
+        self.situation.verdict = Some((version.to_owned(), verdict));
+        Ok(())
+    }
+
+    async fn move_current(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let document = self.document(to)?;
+        let look = self.services.look(self.arn(), &document.connector.id).await?;
+        if look.secret.version(Label::Current) == Some(to) {
+            return Ok(());
+        }
+        may_move(self.trigger, from, to, &document, self.situation, &look)?;
+        self.wrote = true;
+        let moved = self.writers.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
+        self.settle(moved, |secret| secret.bears(to, Label::Current)).await?;
+        if let Some(current) = &self.situation.current
+            && current.document.access_token.is_some()
+            && current.document.token_id.is_none()
+            && !current.document.same_token(&document)
+        {
+            self.report.warn(Warning::new(
+                "replacedByHand",
+                format!("the token of version {from} was made by hand and is replaced: revoke it at Docker Hub once nothing else uses it"),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn unstage(&mut self, from: &str) -> Result<(), Error> {
+        let fresh = self.services.store.describe(self.arn()).await?;
+        if !fresh.bears(from, Label::Candidate) {
+            return Ok(());
+        }
+        self.wrote = true;
+        let moved = self.writers.store.move_label(self.arn(), Label::Candidate, Some(from), None).await;
+        self.settle(moved, |secret| !secret.bears(from, Label::Candidate)).await
+    }
+
+    /// A label move whose answer is lost or refused is settled by what the labels are.
+    async fn settle(
+        &self,
+        moved: Result<(), Error>,
+        done: impl Fn(&hubkeeper_core::secret::Secret) -> bool,
+    ) -> Result<(), Error> {
+        let Err(error) = moved else { return Ok(()) };
+        match self.services.store.describe(self.arn()).await {
+            Ok(secret) if done(&secret) => Ok(()),
+            _ => Err(error),
+        }
+    }
+}
+
+fn staged_meanwhile(version: &str) -> Error {
+    Error::retryable(
+        format!("version {version} was staged HUBKEEPER_CANDIDATE meanwhile"),
+        "repeat the event: it goes on with that version, and the token that was minted is retired by a later reconcile",
+    )
+}

@@ -1,0 +1,286 @@
+//! Steps about tokens: made, copied, retired.
+
+use std::time::Duration;
+
+use hubkeeper_core::error::Error;
+use hubkeeper_core::hub::{HubError, Pat};
+use hubkeeper_core::plan::preconditions::still_admitted;
+use hubkeeper_core::plan::retirement::Use;
+use hubkeeper_core::plan::state::{Slot, Version};
+use hubkeeper_core::secret::{Label, Managed};
+use hubkeeper_core::time::rfc3339;
+use hubkeeper_core::warning::Warning;
+
+use crate::apply::Executor;
+use crate::clients::hub::Session;
+use crate::clients::hub::tokens::{Changed, Mint};
+use crate::clients::secrets_manager::Put;
+use crate::read::inventory::use_of;
+
+/// What must be left of the invocation for a deactivation: time to look again, and to take it back.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
+
+impl Executor<'_> {
+    /// Makes a PAT and puts it. Nothing is revoked here: another attempt's put may have won.
+    pub(super) async fn mint(&mut self, version: &str, label: Label) -> Result<(), Error> {
+        let fresh = self.services.store.describe(self.arn()).await?;
+        if label == Label::Pending {
+            still_admitted(self.trigger, version, self.situation, &fresh)?;
+        } else {
+            still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
+        }
+        let base = self.situation.current.as_ref().map(|current| current.document.clone());
+        let base = base.or_else(|| self.situation.document.clone());
+        let base =
+            base.ok_or_else(|| Error::needs_human("the secret has no value", "put the secret's document first"))?;
+        let session = self.services.manager(&self.situation.secret, &base).await?;
+        let token_label = self.situation.secret.token_label(version);
+        let days = i64::from(self.services.config.token_lifetime_days);
+        let now = self.services.now();
+        let expires_at = now.replace_nanosecond(0).unwrap_or(now) + time::Duration::days(days);
+        self.wrote = true;
+        let (hub, writer) = (&self.services.hub, &self.writers.hub);
+        let (id, token) = match writer
+            .mint(&session, &token_label, expires_at)
+            .await
+            .map_err(|error| undecided(&error))?
+        {
+            Mint::Minted { id, token } => (id, token),
+            Mint::Refused(status) => return Err(mint_refused(status)),
+            Mint::Unknown(why) => {
+                // its value is lost in any case: the label shows what is there, and the stray is revoked after the put
+                let known = hub.tokens(&session).await.map_err(|error| undecided(&error))?;
+                let strays = known.iter().filter(|pat| pat.label == token_label).count();
+                self.report.warn(Warning::new(
+                    "mintRepeated",
+                    format!("the answer to a token's creation was lost ({why}); {strays} token(s) of its label were found and another is made"),
+                ));
+                match writer.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
+                    Mint::Minted { id, token } => (id, token),
+                    Mint::Refused(status) => return Err(mint_refused(status)),
+                    Mint::Unknown(why) => {
+                        return Err(Error::retryable(
+                            format!("it is not known whether Docker Hub made a token ({why})"),
+                            "repeat the event: tokens of this version's label that are not stored are revoked then",
+                        ));
+                    }
+                }
+            }
+        };
+        let next = base.with_minted(token, &id, expires_at);
+        let put = self.writers.store.put(self.arn(), version, &next, label, self.rotation_token).await;
+        let put = match put {
+            Ok(put) => put,
+            Err(failure) => {
+                if failure.is_certain {
+                    self.discard(&session, &id).await;
+                }
+                return Err(failure.error);
+            }
+        };
+        if put == Put::Stored {
+            self.report.tokens.minted = Some(id);
+            self.report.tokens.expires_at = Some(rfc3339(expires_at));
+        }
+        Ok(())
+    }
+
+    /// Deletes the PAT that this step minted and that is certainly stored nowhere, so that retries do not pile up live tokens.
+    async fn discard(&mut self, session: &Session, id: &str) {
+        match self.writers.hub.revoke(session, id).await {
+            Ok(()) => self.report.tokens.retired.push(id.to_owned()),
+            Err(error) => self.report.warn(Warning::new(
+                "unstoredToken",
+                format!(
+                    "the token {id} was minted, Secrets Manager refused to store it, and it could not be deleted ({}): a later reconcile retires it",
+                    error.message()
+                ),
+            )),
+        }
+    }
+
+    /// Reads the stored value back and revokes every PAT of the version's label that is not the stored one. While the
+    /// value cannot be read nothing is revoked.
+    pub(super) async fn revoke_strays(&mut self, version: &str) -> Result<(), Error> {
+        // a label that the version bears: another attempt's version may have been staged since
+        let stage = if self.trigger.is_rotation() {
+            Some(Label::Pending.name().to_owned())
+        } else if self.report.tokens.minted.is_some() {
+            Some(Label::Minted.name().to_owned())
+        } else {
+            self.services.store.describe(self.arn()).await?.any_label(version).map(str::to_owned)
+        };
+        let stored = self.services.store.document(self.arn(), version, stage.as_deref()).await?;
+        if stored.manager.is_some() {
+            let session = self.services.manager(&self.situation.secret, &stored).await?;
+            self.revoke_all_but(&session, version, stored.token_id.as_deref()).await?;
+        }
+        if self.report.tokens.minted != stored.token_id {
+            self.report.tokens.minted = None;
+        }
+        if self.situation.version == version {
+            self.situation.document = Some(stored);
+        } else {
+            self.situation.candidate = Some(Version { id: version.to_owned(), document: stored.clone() });
+            self.situation.slot = Some(Slot { id: version.to_owned(), document: Some(stored) });
+        }
+        Ok(())
+    }
+
+    async fn revoke_all_but(&mut self, session: &Session, version: &str, kept: Option<&str>) -> Result<(), Error> {
+        let label = self.situation.secret.token_label(version);
+        let hub = &self.services.hub;
+        let tokens = hub.tokens(session).await.map_err(|error| undecided(&error))?;
+        for pat in tokens.iter().filter(|pat| pat.label == label && Some(pat.id.as_str()) != kept) {
+            self.wrote = true;
+            self.writers.hub.revoke(session, &pat.id).await.map_err(|error| undecided(&error))?;
+            self.report.tokens.retired.push(pat.id.clone());
+        }
+        Ok(())
+    }
+
+    /// Deactivates a PAT, and looks again whether it is in use after all: then, and where that cannot be seen, it is activated.
+    pub(super) async fn deactivate_token(&mut self, id: &str) -> Result<(), Error> {
+        if !self.services.outlet.has(LOOK_AGAIN) {
+            return Err(Error::retryable(
+                "there is no time left to retire a token and to look again afterwards",
+                "repeat the event; nothing was deactivated",
+            ));
+        }
+        let (session, pat, version) = self.pat(id).await?;
+        if self.in_use(&pat).await? {
+            return Ok(());
+        }
+        let hub = &self.writers.hub;
+        let (label, marked) =
+            (self.situation.secret.token_label(&version), self.situation.secret.retiring_label(&version));
+        self.wrote = true;
+        let changed = hub.set_active(&session, id, false, &marked).await;
+        let in_use = self.in_use(&pat).await;
+        if !matches!(in_use, Ok(false)) {
+            let back = hub.set_active(&session, id, true, &label).await;
+            self.report.warn(Warning::new(
+                "tokenReactivated",
+                format!(
+                    "the token {id} of version {version} was deactivated and came into use at the same moment: {}",
+                    if matches!(back, Ok(Changed::Done)) {
+                        "it was activated again"
+                    } else {
+                        "activate it at Docker Hub, or let reconcile do it"
+                    }
+                ),
+            ));
+            back.map_err(|error| undecided(&error))?;
+            return in_use.map(|_| ());
+        }
+        match changed.map_err(|error| undecided(&error))? {
+            Changed::Done | Changed::Gone => self.report.tokens.retired.push(id.to_owned()),
+            // it has expired, by Docker Hub's clock: a later run deletes it
+            Changed::Refused(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Deletes a PAT that was inactive when it was listed: it cannot have been proven, and so not written, since.
+    pub(super) async fn delete_token(&mut self, id: &str) -> Result<(), Error> {
+        let (session, pat, _) = self.pat(id).await?;
+        if self.in_use(&pat).await? {
+            return Ok(());
+        }
+        self.wrote = true;
+        self.writers.hub.revoke(&session, id).await.map_err(|error| undecided(&error))?;
+        self.report.tokens.retired.push(id.to_owned());
+        Ok(())
+    }
+
+    /// Activates a PAT in use that an interrupted run left deactivated.
+    pub(super) async fn activate_token(&mut self, id: &str) -> Result<(), Error> {
+        let (session, _, version) = self.pat(id).await?;
+        let label = self.situation.secret.token_label(&version);
+        self.wrote = true;
+        let changed = self.writers.hub.set_active(&session, id, true, &label).await;
+        changed.map_err(|error| undecided(&error))?;
+        if let Ok(pats) = &mut self.situation.pats {
+            pats.iter_mut().filter(|pat| pat.id == id).for_each(|pat| {
+                pat.active = true;
+                pat.label.clone_from(&label);
+            });
+        }
+        self.report.warn(Warning::new(
+            "tokenReactivated",
+            format!("the token {id} of version {version} is in use, and an interrupted run had deactivated it: it was activated"),
+        ));
+        Ok(())
+    }
+
+    /// A PAT of the inventory, the session that may change it, and the version in its label.
+    async fn pat(&self, id: &str) -> Result<(Session, Pat, String), Error> {
+        let unknown = || Error::retryable(format!("the token {id} is not in the list of tokens"), "repeat the event");
+        let pats = self.situation.pats.as_ref().map_err(Clone::clone)?;
+        let pat = pats.iter().find(|pat| pat.id == id).cloned().ok_or_else(unknown)?;
+        let (version, _) = self.situation.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
+        let version = version.to_owned();
+        let document = self.document(&self.situation.version)?;
+        Ok((self.services.manager(&self.situation.secret, &document).await?, pat, version))
+    }
+
+    /// Whether a PAT is in use, or that cannot be told, by labels, connector and values as they are now.
+    async fn in_use(&mut self, pat: &Pat) -> Result<bool, Error> {
+        let document = self.document(&self.situation.version.clone())?;
+        let id = match self.situation.offboarded_connector() {
+            Some((_, kept)) if self.situation.is_offboarded() => kept,
+            _ => document.connector.id.clone(),
+        };
+        let look = self.services.look(self.arn(), &id).await?;
+        let connector = look.connector.observed();
+        // while tag and document differ nobody can tell what the connector that is kept carries
+        if look.secret.keeps_another(&document) {
+            return Ok(true);
+        }
+        if look.secret.managed() == Managed::Offboarded {
+            // a connector that came back may hold any of them
+            return Ok(connector.is_some());
+        }
+        let used = use_of(self.services, self.situation, &look.secret, connector, &pat.id).await?;
+        Ok(used != Use::Unused)
+    }
+
+    pub(super) async fn copy_candidate(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let fresh = self.services.store.describe(self.arn()).await?;
+        still_admitted(self.trigger, to, self.situation, &fresh)?;
+        if !fresh.bears(from, Label::Candidate) {
+            return Err(Error::retryable(
+                format!("version {from} is no longer staged HUBKEEPER_CANDIDATE"),
+                "let the rotation run again",
+            ));
+        }
+        let known = [&self.situation.current, &self.situation.previous];
+        let known = known.into_iter().flatten().map(|known| &known.document);
+        let next = self.document(from)?.taken_from(from, known);
+        self.wrote = true;
+        // another attempt's value is kept: a pending value is never replaced
+        let put = self.writers.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await;
+        let _: Put = put.map_err(|failure| failure.error)?;
+        let stored = self.services.store.document(self.arn(), to, Some(Label::Pending.name())).await?;
+        self.situation.document = Some(stored);
+        Ok(())
+    }
+}
+
+fn undecided(error: &HubError) -> Error {
+    Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+}
+
+fn mint_refused(status: u16) -> Error {
+    let what = format!("Docker Hub refuses to make a token (status {status})");
+    match status {
+        403 => Error::needs_human(
+            what,
+            "the manager secret must hold the dedicated user's own password login: no token can make tokens, and enforced SSO refuses passwords",
+        ),
+        _ => Error::needs_human(
+            what,
+            "try to make a read-only token by hand as the dedicated user, and see what Docker Hub says",
+        ),
+    }
+}

@@ -1,0 +1,427 @@
+//! The ARM bearer from Entra, by Microsoft's identity library over our own way out.
+//!
+//! The library retries nothing here and caches nothing for us: its credential is made anew for each token, and the token
+//! is kept on the injected clock until shortly before it expires.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::TokenCredential;
+use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
+use azure_core::http::{AsyncRawResponse, ClientMethodOptions, ClientOptions, HttpClient, RetryOptions, Transport};
+use azure_identity::{
+    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions,
+};
+use bytes::Bytes;
+use hubkeeper_core::config::{AzureAuth, Config};
+use hubkeeper_core::error::Error;
+use hubkeeper_core::redact;
+use hubkeeper_core::secret::Subject;
+use hubkeeper_core::time::{Timestamp, until};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::clients::azure::assertion::{Identity, assertion};
+use crate::clients::secrets_manager::SecretStore;
+use crate::http::{Outlet, Policy};
+
+/// A bearer is renewed this long before it expires: longer than a PUT may take.
+const MARGIN: Duration = Duration::from_mins(5);
+
+/// Seconds for which a bearer may be good, by its own word: Entra gives about an hour, and with continuous access evaluation a day.
+const LIFETIMES: std::ops::RangeInclusive<i64> = 0..=7 * 24 * 3600;
+
+/// A bearer and its end, kept between invocations. No `Debug`: it holds the bearer.
+#[derive(Default)]
+pub struct BearerCache {
+    kept: Mutex<Option<(SecretString, Timestamp)>>,
+    /// One exchange at a time: who comes second finds the bearer of the first.
+    exchange: tokio::sync::Mutex<()>,
+}
+
+impl BearerCache {
+    fn get(&self, now: Timestamp) -> Option<SecretString> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref().filter(|(_, until)| *until > now + MARGIN).map(|(bearer, _)| bearer.clone())
+    }
+
+    fn put(&self, bearer: SecretString, until: Timestamp) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((bearer, until));
+    }
+
+    /// Forgets the bearer: ARM did not take it.
+    pub fn forget(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Gets bearers for ARM.
+#[derive(Clone)]
+pub struct Entra {
+    /// The way out.
+    pub outlet: Outlet,
+    /// Tenant, client, cloud.
+    pub config: Arc<Config>,
+    /// STS.
+    pub sts: aws_sdk_sts::Client,
+    /// For the client secret.
+    pub store: SecretStore,
+    /// Bearers that are still good.
+    pub cache: Arc<BearerCache>,
+}
+
+impl Entra {
+    /// A bearer for ARM, from the cache or from Entra.
+    ///
+    /// # Errors
+    /// By Entra's documented error codes: `Misconfigured`, `NeedsHuman` or `Retryable`, with the claims that must match.
+    pub async fn bearer(&self) -> Result<SecretString, Error> {
+        if let Some(bearer) = self.cache.get(self.outlet.now()) {
+            return Ok(bearer);
+        }
+        let _one_at_a_time = self.cache.exchange.lock().await;
+        if let Some(bearer) = self.cache.get(self.outlet.now()) {
+            return Ok(bearer);
+        }
+        let proof = match &self.config.azure_auth {
+            AzureAuth::Federated => Proof::Assertion(assertion(&self.sts, self.config.cloud.audience()).await?),
+            AzureAuth::ClientSecret { secret_id } => {
+                Proof::Secret(self.store.current_value(Subject::client_secret(secret_id)).await?.text)
+            }
+        };
+        let mut answer = self.exchange(&proof).await;
+        if let Err(Failure { retry_once: true, .. }) = &answer
+            && self.outlet.wait(Duration::from_secs(10)).await
+        {
+            // a federated credential takes minutes to spread
+            answer = self.exchange(&proof).await;
+        }
+        let (bearer, lifetime) = answer.map_err(|failure| failure.error)?;
+        self.cache.put(bearer.clone(), self.outlet.now() + lifetime);
+        Ok(bearer)
+    }
+
+    async fn exchange(&self, proof: &Proof) -> Result<(SecretString, Duration), Failure> {
+        let carrier = Arc::new(Carrier { outlet: self.outlet.clone(), seen: Mutex::default() });
+        let scope = self.config.cloud.scope();
+        let token = match self.credential(proof, Arc::clone(&carrier)) {
+            Ok(credential) => credential.get_token(&[scope.as_str()], None).await,
+            Err(error) => Err(error),
+        };
+        match token {
+            Ok(token) => {
+                // the library counts from the system's clock; what is kept is the lifetime
+                let lifetime = until(time::OffsetDateTime::now_utc(), token.expires_on);
+                Ok((SecretString::from(token.token.secret().to_owned()), lifetime))
+            }
+            Err(_) => Err(carrier.failure(proof, &self.config)),
+        }
+    }
+
+    fn credential(&self, proof: &Proof, carrier: Arc<Carrier>) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let mut cloud = CustomConfiguration::default();
+        cloud.authority_host.clone_from(&self.config.authority);
+        let client_options = ClientOptions {
+            retry: RetryOptions::none(),
+            transport: Some(Transport::new(carrier)),
+            cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
+            ..ClientOptions::default()
+        };
+        let (tenant, client) = (self.config.tenant_id.clone(), self.config.client_id.clone());
+        Ok(match proof {
+            Proof::Assertion(assertion) => {
+                let options = ClientAssertionCredentialOptions { client_options };
+                ClientAssertionCredential::new(tenant, client, Assertion(assertion.clone()), Some(options))?
+            }
+            Proof::Secret(secret) => {
+                let secret = azure_core::credentials::Secret::new(secret.expose_secret().to_owned());
+                let options = ClientSecretCredentialOptions { client_options };
+                ClientSecretCredential::new(&tenant, client, secret, Some(options))?
+            }
+        })
+    }
+}
+
+/// What Entra is shown. No `Debug`: it is a secret either way.
+enum Proof {
+    Assertion(SecretString),
+    Secret(SecretString),
+}
+
+/// The assertion in the library's form; `Debug` of [`SecretString`] is redacted.
+#[derive(Debug)]
+struct Assertion(SecretString);
+
+#[async_trait::async_trait]
+impl ClientAssertion for Assertion {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        Ok(self.0.expose_secret().to_owned())
+    }
+}
+
+struct Failure {
+    error: Error,
+    retry_once: bool,
+}
+
+/// The library's transport: our way out, and a note of what went wrong on it, since the library's own errors quote bodies.
+struct Carrier {
+    outlet: Outlet,
+    seen: Mutex<Option<Seen>>,
+}
+
+enum Seen {
+    NoAnswer(String),
+    Answer { status: u16, error: String, codes: Vec<i64>, description: String },
+    Unreadable(u16),
+}
+
+impl fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Carrier")
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Carrier {
+    async fn execute_request(&self, request: &azure_core::http::Request) -> azure_core::Result<AsyncRawResponse> {
+        let other = |text: &'static str| azure_core::Error::with_message(azure_core::error::ErrorKind::Other, text);
+        let body = match request.body() {
+            azure_core::http::Body::Bytes(bytes) => Bytes::copy_from_slice(bytes),
+            azure_core::http::Body::SeekableStream(_) => return Err(other("a streamed body is not sent")),
+        };
+        let mut ours = http::Request::new(body);
+        *ours.method_mut() = request.method().as_str().parse().unwrap_or_default();
+        *ours.uri_mut() = request.url().as_str().parse().unwrap_or_default();
+        for (name, value) in request.headers().iter() {
+            if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name.as_str()), value.as_str().parse()) {
+                ours.headers_mut().insert(name, value);
+            }
+        }
+        match self.outlet.send(ours, Policy::SAFE).await {
+            Ok(response) => {
+                self.note(Some(Seen::read(&response)));
+                if is_for_ever(&response) {
+                    return Err(other("a lifetime that cannot be"));
+                }
+                let mut headers = Headers::new();
+                for (name, value) in response.headers() {
+                    if let Ok(value) = value.to_str() {
+                        headers.insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned()));
+                    }
+                }
+                let body = response.body().clone();
+                Ok(AsyncRawResponse::from_bytes(response.status().as_u16().into(), headers, body))
+            }
+            Err(error) => {
+                self.note(Some(Seen::NoAnswer(error.to_string())));
+                Err(other("no answer"))
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn read(response: &crate::http::Response) -> Self {
+        #[derive(Deserialize)]
+        struct Body {
+            error: String,
+            #[serde(default)]
+            error_description: String,
+            #[serde(default)]
+            error_codes: Vec<i64>,
+        }
+        let status = response.status().as_u16();
+        match serde_json::from_slice::<Body>(response.body()) {
+            Ok(body) if status != 200 => {
+                Seen::Answer { status, error: body.error, codes: body.error_codes, description: body.error_description }
+            }
+            _ => Seen::Unreadable(status),
+        }
+    }
+}
+
+impl Carrier {
+    fn note(&self, seen: Option<Seen>) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    fn failure(&self, proof: &Proof, config: &Config) -> Failure {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let retryable = |what: String| Failure { error: Error::retryable(what, "repeat the event"), retry_once: false };
+        match seen {
+            None => Failure {
+                error: Error::misconfigured(
+                    "the request to Entra cannot be made",
+                    "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_AUTHORITY_HOST",
+                ),
+                retry_once: false,
+            },
+            Some(Seen::NoAnswer(why)) => retryable(format!("no token from Entra: {why}")),
+            Some(Seen::Unreadable(status)) => {
+                retryable(format!("no token from Entra: its answer (status {status}) cannot be read"))
+            }
+            Some(Seen::Answer { status, error, codes, description }) => {
+                let secret = match proof {
+                    Proof::Assertion(secret) | Proof::Secret(secret) => secret,
+                };
+                classify(status, &error, &codes, &redact::words(&description, &[secret]), proof, config)
+            }
+        }
+    }
+}
+
+/// Whether a bearer claims to live longer than any does: the library adds the number to the time, unchecked.
+fn is_for_ever(response: &crate::http::Response) -> bool {
+    #[derive(Deserialize)]
+    struct Body {
+        expires_in: i64,
+    }
+    let body = serde_json::from_slice::<Body>(response.body());
+    body.is_ok_and(|body| !LIFETIMES.contains(&body.expires_in))
+}
+
+/// Codes of a federated credential that does not match, or that has not spread yet (Microsoft's federation pages, public logs).
+const NO_MATCH: [i64; 5] = [70021, 700_211, 700_212, 700_213, 7_002_121];
+
+/// Entra's response as an error: `error` decides, the numbers give the hint (Microsoft's error code reference; the 700xxx
+/// federation codes are known from its federation pages and from public logs). A number that is not known gets no advice
+/// beyond where to look it up.
+fn classify(status: u16, error: &str, codes: &[i64], words: &str, proof: &Proof, config: &Config) -> Failure {
+    let has = |wanted: &[i64]| codes.iter().any(|code| wanted.contains(code));
+    let numbers: Vec<_> = codes.iter().take(5).map(|code| format!("AADSTS{code}")).collect();
+    let name: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
+    let what = format!("Entra gives no token: {name} {} ({words})", numbers.join(" "));
+    let (client, tenant) = (&config.client_id, &config.tenant_id);
+    let identity = match proof {
+        Proof::Assertion(assertion) => Identity::of(assertion),
+        Proof::Secret(_) => Identity::default(),
+    };
+    let error = if has(&[90006, 90012, 90024, 90033, 90055])
+        || name == "temporarily_unavailable"
+        || status >= 500
+        || status == 429
+    {
+        Error::retryable(what, "repeat the event")
+    } else if has(&NO_MATCH) {
+        Error::retryable(
+            what,
+            format!(
+                "a federated credential made in the last minutes may still be spreading: repeat the event; else make its issuer, subject and audience at client {client} equal those of the function's assertion, to the letter: {identity}"
+            ),
+        )
+    } else if has(&[700_024]) {
+        Error::retryable(
+            what,
+            "the assertion is outside of its time range, by Entra's clock: repeat the event; where it stays so, a clock is wrong",
+        )
+    } else if has(&[700_027]) {
+        Error::misconfigured(
+            what,
+            format!(
+                "Entra cannot verify the assertion's signature: make the issuer of the federated credential of client {client} equal {}",
+                identity.issuer
+            ),
+        )
+    } else if has(&[7_000_229]) {
+        Error::needs_human(
+            what,
+            format!(
+                "create the service principal (enterprise application) in tenant {tenant}: az ad sp create --id {client}"
+            ),
+        )
+    } else if has(&[7_000_222, 7_000_215]) {
+        Error::needs_human(
+            what,
+            "put a valid client secret of the application into the secret that HUBKEEPER_AZURE_CLIENT_SECRET_ID names",
+        )
+    } else if has(&[7_000_112]) {
+        Error::needs_human(what, "enable the application in Entra")
+    } else if has(&[53003]) {
+        Error::needs_human(what, "let conditional access admit this workload identity")
+    } else if has(&[700_016]) {
+        Error::misconfigured(what, format!("check AZURE_CLIENT_ID ({client}) in tenant {tenant}"))
+    } else if has(&[90002]) {
+        Error::misconfigured(what, format!("check AZURE_TENANT_ID ({tenant})"))
+    } else if has(&[500_011]) {
+        Error::misconfigured(what, "check HUBKEEPER_AZURE_CLOUD: the tenant does not know this cloud's ARM")
+    } else {
+        let code = numbers.first().map_or_else(String::new, |number| {
+            format!(": https://login.microsoftonline.com/error?code={}", number.trim_start_matches("AADSTS"))
+        });
+        Error::needs_human(
+            what,
+            format!("see what Entra's code means{code}, and the sign-in log of client {client} in tenant {tenant}"),
+        )
+    };
+    Failure { error, retry_once: has(&NO_MATCH) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubkeeper_core::error::Kind;
+
+    fn config() -> Config {
+        let pairs = [("AZURE_TENANT_ID", "tenant-1"), ("AZURE_CLIENT_ID", "client-1")];
+        Config::parse(&pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()).unwrap()
+    }
+
+    /// An assertion's claims alone count: the signature is Entra's affair.
+    fn assertion() -> Proof {
+        use base64::Engine;
+        let claims =
+            r#"{"iss":"https://issuer.example","sub":"arn:aws:iam::1:role/r","aud":"api://AzureADTokenExchange"}"#;
+        let body = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+        Proof::Assertion(SecretString::from(format!("e30.{body}.c2ln")))
+    }
+
+    #[test]
+    fn each_code_of_entra_has_its_kind_and_its_remedy() {
+        let claims =
+            "issuer https://issuer.example, subject arn:aws:iam::1:role/r, audience api://AzureADTokenExchange";
+        for (error, code, kind, part, retried) in [
+            ("invalid_request", 70021, Kind::Retryable, claims, true),
+            ("invalid_client", 700_211, Kind::Retryable, "may still be spreading", true),
+            ("invalid_client", 700_212, Kind::Retryable, claims, true),
+            ("invalid_client", 700_213, Kind::Retryable, claims, true),
+            ("invalid_client", 7_002_121, Kind::Retryable, claims, true),
+            ("invalid_client", 700_024, Kind::Retryable, "time range", false),
+            ("invalid_client", 700_027, Kind::Misconfigured, "signature", false),
+            ("invalid_client", 7_000_229, Kind::NeedsHuman, "az ad sp create --id client-1", false),
+            ("invalid_client", 7_000_222, Kind::NeedsHuman, "valid client secret", false),
+            ("invalid_client", 7_000_215, Kind::NeedsHuman, "valid client secret", false),
+            ("unauthorized_client", 7_000_112, Kind::NeedsHuman, "enable the application", false),
+            ("invalid_grant", 53003, Kind::NeedsHuman, "conditional access", false),
+            ("unauthorized_client", 700_016, Kind::Misconfigured, "AZURE_CLIENT_ID", false),
+            ("invalid_request", 90002, Kind::Misconfigured, "AZURE_TENANT_ID", false),
+            ("invalid_resource", 500_011, Kind::Misconfigured, "HUBKEEPER_AZURE_CLOUD", false),
+            ("temporarily_unavailable", 90033, Kind::Retryable, "repeat", false),
+            (
+                "invalid_client",
+                7_999_999,
+                Kind::NeedsHuman,
+                "https://login.microsoftonline.com/error?code=7999999",
+                false,
+            ),
+        ] {
+            let failure = classify(401, error, &[code], "words", &assertion(), &config());
+            let text = failure.error.to_string();
+            assert_eq!((failure.error.kind(), failure.retry_once), (kind, retried), "{code}: {text}");
+            assert!(text.contains(part) && text.contains(&format!("AADSTS{code}")), "{code}: {text}");
+        }
+    }
+
+    #[test]
+    fn nothing_about_the_assertion_is_advised_where_the_code_is_not_about_it() {
+        for code in [7_000_229, 7_999_999] {
+            for proof in [assertion(), Proof::Secret(SecretString::from("s"))] {
+                let text = classify(400, "invalid_client", &[code], "", &proof, &config()).error.to_string();
+                assert!(!text.contains("issuer") && !text.contains("subject") && !text.contains("federated"), "{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Microsoft: Entra's bearers, and the connector in ARM.
+
+pub mod arm;
+pub mod assertion;
+pub mod entra;
+
+pub use arm::{Arm, Neighbour};

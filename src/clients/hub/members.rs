@@ -1,0 +1,328 @@
+//! Who is in an organization and who is invited, seen and changed with the owner secret's session (`/v2/orgs`, `/v2/invites`):
+//! an owner's, that of a custom role with "Member management", or an organization access token's with the scopes of [`Scope`].
+//!
+//! An invitation is never sent again blindly: after a lost answer the lists tell what is there. Bodies of refusals are not
+//! documented, so the status decides; of the text only plain words are passed on.
+
+use hubkeeper_core::hub::{Denied, HubError, Invite, Member, Roster, Scope};
+use hubkeeper_core::redact;
+use hubkeeper_core::secret::document::{Newcomer, Role};
+use hubkeeper_core::time::parse_rfc3339;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::clients::hub::{Hub, HubWriter, Session, body, unreadable, unusable};
+use crate::http::{Policy, Response};
+
+/// Entries a page: the most that is known to be taken.
+const PAGE_SIZE: usize = 100;
+
+/// Pages at most.
+const PAGES: usize = 200;
+
+/// What an invitation came to.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Invited {
+    /// It is sent.
+    Sent(Option<Invite>),
+    /// The address is a member's already.
+    Member,
+    /// The service may have sent it, or not.
+    Unknown(String),
+}
+
+/// What a change, or a resend, came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Changed {
+    /// It is as asked.
+    Done,
+    /// The service may have acted, or not.
+    Unknown(String),
+}
+
+#[derive(Deserialize)]
+struct Page {
+    count: usize,
+    results: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    role: Option<String>,
+}
+
+/// What Docker Hub calls an entry of the members' list that only is invited.
+const INVITEE: &str = "invitee";
+
+impl Hub {
+    /// Everybody who is in the organization or invited, and who is in the team.
+    ///
+    /// # Errors
+    /// [`Denied`] where any list cannot be read whole: nothing follows from a part of it.
+    pub async fn roster(&self, session: &Session, organization: &str, team: Option<&str>) -> Result<Roster, Denied> {
+        let members = self.people(session, &format!("/v2/orgs/{organization}/members"), Scope::MemberRead).await;
+        let members = members.map_err(|denied| or(denied, Denied::NoOrganization))?;
+        let invites = self.invites(session, organization).await?;
+        let team = match team {
+            None => None,
+            Some(team) => {
+                let path = format!("/v2/orgs/{organization}/groups/{team}/members");
+                let people = self.people(session, &path, Scope::GroupRead).await;
+                let people = people.map_err(|denied| or(denied, Denied::NoTeam))?;
+                Some(people.into_iter().map(|entry| entry.username).collect())
+            }
+        };
+        let is_member = |entry: &Entry| !entry.role.as_deref().is_some_and(|role| role.eq_ignore_ascii_case(INVITEE));
+        let members = members.into_iter().filter(is_member).map(|entry| Member {
+            role: entry.role.as_deref().and_then(Role::of),
+            username: entry.username,
+            email: entry.email.filter(|email| !email.is_empty()),
+        });
+        Ok(Roster { members: members.collect(), invites, team })
+    }
+
+    /// Every entry of a list of people.
+    async fn people(&self, session: &Session, path: &str, scope: Scope) -> Result<Vec<Entry>, Denied> {
+        let what = "list of members at Docker Hub";
+        // the list may change between two pages: read it again, once
+        for _ in 0..2 {
+            let mut list: Vec<Entry> = Vec::new();
+            for page in 1..=PAGES {
+                let path = format!("{path}?page={page}&page_size={PAGE_SIZE}");
+                let response = self.outlet.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
+                let response = response.map_err(HubError::from)?;
+                match response.status().as_u16() {
+                    200 => {}
+                    404 if page > 1 => break,
+                    _ => return Err(seen(what, &response, scope)),
+                }
+                let page: Page = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;
+                let end = page.results.is_empty();
+                for entry in page.results {
+                    if !list.iter().any(|known| !entry.username.is_empty() && known.username == entry.username) {
+                        list.push(entry);
+                    }
+                }
+                if list.len() == page.count {
+                    return Ok(list);
+                }
+                if end || list.len() > page.count {
+                    break;
+                }
+            }
+        }
+        Err(HubError::Unexpected("the list of members changes while it is read".into()).into())
+    }
+
+    async fn invites(&self, session: &Session, organization: &str) -> Result<Vec<Invite>, Denied> {
+        #[derive(Deserialize)]
+        struct Invites {
+            data: Option<Vec<Value>>,
+        }
+        let what = "list of invitations at Docker Hub";
+        let path = format!("/v2/orgs/{organization}/invites");
+        let response = self.outlet.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
+        let response = response.map_err(HubError::from)?;
+        match response.status().as_u16() {
+            200 => {
+                let list: Invites = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;
+                let list = list.data.unwrap_or_default();
+                list.iter().map(|entry| invite(entry).ok_or_else(|| unreadable(what).into())).collect()
+            }
+            _ => Err(or(seen(what, &response, Scope::InviteRead), Denied::NoOrganization)),
+        }
+    }
+}
+
+impl HubWriter {
+    /// Invites somebody. Never repeated where the service may have acted.
+    ///
+    /// # Errors
+    /// [`Denied`] where the service certainly did not act.
+    pub async fn invite(&self, session: &Session, organization: &str, newcomer: &Newcomer) -> Result<Invited, Denied> {
+        let mut payload = json!({"org": organization, "role": newcomer.role.name(), "invitees": [newcomer.email]});
+        if let Some(team) = &newcomer.team {
+            payload["team"] = json!(team);
+        }
+        let create = self.0.send_json(Some(session), "POST", "/v2/invites/bulk", &payload);
+        let response = match self.0.outlet.send(create, Policy::CREATE).await {
+            Ok(response) => response,
+            Err(error) if error.acted => return Ok(Invited::Unknown(error.to_string())),
+            Err(error) => return Err(HubError::from(error).into()),
+        };
+        match response.status().as_u16() {
+            200..=299 => invited(&response, newcomer),
+            401 | 429 => Err(unusable("invitation", &response).into()),
+            404 => Err(if newcomer.team.is_some() { Denied::NoTeam } else { Denied::NoOrganization }),
+            409 => Err(Denied::Conflict(said(&response))),
+            // the bodies of refusals are not documented, so a missing right and a missing seat look alike
+            status @ (400 | 402 | 403) => Err(Denied::NoSeat(status, said(&response))),
+            status @ 400..=499 => Err(Denied::Refused(status, said(&response))),
+            status => Ok(Invited::Unknown(format!("invitation: status {status}"))),
+        }
+    }
+
+    /// Sends an invitation again. Never repeated where the service may have acted: each is an e-mail to a person.
+    ///
+    /// # Errors
+    /// [`Denied`] where the service certainly did not act.
+    pub async fn resend(&self, session: &Session, id: &str) -> Result<Changed, Denied> {
+        let path = format!("/v2/invites/{id}/resend");
+        let mut resend = self.0.get(session, &path);
+        *resend.method_mut() = http::Method::PATCH;
+        match self.0.outlet.send(resend, Policy::CREATE).await {
+            Ok(response) => changed("resend of the invitation", &response, Scope::InviteEdit),
+            Err(error) if error.acted => Ok(Changed::Unknown(error.to_string())),
+            Err(error) => Err(HubError::from(error).into()),
+        }
+    }
+
+    /// Gives a member a role.
+    ///
+    /// # Errors
+    /// [`Denied`] where the service did not.
+    pub async fn set_role(
+        &self,
+        session: &Session,
+        organization: &str,
+        username: &str,
+        role: Role,
+    ) -> Result<Changed, Denied> {
+        let path = format!("/v2/orgs/{organization}/members/{}", segment(username)?);
+        let put = self.0.send_json(Some(session), "PUT", &path, &json!({"role": role.name()}));
+        let response = self.0.outlet.send(put, Policy::SAFE).await.map_err(HubError::from)?;
+        changed("change of a role", &response, Scope::MemberEdit)
+    }
+
+    /// Takes a member into a team.
+    ///
+    /// # Errors
+    /// [`Denied`] where the service did not.
+    pub async fn add_to_team(
+        &self,
+        session: &Session,
+        organization: &str,
+        team: &str,
+        username: &str,
+    ) -> Result<Changed, Denied> {
+        let path = format!("/v2/orgs/{organization}/groups/{team}/members");
+        let post = self.0.send_json(Some(session), "POST", &path, &json!({"member": username}));
+        // who is in the team already stays in it
+        let response = self.0.outlet.send(post, Policy::SAFE).await.map_err(HubError::from)?;
+        changed("change of a team", &response, Scope::GroupEdit)
+    }
+}
+
+/// What a 404 of a request means, where it means that this is missing.
+fn or(denied: Denied, missing: Denied) -> Denied {
+    if denied == Denied::Gone { missing } else { denied }
+}
+
+/// A list was refused that takes this scope.
+fn seen(what: &str, response: &Response, scope: Scope) -> Denied {
+    match response.status().as_u16() {
+        403 => Denied::NotAllowed(scope),
+        404 => Denied::Gone,
+        _ => unusable(what, response).into(),
+    }
+}
+
+fn changed(what: &str, response: &Response, scope: Scope) -> Result<Changed, Denied> {
+    match response.status().as_u16() {
+        200..=299 => Ok(Changed::Done),
+        401 | 429 => Err(unusable(what, response).into()),
+        403 => Err(Denied::NotAllowed(scope)),
+        404 => Err(Denied::Gone),
+        409 => Err(Denied::Conflict(said(response))),
+        status @ 400..=499 => Err(Denied::Refused(status, said(response))),
+        status => Ok(Changed::Unknown(format!("{what}: status {status}"))),
+    }
+}
+
+/// What became of the one invitee. Both shapes of the answer are read: the list alone, and one object around it more.
+fn invited(response: &Response, newcomer: &Newcomer) -> Result<Invited, Denied> {
+    let unknown = || Ok(Invited::Unknown("the answer to the invitation cannot be read".into()));
+    let Some(body) = body(response) else { return unknown() };
+    let list = body.get("invitees");
+    let list = list.and_then(Value::as_array).or_else(|| list.and_then(|inner| inner.get("invitees")?.as_array()));
+    let Some([entry]) = list.map(Vec::as_slice) else { return unknown() };
+    match entry.get("status").and_then(Value::as_str) {
+        Some("invited") => Ok(Invited::Sent(entry.get("invite").and_then(invite).map(|mut invite| {
+            // the address that was invited, whatever name the service has for it
+            invite.invitee.clone_from(&newcomer.email);
+            invite
+        }))),
+        Some("existing_org_member") => Ok(Invited::Member),
+        Some("invalid_email_or_docker_id") => Err(Denied::BadAddress),
+        Some(other) => Err(Denied::NotInvited(redact::words(&other.replace('_', " "), &[]))),
+        None => unknown(),
+    }
+}
+
+fn invite(entry: &Value) -> Option<Invite> {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str);
+    let id = text("id").filter(|id| segment(id).is_ok())?;
+    let created_at = text("created_at").and_then(parse_rfc3339);
+    Some(Invite { id: id.to_owned(), invitee: text("invitee")?.to_owned(), created_at })
+}
+
+/// A name that may stand in a path as it is.
+fn segment(name: &str) -> Result<&str, HubError> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if plain && name.bytes().any(|byte| byte != b'.') {
+        Ok(name)
+    } else {
+        Err(HubError::Unexpected("Docker Hub names somebody by what is no user name".into()))
+    }
+}
+
+/// The plain words of a refusal, in whichever member it has them.
+fn said(response: &Response) -> String {
+    let body = body(response);
+    let text = ["message", "detail", "text"].iter().find_map(|name| body.as_ref()?.get(name)?.as_str());
+    text.map(|text| redact::words(text, &[])).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn answer(body: &Value) -> Result<Invited, Denied> {
+        let newcomer = Newcomer { email: "scanner@acme.example".into(), role: Role::Editor, team: None };
+        invited(&http::Response::new(Bytes::from(body.to_string())), &newcomer)
+    }
+
+    #[test]
+    fn both_shapes_of_the_answer_are_read_and_any_other_is_unknown() {
+        let entry = json!({"invitee": "somebody", "status": "invited",
+            "invite": {"id": "e36eca69-4cc8-4f17-9845-ae8c2b832691", "invitee": "somebody", "created_at": "2021-10-28T18:30:19.520861Z"}});
+        for body in [json!({"invitees": [entry]}), json!({"invitees": {"invitees": [entry]}})] {
+            let Ok(Invited::Sent(Some(invite))) = answer(&body) else { panic!("{body}") };
+            assert_eq!(invite.invitee, "scanner@acme.example");
+            assert!(invite.created_at.is_some());
+        }
+        let status = |status: &str| answer(&json!({"invitees": [{"invitee": "x", "status": status}]}));
+        assert!(matches!(status("invited"), Ok(Invited::Sent(None))));
+        assert!(matches!(status("existing_org_member"), Ok(Invited::Member)));
+        assert!(matches!(status("invalid_email_or_docker_id"), Err(Denied::BadAddress)));
+        assert_eq!(status("no_seats_available").err(), Some(Denied::NotInvited("no seats available".into())));
+        for body in [json!([]), json!({}), json!({"invitees": []}), json!({"invitees": [{"invitee": "x"}]})] {
+            assert!(matches!(answer(&body), Ok(Invited::Unknown(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_a_name_stands_in_a_path() {
+        assert!(segment("acme-scanner").is_ok() && segment("a.b_c").is_ok());
+        for other in ["", "..", ".", "a/b", "a?b", "a%2fb", "a b"] {
+            assert!(segment(other).is_err(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! A custom resource of `CloudFormation`: onboarding for a stack, and the answer to it (contract, section 8).
+//!
+//! Every request that names a place to answer to is answered, whatever happens, and the invocation then succeeds: a function
+//! error would be tried again, and would take the URL to wherever failed events go. `Delete` gives up only what the resource
+//! made; the physical id carries that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hubkeeper_core::error::{Error, Kind};
+use hubkeeper_core::event::cloudformation::{Asked, CustomResource};
+use hubkeeper_core::outcome::Outcome;
+use hubkeeper_core::report::Report;
+use hubkeeper_core::request::{Mode, Request, Trigger};
+use hubkeeper_core::secret::labels::hex_sha256;
+use hubkeeper_core::time::{Timestamp, until};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::fleet;
+use crate::http::{Outlet, Policy, Shared};
+use crate::process::Process;
+
+/// Time kept free for the answer: this, or a quarter of what there is.
+const FOR_ANSWER: Duration = Duration::from_secs(30);
+/// Bytes of an answer at most (AWS's guide of custom resources).
+const ANSWER_BYTES: usize = 4096;
+/// Sent again, as a whole, until there is no time left: the same object is written.
+const ANSWER: Policy = Policy { attempts: u32::MAX, ..Policy::SAFE };
+
+/// What a physical id stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Physical {
+    /// The connector of this secret, made by the resource, or to be made once a person has acted.
+    Made(String),
+    /// Nothing that the resource made.
+    Kept(String),
+}
+
+/// Characters of an ARN in a physical id, which has 1,024 at most.
+const LONGEST: usize = 900;
+const MADE: &str = "hubkeeper/";
+const KEPT: &str = "hubkeeper-kept/";
+
+impl Physical {
+    /// By an id in a request; `None` for one that is not ours, such as of a creation that never got an answer.
+    fn parse(id: &str) -> Option<Self> {
+        let named = |prefix| id.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty()).map(str::to_owned);
+        named(MADE).map(Physical::Made).or_else(|| named(KEPT).map(Physical::Kept))
+    }
+
+    fn id(&self) -> String {
+        match self {
+            Physical::Made(secret) => format!("{MADE}{secret}"),
+            Physical::Kept(secret) => format!("{KEPT}{secret}"),
+        }
+    }
+
+    fn secret(&self) -> &str {
+        match self {
+            Physical::Made(secret) | Physical::Kept(secret) => secret,
+        }
+    }
+}
+
+/// The value of the tag `hubkeeper-stack`: a repetition of the same resource's `Create` has the same.
+fn digest(stack_id: &str, logical_id: &str) -> String {
+    let mut hex = hex_sha256(&[stack_id, "\n", logical_id]);
+    hex.truncate(32);
+    hex
+}
+
+/// Does what is asked, and answers. The second member is what went wrong with the answer.
+pub async fn handle(process: &Process, resource: &CustomResource, end: Timestamp) -> (Report, Option<Error>) {
+    let now = process.shared.now();
+    let work_until = end - FOR_ANSWER.min(until(now, end) / 4);
+    let report = match &resource.asked {
+        Err(error) => failed(error),
+        Ok(asked) => match request(asked, resource) {
+            Some(request) => run(process, request, work_until).await,
+            None => untouched(),
+        },
+    };
+    let answered = answer(&process.shared, resource, &report, end).await;
+    (report, answered.err())
+}
+
+/// Answers that nothing can be done, for this reason.
+pub async fn refuse(
+    shared: &Arc<Shared>,
+    resource: &CustomResource,
+    error: &Error,
+    end: Timestamp,
+) -> (Report, Option<Error>) {
+    let report = failed(error);
+    let answered = answer(shared, resource, &report, end).await;
+    (report, answered.err())
+}
+
+/// What is to be done; `None` for the end of a resource that made nothing.
+fn request(asked: &Asked, resource: &CustomResource) -> Option<Request> {
+    let (trigger, secret_id) = match asked {
+        Asked::Create { secret_id } | Asked::Update { secret_id } => {
+            (Trigger::Onboard { force: false, fix_role: false, version: None }, secret_id.clone())
+        }
+        Asked::Delete => match resource.physical_id.as_deref().and_then(Physical::parse) {
+            Some(Physical::Made(secret_id)) => (Trigger::Offboard, secret_id),
+            Some(Physical::Kept(_)) | None => return None,
+        },
+    };
+    let creates = matches!(asked, Asked::Create { .. });
+    let stack = creates.then(|| digest(&resource.stack_id, &resource.logical_id));
+    Some(Request { trigger, mode: Mode::Apply, secret_id, version: None, rotation_token: None, stack, sent_at: None })
+}
+
+async fn run(process: &Process, request: Request, end: Timestamp) -> Report {
+    // as one of a fleet: a panic, and a time that is up, become its report
+    let ran = fleet::work(process, vec![request], end).await.pop();
+    ran.unwrap_or_else(|| failed(&Error::retryable("nothing was done", "report this as a bug")))
+}
+
+fn failed(error: &Error) -> Report {
+    let mut report = Report::new("customResource", Mode::Apply.name());
+    report.fail(error);
+    report
+}
+
+fn untouched() -> Report {
+    let mut report = Report::new(Trigger::Offboard.name(), Mode::Apply.name());
+    report.reason = Some("this resource made no connector, so nothing is given up".into());
+    report
+}
+
+async fn answer(shared: &Arc<Shared>, resource: &CustomResource, report: &Report, end: Timestamp) -> Result<(), Error> {
+    let mut put = http::Request::new(Bytes::from(body(resource, report)));
+    *put.method_mut() = http::Method::PUT;
+    // no content type: the signature is over an empty one
+    *put.uri_mut() = uri(resource);
+    let lost = |why: String| {
+        Error::new(
+            Kind::Retryable,
+            format!("the answer to CloudFormation did not arrive: {why}"),
+            "the stack waits until its time is up: cancel the operation, or let it fail, and repeat it",
+        )
+        .at("customResource")
+    };
+    match Outlet::new(Arc::clone(shared), end).send(put, ANSWER).await {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(lost(format!("status {}", response.status().as_u16()))),
+        Err(error) => Err(lost(error.to_string())),
+    }
+}
+
+/// The answer; its reason is cut where the whole would be too long.
+fn body(resource: &CustomResource, report: &Report) -> String {
+    let failed = report.outcome <= Outcome::NotReached;
+    let reason = report.error_message.as_deref().or(report.reason.as_deref()).unwrap_or_default();
+    let mut answer = json!({
+        "Status": if failed { "FAILED" } else { "SUCCESS" },
+        "Reason": reason,
+        "PhysicalResourceId": physical(resource, report),
+        "StackId": resource.stack_id,
+        "RequestId": resource.request_id,
+        "LogicalResourceId": resource.logical_id,
+        "Data": data(report),
+    });
+    let mut kept = reason.to_owned();
+    loop {
+        let text = answer.to_string();
+        let over = text.len().saturating_sub(ANSWER_BYTES);
+        if over == 0 {
+            return text;
+        }
+        if kept.is_empty() {
+            // names of Azure may be long
+            answer["Data"] = json!({"Outcome": report.outcome.name()});
+            return answer.to_string();
+        }
+        // a byte of the reason is six bytes of JSON at most
+        let mut end = kept.len() - over.div_ceil(6).min(kept.len());
+        while !kept.is_char_boundary(end) {
+            end -= 1;
+        }
+        kept.truncate(end);
+        answer["Reason"] = Value::String(kept.clone());
+    }
+}
+
+/// What a stack may read of the resource.
+fn data(report: &Report) -> Value {
+    let connector = report.connector.as_ref().map(|connector| connector.id.clone());
+    let invitation = report.invitation.as_ref().map(|invitation| invitation.state.to_owned());
+    let mut data = json!({"Outcome": report.outcome.name()});
+    for (name, value) in [
+        ("Organization", report.organization.clone()),
+        ("VersionId", report.version_id.clone()),
+        ("ConnectorId", connector),
+        ("Invitation", invitation),
+    ] {
+        if let Some(value) = value {
+            data[name] = Value::String(value);
+        }
+    }
+    data
+}
+
+/// What the answer names: the same while it is about the same secret, another where an update is about another.
+fn physical(resource: &CustomResource, report: &Report) -> String {
+    let failed = report.outcome <= Outcome::NotReached;
+    let secret = report.secret_id.as_deref().filter(|secret| secret.len() <= LONGEST);
+    // nothing was there, or what is there came of this resource's earlier request
+    let is_own = report.found_connector == Some(false) || report.is_stack_own;
+    let fresh = || match secret {
+        Some(secret) if report.may_have_created || (!failed && is_own) => Physical::Made(secret.to_owned()),
+        _ => Physical::Kept(secret.unwrap_or("none").to_owned()),
+    };
+    let before = resource.physical_id.as_deref();
+    let same = before.and_then(Physical::parse).is_some_and(|before| Some(before.secret()) == secret);
+    match (&resource.asked, before) {
+        (Ok(Asked::Create { .. }), _) | (_, None) => fresh().id(),
+        // another id has the old resource deleted: not by an update that came to nothing
+        (Ok(Asked::Update { .. }), Some(_)) if !failed && !same => fresh().id(),
+        (_, Some(before)) => before.to_owned(),
+    }
+}
+
+/// The URL, for the one request to it: as it came, since its signature is over that.
+fn uri(resource: &CustomResource) -> http::Uri {
+    resource.url.expose_secret().parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! The boundary: JSON in, report or typed error out, one log line and one line of metrics for each. The only place that knows Lambda.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hubkeeper_core::config::Problems;
+use hubkeeper_core::error::Error;
+use hubkeeper_core::event;
+use hubkeeper_core::event::{Event, Payload};
+use hubkeeper_core::outcome::Outcome;
+use hubkeeper_core::report::{FleetReport, Report};
+use hubkeeper_core::time::{Timestamp, until};
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::clients::Sessions;
+use crate::http::Shared;
+use crate::process::Process;
+use crate::{cloudformation, fleet, metrics};
+
+/// Time kept free before the function's deadline, for the report: this, or a tenth of the time where that is less.
+const RESERVE: Duration = Duration::from_secs(3);
+
+/// The function: a process that is set up, or what is wrong with its configuration.
+pub enum Handler {
+    /// Set up.
+    Ready(Box<Process>),
+    /// Not: every event is answered with this. A custom resource is answered over this client, where there is one.
+    Unusable(Problems, Option<WayOut>),
+}
+
+/// How a function without a configuration answers a custom resource.
+pub struct WayOut {
+    /// The client.
+    pub shared: Arc<Shared>,
+    /// Whether AWS is on this machine, as for [`Config::is_local`](hubkeeper_core::config::Config::is_local).
+    pub is_local: bool,
+}
+
+impl Handler {
+    /// Handles one invocation of Lambda.
+    ///
+    /// # Errors
+    /// The typed error, which becomes the function error.
+    pub async fn invoke(&self, event: LambdaEvent<Payload>) -> Result<Value, Error> {
+        let deadline = OffsetDateTime::from(event.context.deadline());
+        self.handle_read(event.payload.read(), deadline).await
+    }
+
+    /// Handles one event that comes as text until `deadline`, whoever sent it.
+    ///
+    /// # Errors
+    /// As [`Handler::handle`]; `BadEvent` where the text is no JSON that can be read.
+    pub async fn handle_text(&self, event: &str, deadline: Timestamp) -> Result<Value, Error> {
+        self.handle_read(event::read(event), deadline).await
+    }
+
+    async fn handle_read(&self, event: Result<Value, Error>, deadline: Timestamp) -> Result<Value, Error> {
+        match (event, self) {
+            (Ok(event), _) => self.handle(&event, deadline).await,
+            // what is wrong with the function comes first, as for every event
+            (Err(_), Handler::Unusable(problems, _)) => {
+                let error = Error::from(problems);
+                log_error(&error, None);
+                Err(error)
+            }
+            (Err(error), Handler::Ready(_)) => {
+                log_error(&error, None);
+                Err(error)
+            }
+        }
+    }
+
+    /// Handles one event until `deadline`, whoever sent it.
+    ///
+    /// # Errors
+    /// The typed error of an event about a single secret.
+    pub async fn handle(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
+        let handled = AssertUnwindSafe(Box::pin(self.dispatch(event, deadline))).catch_unwind().await;
+        // the payload of a panic is not looked at: it may quote anything
+        handled.unwrap_or_else(|_| {
+            let error = Error::retryable("the function panicked", "report this as a bug, with the time of the event")
+                .at("event");
+            log_error(&error, None);
+            Err(error)
+        })
+    }
+
+    async fn dispatch(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
+        let process = match self {
+            Handler::Ready(process) => process,
+            Handler::Unusable(problems, way_out) => {
+                let error = Error::from(problems);
+                if let (Some(WayOut { shared, is_local }), Ok(Event::CustomResource(resource))) =
+                    (way_out, event::parse(event))
+                    && resource.admitted(*is_local).is_ok()
+                {
+                    let end = requests_until(shared.now(), deadline);
+                    let (report, lost) = cloudformation::refuse(shared, &resource, &error, end).await;
+                    return Ok(answered(&report, lost.as_ref()));
+                }
+                log_error(&error, None);
+                return Err(error);
+            }
+        };
+        let end = requests_until(process.shared.now(), deadline);
+        let parsed = event::parse(event).and_then(|event| match event {
+            Event::CustomResource(resource) => {
+                resource.admitted(process.config.is_local).map(|()| Event::CustomResource(resource))
+            }
+            event => Ok(event),
+        });
+        match parsed {
+            Err(error) => {
+                log_error(&error, None);
+                Err(error)
+            }
+            Ok(Event::Ignored { action, secret_id, reason }) => {
+                let report = fleet::ignored(action, secret_id, reason);
+                log_report(&report);
+                Ok(report.to_json())
+            }
+            Ok(Event::One(request)) => {
+                let (report, error) = fleet::one(process, &request, &Sessions::default(), end).await;
+                match &error {
+                    None => log_report(&report),
+                    Some(error) => log_error(error, Some(&report)),
+                }
+                count(process, &report);
+                error.map_or_else(|| Ok(report.to_json()), Err)
+            }
+            Ok(Event::CustomResource(resource)) => {
+                let (report, lost) = cloudformation::handle(process, &resource, end).await;
+                count(process, &report);
+                Ok(answered(&report, lost.as_ref()))
+            }
+            Ok(Event::Fleet(fleet)) => match fleet::run(process, &fleet, end).await {
+                Ok(items) => {
+                    if items.is_empty() {
+                        count(process, &fleet::empty(&fleet));
+                    }
+                    for item in &items {
+                        log_report(item);
+                        count(process, item);
+                    }
+                    let report = FleetReport::new(items);
+                    log_fleet(&report);
+                    Ok(serde_json::to_value(&report).unwrap_or(Value::Null))
+                }
+                Err(error) => {
+                    log_error(&error, None);
+                    Err(error)
+                }
+            },
+            Ok(Event::Records(records)) => {
+                let handled = fleet::records(process, records, end).await;
+                let failed = handled.iter().filter(|record| record.is_to_come_again());
+                let failures: Vec<Value> = failed.map(|record| json!({"itemIdentifier": record.message_id})).collect();
+                for record in &handled {
+                    for report in &record.reports {
+                        log_report(report);
+                        count(process, report);
+                    }
+                    if let Some(error) = &record.error {
+                        log_error(error, None);
+                    }
+                }
+                Ok(json!({"batchItemFailures": failures}))
+            }
+        }
+    }
+}
+
+/// The error as Lambda's runtime tells it: the kind is the `errorType`.
+pub fn diagnostic(error: &Error) -> Diagnostic {
+    Diagnostic { error_type: error.kind().name().to_owned(), error_message: error.to_string() }
+}
+
+/// A custom resource's report, logged: its failure is told to `CloudFormation`, and is no function error.
+fn answered(report: &Report, lost: Option<&Error>) -> Value {
+    log_report(report);
+    if let Some(error) = lost {
+        log_error(error, None);
+    }
+    report.to_json()
+}
+
+/// When requests stop, so that the report comes before the function's deadline.
+fn requests_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
+    deadline - RESERVE.min(until(now, deadline) / 10)
+}
+
+/// One line for each secret. What failed is an error, what somebody should know of a warning.
+fn log_report(report: &Report) {
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                action = %report.action,
+                mode = report.mode,
+                outcome = report.outcome.name(),
+                error.kind = report.error_type,
+                error.message = report.error_message,
+                hub.organization = report.organization,
+                secret.id = report.secret_id,
+                secret.version_id = report.version_id,
+                warnings = report.warnings.len(),
+                report = %report.to_json(),
+                $message
+            )
+        };
+    }
+    match report.outcome {
+        Outcome::Failed | Outcome::Refused if report.error_type.is_some() => line!(error, "event failed"),
+        Outcome::Refused | Outcome::NotReached => line!(warn, "event handled"),
+        Outcome::Recorded if report.action.starts_with("rotation") => line!(error, "rotation ended without success"),
+        _ => line!(info, "event handled"),
+    }
+}
+
+fn log_error(error: &Error, report: Option<&Report>) {
+    tracing::error!(
+        error.kind = error.kind().name(),
+        error.step = error.step(),
+        error.message = %error,
+        hub.organization = error.organization(),
+        secret.id = report.and_then(|report| report.secret_id.as_deref()),
+        report = report.map(|report| report.to_json().to_string()),
+        "event failed"
+    );
+}
+
+/// The report in numbers.
+fn count(process: &Process, report: &Report) {
+    if let Some(line) = metrics::line(&process.config.function_name, report, process.shared.now()) {
+        process.metrics.write(&line);
+    }
+}
+
+/// The fleet as a whole; its secrets have lines of their own, since one line may not hold them all.
+fn log_fleet(fleet: &FleetReport) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for item in &fleet.items {
+        *counts.entry(item.outcome.name()).or_default() += 1;
+    }
+    let counts = json!(counts).to_string();
+    tracing::info!(outcome = fleet.outcome.name(), items = fleet.items.len(), counts, "fleet handled");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_type_is_the_kind_and_the_message_names_the_step() {
+        let error = Error::needs_human("no version is staged HUBKEEPER_CANDIDATE", "stage one").at("createSecret");
+        let told = diagnostic(&error);
+        assert_eq!((told.error_type.as_str(), told.error_message), ("NeedsHuman", error.to_string()));
+    }
+}

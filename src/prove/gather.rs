@@ -1,0 +1,341 @@
+//! Gathers the evidence: the only part of the proof that talks to anybody.
+//!
+//! Independent requests run side by side. The way of the longest chain: login, list, (further pages,) grants and tags,
+//! manifests. Where the login's answer has no scope claim, the first request to the token service goes alone: should the
+//! token's scope be too low, one failed login is enough.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::{join, join_all};
+use futures_util::stream::{self, StreamExt};
+use hubkeeper_core::hub::{Head, HubError, Repository};
+use hubkeeper_core::proof::evidence::{Evidence, Level, Login, Pulls, Push, Reference, level};
+use hubkeeper_core::proof::sample;
+use hubkeeper_core::secret::Document;
+
+use crate::clients::hub::login::TokenLogin;
+use crate::clients::hub::registry::{Grant, Granted, batches};
+use crate::clients::hub::repositories::Tags;
+use crate::clients::hub::{Credential, Hub, Session};
+use crate::http::UNDER_WAY;
+
+/// Missing grants of combined requests that are asked again singly.
+const ASKED_AGAIN: usize = 20;
+
+/// Whose token is examined, and how far. No `Debug`: it holds the token.
+pub struct Subject<'a> {
+    /// The token and its identity.
+    pub credential: Credential,
+    /// The version's document.
+    pub document: &'a Document,
+    /// Whether pulls are asked for a sample alone: enough to see that a proven token still works.
+    pub sample_only: bool,
+}
+
+/// What is known once grants and tags are read; the manifests are still to come. No `Debug`: it holds tokens.
+pub struct Survey {
+    /// The evidence so far.
+    pub evidence: Evidence,
+    credential: Credential,
+    /// Repositories of the sample that have a grant, and tags to try one after the other.
+    manifests: Vec<Candidate>,
+    /// The repository that a push would be asked for.
+    push_on: Option<Repository>,
+}
+
+/// A repository whose manifest can be asked for. No `Debug`: it holds a token.
+struct Candidate {
+    repository: String,
+    tags: Vec<String>,
+    granted: Granted,
+}
+
+/// Gathers evidence about tokens.
+#[derive(Clone, Copy)]
+pub struct Prover<'a> {
+    /// Docker Hub.
+    pub hub: &'a Hub,
+}
+
+/// How asking the token service went on.
+struct Asked {
+    granted: BTreeSet<String>,
+    singles: Vec<(Repository, Granted)>,
+    end: Option<End>,
+}
+
+enum End {
+    InsufficientScopes,
+    Rejected,
+    Gap(String),
+}
+
+impl Prover<'_> {
+    /// Login, list, grants, tags.
+    pub async fn survey(&self, subject: &Subject<'_>) -> Survey {
+        let document = subject.document;
+        let mut evidence = Evidence::new(
+            &document.organization,
+            document.is_organization_token(),
+            &document.expected,
+            &document.excluded,
+        );
+        let mut manifests = Vec::new();
+        let mut push_on = None;
+        if let Some(session) = self.enter(subject, &mut evidence).await {
+            let excluded: BTreeSet<&str> = document.excluded.iter().map(String::as_str).collect();
+            let visible = evidence.visible.clone();
+            let targets: Vec<&Repository> =
+                visible.iter().filter(|repository| !excluded.contains(repository.name.as_str())).collect();
+            if !targets.is_empty() && level(evidence.scope.as_deref()) != Level::PublicRead {
+                let chosen = sample::choose(&targets);
+                push_on = chosen.first().or(targets.first()).map(|repository| (*repository).clone());
+                let tags = join_all(
+                    chosen
+                        .iter()
+                        .map(|repository| self.hub.some_tags(&session, &document.organization, &repository.name)),
+                );
+                let canary = level(evidence.scope.as_deref()) == Level::Unknown;
+                let grants = self.grants(subject, &targets, &chosen, canary);
+                let (tags, asked) = join(tags, grants).await;
+                let mut tagged = Vec::new();
+                for (repository, tag) in chosen.iter().zip(tags) {
+                    match tag {
+                        Ok(Tags::Named(tags)) if tags.is_empty() => {}
+                        Ok(Tags::Named(tags)) => tagged.push((repository.name.clone(), tags)),
+                        Ok(Tags::Forbidden) => evidence.untold.push(repository.name.clone()),
+                        Err(error) => evidence.gaps.push(error.message().to_owned()),
+                    }
+                }
+                manifests = conclude(&mut evidence, subject, &targets, &tagged, asked);
+            }
+        }
+        Survey { evidence, credential: subject.credential.clone(), manifests, push_on }
+    }
+
+    /// Manifests and, where the scope claim leaves it open and `may_ask` allows it, the question for `push`.
+    pub async fn finish(&self, survey: Survey, may_ask: impl Future<Output = bool>) -> Evidence {
+        let Survey { mut evidence, credential, manifests, push_on } = survey;
+        let organization = evidence.organization.clone();
+        let heads = join_all(manifests.iter().map(|candidate| self.head(&organization, candidate)));
+        let open = level(evidence.scope.as_deref()) == Level::Unknown
+            && evidence.pulls == Pulls::Asked
+            && evidence.denied.is_empty()
+            && evidence.gaps.is_empty();
+        let push = async {
+            match &push_on {
+                Some(repository) if open && may_ask.await => {
+                    Some(self.hub.registry_token(&credential, &organization, &[repository], "pull,push").await)
+                }
+                _ => None,
+            }
+        };
+        let (heads, push) = join(heads, push).await;
+        for (candidate, head) in manifests.iter().zip(heads) {
+            evidence.record_manifest(&candidate.repository, head);
+        }
+        match push {
+            None => {}
+            Some(Ok(Grant::InsufficientScopes)) => evidence.push = Push::Refused,
+            Some(Ok(Grant::Granted(granted))) => {
+                let name = push_on.as_ref().map_or("", |repository| repository.name.as_str());
+                evidence.push = if granted.grants(&organization, name, "push") { Push::Granted } else { Push::Refused };
+            }
+            Some(Ok(Grant::Rejected)) => evidence.pulls = Pulls::Rejected,
+            Some(Ok(Grant::LockedOut)) => evidence.gaps.push(LOCKED_OUT.to_owned()),
+            Some(Err(error)) => evidence.gaps.push(error.message().to_owned()),
+        }
+        evidence
+    }
+
+    /// What another credential sees; `Ok(None)` where it is rejected and so has no view.
+    ///
+    /// # Errors
+    /// The gap, for people.
+    pub async fn reference(
+        &self,
+        credential: &Credential,
+        organization: &str,
+        of: String,
+    ) -> Result<Option<Reference>, String> {
+        let gap =
+            |error: &hubkeeper_core::hub::HubError| format!("the view of {of} is not known ({})", error.message());
+        let session = match self.hub.login(credential).await.map_err(|error| gap(&error))? {
+            TokenLogin::Accepted(session) => session,
+            TokenLogin::Rejected => return Ok(None),
+        };
+        let list = self.hub.repositories(&session, organization).await.map_err(|error| gap(&error))?;
+        Ok(Some(Reference { of, repositories: list.into_iter().map(|repository| repository.name).collect() }))
+    }
+
+    /// What a password session sees: the manager's view.
+    ///
+    /// # Errors
+    /// The gap, for people.
+    pub async fn session_reference(
+        &self,
+        session: &Session,
+        organization: &str,
+        of: String,
+    ) -> Result<Reference, String> {
+        let list = self.hub.repositories(session, organization).await;
+        let list = list.map_err(|error| format!("the view of {of} is not known ({})", error.message()))?;
+        Ok(Reference { of, repositories: list.into_iter().map(|repository| repository.name).collect() })
+    }
+
+    /// Whether the manifest of a repository can be read: another tag is tried only after one that leads to no manifest.
+    async fn head(&self, organization: &str, candidate: &Candidate) -> Result<Head, HubError> {
+        let Candidate { repository, tags, granted } = candidate;
+        for tag in tags {
+            match self.hub.manifest(granted, organization, repository, tag).await? {
+                Head::Absent => {}
+                decided => return Ok(decided),
+            }
+        }
+        Ok(Head::Absent)
+    }
+
+    /// Login and list; `None` where either leaves nothing to go on with.
+    async fn enter(&self, subject: &Subject<'_>, evidence: &mut Evidence) -> Option<Session> {
+        let session = match self.hub.login(&subject.credential).await {
+            Ok(TokenLogin::Accepted(session)) => session,
+            Ok(TokenLogin::Rejected) => {
+                evidence.login = Login::Rejected;
+                return None;
+            }
+            Err(error) => {
+                evidence.gaps.push(error.message().to_owned());
+                return None;
+            }
+        };
+        evidence.login = Login::Accepted;
+        evidence.scope.clone_from(&session.scope);
+        match self.hub.repositories(&session, &subject.document.organization).await {
+            Ok(list) => evidence.visible = list,
+            Err(error) => {
+                evidence.gaps.push(error.message().to_owned());
+                return None;
+            }
+        }
+        Some(session)
+    }
+
+    /// Pull grants: one request for each repository of the sample, combined ones for the rest.
+    async fn grants(
+        &self,
+        subject: &Subject<'_>,
+        targets: &[&Repository],
+        chosen: &[&Repository],
+        canary: bool,
+    ) -> Asked {
+        let in_sample: BTreeSet<&str> = chosen.iter().map(|repository| repository.name.as_str()).collect();
+        let rest: Vec<&Repository> = if subject.sample_only {
+            Vec::new()
+        } else {
+            targets.iter().copied().filter(|repository| !in_sample.contains(repository.name.as_str())).collect()
+        };
+        let mut asks: Vec<Vec<&Repository>> = chosen.iter().map(|repository| vec![*repository]).collect();
+        asks.extend(batches(&subject.document.organization, &rest));
+        let mut asked = Asked { granted: BTreeSet::new(), singles: Vec::new(), end: None };
+        if canary && !asks.is_empty() {
+            let first = asks.remove(0);
+            self.ask(subject, vec![first], &in_sample, &mut asked).await;
+        }
+        self.ask(subject, asks, &in_sample, &mut asked).await;
+        // a combined answer has been seen to lose grants: ask for the missing ones singly before they become findings
+        let again: Vec<Vec<&Repository>> = rest
+            .iter()
+            .filter(|repository| !asked.granted.contains(&repository.name))
+            .take(ASKED_AGAIN)
+            .map(|repository| vec![*repository])
+            .collect();
+        self.ask(subject, again, &in_sample, &mut asked).await;
+        asked
+    }
+
+    async fn ask_one<'a>(
+        &self,
+        subject: &Subject<'_>,
+        repositories: Vec<&'a Repository>,
+    ) -> (Vec<&'a Repository>, Result<Grant, HubError>) {
+        let organization = &subject.document.organization;
+        let grant = self.hub.registry_token(&subject.credential, organization, &repositories, "pull").await;
+        (repositories, grant)
+    }
+
+    /// Runs requests side by side until the first that ends them all.
+    async fn ask(
+        &self,
+        subject: &Subject<'_>,
+        asks: Vec<Vec<&Repository>>,
+        in_sample: &BTreeSet<&str>,
+        asked: &mut Asked,
+    ) {
+        if asked.end.is_some() {
+            return;
+        }
+        let organization = &subject.document.organization;
+        let requests: Vec<_> = asks.into_iter().map(|repositories| self.ask_one(subject, repositories)).collect();
+        let mut answers = stream::iter(requests).buffer_unordered(UNDER_WAY);
+        while let Some((repositories, grant)) = answers.next().await {
+            match grant {
+                Ok(Grant::Granted(granted)) => {
+                    let pullable =
+                        repositories.iter().filter(|repository| granted.grants(organization, &repository.name, "pull"));
+                    asked.granted.extend(pullable.map(|repository| repository.name.clone()));
+                    if let [single] = repositories[..]
+                        && in_sample.contains(single.name.as_str())
+                    {
+                        asked.singles.push((single.clone(), granted));
+                    }
+                }
+                // leaving drops what is under way: no further request is sent
+                Ok(Grant::InsufficientScopes) => asked.end = Some(End::InsufficientScopes),
+                Ok(Grant::Rejected) => asked.end = Some(End::Rejected),
+                Ok(Grant::LockedOut) => asked.end = Some(End::Gap(LOCKED_OUT.to_owned())),
+                Err(error) => asked.end = Some(End::Gap(error.message().to_owned())),
+            }
+            if asked.end.is_some() {
+                return;
+            }
+        }
+    }
+}
+
+const LOCKED_OUT: &str = "Docker Hub has locked the user or the address out after too many failed logins";
+
+/// Puts the grants into the evidence; gives the manifests that can be asked for.
+fn conclude(
+    evidence: &mut Evidence,
+    subject: &Subject<'_>,
+    targets: &[&Repository],
+    tagged: &[(String, Vec<String>)],
+    asked: Asked,
+) -> Vec<Candidate> {
+    match asked.end {
+        Some(End::InsufficientScopes) => evidence.pulls = Pulls::InsufficientScopes,
+        Some(End::Rejected) => evidence.pulls = Pulls::Rejected,
+        Some(End::Gap(gap)) => evidence.gaps.push(gap),
+        None => {
+            evidence.pulls = if subject.sample_only { Pulls::Sampled } else { Pulls::Asked };
+            let sampled: BTreeSet<&str> =
+                asked.singles.iter().map(|(repository, _)| repository.name.as_str()).collect();
+            let of_interest =
+                targets.iter().filter(|target| !subject.sample_only || sampled.contains(target.name.as_str()));
+            evidence.denied = of_interest
+                .filter(|target| !asked.granted.contains(&target.name))
+                .map(|target| target.name.clone())
+                .collect();
+        }
+    }
+    let granted = asked.granted;
+    asked
+        .singles
+        .into_iter()
+        .filter(|(repository, _)| granted.contains(&repository.name))
+        .filter_map(|(repository, granted)| {
+            let tags = tagged.iter().find(|(name, _)| *name == repository.name)?.1.clone();
+            Some(Candidate { repository: repository.name, tags, granted })
+        })
+        .collect()
+}

@@ -1,0 +1,221 @@
+//! Reads what the retirement of tokens depends on, in the contract's order: the PATs, then the labels, then the connector.
+
+use std::collections::BTreeSet;
+
+use hubkeeper_core::connector::Observed;
+use hubkeeper_core::error::Error;
+use hubkeeper_core::hub::{HubError, Pat};
+use hubkeeper_core::plan::retirement::{
+    Content, Contents, Inventory, Remembered, Stock, Stored, TokenNumber, Use, Wants,
+};
+use hubkeeper_core::plan::{Situation, Step, retirement};
+use hubkeeper_core::report::Report;
+use hubkeeper_core::secret::document::StoredToken;
+use hubkeeper_core::secret::{Document, Label, Managed, Secret};
+use hubkeeper_core::warning::Warning;
+use time::Duration;
+
+use crate::clients::Services;
+
+/// Every PAT of the dedicated user; none where the secret names no manager. They are listed before the token is proven, so that
+/// its `last_used` is not that of the proof.
+///
+/// # Errors
+/// Where the manager cannot log in, or the list not be read.
+pub(crate) async fn list(services: &Services, secret: &Secret, document: Option<&Document>) -> Result<Vec<Pat>, Error> {
+    let Some(document) = document.filter(|document| document.manager.is_some()) else { return Ok(Vec::new()) };
+    let session = services.manager(secret, document).await?;
+    services.hub.tokens(&session).await.map_err(|error| undecided(&error))
+}
+
+/// What is to be done with the secret's tokens: empty where there is no manager to do it with. The situation has the labels
+/// and the connector of that moment afterwards.
+///
+/// # Errors
+/// Where something that it depends on cannot be read; `NeedsHuman` where tokens are to go at once and no manager is named.
+pub(crate) async fn plan(
+    services: &Services,
+    situation: &mut Situation,
+    skip_grace: bool,
+    report: &mut Report,
+) -> Result<Vec<Step>, Error> {
+    let Some(document) = situation.document.clone() else { return Ok(Vec::new()) };
+    if document.manager.is_none() {
+        if skip_grace {
+            return Err(Error::needs_human(
+                "the secret names no manager, so no token can be revoked",
+                format!("revoke the replaced tokens at Docker Hub as user {}", document.username),
+            ));
+        }
+        return Ok(Vec::new());
+    }
+    let stuck = situation.stuck().map(str::to_owned);
+    let pats = match (situation.pats.clone(), &stuck) {
+        (Ok(pats), Some(pending)) => {
+            let of_it = |pat: &Pat| situation.secret.version_of_label(&pat.label).is_some_and(|(id, _)| id == pending);
+            if !pats.iter().any(of_it) {
+                return Ok(Vec::new());
+            }
+            pats
+        }
+        // what is current is looked after all the same: perhaps the rotation is stuck for this very reason
+        (Err(error), Some(_)) => {
+            report.warn(Warning::new("nothingRetired", format!("the tokens could not be listed: {error}")));
+            return Ok(Vec::new());
+        }
+        (pats, None) => pats?,
+    };
+    let mut secret = services.store.describe(&situation.secret.arn).await?;
+    let managed = situation.secret.managed();
+    let found = match situation.offboarded_connector() {
+        // what counts is the connector that the secret keeps, and its group may be gone as well
+        Some((_, kept)) if managed == Managed::Offboarded => services.arm.read(&kept).await?.or_absent(),
+        _ => services.arm.get(&document.connector.id).await?,
+    };
+    let moved = secret.version(Label::Current) != Some(situation.version.as_str());
+    let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
+    if secret.managed() != managed || moved || rotated {
+        report.warn(Warning::new(
+            "nothingRetired",
+            "the secret is being changed at this moment: its tokens are looked at by the next reconcile",
+        ));
+        return Ok(Vec::new());
+    }
+    secret.pending_since = situation.secret.pending_since;
+    let own = document.token_id.as_deref();
+    let used = pats.iter().find(|pat| Some(pat.id.as_str()) == own).and_then(|pat| pat.last_used);
+    report.tokens.last_used = used.map(hubkeeper_core::time::rfc3339);
+    let mut contents = known(situation);
+    let mut history = None;
+    let (steps, warnings) = loop {
+        let inventory = Inventory {
+            stock: Stock::new(&pats, &secret, found.observed(), &contents, services.now()),
+            organization: &document.organization,
+            history: history.as_ref(),
+            remembered: if secret.keeps_another(&document) { Remembered::Another } else { Remembered::Same },
+            elsewhere: situation.keeping.has_twin,
+            grace: Duration::hours(i64::from(services.config.revoke_after_hours)),
+            skip_grace,
+        };
+        let wants = retirement::wants(&inventory);
+        if wants == Wants::default() {
+            break retirement::plan(&inventory);
+        }
+        if wants.history {
+            history = Some(services.store.history(&secret.arn).await?);
+        }
+        read(services, situation, &secret, &wants.values, &mut contents).await?;
+    };
+    for warning in warnings {
+        report.warn(warning);
+    }
+    if secret.managed() == Managed::Offboarded && steps.is_empty() {
+        let left = pats.iter().filter(|pat| secret.version_of_label(&pat.label).is_some()).count();
+        if left > 0 {
+            report.warn(Warning::new(
+                "tokensLeft",
+                format!("the secret is offboarded and {left} of its tokens are alive until the grace is over; keep the secret and its manager until a later reconcile has retired them"),
+            ));
+        }
+    }
+    situation.secret = secret;
+    situation.connector = Some(found);
+    Ok(steps)
+}
+
+/// Whether a PAT is in use, by these labels, this connector and the values of now.
+///
+/// # Errors
+/// Where a value cannot be read.
+pub(crate) async fn use_of(
+    services: &Services,
+    situation: &mut Situation,
+    secret: &Secret,
+    connector: Option<&Observed>,
+    id: &str,
+) -> Result<Use, Error> {
+    let pats = situation.pats.clone()?;
+    let mut secret = secret.clone();
+    if secret.rotation_in_progress() == situation.secret.rotation_in_progress() {
+        secret.pending_since = situation.secret.pending_since;
+    }
+    let mut contents = known(situation);
+    loop {
+        let (needs, used) = {
+            let stock = Stock::new(&pats, &secret, connector, &contents, services.now());
+            (stock.needs(id), stock.use_of(id))
+        };
+        if needs.is_empty() {
+            return Ok(used);
+        }
+        read(services, situation, &secret, &needs, &mut contents).await?;
+    }
+}
+
+/// What the documents that were read tell about copied ids, without a request.
+pub(crate) fn copied_ids(situation: &Situation) -> Vec<Warning> {
+    let others = [&situation.previous, &situation.current, &situation.candidate];
+    let others = others.into_iter().flatten().filter(|known| known.id != situation.version);
+    let others = others.map(|known| (known.id.as_str(), &known.document));
+    let own = situation.document.as_ref().map(|document| (situation.version.as_str(), document));
+    let (before, after): (Vec<_>, Vec<_>) = others.partition(|(version, _)| {
+        situation.label != Label::Current || situation.secret.bears(version, Label::Previous)
+    });
+    retirement::copied_ids(before.into_iter().chain(own).chain(after))
+}
+
+/// What the values that were read hold: equal tokens have one number.
+fn known(situation: &Situation) -> Contents {
+    let versions = [&situation.previous, &situation.current, &situation.candidate, &situation.pending];
+    let versions = versions.into_iter().flatten().map(|known| (known.id.as_str(), StoredToken::of(&known.document)));
+    let own = situation.document.iter().map(|document| (situation.version.as_str(), StoredToken::of(document)));
+    let slot =
+        situation.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
+    let read = situation.read.iter().map(|(version, stored)| (version.as_str(), stored.clone()));
+    let mut numbers: Vec<StoredToken> = Vec::new();
+    let content = |(version, held): (&str, StoredToken)| {
+        let token_id = held.token_id.clone();
+        let stored = if held.token.is_some() {
+            let at = numbers.iter().position(|known| known.same_token(&held));
+            Stored::Token(TokenNumber(at.unwrap_or_else(|| {
+                numbers.push(held);
+                numbers.len() - 1
+            })))
+        } else {
+            Stored::NoToken
+        };
+        (version.to_owned(), Content { stored, token_id })
+    };
+    versions.chain(own).chain(slot).chain(read).map(content).collect()
+}
+
+/// Reads versions' values. One that is there is read once, since a value never changes under its id; one that is not may come.
+async fn read(
+    services: &Services,
+    situation: &mut Situation,
+    secret: &Secret,
+    versions: &BTreeSet<String>,
+    contents: &mut Contents,
+) -> Result<(), Error> {
+    let mut absent = Vec::new();
+    for version in versions {
+        match services.store.value(&secret.arn, version, secret.any_label(version)).await? {
+            None => absent.push((version.clone(), Stored::Gone)),
+            Some(value) => match StoredToken::parse(&value) {
+                Some(stored) => situation.read.push((version.clone(), stored)),
+                None => absent.push((version.clone(), Stored::Unreadable)),
+            },
+        }
+    }
+    let absent = absent.into_iter().map(|(version, stored)| (version, Content { stored, token_id: None }));
+    // what was absent a moment ago still is, for this decision
+    let earlier = std::mem::take(contents).into_iter();
+    *contents = earlier.filter(|(_, content)| matches!(content.stored, Stored::Gone | Stored::Unreadable)).collect();
+    contents.extend(known(situation));
+    contents.extend(absent);
+    Ok(())
+}
+
+fn undecided(error: &HubError) -> Error {
+    Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+}

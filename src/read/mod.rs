@@ -1,0 +1,4 @@
+//! Reads the state of the world for one event: what the planner is given.
+
+pub mod inventory;
+pub mod state;
