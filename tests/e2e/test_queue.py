@@ -1,6 +1,7 @@
 """The schedule, the fan-out over the queue, and what the queue gives up."""
 
 import json
+import time
 
 from programs import eventually
 
@@ -35,28 +36,49 @@ def test_the_schedule_s_input_looks_at_every_secret_through_the_queue(world):
         )
 
 
-def test_a_message_that_fails_comes_again_and_ends_in_the_dead_letter_queue(world):
-    acme = world.organization("poisoned", manager=False, scope="repo:public_read")
-    queue, dead = world.outputs["QueueUrl"], world.outputs["DeadLetterQueueUrl"]
+def dead_letter(world, message):
+    """The message in the dead-letter queue, if it is there."""
+    dead = world.outputs["DeadLetterQueueUrl"]
+    received = world.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+    return next((found for found in received if found["Body"] == message), None)
+
+
+def test_a_message_that_cannot_be_read_comes_again_and_ends_in_the_dead_letter_queue(world):
+    queue = world.outputs["QueueUrl"]
     attributes = world.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
     assert attributes["VisibilityTimeout"] == "5400"
     assert json.loads(attributes["RedrivePolicy"])["maxReceiveCount"] in (3, "3")
-    message = body("onboard", acme)
-
-    def given_up():
-        received = world.sqs.receive_message(QueueUrl=dead, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
-        return next((found for found in received if found["Body"] == message), None)
-
+    message = json.dumps({"action": "onbord"})
+    before = len(world.log_lines())
     # nobody waits four and a half hours here
     world.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
     try:
         world.sqs.send_message(QueueUrl=queue, MessageBody=message)
-        eventually("the refused message is in the dead-letter queue", given_up)
+        eventually("the message is in the dead-letter queue", lambda: dead_letter(world, message))
     finally:
         world.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5400"})
-    assert world.connector(acme) is None
-    lines = [line for line in world.log_lines() if line.get("hub.organization") == acme.name and "report" in line]
-    assert len(lines) == 3 and all("public read only" in line["error.message"] for line in lines), lines
+    lines = [line for line in world.log_lines()[before:] if line.get("error.kind") == "BadEvent"]
+    assert len(lines) == 3 and all("body.action" in line["error.message"] for line in lines), lines
+
+
+def test_a_message_that_is_refused_is_done(world):
+    # another try would be another login; the log line and the metric tell of it
+    acme = world.organization("poisoned", manager=False, scope="repo:public_read")
+    queue = world.outputs["QueueUrl"]
+    message = body("onboard", acme)
+
+    def lines():
+        return [line for line in world.log_lines() if line.get("hub.organization") == acme.name and "report" in line]
+
+    world.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    try:
+        world.sqs.send_message(QueueUrl=queue, MessageBody=message)
+        eventually("the refusal is logged", lines)
+        time.sleep(5)
+    finally:
+        world.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5400"})
+    assert world.connector(acme) is None and dead_letter(world, message) is None
+    assert len(lines()) == 1 and "public read only" in lines()[0]["error.message"], lines()
 
 
 def test_a_message_with_an_event_is_handled_like_the_event(world):

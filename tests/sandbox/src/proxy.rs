@@ -188,7 +188,7 @@ mod tests {
         let service = TcpListener::bind(("127.0.0.1", 0)).await.expect("a socket");
         let port = service.local_addr().expect("an address").port();
         let proxy = Proxy::start(Some(("user", "pass word"))).await.expect("a proxy");
-        assert_eq!(proxy.url(), format!("http://user:pass%20word@{}", proxy.address()));
+        assert_eq!(proxy.url(), format!("http://user:pass%20word@{}/", proxy.address()));
         let connect = format!("CONNECT hub.sandbox.test:{port} HTTP/1.1\r\nHost: x\r\n");
         let authorization = format!("Proxy-Authorization: Basic {}\r\n\r\n", STANDARD.encode("user:pass word"));
         assert!(ask(&proxy, &format!("{connect}\r\n")).await.contains("407"));
