@@ -114,7 +114,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
             let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             if path.is_dir() && !path.ends_with("tests") {
                 walk(root, &path, files);
-            } else if name.ends_with(".rs")
+            } else if path.extension().is_some_and(|extension| extension == "rs")
                 && !["tests.rs", "fixtures.rs", "lib.rs"].iter().any(|end| name.ends_with(end))
             {
                 files.push((name, fs::read_to_string(&path).unwrap()));

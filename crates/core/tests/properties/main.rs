@@ -1,7 +1,7 @@
 //! What holds of the core whatever it is given: the verdict, the merge of a connector, the planner, the retirement of tokens, the
 //! rewriting of a document. Each file also gives its properties a broken implementation, of which a case must be found.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod document;
 mod event;
