@@ -236,7 +236,7 @@ pub enum Head {
         /// Whether it is an index (a manifest list) by its `Content-Type`.
         index: bool,
     },
-    /// 404 or 406: the tag was deleted since it was listed, or the manifest is of a type that [`MANIFESTS`] does not name.
+    /// 404 or 406: the tag was deleted since it was listed, or the manifest is of a type that the request does not name.
     /// Whoever can push can bring this about, so it says nothing about the token's rights.
     Absent,
     /// 401: the registry token does not give the right to pull. Missing and forbidden repositories answer alike (observed).

@@ -1,6 +1,6 @@
 //! Docker Hub: logins, repositories, personal access tokens, and what the registry grants.
 //!
-//! These clients say what the service answered, in types; what follows from it is for [`crate::proof`] and [`crate::plan`].
+//! These clients say what the service answered, in types; what follows from it is for the core (`hubkeeper_core::proof`, `hubkeeper_core::plan`).
 
 pub mod login;
 pub mod members;
