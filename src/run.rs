@@ -17,7 +17,7 @@ use hubkeeper_core::secret::kept::STACK_TAG;
 use hubkeeper_core::secret::schedule::ends_before_rotation;
 use hubkeeper_core::secret::{Label, Managed};
 use hubkeeper_core::time::rfc3339;
-use hubkeeper_core::warning::Warning;
+use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::Executor;
 use crate::clients::{Services, Writers};
@@ -146,8 +146,7 @@ impl Flow<'_> {
                 Next::Revive => self.revive(&mut situation).await?,
                 Next::SetAside(error) => {
                     let candidate = situation.secret.version(Label::Candidate).unwrap_or_default();
-                    self.report.warn(Warning::new(
-                        "candidateNotAdopted",
+                    self.report.warn(Warning::new(WarningCode::CandidateNotAdopted,
                         format!(
                             "{error}; or give the candidate up: aws secretsmanager update-secret-version-stage --secret-id {} --version-stage HUBKEEPER_CANDIDATE --remove-from-version-id {candidate}",
                             situation.secret.arn

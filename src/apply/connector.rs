@@ -12,7 +12,7 @@ use hubkeeper_core::request::Trigger;
 use hubkeeper_core::secret::kept::WRITER_TAG;
 use hubkeeper_core::secret::{Document, Secret};
 use hubkeeper_core::time::until;
-use hubkeeper_core::warning::Warning;
+use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::{Executor, FRESH};
 use crate::clients::azure::arm::Written;
@@ -125,8 +125,7 @@ impl Executor<'_> {
             Ok(()) => {
                 self.situation.secret.tags.insert(WRITER_TAG.to_owned(), writer);
             }
-            Err(why) => self.report.warn(Warning::new(
-                "writerNotRemembered",
+            Err(why) => self.report.warn(Warning::new(WarningCode::WriterNotRemembered,
                 format!(
                     "ARM calls this function by another name than AZURE_CLIENT_ID, and the tag {WRITER_TAG} could not be set, so reconcile takes its own writes for somebody else's and repeats them: {why}"
                 ),
@@ -245,13 +244,12 @@ fn after_write_warnings(observed: &Observed, document: &Document, foreign_before
     let lost: Vec<&str> = foreign_before.iter().map(String::as_str).filter(|name| !after.contains(name)).collect();
     let lost = (!lost.is_empty()).then(|| {
         Warning::new(
-            "offeringsLost",
+            WarningCode::OfferingsLost,
             format!("{} offering(s) of others were in the connector before the write and are not any more", lost.len()),
         )
     });
     let remains = observed.setting_drift(document).map(|why| {
-        Warning::new(
-            "driftRemains",
+        Warning::new(WarningCode::DriftRemains,
             format!("ARM did not keep what was just written: {why}; see the connector in the portal, and the plans of the subscription"),
         )
     });

@@ -8,7 +8,7 @@ use hubkeeper_core::plan::preconditions::still_admitted;
 use hubkeeper_core::secret::document::{Newcomer, Role};
 use hubkeeper_core::secret::invitation::INVITE_TAG;
 use hubkeeper_core::secret::{Document, Invitation};
-use hubkeeper_core::warning::Warning;
+use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::{Executor, FRESH};
 use crate::clients::hub::members::{Changed, Invited};
@@ -83,7 +83,7 @@ impl Executor<'_> {
             Ok(Changed::Done) => Ok(()),
             Ok(Changed::Unknown(why)) => {
                 self.report.warn(Warning::new(
-                    "resendUnknown",
+                    WarningCode::ResendUnknown,
                     format!("it is not known whether the invitation was sent again ({why}): it counts as sent"),
                 ));
                 Ok(())

@@ -16,7 +16,7 @@ use hubkeeper_core::request::Trigger;
 use hubkeeper_core::secret::kept::{CONNECTOR_TAG, STACK_TAG};
 use hubkeeper_core::secret::labels::{MANAGED, MANAGED_TAG, OFFBOARDED};
 use hubkeeper_core::secret::{Document, Label, Managed};
-use hubkeeper_core::warning::Warning;
+use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::clients::{Services, Writers};
 use crate::prove;
@@ -172,8 +172,7 @@ impl Executor<'_> {
             && current.document.token_id.is_none()
             && !current.document.same_token(&document)
         {
-            self.report.warn(Warning::new(
-                "replacedByHand",
+            self.report.warn(Warning::new(WarningCode::ReplacedByHand,
                 format!("the token of version {from} was made by hand and is replaced: revoke it at Docker Hub once nothing else uses it"),
             ));
         }

@@ -9,7 +9,7 @@ use hubkeeper_core::plan::retirement::Use;
 use hubkeeper_core::plan::state::{Slot, Version};
 use hubkeeper_core::secret::{Label, Managed};
 use hubkeeper_core::time::rfc3339;
-use hubkeeper_core::warning::Warning;
+use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::Executor;
 use crate::clients::hub::Session;
@@ -51,8 +51,7 @@ impl Executor<'_> {
                 // its value is lost in any case: the label shows what is there, and the stray is revoked after the put
                 let known = hub.tokens(&session).await.map_err(|error| undecided(&error))?;
                 let strays = known.iter().filter(|pat| pat.label == token_label).count();
-                self.report.warn(Warning::new(
-                    "mintRepeated",
+                self.report.warn(Warning::new(WarningCode::MintRepeated,
                     format!("the answer to a token's creation was lost ({why}); {strays} token(s) of its label were found and another is made"),
                 ));
                 match writer.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
@@ -89,8 +88,7 @@ impl Executor<'_> {
     async fn discard(&mut self, session: &Session, id: &str) {
         match self.writers.hub.revoke(session, id).await {
             Ok(()) => self.report.tokens.retired.push(id.to_owned()),
-            Err(error) => self.report.warn(Warning::new(
-                "unstoredToken",
+            Err(error) => self.report.warn(Warning::new(WarningCode::UnstoredToken,
                 format!(
                     "the token {id} was minted, Secrets Manager refused to store it, and it could not be deleted ({}): a later reconcile retires it",
                     error.message()
@@ -160,7 +158,7 @@ impl Executor<'_> {
         if !matches!(in_use, Ok(false)) {
             let back = hub.set_active(&session, id, true, &label).await;
             self.report.warn(Warning::new(
-                "tokenReactivated",
+                WarningCode::TokenReactivated,
                 format!(
                     "the token {id} of version {version} was deactivated and came into use at the same moment: {}",
                     if matches!(back, Ok(Changed::Done)) {
@@ -206,8 +204,7 @@ impl Executor<'_> {
                 pat.label.clone_from(&label);
             });
         }
-        self.report.warn(Warning::new(
-            "tokenReactivated",
+        self.report.warn(Warning::new(WarningCode::TokenReactivated,
             format!("the token {id} of version {version} is in use, and an interrupted run had deactivated it: it was activated"),
         ));
         Ok(())

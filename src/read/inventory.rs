@@ -12,7 +12,7 @@ use hubkeeper_core::plan::{Situation, Step, retirement};
 use hubkeeper_core::report::Report;
 use hubkeeper_core::secret::document::StoredToken;
 use hubkeeper_core::secret::{Document, Label, Managed, Secret};
-use hubkeeper_core::warning::Warning;
+use hubkeeper_core::warning::{Warning, WarningCode};
 use time::Duration;
 
 use crate::clients::Services;
@@ -60,7 +60,7 @@ pub(crate) async fn plan(
         }
         // what is current is looked after all the same: perhaps the rotation is stuck for this very reason
         (Err(error), Some(_)) => {
-            report.warn(Warning::new("nothingRetired", format!("the tokens could not be listed: {error}")));
+            report.warn(Warning::new(WarningCode::NothingRetired, format!("the tokens could not be listed: {error}")));
             return Ok(Vec::new());
         }
         (pats, None) => pats?,
@@ -76,7 +76,7 @@ pub(crate) async fn plan(
     let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
     if secret.managed() != managed || moved || rotated {
         report.warn(Warning::new(
-            "nothingRetired",
+            WarningCode::NothingRetired,
             "the secret is being changed at this moment: its tokens are looked at by the next reconcile",
         ));
         return Ok(Vec::new());
@@ -112,8 +112,7 @@ pub(crate) async fn plan(
     if secret.managed() == Managed::Offboarded && steps.is_empty() {
         let left = pats.iter().filter(|pat| secret.version_of_label(&pat.label).is_some()).count();
         if left > 0 {
-            report.warn(Warning::new(
-                "tokensLeft",
+            report.warn(Warning::new(WarningCode::TokensLeft,
                 format!("the secret is offboarded and {left} of its tokens are alive until the grace is over; keep the secret and its manager until a later reconcile has retired them"),
             ));
         }

@@ -11,7 +11,7 @@ use hubkeeper_core::report::{Change, ConnectorReport, Report};
 use hubkeeper_core::request::{Request, Trigger};
 use hubkeeper_core::secret::document::ConnectorId;
 use hubkeeper_core::secret::{Document, Kept, KeptConnector, Label, Managed, Secret};
-use hubkeeper_core::warning::Warning;
+use hubkeeper_core::warning::{Warning, WarningCode};
 use secrecy::SecretString;
 
 use crate::clients::Services;
@@ -213,8 +213,7 @@ pub(crate) async fn connector(
     let found = read.and_then(|read| if ends { Ok(read.or_absent()) } else { read.required() });
     if matches!(&found, Ok(Found::There(_))) && health.is_some() {
         if health.as_ref().is_some_and(|health| !health.is_healthy()) {
-            report.warn(Warning::new(
-                "connectorNotHealthy",
+            report.warn(Warning::new(WarningCode::ConnectorNotHealthy,
                 "Defender reports the connector as not healthy: see `connector.health`, and the connector in the portal",
             ));
         }
@@ -229,7 +228,8 @@ pub(crate) async fn connector(
         }
         // a proof alone needs no connector: what it carries would only say what to compare with
         (Err(error), Trigger::Verify { .. }) => {
-            report.warn(Warning::new("connectorUnknown", format!("the connector could not be read: {error}")));
+            report
+                .warn(Warning::new(WarningCode::ConnectorUnknown, format!("the connector could not be read: {error}")));
             situation.connector = Some(Found::Absent);
         }
         (Err(error), _) => return Err(error),
@@ -257,7 +257,7 @@ pub(crate) async fn neighbours(
     let names: Vec<&str> = others.iter().map(|other| other.name.as_str()).collect();
     let warning = (!names.is_empty()).then(|| {
         Warning::new(
-            "otherConnectors",
+            WarningCode::OtherConnectors,
             format!("the resource group has other connectors of this organization: {}", names.join(", ")),
         )
     });

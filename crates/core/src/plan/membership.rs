@@ -14,7 +14,7 @@ use crate::secret::document::{Newcomer, Role};
 use crate::secret::invitation::{INVITE_TAG, RESENDS};
 use crate::secret::{Document, Invitation, Managed};
 use crate::time::{Timestamp, age_days, rfc3339};
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 /// Time between an invitation and its being sent again.
 const PATIENCE: Duration = Duration::days(3);
@@ -136,8 +136,7 @@ fn joined(member: &Member, roster: &Roster, newcomer: &Newcomer, fix_role: bool)
     let mut wrong = Vec::new();
     let role = newcomer.role;
     match member.role {
-        None => warnings.push(Warning::new(
-            "roleUnknown",
+        None => warnings.push(Warning::new(WarningCode::RoleUnknown,
             format!(
                 "Docker Hub does not tell the dedicated user's role, or it is not one of its own; {} was asked for: whether it suffices is for the proof to say",
                 role.name()
@@ -147,8 +146,7 @@ fn joined(member: &Member, roster: &Roster, newcomer: &Newcomer, fix_role: bool)
             wrong.push(format!("has the role {} where {} was asked for", held.name(), role.name()));
             fixes.push(Step::SetRole { role });
         }
-        Some(held) if held > role => warnings.push(Warning::new(
-            "roleHigher",
+        Some(held) if held > role => warnings.push(Warning::new(WarningCode::RoleHigher,
             format!(
                 "the dedicated user has the role {}, {} was asked for: only the token's permission holds it back",
                 held.name(),

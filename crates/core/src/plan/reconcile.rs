@@ -13,7 +13,7 @@ use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::{Document, Label, Managed};
 use crate::time::rfc3339;
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 /// How long a leftover AWSPENDING is taken for one that Secrets Manager is about to clean up.
 const LEFTOVER: Duration = Duration::HOUR;
@@ -72,7 +72,7 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
         Ok(()) => drift(situation, document, client_id).map(|why| format!("the connector drifted: {why}")),
     };
     if let Some(differs) = differs {
-        warnings.push(Warning::new("connectorDrifted", differs));
+        warnings.push(Warning::new(WarningCode::ConnectorDrifted, differs));
         steps.push(write(situation, version));
     }
     // an adoption that was cut off before its last step
@@ -91,7 +91,7 @@ fn carries_stuck(situation: &Situation) -> bool {
 fn stuck_warning(situation: &Situation, pending: &str) -> Warning {
     let since = situation.secret.pending_since.map(rfc3339).unwrap_or_default();
     Warning::new(
-        "rotationStuck",
+        WarningCode::RotationStuck,
         format!(
             "version {pending} has been AWSPENDING since {since}: the rotation does not go on. See why its steps fail, or end it: {}",
             unstick(&situation.secret, pending)
@@ -105,8 +105,7 @@ fn leftover_warning(situation: &Situation) -> Option<Warning> {
     // the secret's last change is the latest that the label can have come to lie there
     let old = situation.secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= situation.now);
     old.then(|| {
-        Warning::new(
-            "pendingLeftover",
+        Warning::new(WarningCode::PendingLeftover,
             format!(
                 "version {version} is still staged AWSPENDING though its rotation is over, and RotateSecret fails until the label is taken off: {}",
                 unstick(&situation.secret, version)
@@ -125,14 +124,14 @@ fn replaced(situation: &Situation, document: &Document) -> Option<Warning> {
     }
     match (&old.token_id, &document.manager) {
         (None, _) => Some(Warning::new(
-            "replacedByHand",
+            WarningCode::ReplacedByHand,
             format!(
                 "the token of version {} was made by hand and is replaced: revoke it at Docker Hub once nothing else uses it",
                 previous.id
             ),
         )),
         (Some(id), None) => Some(Warning::new(
-            "replacedWithoutManager",
+            WarningCode::ReplacedWithoutManager,
             format!(
                 "the token {id} of version {} is replaced, and the secret names no manager that could retire it: revoke it at Docker Hub as user {}",
                 previous.id, old.username
@@ -169,8 +168,7 @@ fn finish(situation: &Situation) -> Result<Plan, Error> {
         && document.access_token.is_some()
         && document.token_id.is_none()
     {
-        warnings.push(Warning::new(
-            "replacedByHand",
+        warnings.push(Warning::new(WarningCode::ReplacedByHand,
             format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", situation.version),
         ));
     }
@@ -178,8 +176,7 @@ fn finish(situation: &Situation) -> Result<Plan, Error> {
     {
         match observed.ownership(&organization, &situation.secret.fingerprint()) {
             Ownership::Ours => return Err(still_there(&organization, &connector)),
-            Ownership::Untagged | Ownership::Foreign(_) => warnings.push(Warning::new(
-                "connectorLeft",
+            Ownership::Untagged | Ownership::Foreign(_) => warnings.push(Warning::new(WarningCode::ConnectorLeft,
                 "the secret is offboarded and a connector of that name exists without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",
             )),
         }

@@ -15,7 +15,7 @@ use crate::plan::steps::Step;
 use crate::secret::labels::History;
 use crate::secret::{Document, Label, Managed, Secret};
 use crate::time::{Timestamp, rfc3339};
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 /// How much longer than its grace a replaced token stays while it is still being used.
 const STILL_USED: Duration = Duration::days(7);
@@ -324,7 +324,7 @@ impl<'a> Stock<'a> {
 /// The warning about a version whose `tokenId` is of another token than the one that it holds.
 pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
     Warning::new(
-        "tokenIdMismatch",
+        WarningCode::TokenIdMismatch,
         format!(
             "version {version} names the token {id} in `tokenId` and holds another token: `tokenId` protects nothing there. Put the document once more with the `tokenId` and `expiresAt` of the token in `accessToken`, or without both"
         ),
@@ -334,7 +334,7 @@ pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
 /// The warning about a token in use that was made for another secret.
 pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning {
     Warning::new(
-        "tokenOfAnotherSecret",
+        WarningCode::TokenOfAnotherSecret,
         format!(
             "the token {id} of version {version} was made for another secret and is retired with that one: {remedy}"
         ),
@@ -424,8 +424,7 @@ pub fn plan(inventory: &Inventory<'_>) -> (Vec<Step>, Vec<Warning>) {
         }
         match judged {
             Use::Unused => steps.push(inventory.next_phase(pat)),
-            Use::Unknown => warnings.push(Warning::new(
-                "tokenKept",
+            Use::Unknown => warnings.push(Warning::new(WarningCode::TokenKept,
                 format!(
                     "the token {id} is kept: the value of its version {} cannot be read any more, and a version in use holds a token that is not known to be another one. Revoke it at Docker Hub if nothing uses it",
                     labelled.version
@@ -456,7 +455,7 @@ impl Inventory<'_> {
         let Stock { secret, connector, contents, .. } = &self.stock;
         let said = |why: &str| {
             Some(Some(Warning::new(
-                "nothingRetired",
+                WarningCode::NothingRetired,
                 format!("{why}: what is in use is not known, so no token is retired"),
             )))
         };
@@ -547,7 +546,7 @@ impl Inventory<'_> {
         let last_used = pat.last_used?;
         let recently = last_used + STILL_USED > self.stock.now;
         let at = rfc3339(last_used);
-        let kept = |why: String| Some(Warning::new("stillUsed", why));
+        let kept = |why: String| Some(Warning::new(WarningCode::StillUsed, why));
         if self.stock.offboarded() {
             // a connector that was moved to another resource group looks gone, and goes on using its token
             return recently.then(|| kept(format!("the secret is offboarded and its token {} was last used at {at}: its connector may have been moved to another resource group. The token is kept until it was not used for seven days; find out by whom, and revoke it at Docker Hub if that is nobody's", pat.id)))?;

@@ -9,7 +9,7 @@ use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::request::Trigger;
 use crate::secret::Label;
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
     let version = situation.version.clone();
@@ -67,11 +67,14 @@ pub(super) fn test_secret(situation: &Situation) -> Result<Plan, Error> {
     // RotateImmediately=false: the rotation is only tried out, so what is current is proven
     let mut warnings = Vec::new();
     if situation.observed().is_none() {
-        warnings.push(Warning::new("connectorAbsent", "there is no connector yet: onboard the secret, or rotate it"));
+        warnings.push(Warning::new(
+            WarningCode::ConnectorAbsent,
+            "there is no connector yet: onboard the secret, or rotate it",
+        ));
     }
     let Some(current) = current.filter(|current| current.document.access_token.is_some()) else {
         warnings.push(Warning::new(
-            "tokenAbsent",
+            WarningCode::TokenAbsent,
             "the current version holds no token yet: onboard the secret, or rotate it",
         ));
         let next = Next::Nothing(Outcome::Unchanged, "there is no token yet to test".into());

@@ -8,7 +8,7 @@ use crate::plan::refusals::{foreign, refusal};
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
 use crate::secret::Document;
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 /// What follows from the state.
 #[derive(Clone, PartialEq, Debug)]
@@ -113,7 +113,7 @@ pub(super) fn connector_warnings(situation: &Situation, document: &Document) -> 
     match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
         Ownership::Ours => {}
         Ownership::Untagged => warnings.push(Warning::new(
-            "connectorTakenOver",
+            WarningCode::ConnectorTakenOver,
             "the connector was made without hubkeeper (no hubkeeper tags): it is taken over",
         )),
         Ownership::Foreign(why) => return Err(foreign(&why, document)),
@@ -121,8 +121,7 @@ pub(super) fn connector_warnings(situation: &Situation, document: &Document) -> 
     if let Some(location) = observed.location()
         && !same_location(location, &document.connector.location)
     {
-        warnings.push(Warning::new(
-            "locationKept",
+        warnings.push(Warning::new(WarningCode::LocationKept,
             "the connector's location differs from the secret's `connector.location`; ARM fixes it at creation, so it is kept",
         ));
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::config::OverPrivilege;
 use crate::proof::evidence::{Evidence, Level, Login, Pulls, Push, level};
 use crate::secret::document::Expected;
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 /// Repositories that are named; of more there is the count.
 pub const NAMED: usize = 20;
@@ -108,11 +108,13 @@ pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
         if reasons.is_empty() { Finding::Complete } else { Finding::Partial }
     };
     if over_privileged && over_privilege == OverPrivilege::Warn {
-        warnings.push(Warning::new("overPrivileged", "the token can do more than read; replace it by a read-only one"));
+        warnings.push(Warning::new(
+            WarningCode::OverPrivileged,
+            "the token can do more than read; replace it by a read-only one",
+        ));
     }
     if evidence.organization_token && evidence.login == Login::Accepted {
-        warnings.push(Warning::new(
-            "readOnlyNotProvable",
+        warnings.push(Warning::new(WarningCode::ReadOnlyNotProvable,
             "the rights of an organization access token are per repository: that it can do nothing more than read is not proven",
         ));
     }
@@ -182,8 +184,7 @@ fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
     if let Some((repositories, private_then)) = evidence.last_proof
         && (evidence.visible.len() < repositories || private < private_then)
     {
-        warnings.push(Warning::new(
-            "fewerRepositories",
+        warnings.push(Warning::new(WarningCode::FewerRepositories,
             format!(
                 "the token sees {} repositories, {private} of them private; the last proof saw {repositories}, {private_then} of them private",
                 evidence.visible.len()
@@ -191,14 +192,12 @@ fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
         ));
     }
     if evidence.references.is_empty() && evidence.expected.is_empty() && evidence.last_proof.is_none() {
-        warnings.push(Warning::new(
-            "nothingToCompare",
+        warnings.push(Warning::new(WarningCode::NothingToCompare,
             "no other token's view and no expectedRepositories to compare with: name in the secret's `expectedRepositories` what must be readable",
         ));
     }
     if private == 0 {
-        warnings.push(Warning::new(
-            "noPrivateRepository",
+        warnings.push(Warning::new(WarningCode::NoPrivateRepository,
             "no visible repository is private, and anybody's token sees the public ones: name private repositories in the secret's `expectedRepositories`",
         ));
     }
@@ -209,7 +208,7 @@ fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
             let names = first(evidence.vanished.iter().map(String::as_str));
             format!("the registry has no manifest for the tags that Docker Hub lists ({names})")
         };
-        warnings.push(Warning::new("noManifestRead", format!("no manifest was read: {why}")));
+        warnings.push(Warning::new(WarningCode::NoManifestRead, format!("no manifest was read: {why}")));
     }
     if !evidence.untold.is_empty() {
         let names = first(evidence.untold.iter().map(String::as_str));
@@ -219,7 +218,7 @@ fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
             "see what refuses the list of tags: a proxy, or the user's role"
         };
         warnings.push(Warning::new(
-            "tagsNotReadable",
+            WarningCode::TagsNotReadable,
             format!(
                 "Docker Hub answered the list of tags with status 403 ({names}): no manifest is read there; {remedy}"
             ),
@@ -246,7 +245,7 @@ pub fn unscanned(evidence: &Evidence, verdict: &Verdict) -> Option<Warning> {
         parts.push(format!("{indexes} of {} manifests read are multi-platform indexes ({names})", evidence.manifests));
     }
     Some(Warning::new(
-        "defenderDoesNotScan",
+        WarningCode::DefenderDoesNotScan,
         format!(
             "Defender scans neither public repositories nor multi-platform images: {}; make such repositories private, and push images of one platform without attestations (docker buildx build --provenance=false)",
             parts.join(", ")
@@ -382,7 +381,7 @@ mod tests {
         let mut evidence = good();
         evidence.push = Push::Granted;
         let passed = verdict(&evidence, OverPrivilege::Warn);
-        assert!(passed.is_complete() && passed.warnings.iter().any(|warning| warning.code == "overPrivileged"));
+        assert!(passed.is_complete() && passed.warnings.iter().any(|warning| warning.code.name() == "overPrivileged"));
         evidence.denied.push("db".into());
         assert_eq!(verdict(&evidence, OverPrivilege::Warn).result, Finding::Partial);
         assert!(verdict(&good(), OverPrivilege::Warn).warnings.is_empty());
@@ -406,7 +405,8 @@ mod tests {
 
     #[test]
     fn a_complete_verdict_says_what_it_could_not_know() {
-        let codes = |verdict: Verdict| verdict.warnings.into_iter().map(|warning| warning.code).collect::<Vec<_>>();
+        let codes =
+            |verdict: Verdict| verdict.warnings.into_iter().map(|warning| warning.code.name()).collect::<Vec<_>>();
         assert_eq!(codes(judge(|_| {})), [""; 0]);
         assert_eq!(codes(judge(|e| e.references.clear())), ["nothingToCompare"]);
         assert_eq!(codes(judge(|e| e.visible.iter_mut().for_each(|r| r.private = false))), ["noPrivateRepository"]);
@@ -419,7 +419,7 @@ mod tests {
             let verdict = judge(|e| e.last_proof = Some(last));
             assert!(verdict.is_complete(), "{last:?}");
             verdict.warnings.into_iter().any(|warning| {
-                let code = warning.code == "fewerRepositories";
+                let code = warning.code.name() == "fewerRepositories";
                 assert!(!code || warning.message.contains(&format!("saw {}, {} of them private", last.0, last.1)));
                 code
             })
@@ -467,7 +467,7 @@ mod tests {
                     e.denied.push("db".into());
                 }
             });
-            verdict.warnings.iter().any(|warning| warning.code == "readOnlyNotProvable")
+            verdict.warnings.iter().any(|warning| warning.code.name() == "readOnlyNotProvable")
         };
         assert!(warned(true, Login::Accepted, false) && warned(true, Login::Accepted, true));
         assert!(!warned(true, Login::Rejected, false) && !warned(false, Login::Accepted, true));
@@ -488,10 +488,10 @@ mod tests {
                 e.references.clear();
                 change(e);
             });
-            assert_eq!(verdict.warnings.iter().any(|warning| warning.code == "nothingToCompare"), expected);
+            assert_eq!(verdict.warnings.iter().any(|warning| warning.code.name() == "nothingToCompare"), expected);
         }
         let unread = judge(|e| e.manifests = 0);
-        assert_eq!(unread.warnings[0].code, "noManifestRead");
+        assert_eq!(unread.warnings[0].code.name(), "noManifestRead");
     }
 
     #[test]
@@ -518,7 +518,7 @@ mod tests {
                 e.record_manifest("db", answer.clone());
             });
             assert_eq!(verdict.result, expected, "{answer:?}");
-            let warning = verdict.warnings.iter().find(|warning| warning.code == "noManifestRead");
+            let warning = verdict.warnings.iter().find(|warning| warning.code.name() == "noManifestRead");
             assert_eq!(warning.is_some(), warned, "{answer:?}");
             assert!(warning.is_none_or(|warning| warning.message.contains("(db)")), "{warning:?}");
         }
@@ -534,7 +534,7 @@ mod tests {
                 e.untold = vec!["db".into()];
             });
             assert!(verdict.is_complete());
-            let warning = verdict.warnings.iter().find(|warning| warning.code == "tagsNotReadable").unwrap();
+            let warning = verdict.warnings.iter().find(|warning| warning.code.name() == "tagsNotReadable").unwrap();
             assert!(warning.message.contains("(db)") && warning.message.contains(word), "{}", warning.message);
         }
     }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::ids::{is_repository_part, is_uuid};
 use crate::secret::document::members::{Members, wrong};
 use crate::time::{Timestamp, parse_rfc3339, rfc3339};
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 pub use self::connector::{ConnectorId, ConnectorSpec, Plan};
 pub use self::members::without_byte_order_mark;
@@ -275,17 +275,17 @@ const EXPIRY_LEVELS: [i64; 4] = [1, 7, 14, 30];
 pub fn expiry_warning(document: &Document, now: Timestamp) -> Option<Warning> {
     let Some(expires_at) = document.expires_at else {
         return Some(Warning::new(
-            "expiryUnknown",
+            WarningCode::ExpiryUnknown,
             "the secret has no `expiresAt`: nobody can warn before the token expires; add it to the document",
         ));
     };
     let left = expires_at - now;
     if left <= time::Duration::ZERO {
-        return Some(Warning::new("expired", format!("the token expired at {}", rfc3339(expires_at))));
+        return Some(Warning::new(WarningCode::Expired, format!("the token expired at {}", rfc3339(expires_at))));
     }
     let level = EXPIRY_LEVELS.into_iter().find(|days| left <= time::Duration::days(*days))?;
     Some(Warning::new(
-        "expiresSoon",
+        WarningCode::ExpiresSoon,
         format!("the token expires at {} (level {level}: {} full days left)", rfc3339(expires_at), left.whole_days()),
     ))
 }

@@ -3,7 +3,7 @@
 use time::Duration;
 
 use crate::time::{Timestamp, rfc3339};
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningCode};
 
 /// The window of a rotation that names none: AWS's default ends with the UTC day.
 const WINDOW: Duration = Duration::DAY;
@@ -67,8 +67,7 @@ pub fn ends_before_rotation(
     let due = due?;
     let safe = due + schedule.window + grace;
     (expires_at < safe).then(|| {
-        Warning::new(
-            "endsBeforeRotation",
+        Warning::new(WarningCode::EndsBeforeRotation,
             format!(
                 "the token ends at {}, before the next rotation ({}), its window and the grace are over ({}): rotate more often, or raise HUBKEEPER_TOKEN_LIFETIME_DAYS",
                 rfc3339(expires_at),

@@ -53,7 +53,7 @@ fn follows(situation: &Situation, fix_role: bool) -> String {
                 Step::TagInvite { state } => state.value(),
                 step => step.name().to_owned(),
             });
-            let codes = warnings.iter().map(|warning| warning.code.to_owned());
+            let codes = warnings.iter().map(|warning| warning.code.to_string());
             steps.chain(codes).collect::<Vec<_>>().join(", ")
         }
     }

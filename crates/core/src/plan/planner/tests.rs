@@ -51,7 +51,7 @@ fn kind(trigger: &Trigger, situation: &Situation) -> Kind {
 
 /// The codes of the warnings.
 fn codes(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
-    plan(trigger, situation, CLIENT).unwrap().warnings.iter().map(|warning| warning.code).collect()
+    plan(trigger, situation, CLIENT).unwrap().warnings.iter().map(|warning| warning.code.name()).collect()
 }
 
 #[test]
@@ -119,10 +119,10 @@ fn another_s_connector_is_refused_and_one_of_the_portal_is_taken_over() {
     assert_eq!(plan(&onboard_trigger(), &situation, CLIENT).unwrap_err().kind(), Kind::Refused);
     situation.connector = Some(connector(&situation, VERSION, |body| body["tags"] = json!({})));
     let taken = plan(&onboard_trigger(), &situation, CLIENT).unwrap();
-    assert_eq!(taken.warnings[0].code, "connectorTakenOver");
+    assert_eq!(taken.warnings[0].code.name(), "connectorTakenOver");
     situation.connector = Some(connector(&situation, VERSION, |body| body["location"] = json!("North Europe")));
     let kept = plan(&onboard_trigger(), &situation, CLIENT).unwrap();
-    assert_eq!(kept.warnings[0].code, "locationKept");
+    assert_eq!(kept.warnings[0].code.name(), "locationKept");
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl Case {
             Step::ActivateToken { id } => format!("activate {id}"),
             other => panic!("{other:?}"),
         };
-        (steps.iter().map(name).collect(), warnings.iter().map(|warning| warning.code).collect())
+        (steps.iter().map(name).collect(), warnings.iter().map(|warning| warning.code.name()).collect())
     }
 }
 
@@ -787,7 +787,10 @@ fn an_id_that_two_versions_name_for_different_tokens_is_warned_about_at_the_late
     };
     let warned = |documents: &[(&str, &Document)]| {
         let warnings = copied_ids(documents.iter().copied());
-        warnings.iter().map(|warning| (warning.code, warning.message.contains("version later"))).collect::<Vec<_>>()
+        warnings
+            .iter()
+            .map(|warning| (warning.code.name(), warning.message.contains("version later")))
+            .collect::<Vec<_>>()
     };
     let first = of("dckr_pat_a", ID);
     assert_eq!(warned(&[("first", &first), ("later", &of("dckr_pat_b", ID))]), [("tokenIdMismatch", true)]);
