@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use hubkeeper::handler::Handler;
+use hubkeeper_sandbox::aws;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation, rotate};
 use serde_json::{Value, json};
 
@@ -317,7 +318,11 @@ impl Run {
         let is_told = ["NeedsHuman", "Refused", "Misconfigured", "ignored"].iter().any(|kind| told.contains(*kind));
         // a rotation that the act broke into is named by everything that waits for it
         let is_told = is_told || (told.contains("Retryable") && rotating(&self.scene).is_some());
-        if !is_told && !self.flow.is_settled(self) {
+        // a secret that is tagged offboarded and has no connector is as its tag says: there is nothing to tell
+        let tags = self.scene.world.with(|state| aws::tags(state, &self.scene.arn));
+        let is_offboarded = tags.get("hubkeeper").is_some_and(|tag| tag == "offboarded");
+        let is_as_tagged = is_offboarded && self.scene.connector().is_none();
+        if !is_told && !is_as_tagged && !self.flow.is_settled(self) {
             self.oracles.violated(format!(
                 "told: after a person {}, nothing is settled and nobody is told ({told:?})",
                 act.name()
