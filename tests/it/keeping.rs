@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubkeeper_sandbox::{arm, aws, hub, responses};
+use hubkeeper_sandbox::{Fault, arm, aws, hub, responses};
 use serde_json::{Value, json};
 
 use crate::reconcile::by_hand;
@@ -311,10 +311,18 @@ async fn a_connector_that_was_moved_is_not_created_a_second_time() {
 
 #[tokio::test(start_paused = true)]
 async fn where_the_role_does_not_permit_the_look_the_connector_is_created_again() {
-    let scene = Scene::new(Begin::Manager);
-    scene.onboard().await.unwrap();
-    scene.world.with(|state| arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
-    assert_eq!(scene.reconcile().await["connector"]["change"], "created");
+    for status in [403, 404] {
+        let scene = Scene::new(Begin::Manager);
+        scene.onboard().await.unwrap();
+        scene.world.with(|state| arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
+        let whole = format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Security/securityConnectors");
+        let refusal = json!({"error": {"code": "AuthorizationFailed", "message": "no right on the subscription"}});
+        scene.world.script(move |_, _, request| {
+            let refused = request.uri().path() == whole;
+            refused.then(|| Fault::Answer(hubkeeper_sandbox::world::json(status, &refusal)))
+        });
+        assert_eq!(scene.reconcile().await["connector"]["change"], "created", "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -166,7 +166,7 @@ impl Arm {
         organization: &str,
         fingerprint: &str,
     ) -> Result<Vec<Neighbour>, Error> {
-        let connectors = self.list(self.url(id, None)?).await?;
+        let connectors = self.list(self.url(id, None)?).await?.unwrap_or_default();
         let others = connectors.iter().filter_map(|observed| {
             let same = observed.is_docker_hub()
                 && observed.organization().is_some_and(|other| other.eq_ignore_ascii_case(organization));
@@ -184,7 +184,8 @@ impl Arm {
     /// `Retryable` where ARM does not answer.
     pub async fn bearing(&self, id: &ConnectorId, fingerprint: &str) -> Result<Option<Vec<ConnectorId>>, Error> {
         let connectors = match self.list(self.subscription_url(id)?).await {
-            Ok(connectors) => connectors,
+            Ok(Some(connectors)) => connectors,
+            Ok(None) => return Ok(None),
             Err(error) if error.kind() == Kind::Retryable => return Err(error),
             Err(_) => return Ok(None),
         };
@@ -199,8 +200,9 @@ impl Arm {
         Ok(Some(shown.collect()))
     }
 
-    /// Every page of a list. A page is only followed on the host that it came from: the bearer goes with it.
-    async fn list(&self, first: Url) -> Result<Vec<Observed>, Error> {
+    /// Every page of a list; `None` where it may not be read, or does not exist. A page is only followed on the host that it
+    /// came from: the bearer goes with it.
+    async fn list(&self, first: Url) -> Result<Option<Vec<Observed>>, Error> {
         let mut next = Some(first.clone());
         let mut connectors = Vec::new();
         for _ in 0..PAGES {
@@ -209,8 +211,10 @@ impl Arm {
                 .send("GET", &url, None, Policy::SAFE.capped(8 << 20), &[])
                 .await?
                 .map_err(|error| unreachable(&error))?;
-            if response.status() != 200 {
-                return Err(failed(&response, &[]));
+            match response.status().as_u16() {
+                200 => {}
+                403 | 404 => return Ok(None),
+                _ => return Err(failed(&response, &[])),
             }
             let page: Value = serde_json::from_slice(response.body())
                 .map_err(|_| Error::retryable("ARM's list of connectors cannot be read", "repeat the event"))?;
@@ -218,7 +222,7 @@ impl Arm {
             connectors.extend(entries.cloned().filter_map(Observed::parse));
             next = next_page(&page, &first);
         }
-        Ok(connectors)
+        Ok(Some(connectors))
     }
 
     fn subscription_url(&self, id: &ConnectorId) -> Result<Url, Error> {
