@@ -68,9 +68,9 @@ pub(crate) async fn queue(stage: &mut Stage) {
 }
 
 /// The function runs on the system's clock, so the sandbox's dates move.
-fn two_days_pass(stage: &mut Stage) {
-    stage.world.with(|state| scene::age(state, Duration::days(2)));
-    stage.page.row("happens", "two days pass: the demo moves all dates in the sandbox back");
+fn days_pass(stage: &mut Stage, days: i64) {
+    stage.world.with(|state| scene::age(state, Duration::days(days)));
+    stage.page.row("happens", &format!("{days} days pass: the demo moves all dates in the sandbox back"));
 }
 
 /// The tokens with hubkeeper's labels, one row each.
@@ -99,7 +99,7 @@ fn state_of(stage: &Stage, uuid: &str) -> Option<bool> {
 
 pub(crate) async fn retirement(stage: &mut Stage) {
     stage.page.scene("4a The replaced token is deactivated, once its grace is over");
-    two_days_pass(stage);
+    days_pass(stage, 2);
     let old = reconcile(stage, &[("/outcome", json!("applied"))]).await.unwrap_or_default();
     show_minted(stage);
     stage.page.expect(state_of(stage, &old) == Some(false), "the old token is there, and deactivated");
@@ -174,7 +174,10 @@ pub(crate) async fn offboarding(stage: &mut Stage) {
     show_writes(stage);
 
     stage.page.scene("8b Reconcile deactivates the tokens of the offboarded secret");
-    two_days_pass(stage);
+    stage
+        .page
+        .row("why", "a token that was used in the last seven days is kept: a connector that was moved looks gone");
+    days_pass(stage, 8);
     let token = reconcile(stage, &[("/outcome", json!("applied"))]).await.unwrap_or_default();
     show_minted(stage);
     stage.page.expect(state_of(stage, &token) == Some(false), "the token is deactivated");
