@@ -83,7 +83,7 @@ oracles: ## Plant each fault of tests/chaos/planted into the function; fails if 
 
 build: function ## Build the function as it is deployed (target/release/bootstrap)
 
-package: function tools ## Make the Lambda package target/lambda/hubkeeper.zip; fails above 4.0 MB
+package: function tools ## Make the Lambda package target/lambda/hubkeeper.zip; fails above 3.6 MB
 	@$(TOOLS)/package $(FUNCTION) $(PACKAGE)
 
 conformance: package $(if $(HUBKEEPER_RECORD),,record) ## Hold sandbox and function against the services' own tools and documents; the last line is `N passed, N failed`
