@@ -255,3 +255,20 @@ async fn a_reconcile_in_the_middle_of_an_offboarding_does_not_bring_the_connecto
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_somebody_deletes_at_the_same_moment_is_gone_all_the_same() {
+    for at in 0.. {
+        let scene = Scene::new(Begin::ByHand);
+        scene.onboard().await.unwrap();
+        let by_hand = async {
+            scene.world.with(|state| arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
+        };
+        let (answer, between) = interleave(&scene, event(&scene), at, by_hand).await;
+        assert!(answer.is_ok(), "request {at}: {}", outcome(&answer));
+        assert_eq!((scene.connector(), tag(&scene).as_deref()), (None, Some("offboarded")), "request {at}");
+        if between.is_none() {
+            return;
+        }
+    }
+}
