@@ -31,6 +31,8 @@ const BETWEEN: Duration = Duration::from_mins(5);
 const RETRIES: [Duration; 2] = [Duration::ZERO, Duration::from_mins(1)];
 /// When an event comes once more: after every outage.
 const LATER: Duration = Duration::from_mins(15);
+/// After every lock-out.
+const LOCKED_OUT: Duration = Duration::from_mins(65);
 /// The grace of replaced tokens, and what onboarding's tokens get on top.
 const GRACE: Duration = Duration::from_hours(27);
 /// How long a replaced token that was used stays.
@@ -284,7 +286,13 @@ impl Run {
         Box::pin(self.flow.finish(self)).await;
         if self.person.act().is_some() && !self.flow.is_given_up() {
             // what every remedy ends with
-            self.deliver(&json!({"action": "onboard", "secretId": self.scene.arn})).await;
+            let onboard = json!({"action": "onboard", "secretId": self.scene.arn});
+            self.deliver(&onboard).await;
+            if !self.flow.is_settled(self) {
+                // Docker Hub locks a user out after failed logins, and the error says for how long
+                tokio::time::sleep(LOCKED_OUT).await;
+                self.deliver(&onboard).await;
+            }
         }
         tokio::time::sleep(GRACE).await;
         self.reconcile_twice().await;
@@ -316,8 +324,8 @@ impl Run {
         Box::pin(person.aftermath(self)).await;
         let told = std::mem::take(&mut *self.told.lock().unwrap());
         let is_told = ["NeedsHuman", "Refused", "Misconfigured", "ignored"].iter().any(|kind| told.contains(*kind));
-        // a rotation that the act broke into is named by everything that waits for it
-        let is_told = is_told || (told.contains("Retryable") && rotating(&self.scene).is_some());
+        // a rotation that the act broke into is named by everything that waits for it, by reconcile as the reason of `unchanged`
+        let is_told = is_told || rotating(&self.scene).is_some();
         // a secret that is tagged offboarded and has no connector is as its tag says: there is nothing to tell
         let tags = self.scene.world.with(|state| aws::tags(state, &self.scene.arn));
         let is_offboarded = tags.get("hubkeeper").is_some_and(|tag| tag == "offboarded");
