@@ -185,9 +185,8 @@ impl Arm {
     pub async fn bearing(&self, id: &ConnectorId, fingerprint: &str) -> Result<Option<Vec<ConnectorId>>, Error> {
         let connectors = match self.list(self.subscription_url(id)?).await {
             Ok(Some(connectors)) => connectors,
-            Ok(None) => return Ok(None),
             Err(error) if error.kind() == Kind::Retryable => return Err(error),
-            Err(_) => return Ok(None),
+            Ok(None) | Err(_) => return Ok(None),
         };
         let bearing = connectors.iter().filter(|observed| observed.bears(fingerprint));
         let others =
