@@ -40,18 +40,18 @@ help: ## Say what each target does
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Run the whole life of a token against the sandbox and explain it; EVENT=events/onboard.json sends that event alone
-	@tests/sandbox/before-demo.sh $(TOOLS) $(if $(EVENT),"$(EVENT)")
+	@crates/sandbox/before-demo.sh $(TOOLS) $(if $(EVENT),"$(EVENT)")
 	@$(MAKE) --no-print-directory tools
 	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
-# The quick ones first. Each test target has its line here (tests/it/makefile.rs): they differ in what they take from the environment.
+# The quick ones first. Each test target has its line here (tests/functional/makefile.rs): they differ in what they take from the environment.
 test: ## Run every test, the quick ones first; the last line is that of the end-to-end tests. tests/README.md says what is where
 	$(CARGO) test --workspace --locked --no-run
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
 	$(APART) $(CARGO) test --workspace --locked --doc
-	$(CARGO) test -p hubkeeper --locked --test it
+	$(CARGO) test -p hubkeeper --locked --test functional
 	@$(MAKE) --no-print-directory test-infra
-	$(APART) $(CARGO) test -p hubkeeper --locked --test chaos
+	$(APART) $(CARGO) test -p hubkeeper --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
 
 e2e: tools ## Deploy a package into a local AWS emulator and drive it (needs python3; left out loudly without)
@@ -76,10 +76,10 @@ check: ## Check format, lints and documentation (warnings are errors), then run 
 	$(MAKE) test
 
 chaos: ## Faults, acts of people and odd responses at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep, one at a time, is in `make test`
-	$(CARGO) test -p hubkeeper --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
+	$(CARGO) test -p hubkeeper --locked --test simulation -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
-oracles: ## Plant each fault of tests/chaos/planted into the function; fails if the simulation does not catch it; ONLY="14 17"
-	@CARGO="$(CARGO)" tests/chaos/planted/run.sh $(ONLY)
+oracles: ## Plant each fault of tests/simulation/planted into the function; fails if the simulation does not catch it; ONLY="14 17"
+	@CARGO="$(CARGO)" tests/simulation/planted/run.sh $(ONLY)
 
 build: function ## Build the function as it is deployed (target/release/bootstrap)
 
@@ -102,7 +102,7 @@ fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and pri
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz
 
 corpus: ## Write the corpora of the fuzz targets anew, from events/ and from what the sandbox answers
-	$(CARGO) test -p hubkeeper --locked --test it corpus -- --ignored
+	$(CARGO) test -p hubkeeper --locked --test functional corpus -- --ignored
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom
@@ -145,5 +145,5 @@ tools:
 
 record: tools
 	@rm -rf $(RECORD)
-	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked -p hubkeeper --test it
+	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked -p hubkeeper --test functional
 	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(QUICK_FUNCTION) >/dev/null

@@ -1,7 +1,7 @@
 //! hubkeeper keeps the Docker Hub connector of Microsoft Defender for Cloud supplied with a proven, read-only token.
 //!
 //! The function. What it decides is in the package `hubkeeper-core`; here is what reads, asks and acts. A module uses those after it
-//! alone (`tests/it/layers.rs` looks):
+//! alone (`tests/functional/layers.rs` looks):
 //!
 //! - [`handler`]: the boundary. JSON in, report or typed error out, logged once.
 //! - [`cloudformation`]: `CloudFormation`'s requests, and the responses to them. [`fleet`]: many secrets in one event.

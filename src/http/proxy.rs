@@ -61,7 +61,7 @@ pub enum ProxyFault {
 impl ProxyFault {
     /// The fault behind an error of the HTTP client, for a request that goes through a proxy.
     ///
-    /// hyper-util does not export its `TunnelError`: it is known by its text, which `tests/it/proxy.rs` holds it to.
+    /// hyper-util does not export its `TunnelError`: it is known by its text, which `tests/functional/proxy.rs` holds it to.
     pub(super) fn of(error: &reqwest::Error) -> Option<Self> {
         let mut cause: Option<&dyn std::error::Error> = Some(error);
         let mut fault = None;

@@ -132,5 +132,5 @@ for specification in azure/live-validate.cjs docker-hub.openapi.yaml; do
 done
 
 # every client here speaks to the loopback interface alone
-export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost PYTHONPATH="$here/../python" PYTHONDONTWRITEBYTECODE=1
+export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
 exec "$python/bin/python" -m pytest -p no:cacheprovider --rootdir "$here" "$here" "$@"

@@ -32,5 +32,5 @@ if [ ! -e "$tools/complete" ]; then
     touch "$tools/complete"
 fi
 [ "${1:-}" != --setup ] || exit 0
-export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" PYTHONPATH="$here/../python" PYTHONDONTWRITEBYTECODE=1
+export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" PYTHONPATH="$here/../conformance" PYTHONDONTWRITEBYTECODE=1
 exec "$tools/bin/python" -m pytest -p no:cacheprovider --rootdir "$here" "$here" "$@"

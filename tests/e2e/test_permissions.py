@@ -7,7 +7,7 @@ import re
 import pytest
 from harness import REGION, TEMPLATE
 
-# What the emulator does not authorise, so that no run here can show that it is needed. tests/it/infra.rs holds each of these, with
+# What the emulator does not authorise, so that no run here can show that it is needed. tests/functional/infra.rs holds each of these, with
 # its resource and conditions, against the template.
 NOT_AUTHORISED = {
     "sts:GetWebIdentityToken": "STS is the sandbox's: the emulator signs web identity tokens with its own key and issuer",

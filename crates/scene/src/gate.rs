@@ -1,0 +1,65 @@
+//! Holding one invocation up at a request: to do something meanwhile, or to kill it there.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::{Answer, Scene};
+
+/// Where one invocation is held up, and by what it is let go.
+pub struct Gate {
+    pub(crate) at: usize,
+    pub(crate) after: bool,
+    /// Notified when the invocation has arrived.
+    pub reached: Notify,
+    /// Lets the invocation go on.
+    pub go_on: Notify,
+}
+
+/// A gate at a request: before it is sent, or after it was handled.
+pub fn gate(at: usize, after: bool) -> Arc<Gate> {
+    Arc::new(Gate { at, after, reached: Notify::new(), go_on: Notify::new() })
+}
+
+/// Runs `event` until it comes to the gate, then `meanwhile`, then the rest. `None` where it never came there.
+pub async fn interleave<T>(
+    scene: &Scene,
+    event: Value,
+    at: usize,
+    meanwhile: impl Future<Output = T>,
+) -> (Answer, Option<T>) {
+    let gate = gate(at, false);
+    let handler = scene.handler(Some(Arc::clone(&gate)));
+    let deadline = scene.deadline();
+    let first = handler.handle(&event, deadline);
+    let second = async {
+        gate.reached.notified().await;
+        let result = meanwhile.await;
+        gate.go_on.notify_one();
+        result
+    };
+    tokio::pin!(first, second);
+    let mut between = None;
+    let answer = loop {
+        tokio::select! {
+            biased;
+            result = &mut second, if between.is_none() => between = Some(result),
+            answer = &mut first => break answer,
+        }
+    };
+    scene.keep(&answer);
+    (answer, between)
+}
+
+/// Kills the function at a request, before or after the service handled it. `false` where it ended before.
+pub async fn kill(scene: &Scene, event: Value, at: usize, after: bool) -> bool {
+    let gate = gate(at, after);
+    let handler = scene.handler(Some(Arc::clone(&gate)));
+    let deadline = scene.deadline();
+    tokio::select! {
+        biased;
+        () = gate.reached.notified() => true,
+        answer = handler.handle(&event, deadline) => { scene.keep(&answer); false }
+    }
+}

@@ -1,0 +1,23 @@
+//! One world for the tests: an organization, its dedicated user, a secret, an Azure resource group, and the function.
+//!
+//! The three promises are watched at every change of the sandbox's state, and every output is searched for secrets, in
+//! every test, when the [`Scene`] ends.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone use it, and they fail by panicking")]
+
+mod clock;
+mod gate;
+mod logs;
+mod scene;
+mod transport;
+mod world;
+
+pub use clock::SimClock;
+pub use gate::{Gate, gate, interleave, kill};
+pub use logs::logged;
+pub use scene::{Answer, Begin, Scene, TIMEOUT, outcome};
+pub use transport::InProcess;
+pub use world::{
+    CLIENT, CONNECTOR, EMAIL, GROUP, ORG, OWNER, OWNER_PASSWORD, OWNER_SECRET, PASSWORD, SECRET, SUBSCRIPTION, TENANT,
+    USER, broken_promises, build, build_zero, document, watch,
+};

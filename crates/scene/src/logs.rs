@@ -1,0 +1,37 @@
+//! The log lines of a test.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Once;
+
+thread_local! {
+    /// The log lines of this test, at TRACE: a test and its function run on one thread.
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Logs;
+
+impl io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What was logged since the last [`Scene`] began.
+pub fn logged() -> String {
+    LINES.with_borrow(|lines| String::from_utf8_lossy(lines).into_owned())
+}
+
+pub(crate) fn begin_logs() {
+    static SUBSCRIBED: Once = Once::new();
+    SUBSCRIBED.call_once(|| {
+        let subscriber = hubkeeper::logging::subscriber(Some("trace"), || Logs);
+        tracing::subscriber::set_global_default(subscriber).expect("no other subscriber");
+    });
+    LINES.with_borrow_mut(Vec::clear);
+}

@@ -1,0 +1,102 @@
+"""What the tests in Python start: any server, and the sandbox. On the loopback interface, on ports that the kernel gives."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+# what a program that is started here gets of this one's environment
+KEEP = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+NO_PROXY = {"NO_PROXY": "127.0.0.1,localhost"}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def eventually(what, look, seconds=60):
+    """The first truthy answer of ``look``; fails with ``what`` after so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        if found := look():
+            return found
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+def answers(url, *statuses):
+    """Whether a server answers with one of these statuses."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status in statuses
+    except urllib.error.HTTPError as error:
+        return error.code in statuses
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def end(process):
+    """Waits until a process that was asked to end has ended, and makes it."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    process.kill()
+    process.wait()
+
+
+class Program:
+    """A server that runs until it is stopped; what it says is kept."""
+
+    def __init__(self, command, environment, folder):
+        self.log = Path(tempfile.mkdtemp(dir=folder)) / "log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [str(part) for part in command], env=KEEP | NO_PROXY | environment, cwd=self.log.parent,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )
+
+    def up(self, url, *statuses):
+        """Waits until it answers."""
+
+        def look():
+            assert self.process.poll() is None, f"{self.process.args[0]} ended:\n{self.log.read_text()[-3000:]}"
+            return answers(url, *statuses)
+
+        eventually(f"{self.process.args[0]} answers", look)
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        end(self.process)
+
+
+class Sandbox:
+    """Every service of the sandbox (crates/sandbox/src/bin/serve_sandbox.rs): one process, spoken to by lines of JSON."""
+
+    def __init__(self, folder, environment=None):
+        self.authority = Path(tempfile.mkdtemp(dir=folder)) / "authority.pem"
+        self.process = subprocess.Popen(
+            [os.environ["HUBKEEPER_SANDBOX"], str(self.authority)], env=KEEP | (environment or {}),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )
+        ready = json.loads(self.process.stdout.readline())
+        assert ready["ready"] is True
+        self.environment, self.scene, self.certificate = ready["environment"], ready["scene"], ready["tokenCertificate"]
+
+    def __call__(self, do, **members):
+        self.process.stdin.write(json.dumps({"do": do, **members}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert answer.pop("ok") is True, f"{do}: {answer}"
+        return answer
+
+    def stop(self):
+        self.process.stdin.close()
+        end(self.process)

@@ -1,0 +1,35 @@
+//! The function in one process with the sandbox: the real handler over an injected transport, on simulated time.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod adoption;
+mod binary;
+mod corpus;
+mod custom_resource;
+mod docs;
+mod drift;
+mod events;
+mod failure_table;
+mod faults;
+mod fleet;
+mod infra;
+mod interleaving;
+mod keeping;
+mod layers;
+mod logins;
+mod makefile;
+mod malformed;
+mod metrics;
+mod offboarding;
+mod onboarding;
+mod onboarding_pages;
+mod proof;
+mod proxy;
+mod puts;
+mod reconcile;
+mod retiring;
+mod rotation;
+mod secrecy;
+mod transport;
+mod truth;
+mod zero;

@@ -1,0 +1,108 @@
+//! The Makefile runs every test target, and `tests/README.md` tells of every folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The test targets of the workspace: those that manifests name, and the files of `tests` folders that Cargo finds by itself.
+fn test_targets() -> Vec<String> {
+    let mut names = Vec::new();
+    let mut sections = read("Cargo.toml").split("[[test]]").skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let packages = ["tests", "crates", "benches"].into_iter().flat_map(|folder| entries(&root().join(folder)));
+    for package in packages.filter(|folder| folder.join("Cargo.toml").is_file()) {
+        let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+        sections.extend(manifest.split("[[test]]").skip(1).map(str::to_owned));
+        let is_target = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
+        let files = entries(&package.join("tests")).into_iter().filter(is_target);
+        names.extend(files.map(|file| file.file_stem().unwrap().to_string_lossy().into_owned()));
+    }
+    for section in sections {
+        let name = section.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).unwrap();
+        names.push(name.to_owned());
+    }
+    names
+}
+
+#[test]
+fn make_test_runs_every_test_target() {
+    let makefile = read("Makefile");
+    let recipe = makefile.split("\ntest: ").nth(1).unwrap().split("\n\n").next().unwrap();
+    let targets = test_targets();
+    assert!(targets.len() > 4, "{targets:?}");
+    for target in targets {
+        let named = recipe
+            .split_whitespace()
+            .zip(recipe.split_whitespace().skip(1))
+            .any(|pair| pair == ("--test", target.as_str()));
+        assert!(named, "`make test` leaves out --test {target}");
+    }
+}
+
+#[test]
+fn the_page_about_tests_names_every_folder_and_only_commands_that_exist() {
+    let page = read("tests/README.md");
+    let folders = |parent: &str| entries(&root().join(parent)).into_iter().filter(|path| path.is_dir());
+    let name = |folder: PathBuf| folder.file_name().unwrap().to_string_lossy().into_owned();
+    let inside = folders("tests").map(name);
+    let beside = ["crates/sandbox", "crates/scene", "benches/floor"].map(str::to_owned);
+    for folder in inside.chain(beside) {
+        assert!(page.contains(&format!("`{folder}`")), "tests/README.md does not tell of {folder}");
+    }
+    let makefile = read("Makefile");
+    for rest in page.split("`make ").skip(1) {
+        let target: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        assert!(makefile.contains(&format!("\n{target}:")), "there is no make {target}");
+    }
+}
+
+#[test]
+fn make_demo_looks_at_its_file_before_it_builds_and_lists_the_examples() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let before = |event: &str| {
+        let mut command = std::process::Command::new(root().join("crates/sandbox/before-demo.sh"));
+        let output = command.args(["/nowhere", event]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let mut wrong = vec![
+        ("events/nothing.json".to_owned(), "there is no file events/nothing.json"),
+        ("events".to_owned(), "events is not a file"),
+        (file("demo-empty.json", " \n"), "does not hold a JSON object"),
+        (file("demo-list.json", "[]"), "does not hold a JSON object"),
+    ];
+    if std::process::Command::new("python3").arg("--version").output().is_ok() {
+        wrong.push((file("demo-half.json", "{\"action\": "), "is not JSON"));
+    }
+    for (event, words) in wrong {
+        let (code, said, refusal) = before(&event);
+        assert_eq!((code, said.as_str()), (Some(2), ""), "{event}");
+        assert!(refusal.contains(words), "{refusal}");
+        for example in entries(&root().join("events")) {
+            let name = example.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(refusal.contains(&format!("make demo EVENT=events/{name}\n")), "{name}: {refusal}");
+        }
+    }
+    let (code, said, refusal) = before("events/onboard.json");
+    assert_eq!((code, refusal.as_str()), (Some(0), ""));
+    assert!(said.contains("builds") && said.contains("one event"), "{said}");
+    let recipe = read("Makefile");
+    let recipe = recipe.split("\ndemo: ").nth(1).unwrap().split("\n\n").next().unwrap();
+    let (look, build) = (recipe.find("before-demo.sh").unwrap(), recipe.find("tools").unwrap());
+    assert!(look < build, "{recipe}");
+}

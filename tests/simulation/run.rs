@@ -1,0 +1,444 @@
+//! One run: a world, its network, and the function as AWS invokes it: in environments that are used again until they are killed,
+//! with the retries of rotation and of asynchronous events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use hubkeeper::handler::Handler;
+use hubkeeper_sandbox::aws;
+use hubkeeper_sandbox::rotation::{Function, FunctionError, Rotation, rotate};
+use serde_json::{Value, json};
+
+use crate::acts::{Act, Person};
+use crate::behaviours::{Behaviour, Kind};
+use crate::faults::Fault;
+use crate::flows::{Flow, rotating};
+use crate::network::{EnvironmentLine, Invocation, Network};
+use crate::oracles::Oracles;
+use hubkeeper_scene::{Answer, Scene, TIMEOUT};
+
+/// The function's time where a fault is to outlast it.
+const LITTLE: Duration = Duration::from_secs(90);
+/// Attempts at a rotation.
+const ATTEMPTS: usize = 5;
+/// What lies between two attempts.
+const BETWEEN: Duration = Duration::from_mins(5);
+/// What lies before each attempt at an asynchronous event: the template allows one repetition, and Lambda waits a minute for it.
+const RETRIES: [Duration; 2] = [Duration::ZERO, Duration::from_mins(1)];
+/// When an event comes once more: after every outage.
+const LATER: Duration = Duration::from_mins(15);
+/// After every lock-out.
+const LOCKED_OUT: Duration = Duration::from_mins(65);
+/// The grace of replaced tokens, and what onboarding's tokens get on top.
+const GRACE: Duration = Duration::from_hours(27);
+/// How long a replaced token that was used stays.
+const STILL_USED: Duration = Duration::from_hours(8 * 24);
+
+/// An execution environment: one process, which keeps what it keeps between invocations.
+struct Environment {
+    handler: Handler,
+    line: EnvironmentLine,
+}
+
+/// A second event, in the middle of the flow.
+#[derive(Clone, Copy)]
+pub(crate) struct Second {
+    pub(crate) at: usize,
+    pub(crate) event: Event,
+}
+
+/// What may come in the middle of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    Reconcile,
+    Onboard,
+    Current,
+    Candidate,
+    Rotation,
+    Again,
+}
+
+/// What happens to a flow.
+#[derive(Clone, Default)]
+pub(crate) struct Script {
+    /// By request.
+    pub(crate) faults: BTreeMap<usize, Fault>,
+    /// What a person does, before which request.
+    pub(crate) act: Option<(usize, Act)>,
+    /// How a service responds, from which request on.
+    pub(crate) behaviour: Option<(usize, Behaviour)>,
+    /// A second event.
+    pub(crate) second: Option<Second>,
+    /// The order of requests varies.
+    pub(crate) jitter: Option<fastrand::Rng>,
+}
+
+impl Script {
+    /// Whether a person acts in it, or a service responds otherwise.
+    pub(crate) fn is_more_than_a_fault(&self) -> bool {
+        self.act.is_some() || self.behaviour.is_some()
+    }
+
+    /// The names of what happens, as they stand in the table.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        let faults = self.faults.values().map(|fault| fault.name());
+        let act = self.act.map(|(_, act)| act.name());
+        faults.chain(act).chain(self.behaviour.map(|(_, behaviour)| behaviour.name()))
+    }
+
+    /// For people: what happens, and when.
+    pub(crate) fn told(&self) -> String {
+        let faults = self.faults.iter().map(|(at, fault)| (fault.name(), *at));
+        let act = self.act.map(|(at, act)| (act.name(), at));
+        let behaviour = self.behaviour.map(|(at, behaviour)| (behaviour.name(), at));
+        let mut told: Vec<String> =
+            faults.chain(act).chain(behaviour).map(|(name, at)| format!("{name} at request {at}")).collect();
+        told.extend(self.second.map(|second| format!("{:?} at request {}", second.event, second.at)));
+        told.join(", ")
+    }
+
+    /// One fault.
+    pub(crate) fn fault(at: usize, fault: Fault) -> Self {
+        Self { faults: [(at, fault)].into(), ..Self::default() }
+    }
+}
+
+/// One run.
+pub(crate) struct Run {
+    pub(crate) flow: Flow,
+    pub(crate) scene: Scene,
+    pub(crate) network: Network,
+    pub(crate) oracles: Oracles,
+    person: Person,
+    timeout: Duration,
+    warm: Mutex<Vec<Environment>>,
+    invocations: AtomicUsize,
+    failed: Mutex<bool>,
+    answers: Mutex<String>,
+    /// Kinds of errors, and outcomes that tell of a decision, since they were last taken.
+    told: Mutex<BTreeSet<String>>,
+    /// Whether the last reconcile wrote the connector.
+    last_wrote: AtomicBool,
+}
+
+/// What came of a run.
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<String>,
+    /// The requests of the flow.
+    pub(crate) calls: Vec<(hubkeeper_sandbox::Service, crate::calls::Call)>,
+    /// For people: requests with the faults marked, then the answers.
+    pub(crate) trace: String,
+}
+
+impl Run {
+    fn new(flow: Flow, timeout: Duration) -> Self {
+        let oracles = Oracles::default();
+        let mut scene = flow.scene(&oracles);
+        (scene.checked, scene.searched) = (false, false);
+        oracles.about(&scene.arn);
+        scene.world.with(|state| oracles.note(state));
+        let person = Person::default();
+        let network = Network::new(&scene, oracles.clone(), person.clone());
+        Self {
+            flow,
+            person,
+            told: Mutex::default(),
+            last_wrote: AtomicBool::default(),
+            scene,
+            network,
+            oracles,
+            timeout,
+            warm: Mutex::default(),
+            invocations: AtomicUsize::new(0),
+            failed: Mutex::new(false),
+            answers: Mutex::default(),
+        }
+    }
+
+    fn environment(&self) -> Environment {
+        if let Some(warm) = self.warm.lock().unwrap().pop() {
+            return warm;
+        }
+        let line = self.network.line();
+        Environment { handler: self.scene.handler_over(std::sync::Arc::new(line.clone())), line }
+    }
+
+    /// One invocation; `None` where the environment was killed, by a fault or by Lambda because its time was up.
+    pub(crate) async fn invoke(&self, event: Value) -> Option<Answer> {
+        let environment = self.environment();
+        let invocation = Invocation(self.invocations.fetch_add(1, Ordering::Relaxed));
+        environment.line.begin(invocation);
+        self.scene.world.with(|state| self.oracles.began(invocation, &event, state));
+        let deadline = self.scene.now() + self.timeout;
+        let answer = {
+            let handled = Box::pin(environment.handler.handle(&event, deadline));
+            let time_is_up = Box::pin(tokio::time::sleep(self.timeout));
+            let killed = Box::pin(environment.line.killed());
+            match select(killed, select(handled, time_is_up)).await {
+                Either::Left(_) => None,
+                Either::Right((Either::Left((answer, _)), _)) => Some(answer),
+                Either::Right((Either::Right(_), _)) => {
+                    self.oracles.late(&event);
+                    None
+                }
+            }
+        };
+        let what = event["Step"]
+            .as_str()
+            .or(event["action"].as_str())
+            .or(event["RequestType"].as_str())
+            .unwrap_or("event")
+            .to_owned();
+        let said = match &answer {
+            None => "killed".to_owned(),
+            Some(Ok(report)) => report["outcome"].as_str().unwrap_or("done").to_owned(),
+            Some(Err(error)) => format!("{}: {error}", error.kind().name()),
+        };
+        writeln!(self.answers.lock().unwrap(), "  invocation {:>2} {what}: {said}", invocation.0).unwrap();
+        if let Some(answer) = &answer {
+            if self.person.act().is_none() || self.person.has_acted() {
+                self.told.lock().unwrap().extend(kinds(answer));
+            }
+            self.scene.keep(answer);
+            self.oracles.answer(invocation, answer);
+            self.oracles.returned(invocation);
+            self.warm.lock().unwrap().push(environment);
+        }
+        answer
+    }
+
+    /// An asynchronous event: tried again once after a failure.
+    pub(crate) async fn deliver(&self, event: &Value) {
+        for wait in RETRIES {
+            tokio::time::sleep(wait).await;
+            if self.invoke(event.clone()).await.is_some_and(|answer| answer.is_ok()) {
+                return;
+            }
+        }
+    }
+
+    /// The event, and the same once more, as a service that delivers at least once does.
+    pub(crate) async fn deliver_twice(&self, event: Value) {
+        self.deliver(&event).await;
+        tokio::time::sleep(LATER).await;
+        self.deliver(&event).await;
+    }
+
+    /// A rotation, with the service's retries.
+    pub(crate) async fn rotate(&self) -> Rotation {
+        rotate(&self.scene.world, self, &self.scene.arn, ATTEMPTS).await
+    }
+
+    /// The same with one attempt.
+    pub(crate) async fn rotate_once(&self) -> Rotation {
+        rotate(&self.scene.world, self, &self.scene.arn, 1).await
+    }
+
+    /// A reconcile of the secret; where there is a queue, in a record, since it would only send messages otherwise.
+    pub(crate) fn reconcile_event(&self) -> Value {
+        let event = self.scene.reconcile_event(&json!({}));
+        if self.flow != Flow::FanOut {
+            return event;
+        }
+        let id = "059f36b4-87a3-44ab-83d2-661975830a7d";
+        json!({"Records": [{"messageId": id, "eventSource": "aws:sqs", "body": event.to_string()}]})
+    }
+
+    async fn second(&self, event: Event) {
+        let current = || self.scene.version("AWSCURRENT").unwrap_or_default();
+        match event {
+            Event::Reconcile | Event::Again => self.deliver(&self.reconcile_event()).await,
+            Event::Onboard => self.deliver(&json!({"action": "onboard", "secretId": self.scene.arn})).await,
+            Event::Current => self.deliver(&self.scene.label_event("AWSCURRENT", &current())).await,
+            Event::Candidate => {
+                let candidate = self.scene.version("HUBKEEPER_CANDIDATE").unwrap_or_else(current);
+                self.deliver(&self.scene.label_event("HUBKEEPER_CANDIDATE", &candidate)).await;
+            }
+            Event::Rotation => drop(self.rotate().await),
+        }
+    }
+
+    /// The flow under the script, and beside it the second event from its request on.
+    async fn disturbed(&self, second: Option<Second>) {
+        let Some(second) = second else { return Box::pin(self.flow.act(self)).await };
+        let first = Box::pin(self.flow.act(self));
+        let began = std::sync::atomic::AtomicBool::new(false);
+        let other = Box::pin(async {
+            self.network.reached(second.at).await;
+            began.store(true, Ordering::Relaxed);
+            self.second(second.event).await;
+        });
+        match select(first, other).await {
+            Either::Left(((), other)) if began.load(Ordering::Relaxed) => other.await,
+            Either::Left(_) => {}
+            Either::Right(((), first)) => first.await,
+        }
+    }
+
+    /// Nothing goes wrong any more: what is left over is done, time passes, reconcile comes twice.
+    async fn settle(&self) {
+        // who is told of an event that failed sends it again, later
+        tokio::time::sleep(LATER).await;
+        Box::pin(self.flow.finish(self)).await;
+        if self.person.act().is_some() && !self.flow.is_given_up() {
+            // what every remedy ends with
+            let onboard = json!({"action": "onboard", "secretId": self.scene.arn});
+            self.deliver(&onboard).await;
+            if !self.flow.is_settled(self) {
+                // Docker Hub locks a user out after failed logins, and the error says for how long
+                tokio::time::sleep(LOCKED_OUT).await;
+                self.deliver(&onboard).await;
+            }
+        }
+        tokio::time::sleep(GRACE).await;
+        self.reconcile_twice().await;
+        if !self.oracles.strays(&self.scene, self.flow.is_given_up()).is_empty() {
+            // a replaced token that was used after all stays a week longer
+            tokio::time::sleep(STILL_USED).await;
+            self.reconcile_twice().await;
+        }
+    }
+
+    async fn reconcile_twice(&self) {
+        self.invoke(self.reconcile_event()).await;
+        let writes = self.oracles.connector_writes();
+        self.invoke(self.reconcile_event()).await;
+        self.last_wrote.store(self.oracles.connector_writes() > writes, Ordering::Relaxed);
+    }
+
+    /// What a person did is followed by what AWS, the schedule and the person do next; then a person puts right what only a person
+    /// can.
+    async fn people(&self) {
+        let Some(act) = self.person.act() else { return };
+        self.network.people(None);
+        tokio::time::sleep(LATER).await;
+        if self.flow.is_given_up() {
+            // nothing but the event itself gives a secret up
+            Box::pin(self.flow.finish(self)).await;
+        }
+        let person = self.person.clone();
+        Box::pin(person.aftermath(self)).await;
+        let told = std::mem::take(&mut *self.told.lock().unwrap());
+        let is_told = ["NeedsHuman", "Refused", "Misconfigured", "ignored"].iter().any(|kind| told.contains(*kind));
+        // a rotation that the act broke into is named by everything that waits for it, by reconcile as the reason of `unchanged`
+        let is_told = is_told || rotating(&self.scene).is_some();
+        // a secret that is tagged offboarded and has no connector is as its tag says: there is nothing to tell
+        let tags = self.scene.world.with(|state| aws::tags(state, &self.scene.arn));
+        let is_offboarded = tags.get("hubkeeper").is_some_and(|tag| tag == "offboarded");
+        let is_as_tagged = is_offboarded && self.scene.connector().is_none();
+        if !is_told && !is_as_tagged && !self.flow.is_settled(self) {
+            self.oracles.violated(format!(
+                "told: after a person {}, nothing is settled and nobody is told ({told:?})",
+                act.name()
+            ));
+        }
+        self.scene.world.with(|state| {
+            person.undo(state, &self.scene.arn);
+            self.oracles.acted(state);
+        });
+    }
+
+    /// What must be true of the flow's own end while a service goes on responding as it does.
+    fn behaved(&self, behaviour: Behaviour) {
+        let told = self.told.lock().unwrap().clone();
+        match behaviour.kind() {
+            Kind::Odd if !self.flow.is_settled(self) || !told.is_empty() => {
+                self.oracles.violated(format!("settles: not without an error while {} ({told:?})", behaviour.name()));
+            }
+            Kind::Refusal if told.contains("Retryable") => {
+                self.oracles.violated(format!("told: {} is an error that asks for a repetition", behaviour.name()));
+            }
+            _ => {}
+        }
+    }
+
+    async fn go(&self, script: Script) {
+        let Script { faults, act, behaviour, second, jitter } = script;
+        Box::pin(self.flow.prepare(self)).await;
+        self.scene.world.with(|state| self.oracles.note(state));
+        self.told.lock().unwrap().clear();
+        let alone = faults.is_empty() && act.is_none() && second.is_none();
+        let pile = faults.len();
+        self.person.will(act);
+        self.network.arm(faults, behaviour, jitter);
+        self.disturbed(second).await;
+        let calls = self.network.calls().len();
+        debug_assert_eq!(calls, self.network.sent());
+        if let Some((_, behaviour)) = behaviour {
+            if alone {
+                self.behaved(behaviour);
+            }
+            if act.is_none() && matches!(behaviour, Behaviour::NoKey | Behaviour::TooManyVersions) {
+                self.oracles.no_pile(&self.scene, pile);
+            }
+        }
+        self.network.calm();
+        if behaviour.is_none_or(|(_, behaviour)| behaviour.kind() != Kind::Odd) {
+            self.network.as_usual();
+        }
+        self.people().await;
+        self.settle().await;
+        self.flow.at_rest(self);
+        // an offering that ARM drops is asked for by each reconcile
+        let drops = behaviour.is_some_and(|(_, behaviour)| behaviour == Behaviour::DropsOffering);
+        if self.last_wrote.load(Ordering::Relaxed) && !drops {
+            self.oracles.violated("at rest: every reconcile writes the connector again");
+        }
+        self.oracles.no_leak(&self.scene);
+    }
+}
+
+/// What an answer says: the kinds of its errors, and that nothing was done on purpose.
+fn kinds(answer: &Answer) -> BTreeSet<String> {
+    match answer {
+        Err(error) => [error.kind().name().to_owned()].into(),
+        Ok(report) => {
+            let items = report["items"].as_array().into_iter().flatten().chain([report]);
+            items
+                .flat_map(|item| {
+                    let ignored = item["outcome"].as_str().filter(|outcome| *outcome == "ignored");
+                    [item["errorType"].as_str(), ignored]
+                })
+                .flatten()
+                .map(str::to_owned)
+                .collect()
+        }
+    }
+}
+
+impl Function for Run {
+    async fn invoke(&self, event: Value) -> Result<Value, FunctionError> {
+        if std::mem::take(&mut *self.failed.lock().unwrap()) {
+            tokio::time::sleep(BETWEEN).await;
+        }
+        let answer = Run::invoke(self, event).await;
+        let result = match answer {
+            Some(Ok(report)) => Ok(report),
+            Some(Err(error)) => {
+                Err(FunctionError { error_type: error.kind().name().to_owned(), message: error.to_string() })
+            }
+            None => Err(FunctionError { error_type: "Sandbox.Timedout".to_owned(), message: "killed".to_owned() }),
+        };
+        *self.failed.lock().unwrap() = result.is_err();
+        result
+    }
+}
+
+/// Runs a flow under a script, on time of its own.
+pub(crate) fn run(flow: Flow, script: &Script) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let timeout = if script.faults.values().any(|fault| fault.is_long()) { LITTLE } else { TIMEOUT };
+        let run = Run::new(flow, timeout);
+        run.go(script.clone()).await;
+        Outcome {
+            violations: run.oracles.violations(),
+            calls: run.network.calls(),
+            trace: format!("{}{}", run.network.trace(), run.answers.lock().unwrap()),
+        }
+    })
+}
