@@ -8,7 +8,7 @@ use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::plan::membership::carries_on;
 use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::plan::rules::Next;
-use hubkeeper_core::plan::{Admission, Look, Situation, Step, membership, planner};
+use hubkeeper_core::plan::{Admission, Recheck, Situation, Step, membership, planner};
 use hubkeeper_core::proof::{Finding, Verdict};
 use hubkeeper_core::report::{Change, InvitationReport, Report};
 use hubkeeper_core::request::{Mode, Request, Trigger};
@@ -138,13 +138,13 @@ impl Flow<'_> {
                 Next::First(steps) => self.begin(&mut situation, &steps).await?,
                 Next::Prove(version) => look = self.prove(&mut situation, &version).await?,
                 Next::Test(version) => return self.test(&situation, &version).await.map(|()| Round::Over),
-                Next::Dead(version) => {
+                Next::SkipVersion(version) => {
                     situation.dead.insert(version);
                     situation.verdict = None;
                     state::read_slot(self.services, &mut situation).await?;
                 }
-                Next::Revive => self.revive(&mut situation).await?,
-                Next::SetAside(error) => {
+                Next::Reactivate => self.revive(&mut situation).await?,
+                Next::IgnoreCandidate(error) => {
                     let candidate = situation.secret.version(Label::Candidate).unwrap_or_default();
                     self.report.warn(Warning::new(WarningCode::CandidateNotAdopted,
                         format!(
@@ -234,7 +234,7 @@ impl Flow<'_> {
     }
 
     /// Labels, documents, connector; `None` where the event is not admitted to go on.
-    async fn read(&mut self, organization: &mut Option<String>) -> Result<Option<(Situation, Option<Look>)>, Error> {
+    async fn read(&mut self, organization: &mut Option<String>) -> Result<Option<(Situation, Option<Recheck>)>, Error> {
         let trigger = &self.trigger;
         let entered = state::enter(self.services, self.request, trigger).await?;
         self.report.secret_id = Some(entered.secret.arn.clone());
@@ -298,7 +298,7 @@ impl Flow<'_> {
     }
 
     /// setSecret: proof and connector side by side.
-    async fn read_and_prove(&mut self, situation: &mut Situation) -> Result<Option<Look>, Error> {
+    async fn read_and_prove(&mut self, situation: &mut Situation) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
         let examined = prove::examine_while_reading(self.services, situation, self.report).await;
         if !examined.as_ref().is_ok_and(|examined| examined.verdict.is_none()) {
@@ -315,7 +315,7 @@ impl Flow<'_> {
         Ok(examined.look)
     }
 
-    async fn prove(&mut self, situation: &mut Situation, version: &str) -> Result<Option<Look>, Error> {
+    async fn prove(&mut self, situation: &mut Situation, version: &str) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
         let examined = prove::examine(self.services, situation, version, self.trigger.clone()).await;
         self.report.stage(since, self.services.now(), "prove", &examined);
@@ -349,7 +349,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn act(&mut self, mut situation: Situation, steps: Vec<Step>, look: Option<Look>) -> Result<Round, Error> {
+    async fn act(&mut self, mut situation: Situation, steps: Vec<Step>, look: Option<Recheck>) -> Result<Round, Error> {
         if let Trigger::Verify { .. } = self.trigger {
             let complete = situation.verdict_on(&situation.version).is_some_and(Verdict::is_complete);
             self.report.outcome = if complete { Outcome::Proven } else { Outcome::Refused };
@@ -370,7 +370,7 @@ impl Flow<'_> {
 
     /// Runs the steps, or notes them with `mode: plan`; `true` where the labels moved on meanwhile, so that the state has to be
     /// read and planned anew.
-    async fn execute(&mut self, situation: &mut Situation, steps: &[Step], look: Option<Look>) -> Result<bool, Error> {
+    async fn execute(&mut self, situation: &mut Situation, steps: &[Step], look: Option<Recheck>) -> Result<bool, Error> {
         if self.request.mode == Mode::Plan {
             self.foresee(situation, steps);
             return Ok(false);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::preconditions::{may_move, still_admitted};
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::{Look, Situation};
+use hubkeeper_core::plan::state::{Recheck, Situation};
 use hubkeeper_core::plan::steps::Step;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::Trigger;
@@ -39,7 +39,7 @@ pub struct Executor<'a> {
     /// To be passed on with the put of a rotation.
     pub rotation_token: Option<&'a secrecy::SecretString>,
     /// A look taken while the proof ended.
-    pub look: Option<Look>,
+    pub look: Option<Recheck>,
     /// Write though nothing changed.
     pub force: bool,
     /// Set once a request that writes was sent.
@@ -78,7 +78,7 @@ impl Executor<'_> {
             Step::ActivateToken { id } => self.activate_token(id).await,
             Step::MintToken { version, label } => self.mint(version, *label).await,
             Step::CopyCandidate { from, to } => self.copy_candidate(from, to).await,
-            Step::RevokeStrays { version } => self.revoke_strays(version).await,
+            Step::RevokeOrphaned { version } => self.revoke_orphaned(version).await,
             Step::StageCandidate { version } => self.stage_candidate(version).await,
             Step::Prove { version } => self.prove(version).await,
             Step::WriteConnector { version, .. } => self.write_connector(version).await,

@@ -48,11 +48,11 @@ impl Executor<'_> {
             Mint::Minted { id, token } => (id, token),
             Mint::Refused(status) => return Err(mint_refused(status)),
             Mint::Unknown(why) => {
-                // its value is lost in any case: the label shows what is there, and the stray is revoked after the put
+                // its value is lost in any case: the label shows what is there, and the orphaned token is revoked after the put
                 let known = hub.tokens(&session).await.map_err(|error| undecided(&error))?;
-                let strays = known.iter().filter(|pat| pat.label == token_label).count();
+                let orphaned = known.iter().filter(|pat| pat.label == token_label).count();
                 self.report.warn(Warning::new(WarningCode::MintRepeated,
-                    format!("the answer to a token's creation was lost ({why}); {strays} token(s) of its label were found and another is made"),
+                    format!("the answer to a token's creation was lost ({why}); {orphaned} token(s) of its label were found and another is made"),
                 ));
                 match writer.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
                     Mint::Minted { id, token } => (id, token),
@@ -99,7 +99,7 @@ impl Executor<'_> {
 
     /// Reads the stored value back and revokes every PAT of the version's label that is not the stored one. While the
     /// value cannot be read nothing is revoked.
-    pub(super) async fn revoke_strays(&mut self, version: &str) -> Result<(), Error> {
+    pub(super) async fn revoke_orphaned(&mut self, version: &str) -> Result<(), Error> {
         // a label that the version bears: another attempt's version may have been staged since
         let stage = if self.trigger.is_rotation() {
             Some(Label::Pending.name().to_owned())

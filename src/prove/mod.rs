@@ -11,7 +11,7 @@ use hubkeeper_core::connector::observed::Ownership;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::keeping::keeps_no_other;
 use hubkeeper_core::plan::state::Version;
-use hubkeeper_core::plan::{Look, Situation};
+use hubkeeper_core::plan::{Recheck, Situation};
 use hubkeeper_core::proof::evidence::Pulls;
 use hubkeeper_core::proof::verdict::{sample_verdict, unscanned, verdict};
 use hubkeeper_core::proof::{Evidence, Reference, Verdict};
@@ -53,7 +53,7 @@ pub(crate) struct Examined {
     /// `None` where the connector carries the version already.
     pub(crate) verdict: Option<Verdict>,
     /// Labels and connector, read while the proof ended.
-    pub(crate) look: Option<Look>,
+    pub(crate) look: Option<Recheck>,
 }
 
 /// Proves a version whose connector was read before.
@@ -65,7 +65,7 @@ pub(crate) async fn examine(
     situation: &Situation,
     version: &str,
     trigger: Trigger,
-) -> Result<(Verdict, Option<Look>), Error> {
+) -> Result<(Verdict, Option<Recheck>), Error> {
     let document = document(situation, version)?;
     let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
     let again = matches!(trigger, Trigger::Reconcile { .. }) && version == situation.version;
@@ -91,7 +91,7 @@ pub(crate) async fn examine_minted(
     situation: &Situation,
     version: &str,
     document: &Document,
-) -> Result<(Verdict, Option<Look>), Error> {
+) -> Result<(Verdict, Option<Recheck>), Error> {
     let session = services.manager(&situation.secret, document).await?;
     let compared = Compared { context: known(situation), manager: Some(session), last_proof: None, asked: true };
     Box::pin(prove(services, situation, version, document, compared, true)).await
@@ -235,7 +235,7 @@ async fn prove(
     document: &Document,
     compared: Compared<'_>,
     writes: bool,
-) -> Result<(Verdict, Option<Look>), Error> {
+) -> Result<(Verdict, Option<Recheck>), Error> {
     let Compared { context, manager, last_proof, asked } = compared;
     let subject = subject(document, false)?;
     let organization = &document.organization;

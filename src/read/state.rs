@@ -211,7 +211,7 @@ pub(crate) async fn connector(
         report.warn(warning);
     }
     let found = read.and_then(|read| if ends { Ok(read.or_absent()) } else { read.required() });
-    if matches!(&found, Ok(Found::There(_))) && health.is_some() {
+    if matches!(&found, Ok(Found::Present(_))) && health.is_some() {
         if health.as_ref().is_some_and(|health| !health.is_healthy()) {
             report.warn(Warning::new(WarningCode::ConnectorNotHealthy,
                 "Defender reports the connector as not healthy: see `connector.health`, and the connector in the portal",

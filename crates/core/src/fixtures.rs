@@ -110,7 +110,7 @@ pub(crate) fn connector(situation: &Situation, version: &str, change: impl FnOnc
     let mut body = written(&document(|_| {}), version, None);
     body["tags"]["hubkeeper-secret"] = json!(situation.secret.fingerprint());
     change(&mut body);
-    Found::There(Box::new(Observed::parse(body).unwrap()))
+    Found::Present(Box::new(Observed::parse(body).unwrap()))
 }
 
 pub(crate) fn onboard_trigger() -> Trigger {

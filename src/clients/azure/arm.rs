@@ -125,7 +125,7 @@ impl Arm {
                 let observed = observed.ok_or_else(|| {
                     Error::retryable("ARM's answer about the connector cannot be read", "repeat the event")
                 })?;
-                Ok(Read::Found(Found::There(Box::new(observed))))
+                Ok(Read::Found(Found::Present(Box::new(observed))))
             }
             404 if is_absent(&response) => Ok(Read::Found(Found::Absent)),
             404 if refusal(&response).code == "ResourceGroupNotFound" => Ok(Read::NoGroup(failed(&response, &[]))),

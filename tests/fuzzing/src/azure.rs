@@ -46,7 +46,7 @@ pub(crate) fn check(input: &[u8]) {
     let id = &document.connector.id;
     match operation {
         "get" => {
-            if let Some(Found::There(observed)) = clear(answers::run(arm.get(id)), input) {
+            if let Some(Found::Present(observed)) = clear(answers::run(arm.get(id)), input) {
                 written(&observed, &document);
             }
         }

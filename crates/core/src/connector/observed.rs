@@ -13,7 +13,7 @@ pub enum Found {
     /// No connector of that name.
     Absent,
     /// This one.
-    There(Box<Observed>),
+    Present(Box<Observed>),
 }
 
 impl Found {
@@ -21,7 +21,7 @@ impl Found {
     pub fn observed(&self) -> Option<&Observed> {
         match self {
             Found::Absent => None,
-            Found::There(observed) => Some(observed),
+            Found::Present(observed) => Some(observed),
         }
     }
 }

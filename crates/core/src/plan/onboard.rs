@@ -75,7 +75,7 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
                 Ok(Plan { next: Next::Prove(situation.version.clone()), warnings })
             }
             Some(verdict) if verdict.result == Finding::Rejected && current.manager.is_some() => {
-                Ok(Plan::of(Next::Dead(situation.version.clone())))
+                Ok(Plan::of(Next::SkipVersion(situation.version.clone())))
             }
             Some(verdict) if !verdict.is_complete() => Err(refusal(verdict)),
             Some(_) => {
@@ -91,7 +91,7 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
     {
         return match situation.verdict_on(version) {
             Some(verdict) if verdict.result == Finding::Rejected && document.manager.is_some() => {
-                Ok(Plan::of(Next::Dead(version.to_owned())))
+                Ok(Plan::of(Next::SkipVersion(version.to_owned())))
             }
             _ => adopt(situation, version),
         };
@@ -102,7 +102,7 @@ pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Re
     let warnings = connector_warnings(situation, current)?;
     let mut steps = vec![
         Step::MintToken { version: slot.id.clone(), label: Label::Minted },
-        Step::RevokeStrays { version: slot.id.clone() },
+        Step::RevokeOrphaned { version: slot.id.clone() },
     ];
     steps.extend(stage(situation, &slot.id));
     steps.push(Step::Prove { version: slot.id.clone() });
@@ -120,7 +120,7 @@ fn whose_token(situation: &Situation, current: &Document) -> Option<Plan> {
     }
     let named = situation.pats.iter().flatten().find(|pat| pat.id == id)?;
     situation.secret.is_label_of_another(&named.label).then(|| Plan {
-        next: Next::Dead(situation.version.clone()),
+        next: Next::SkipVersion(situation.version.clone()),
         warnings: vec![token_of_another_secret(&situation.version, id, "another token is made")],
     })
 }

@@ -5,7 +5,7 @@ use crate::connector::observed::Ownership;
 use crate::error::Error;
 use crate::plan::admission::no_rotation;
 use crate::plan::refusals::{foreign, ours_to_delete, replaced_already};
-use crate::plan::state::{Look, Situation};
+use crate::plan::state::{Recheck, Situation};
 use crate::request::Trigger;
 use crate::secret::document::ConnectorId;
 use crate::secret::{Document, Label, Managed, Secret};
@@ -19,7 +19,7 @@ pub fn may_write(
     version: &str,
     document: &Document,
     before: &Situation,
-    look: &Look,
+    look: &Recheck,
 ) -> Result<(), Error> {
     let changed = |what: &str| {
         Err(Error::retryable(
@@ -53,7 +53,7 @@ pub fn may_move(
     to: &str,
     document: &Document,
     before: &Situation,
-    look: &Look,
+    look: &Recheck,
 ) -> Result<(), Error> {
     still_admitted(trigger, to, before, &look.secret)?;
     still_kept(document, &look.secret)?;
@@ -123,7 +123,7 @@ pub fn still_admitted(trigger: &Trigger, version: &str, before: &Situation, secr
 ///
 /// # Errors
 /// `Retryable` where somebody took the secret up again meanwhile; a refusal where the connector is not this secret's.
-pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Look) -> Result<(), Error> {
+pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Recheck) -> Result<(), Error> {
     if look.secret.managed() != Managed::Offboarded {
         return Err(Error::retryable(
             "the secret is no longer tagged hubkeeper = offboarded",

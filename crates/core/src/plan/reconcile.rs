@@ -36,10 +36,10 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
                     format!("version {} waits as HUBKEEPER_CANDIDATE: {why}", candidate.id),
                     "stage a document with `accessToken`, or take the label off",
                 );
-                Plan { next: Next::SetAside(error), warnings }
+                Plan { next: Next::IgnoreCandidate(error), warnings }
             }
             Ok(plan) => plan,
-            Err(error) => Plan::of(Next::SetAside(error)),
+            Err(error) => Plan::of(Next::IgnoreCandidate(error)),
         });
     }
     let document = situation.document.as_ref().filter(|document| document.access_token.is_some());
@@ -60,7 +60,7 @@ pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, 
                 && !situation.revived
                 && document.manager.is_some() =>
         {
-            return Ok(Plan { next: Next::Revive, warnings });
+            return Ok(Plan { next: Next::Reactivate, warnings });
         }
         Some(verdict) if !verdict.is_complete() => return Err(refusal(verdict)),
         Some(_) => {}

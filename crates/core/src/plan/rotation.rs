@@ -16,7 +16,7 @@ pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
     if let Some(pending) = &situation.document {
         // kept as it is; a token that an earlier attempt made and could not store is revoked
         let minted = pending.manager.is_some() && pending.token_id.is_some();
-        return Ok(Next::Do(if minted { vec![Step::RevokeStrays { version }] } else { Vec::new() }));
+        return Ok(Next::Do(if minted { vec![Step::RevokeOrphaned { version }] } else { Vec::new() }));
     }
     let current = situation.current.as_ref().ok_or_else(|| {
         Error::needs_human("the secret has no AWSCURRENT value", "put the secret's document first; the README shows it")
@@ -25,7 +25,7 @@ pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
     if current.document.manager.is_some() {
         return Ok(Next::Do(vec![
             Step::MintToken { version: version.clone(), label: Label::Pending },
-            Step::RevokeStrays { version },
+            Step::RevokeOrphaned { version },
         ]));
     }
     let Some(candidate) = &situation.candidate else {

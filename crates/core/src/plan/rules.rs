@@ -30,11 +30,11 @@ pub enum Next {
     /// A sample of this version's repositories has to be pulled; then it is done.
     Test(String),
     /// Docker Hub rejected this version's token, and another can take its place: note it, read on, ask again.
-    Dead(String),
+    SkipVersion(String),
     /// The token in use is rejected, and may be one that an interrupted run deactivated: look, and ask again.
-    Revive,
+    Reactivate,
     /// The candidate cannot be taken up, for this reason: note it, go on with what is current, and end with it.
-    SetAside(Error),
+    IgnoreCandidate(Error),
     /// These steps, in this order; none: all is as it should be.
     Do(Vec<Step>),
     /// Nothing, for this reason.

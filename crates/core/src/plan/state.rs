@@ -179,7 +179,7 @@ impl Situation {
 
 /// A second look, right before a write.
 #[derive(Clone)]
-pub struct Look {
+pub struct Recheck {
     /// Labels and tags.
     pub secret: Secret,
     /// The connector.

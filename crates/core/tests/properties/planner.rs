@@ -266,7 +266,7 @@ impl World {
             read: Vec::new(),
             slot: None,
             dead: BTreeSet::new(),
-            connector: Some(self.observed().map_or(Found::Absent, |observed| Found::There(Box::new(observed)))),
+            connector: Some(self.observed().map_or(Found::Absent, |observed| Found::Present(Box::new(observed)))),
             enrolment: Enrolment::default(),
             keeping: Keeping::default(),
             verdict: None,
@@ -293,7 +293,7 @@ impl World {
                 Ok(Next::Do(steps)) => return Ok((Came::Steps(steps), Some(situation))),
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
                 Ok(Next::Prove(version)) => situation.verdict = Some((version.clone(), self.verdict(&version))),
-                Ok(Next::Revive) => situation.revived = true,
+                Ok(Next::Reactivate) => situation.revived = true,
                 Ok(Next::LookUpToken) => situation.looked_up = true,
                 Ok(Next::ReadVersions) => {
                     let wanted = situation.document.as_ref().map(KeptConnector::of);
@@ -307,12 +307,12 @@ impl World {
                 Ok(Next::LookElsewhere) => situation.keeping.elsewhere = Some(Vec::new()),
                 // no document here asks for the way from zero
                 Ok(Next::Roster | Next::First(_)) => return Err("an owner is asked for nothing".into()),
-                Ok(Next::Dead(version)) => {
+                Ok(Next::SkipVersion(version)) => {
                     situation.dead.insert(version);
                     situation.verdict = None;
                     situation.slot = self.slot(&situation.dead);
                 }
-                Ok(Next::SetAside(error)) => {
+                Ok(Next::IgnoreCandidate(error)) => {
                     situation.aside = Some(error);
                     situation.verdict = None;
                 }
@@ -386,7 +386,7 @@ impl World {
                 self.secret.versions.retain(|_, labels| !labels.is_empty());
             }
             // a look, where there is nothing to revoke; tokens have properties of their own
-            Step::RevokeStrays { .. } => {}
+            Step::RevokeOrphaned { .. } => {}
             Step::DeactivateToken { .. }
             | Step::DeleteToken { .. }
             | Step::ActivateToken { .. }
@@ -406,7 +406,7 @@ fn settles(planner: Planner) -> impl Fn((World, Trigger)) -> Result<(), String> 
         for _ in 0..3 {
             let (came, situation) = world.ask(planner, &trigger)?;
             let (Came::Steps(steps), Some(mut situation)) = (came, situation) else { return Ok(()) };
-            if steps.iter().all(|step| matches!(step, Step::RevokeStrays { .. })) {
+            if steps.iter().all(|step| matches!(step, Step::RevokeOrphaned { .. })) {
                 return Ok(());
             }
             for step in &steps {
@@ -417,7 +417,7 @@ fn settles(planner: Planner) -> impl Fn((World, Trigger)) -> Result<(), String> 
             }
             let (again, _) = world.ask(planner, &trigger)?;
             let nothing = match &again {
-                Came::Steps(steps) => steps.iter().all(|step| matches!(step, Step::RevokeStrays { .. })),
+                Came::Steps(steps) => steps.iter().all(|step| matches!(step, Step::RevokeOrphaned { .. })),
                 Came::Nothing => true,
                 Came::Failed(_) => false,
             };

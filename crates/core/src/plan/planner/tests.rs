@@ -37,9 +37,9 @@ fn steps(trigger: &Trigger, situation: &Situation) -> Vec<&'static str> {
         Next::LookElsewhere => vec!["look elsewhere"],
         Next::Prove(_) => vec!["prove first"],
         Next::Test(_) => vec!["test"],
-        Next::Dead(_) => vec!["dead"],
-        Next::Revive => vec!["revive"],
-        Next::SetAside(_) => vec!["set aside"],
+        Next::SkipVersion(_) => vec!["dead"],
+        Next::Reactivate => vec!["revive"],
+        Next::IgnoreCandidate(_) => vec!["set aside"],
         Next::Nothing(_, _) => vec!["nothing"],
     }
 }

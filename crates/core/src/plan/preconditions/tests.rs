@@ -10,7 +10,7 @@ const RECONCILE: Trigger = Trigger::Reconcile { revoke_replaced: false };
 
 #[test]
 fn the_second_look_stops_a_write_after_any_change_that_matters() {
-    type Change = fn(&mut Look);
+    type Change = fn(&mut Recheck);
     let document = document(|_| {});
     let before = rotating();
     let changes: [(&str, Change, Option<Kind>); 6] = [
@@ -40,14 +40,14 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
         ),
     ];
     for (name, change, expected) in changes {
-        let mut look = Look { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
+        let mut look = Recheck { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
         change(&mut look);
         let got = may_write(&Trigger::SetSecret, VERSION, &document, &before, &look).err().map(|error| error.kind());
         assert_eq!(got, expected, "{name}");
     }
     let mut look =
-        Look { secret: before.secret.clone(), connector: connector(&before, VERSION, |_| {}), at: before.now };
-    let may = |look: &Look| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before, look);
+        Recheck { secret: before.secret.clone(), connector: connector(&before, VERSION, |_| {}), at: before.now };
+    let may = |look: &Recheck| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before, look);
     assert!(may(&look).is_ok());
     look.connector = Found::Absent;
     assert!(may(&look).is_err(), "AWSCURRENT moves to what the connector carries");
@@ -58,7 +58,7 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
 
 /// Whether a write may go on that another event than a rotation asked for, after labels and tags changed so.
 fn goes_on(before: &Situation, change: impl FnOnce(&mut Secret)) -> Option<Kind> {
-    let mut look = Look { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
+    let mut look = Recheck { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
     change(&mut look.secret);
     let trigger = Trigger::SecretChanged { version: None };
     may_write(&trigger, &before.version, &document(|_| {}), before, &look).err().map(|error| error.kind())
@@ -92,7 +92,7 @@ fn a_write_goes_on_only_with_the_labels_that_admitted_it() {
     assert_eq!(goes_on(&candidate, |secret| label(secret, VERSION, &[])), Some(Kind::Retryable));
 
     // another version than the one that admitted the event: what an onboarding has just made
-    let look = Look { secret: candidate.secret.clone(), connector: Found::Absent, at: NOW };
+    let look = Recheck { secret: candidate.secret.clone(), connector: Found::Absent, at: NOW };
     let mut onboarding = settled();
     onboarding.version = OLD.into();
     assert!(may_write(&onboard_trigger(), VERSION, &document(|_| {}), &onboarding, &look).is_ok());
@@ -127,7 +127,7 @@ fn a_connector_that_others_wrote_meanwhile_is_left_unless_it_carries_the_version
     let mut before = settled();
     let may = |before: &Situation, version: Option<&str>| {
         let connector = version.map_or(Found::Absent, |version| connector(before, version, |_| {}));
-        let look = Look { secret: before.secret.clone(), connector, at: NOW };
+        let look = Recheck { secret: before.secret.clone(), connector, at: NOW };
         let answer = may_write(&onboard_trigger(), VERSION, &document(|_| {}), before, &look);
         answer.err().map(|error| error.kind())
     };
@@ -142,7 +142,7 @@ fn a_connector_that_others_wrote_meanwhile_is_left_unless_it_carries_the_version
 fn only_an_offboarded_secret_s_own_connector_is_deleted() {
     let situation = settled();
     let answer = |tag: &str, connector: Found| {
-        let mut look = Look { secret: situation.secret.clone(), connector, at: NOW };
+        let mut look = Recheck { secret: situation.secret.clone(), connector, at: NOW };
         look.secret.tags.insert("hubkeeper".into(), tag.into());
         let document = document(|_| {});
         may_delete(&document.organization, &document.connector.id, &look).err().map(|error| error.kind())

@@ -213,12 +213,12 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
             &[],
         ),
         (
-            "a stray of the current version",
+            "an orphaned token of the current version",
             |c| {
-                let stray = pat(&c.secret, "stray", VERSION);
-                c.pats.push(stray);
+                let orphaned = pat(&c.secret, "orphaned", VERSION);
+                c.pats.push(orphaned);
             },
-            &["deactivate old", "deactivate stray"],
+            &["deactivate old", "deactivate orphaned"],
             &[],
         ),
         (
