@@ -8,6 +8,7 @@ use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::plan::membership::carries_on;
 use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::plan::rules::Next;
+use hubkeeper_core::plan::state::Proven;
 use hubkeeper_core::plan::{Admission, Recheck, Situation, Step, membership, planner};
 use hubkeeper_core::proof::{Finding, Verdict};
 use hubkeeper_core::report::{Change, InvitationReport, Report};
@@ -21,7 +22,7 @@ use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::Executor;
 use crate::clients::{Services, Writers};
-use crate::prove;
+use crate::prove::{self, Proof};
 use crate::read::{inventory, state};
 
 /// More turns than any event takes: a state that keeps the planner undecided ends here.
@@ -92,7 +93,7 @@ struct Flow<'a> {
     trigger: Trigger,
     report: &'a mut Report,
     /// A version that an earlier round proved.
-    proven: Option<(String, Verdict)>,
+    proven: Option<Proven>,
     /// Whether anything was written.
     written: bool,
 }
@@ -115,11 +116,7 @@ impl Flow<'_> {
         let read = Box::pin(self.read(organization)).await;
         self.report.stage(since, self.services.now(), "read", &read);
         let Some((mut situation, mut look)) = read? else { return Ok(Round::Over) };
-        if let Some((version, verdict)) = self.proven.take()
-            && version == situation.version
-        {
-            situation.verdict = Some((version, verdict));
-        }
+        situation.verdict = self.proven.take().filter(|proven| proven.version == situation.version);
         for _ in 0..TURNS {
             let plan = planner::plan(&self.trigger, &situation, &self.services.config.client_id)?;
             for warning in plan.warnings {
@@ -253,7 +250,7 @@ impl Flow<'_> {
             state::documents(self.services, trigger, entered.secret, version, label, entered.value, stack).await?;
         let known = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
         let named = known.map(|document| document.organization.clone());
-        *organization = named.or_else(|| situation.offboarded_connector().map(|(organization, _)| organization));
+        *organization = named.or_else(|| situation.offboarded_connector().map(|known| known.organization));
         let lists = matches!(trigger, Trigger::Reconcile { .. })
             && situation.document.as_ref().is_some_and(|document| document.manager.is_some());
         if matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } | Trigger::Reconcile { .. })
@@ -306,33 +303,27 @@ impl Flow<'_> {
         }
         let examined = examined?;
         if let Some(verdict) = &examined.verdict {
-            self.report.verdict = Some(verdict.clone());
-            for warning in &verdict.warnings {
-                self.report.warn(warning.clone());
-            }
+            self.report.note_verdict(verdict);
         }
-        situation.verdict = examined.verdict.map(|verdict| (situation.version.clone(), verdict));
-        Ok(examined.look)
+        situation.verdict = examined.verdict.map(|verdict| Proven { version: situation.version.clone(), verdict });
+        Ok(examined.recheck)
     }
 
     async fn prove(&mut self, situation: &mut Situation, version: &str) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
         let examined = prove::examine(self.services, situation, version, self.trigger.clone()).await;
         self.report.stage(since, self.services.now(), "prove", &examined);
-        let (verdict, look) = examined?;
-        self.report.verdict = Some(verdict.clone());
-        for warning in &verdict.warnings {
-            self.report.warn(warning.clone());
-        }
+        let Proof { verdict, recheck } = examined?;
+        self.report.note_verdict(&verdict);
         if matches!(self.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
             return Err(refusal(&verdict));
         }
-        situation.verdict = Some((version.to_owned(), verdict));
+        situation.verdict = Some(Proven { version: version.to_owned(), verdict });
         if matches!(self.trigger, Trigger::TestSecret) {
             // a rotation that is only tried out: the pending version has nothing to prove, AWSCURRENT was proven
             self.report.version_id = Some(version.to_owned());
         }
-        Ok(look)
+        Ok(recheck)
     }
 
     async fn test(&mut self, situation: &Situation, version: &str) -> Result<(), Error> {
@@ -370,7 +361,12 @@ impl Flow<'_> {
 
     /// Runs the steps, or notes them with `mode: plan`; `true` where the labels moved on meanwhile, so that the state has to be
     /// read and planned anew.
-    async fn execute(&mut self, situation: &mut Situation, steps: &[Step], look: Option<Recheck>) -> Result<bool, Error> {
+    async fn execute(
+        &mut self,
+        situation: &mut Situation,
+        steps: &[Step],
+        look: Option<Recheck>,
+    ) -> Result<bool, Error> {
         if self.request.mode == Mode::Plan {
             self.foresee(situation, steps);
             return Ok(false);
@@ -411,7 +407,7 @@ impl Flow<'_> {
         });
         let ends = change == Some(Change::WouldDelete);
         let named = situation.document.as_ref().map(|document| document.connector.id.clone());
-        let id = if ends { situation.offboarded_connector().map(|(_, id)| id) } else { named };
+        let id = if ends { situation.offboarded_connector().map(|known| known.connector) } else { named };
         if let (Some(change), Some(id)) = (change, id) {
             self.report.connector(id.to_string(), change);
         }
@@ -419,7 +415,7 @@ impl Flow<'_> {
     }
 
     fn note_expiry(&mut self, situation: &Situation) {
-        let version = situation.verdict.as_ref().map_or(situation.version.as_str(), |(version, _)| version.as_str());
+        let version = situation.verdict.as_ref().map_or(situation.version.as_str(), |proven| proven.version.as_str());
         let Some(document) = situation.document_of(version).or(situation.document.as_ref()) else { return };
         if document.access_token.is_none() {
             return;

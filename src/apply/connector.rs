@@ -7,6 +7,7 @@ use hubkeeper_core::connector::merge::Desired;
 use hubkeeper_core::connector::{Observed, merge};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::preconditions::{After, after_write, may_delete, may_write};
+use hubkeeper_core::plan::state::OffboardedConnector;
 use hubkeeper_core::report::Change;
 use hubkeeper_core::request::Trigger;
 use hubkeeper_core::secret::kept::WRITER_TAG;
@@ -62,7 +63,7 @@ impl Executor<'_> {
                 fingerprint: &fingerprint,
                 version,
                 proved_at: self.services.now(),
-                proved: (verdict.repositories, verdict.private),
+                proved: verdict.coverage(),
             };
             self.wrote = true;
             let put = self.writers.arm.put(id, &merge::merge(&desired, observed), &token).await?;
@@ -172,7 +173,7 @@ impl Executor<'_> {
 
     /// Deletes the connector until a look finds none. A lost answer is settled by looking.
     pub(super) async fn delete_connector(&mut self) -> Result<(), Error> {
-        let Some((organization, id)) = self.situation.offboarded_connector() else {
+        let Some(OffboardedConnector { organization, connector: id }) = self.situation.offboarded_connector() else {
             return Err(Error::retryable("it is not known which connector the secret keeps", "repeat the event"));
         };
         let mut sent = false;

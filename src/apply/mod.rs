@@ -9,7 +9,7 @@ use std::time::Duration;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::preconditions::{may_move, still_admitted};
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::{Recheck, Situation};
+use hubkeeper_core::plan::state::{Proven, Recheck, Situation};
 use hubkeeper_core::plan::steps::Step;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::Trigger;
@@ -19,7 +19,7 @@ use hubkeeper_core::secret::{Document, Label, Managed};
 use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::clients::{Services, Writers};
-use crate::prove;
+use crate::prove::{self, Proof};
 
 /// A look that is at most this old may stand for the one right before a write.
 const FRESH: Duration = Duration::from_secs(1);
@@ -144,16 +144,14 @@ impl Executor<'_> {
 
     async fn prove(&mut self, version: &str) -> Result<(), Error> {
         let document = self.document(version)?;
-        let (verdict, look) = prove::examine_minted(self.services, self.situation, version, &document).await?;
-        self.report.verdict = Some(verdict.clone());
-        for warning in &verdict.warnings {
-            self.report.warn(warning.clone());
-        }
+        let Proof { verdict, recheck } =
+            prove::examine_minted(self.services, self.situation, version, &document).await?;
+        self.report.note_verdict(&verdict);
         if !verdict.is_complete() {
             return Err(refusal(&verdict));
         }
-        self.look = look;
-        self.situation.verdict = Some((version.to_owned(), verdict));
+        self.look = recheck;
+        self.situation.verdict = Some(Proven { version: version.to_owned(), verdict });
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::plan::preconditions::still_admitted;
 use hubkeeper_core::plan::retirement::Use;
 use hubkeeper_core::plan::state::{Slot, Version};
+use hubkeeper_core::secret::labels::TokenLabel;
 use hubkeeper_core::secret::{Label, Managed};
 use hubkeeper_core::time::rfc3339;
 use hubkeeper_core::warning::{Warning, WarningCode};
@@ -215,7 +216,7 @@ impl Executor<'_> {
         let unknown = || Error::retryable(format!("the token {id} is not in the list of tokens"), "repeat the event");
         let pats = self.situation.pats.as_ref().map_err(Clone::clone)?;
         let pat = pats.iter().find(|pat| pat.id == id).cloned().ok_or_else(unknown)?;
-        let (version, _) = self.situation.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
+        let TokenLabel { version, .. } = self.situation.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
         let version = version.to_owned();
         let document = self.document(&self.situation.version)?;
         Ok((self.services.manager(&self.situation.secret, &document).await?, pat, version))
@@ -225,7 +226,7 @@ impl Executor<'_> {
     async fn in_use(&mut self, pat: &Pat) -> Result<bool, Error> {
         let document = self.document(&self.situation.version.clone())?;
         let id = match self.situation.offboarded_connector() {
-            Some((_, kept)) if self.situation.is_offboarded() => kept,
+            Some(kept) if self.situation.is_offboarded() => kept.connector,
             _ => document.connector.id.clone(),
         };
         let look = self.services.look(self.arn(), &id).await?;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join, join3, select};
-use hubkeeper_core::connector::Found;
 use hubkeeper_core::connector::observed::Ownership;
+use hubkeeper_core::connector::{Coverage, Found};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::keeping::keeps_no_other;
 use hubkeeper_core::plan::state::Version;
@@ -41,19 +41,26 @@ struct Context {
 struct Compared<'a> {
     context: ContextFuture<'a>,
     manager: Option<Session>,
-    last_proof: Option<(usize, usize)>,
+    last_proof: Option<Coverage>,
     /// Whether somebody looks at this proof who should know what Defender does not scan.
     asked: bool,
 }
 
 type ContextFuture<'a> = Shared<BoxFuture<'a, Result<Context, Error>>>;
 
+/// What a proof came to.
+pub(crate) struct Proof {
+    pub(crate) verdict: Verdict,
+    /// Labels and connector, read while the proof ended.
+    pub(crate) recheck: Option<Recheck>,
+}
+
 /// What [`examine_while_reading`] learned.
 pub(crate) struct Examined {
     /// `None` where the connector carries the version already.
     pub(crate) verdict: Option<Verdict>,
     /// Labels and connector, read while the proof ended.
-    pub(crate) look: Option<Recheck>,
+    pub(crate) recheck: Option<Recheck>,
 }
 
 /// Proves a version whose connector was read before.
@@ -65,7 +72,7 @@ pub(crate) async fn examine(
     situation: &Situation,
     version: &str,
     trigger: Trigger,
-) -> Result<(Verdict, Option<Recheck>), Error> {
+) -> Result<Proof, Error> {
     let document = document(situation, version)?;
     let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
     let again = matches!(trigger, Trigger::Reconcile { .. }) && version == situation.version;
@@ -76,7 +83,7 @@ pub(crate) async fn examine(
 }
 
 /// What the connector's tag tells of the last proof, where the connector is this secret's.
-fn last_proof(situation: &Situation, document: &Document) -> Option<(usize, usize)> {
+fn last_proof(situation: &Situation, document: &Document) -> Option<Coverage> {
     let observed = situation.connector.as_ref()?.observed()?;
     let ours = observed.ownership(&document.organization, &situation.secret.fingerprint()) == Ownership::Ours;
     observed.proved().filter(|_| ours)
@@ -91,7 +98,7 @@ pub(crate) async fn examine_minted(
     situation: &Situation,
     version: &str,
     document: &Document,
-) -> Result<(Verdict, Option<Recheck>), Error> {
+) -> Result<Proof, Error> {
     let session = services.manager(&situation.secret, document).await?;
     let compared = Compared { context: known(situation), manager: Some(session), last_proof: None, asked: true };
     Box::pin(prove(services, situation, version, document, compared, true)).await
@@ -146,10 +153,10 @@ pub(crate) async fn examine_while_reading(
     situation.current = context.current;
     situation.connector = Some(context.connector);
     match examined {
-        Either::Right(_) => Ok(Examined { verdict: None, look: None }),
+        Either::Right(_) => Ok(Examined { verdict: None, recheck: None }),
         Either::Left((examined, _)) => {
-            let (verdict, look) = examined?;
-            Ok(Examined { verdict: Some(verdict), look })
+            let Proof { verdict, recheck } = examined?;
+            Ok(Examined { verdict: Some(verdict), recheck })
         }
     }
 }
@@ -204,7 +211,7 @@ async fn excuse_young(
 ) -> Result<(), Error> {
     let Some(token_id) = document.token_id.as_deref().filter(|_| evidence.is_rejected()) else { return Ok(()) };
     let pat = situation.pats.iter().flatten().find(|pat| pat.id == token_id);
-    let labelled = pat.and_then(|pat| situation.secret.version_of_label(&pat.label)).map(|(version, _)| version);
+    let labelled = pat.and_then(|pat| situation.secret.version_of_label(&pat.label)).map(|label| label.version);
     let versions = [&situation.current, &situation.candidate, &situation.pending, &situation.previous];
     // a version that names the same token tells as much: where it is right the token is as old, else it was made by hand
     let same =
@@ -235,7 +242,7 @@ async fn prove(
     document: &Document,
     compared: Compared<'_>,
     writes: bool,
-) -> Result<(Verdict, Option<Recheck>), Error> {
+) -> Result<Proof, Error> {
     let Compared { context, manager, last_proof, asked } = compared;
     let subject = subject(document, false)?;
     let organization = &document.organization;
@@ -282,7 +289,7 @@ async fn prove(
             None => Ok(None),
         }
     };
-    let ((mut evidence, look), in_use, manager) = Box::pin(join3(own, in_use, manager)).await;
+    let ((mut evidence, recheck), in_use, manager) = Box::pin(join3(own, in_use, manager)).await;
     evidence.last_proof = last_proof;
     if evidence.is_rejected() {
         let current = context.await.ok().and_then(|context| context.current);
@@ -294,7 +301,7 @@ async fn prove(
     if asked {
         verdict.warnings.extend(unscanned(&evidence, &verdict));
     }
-    Ok((verdict, look))
+    Ok(Proof { verdict, recheck })
 }
 
 fn compare(evidence: &mut Evidence, view: Result<Option<Reference>, String>) {

@@ -6,8 +6,9 @@ use hubkeeper_core::connector::Observed;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::plan::retirement::{
-    Content, Contents, Inventory, Remembered, Stock, Stored, TokenNumber, Use, Wants,
+    Content, Contents, Inventory, Remembered, Retirement, Stock, Stored, TokenNumber, Use, Wants,
 };
+use hubkeeper_core::plan::state::ReadToken;
 use hubkeeper_core::plan::{Situation, Step, retirement};
 use hubkeeper_core::report::Report;
 use hubkeeper_core::secret::document::StoredToken;
@@ -52,7 +53,8 @@ pub(crate) async fn plan(
     let stuck = situation.stuck().map(str::to_owned);
     let pats = match (situation.pats.clone(), &stuck) {
         (Ok(pats), Some(pending)) => {
-            let of_it = |pat: &Pat| situation.secret.version_of_label(&pat.label).is_some_and(|(id, _)| id == pending);
+            let of_it =
+                |pat: &Pat| situation.secret.version_of_label(&pat.label).is_some_and(|label| label.version == pending);
             if !pats.iter().any(of_it) {
                 return Ok(Vec::new());
             }
@@ -69,7 +71,7 @@ pub(crate) async fn plan(
     let managed = situation.secret.managed();
     let found = match situation.offboarded_connector() {
         // what counts is the connector that the secret keeps, and its group may be gone as well
-        Some((_, kept)) if managed == Managed::Offboarded => services.arm.read(&kept).await?.or_absent(),
+        Some(kept) if managed == Managed::Offboarded => services.arm.read(&kept.connector).await?.or_absent(),
         _ => services.arm.get(&document.connector.id).await?,
     };
     let moved = secret.version(Label::Current) != Some(situation.version.as_str());
@@ -87,7 +89,7 @@ pub(crate) async fn plan(
     report.tokens.last_used = used.map(hubkeeper_core::time::rfc3339);
     let mut contents = known(situation);
     let mut history = None;
-    let (steps, warnings) = loop {
+    let Retirement { steps, warnings } = loop {
         let inventory = Inventory {
             stock: Stock::new(&pats, &secret, found.observed(), &contents, services.now()),
             organization: &document.organization,
@@ -170,7 +172,7 @@ fn known(situation: &Situation) -> Contents {
     let own = situation.document.iter().map(|document| (situation.version.as_str(), StoredToken::of(document)));
     let slot =
         situation.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
-    let read = situation.read.iter().map(|(version, stored)| (version.as_str(), stored.clone()));
+    let read = situation.read.iter().map(|read| (read.version.as_str(), read.stored.clone()));
     let mut numbers: Vec<StoredToken> = Vec::new();
     let content = |(version, held): (&str, StoredToken)| {
         let token_id = held.token_id.clone();
@@ -201,7 +203,7 @@ async fn read(
         match services.store.value(&secret.arn, version, secret.any_label(version)).await? {
             None => absent.push((version.clone(), Stored::Gone)),
             Some(value) => match StoredToken::parse(&value) {
-                Some(stored) => situation.read.push((version.clone(), stored)),
+                Some(stored) => situation.read.push(ReadToken { version: version.clone(), stored }),
                 None => absent.push((version.clone(), Stored::Unreadable)),
             },
         }

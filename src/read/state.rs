@@ -5,7 +5,7 @@ use hubkeeper_core::connector::Found;
 use hubkeeper_core::error::{Error, Kind};
 use hubkeeper_core::plan::admission::{admit, is_shown};
 use hubkeeper_core::plan::membership::carries_on;
-use hubkeeper_core::plan::state::{Enrolment, Keeping, Slot, Version};
+use hubkeeper_core::plan::state::{Enrolment, Keeping, OffboardedConnector, Slot, Version};
 use hubkeeper_core::plan::{Admission, Situation};
 use hubkeeper_core::report::{Change, ConnectorReport, Report};
 use hubkeeper_core::request::{Request, Trigger};
@@ -196,8 +196,12 @@ pub(crate) async fn connector(
     let reconciles = matches!(trigger, Trigger::Reconcile { .. });
     let ends = matches!(trigger, Trigger::Offboard) || (reconciles && situation.is_offboarded());
     let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
-    let named = document.map(|document| (document.organization.clone(), document.connector.id.clone()));
-    let Some((organization, id)) = (if ends { situation.offboarded_connector() } else { named }) else { return Ok(()) };
+    let named = document.map(|document| OffboardedConnector {
+        organization: document.organization.clone(),
+        connector: document.connector.id.clone(),
+    });
+    let subject = if ends { situation.offboarded_connector() } else { named };
+    let Some(OffboardedConnector { organization, connector: id }) = subject else { return Ok(()) };
     let fingerprint = situation.secret.fingerprint();
     let reconciles = reconciles && situation.secret.managed() == Managed::Yes;
     let looks = reconciles || matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. });

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use crate::connector::merge::{Desired, merge};
-use crate::connector::{Found, Observed};
+use crate::connector::{Coverage, Found, Observed};
 use crate::plan::Situation;
 use crate::plan::state::{Enrolment, Keeping, Version};
 use crate::request::Trigger;
@@ -38,7 +38,7 @@ pub(crate) fn written(document: &Document, version: &str, observed: Option<&Obse
         fingerprint: "0123456789ab",
         version,
         proved_at: datetime!(2026-11-24 10:00 UTC),
-        proved: (7, 3),
+        proved: Coverage { repositories: 7, private: 3 },
     };
     merge(&desired, observed)
 }

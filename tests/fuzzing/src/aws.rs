@@ -12,6 +12,7 @@ use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
 use hubkeeper_core::config::Config;
 use hubkeeper_core::error::Error;
+use hubkeeper_core::secret::labels::TokenLabel;
 use hubkeeper_core::secret::schedule::ends_before_rotation;
 use hubkeeper_core::secret::{Document, Label, Secret};
 use hubkeeper_core::time::rfc3339;
@@ -129,7 +130,7 @@ fn labels(secret: &Secret) {
     }
     assert!(secret.stuck_rotation(NOW).is_none(), "its age is not known here");
     let label = secret.token_label(VERSION);
-    assert_eq!(secret.version_of_label(&label), Some((VERSION, false)));
+    assert_eq!(secret.version_of_label(&label), Some(TokenLabel { version: VERSION, is_retiring: false }));
     if let Some(schedule) = &secret.schedule {
         let due = schedule.after(NOW).or(schedule.next);
         let _ = ends_before_rotation(schedule, due, NOW, time::Duration::DAY);

@@ -11,7 +11,7 @@ use hubkeeper::clients::azure::arm::{Arm, ConnectorWriter};
 use hubkeeper::clients::azure::entra::BearerCache;
 use hubkeeper::http::{Request, Response};
 use hubkeeper_core::connector::merge::{Desired, merge};
-use hubkeeper_core::connector::{Found, Observed};
+use hubkeeper_core::connector::{Coverage, Found, Observed};
 use hubkeeper_core::secret::Document;
 use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::SecretString;
@@ -86,8 +86,14 @@ fn others(arm: &Arm, id: &ConnectorId, input: &[u8]) {
 /// A connector that was read, merged and read again carries what was written.
 fn written(observed: &Observed, document: &Document) {
     let token = SecretString::from("dckr_pat_new");
-    let desired =
-        Desired { document, token: &token, fingerprint: FINGERPRINT, version: VERSION, proved_at: NOW, proved: (7, 3) };
+    let desired = Desired {
+        document,
+        token: &token,
+        fingerprint: FINGERPRINT,
+        version: VERSION,
+        proved_at: NOW,
+        proved: Coverage { repositories: 7, private: 3 },
+    };
     let body = merge(&desired, Some(observed));
     let pointer = "/properties/environmentData/authentication/accessToken";
     assert_eq!(body.pointer(pointer).and_then(Value::as_str), Some("dckr_pat_new"));

@@ -1,11 +1,36 @@
 //! A connector as ARM describes it: whose it is, what it carries, and in what it drifted.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use crate::ids::is_version_id;
 use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, parse_rfc3339};
+
+/// What a proof saw: repositories, and how many of them are private.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Coverage {
+    /// Repositories that the token sees.
+    pub repositories: usize,
+    /// How many of them are private.
+    pub private: usize,
+}
+
+impl Coverage {
+    /// Reads the tag's value, `<repositories>/<private>`; `None` where it is anything else.
+    pub fn parse(value: &str) -> Option<Self> {
+        let (repositories, private) = value.split_once('/')?;
+        Some(Self { repositories: repositories.parse().ok()?, private: private.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.repositories, self.private)
+    }
+}
 
 /// What a GET found.
 #[derive(Clone)]
@@ -114,10 +139,9 @@ impl Observed {
         self.tag(TAG_PROVED_AT).and_then(parse_rfc3339)
     }
 
-    /// What the last proof of a written version saw: repositories, and how many of them are private.
-    pub fn proved(&self) -> Option<(usize, usize)> {
-        let (repositories, private) = self.tag(TAG_PROVED)?.split_once('/')?;
-        Some((repositories.parse().ok()?, private.parse().ok()?))
+    /// What the last proof of a written version saw.
+    pub fn proved(&self) -> Option<Coverage> {
+        self.tag(TAG_PROVED).and_then(Coverage::parse)
     }
 
     fn offerings(&self) -> Vec<&str> {

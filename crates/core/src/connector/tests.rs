@@ -60,7 +60,7 @@ fn what_a_connector_says_of_itself_is_read() {
     assert_eq!(portal.foreign_offerings(), ["FutureOffering"]);
     assert_eq!((portal.version(), portal.proved()), (None, None), "`old` is no version id");
     let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();
-    assert_eq!((ours.version(), ours.proved()), (Some(VERSION), Some((7, 3))));
+    assert_eq!((ours.version(), ours.proved()), (Some(VERSION), Some(Coverage { repositories: 7, private: 3 })));
     for version in ["x".repeat(31), "x".repeat(65), format!("{VERSION} x")] {
         let mut body = written(&document(|_| {}), VERSION, None);
         body["tags"]["hubkeeper-version"] = json!(version);
@@ -80,7 +80,15 @@ fn the_time_and_the_counts_of_a_proof_change_with_the_version_alone() {
         body["tags"]["hubkeeper-proved-at"] = json!("2026-01-01T00:00:00Z");
         body["tags"][tag] = json!(value);
         let again = Observed::parse(written(&document(|_| {}), VERSION, Observed::parse(body).as_ref())).unwrap();
-        assert_eq!(again.proved(), Some(if kept { (1, 1) } else { (7, 3) }), "{tag}");
+        assert_eq!(
+            again.proved(),
+            Some(if kept {
+                Coverage { repositories: 1, private: 1 }
+            } else {
+                Coverage { repositories: 7, private: 3 }
+            }),
+            "{tag}"
+        );
         let expected = if kept { datetime!(2026-01-01 0:00 UTC) } else { datetime!(2026-11-24 10:00 UTC) };
         assert_eq!(again.proved_at(), Some(expected), "{tag}");
     }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::plan::onboard::adopt;
 use crate::plan::refusals::{ours_to_delete, refusal, still_there, unstick};
 use crate::plan::rules::{Next, Plan, ask, carried, connector_warnings, drift, no_token, write};
-use crate::plan::state::Situation;
+use crate::plan::state::{OffboardedConnector, Situation};
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::{Document, Label, Managed};
@@ -143,7 +143,7 @@ fn replaced(situation: &Situation, document: &Document) -> Option<Warning> {
 
 /// The tag, then the connector that the secret keeps. The secret's tokens are left to reconcile, the secret to its owner.
 pub(super) fn offboard(situation: &Situation) -> Result<Plan, Error> {
-    let Some((organization, connector)) = situation.offboarded_connector() else {
+    let Some(OffboardedConnector { organization, connector }) = situation.offboarded_connector() else {
         return Err(Error::needs_human(
             "neither the secret's tag hubkeeper-connector nor its value names a connector",
             "tag the secret hubkeeper = offboarded and delete the connector by hand",
@@ -172,7 +172,8 @@ fn finish(situation: &Situation) -> Result<Plan, Error> {
             format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", situation.version),
         ));
     }
-    if let (Some((organization, connector)), Some(observed)) = (situation.offboarded_connector(), situation.observed())
+    if let (Some(OffboardedConnector { organization, connector }), Some(observed)) =
+        (situation.offboarded_connector(), situation.observed())
     {
         match observed.ownership(&organization, &situation.secret.fingerprint()) {
             Ownership::Ours => return Err(still_there(&organization, &connector)),

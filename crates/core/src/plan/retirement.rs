@@ -12,7 +12,7 @@ use crate::connector::Observed;
 use crate::connector::observed::Ownership;
 use crate::hub::Pat;
 use crate::plan::steps::Step;
-use crate::secret::labels::History;
+use crate::secret::labels::{History, TokenLabel};
 use crate::secret::{Document, Label, Managed, Secret};
 use crate::time::{Timestamp, rfc3339};
 use crate::warning::{Warning, WarningCode};
@@ -145,6 +145,24 @@ pub struct Wants {
     pub history: bool,
 }
 
+/// What is to be done with the secret's PATs, and what is to be known about them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Retirement {
+    /// Steps, in this order.
+    pub steps: Vec<Step>,
+    /// What stops nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// Whether tokens may be touched at all.
+#[derive(Clone, PartialEq, Debug)]
+enum Touch {
+    /// Those that are due.
+    WhatIsDue,
+    /// None, with the warning that says why, where nobody else does.
+    Nothing(Option<Warning>),
+}
+
 /// Versions whose values tell which PATs are in use.
 pub fn versions_in_use<'a>(secret: &'a Secret, connector: Option<&'a Observed>) -> BTreeSet<&'a str> {
     let labels = [secret.version(Label::Current), secret.rotation_in_progress(), secret.version(Label::Candidate)];
@@ -162,8 +180,8 @@ impl<'a> Stock<'a> {
         now: Timestamp,
     ) -> Self {
         let ours = pats.iter().filter_map(|pat| {
-            let (version, retiring) = secret.version_of_label(&pat.label)?;
-            Some(Labelled { pat, version, retiring })
+            let TokenLabel { version, is_retiring } = secret.version_of_label(&pat.label)?;
+            Some(Labelled { pat, version, retiring: is_retiring })
         });
         let in_use = versions_in_use(secret, connector);
         let ours = ours.collect();
@@ -360,7 +378,7 @@ pub fn copied_ids<'a>(documents: impl IntoIterator<Item = (&'a str, &'a Document
 /// What has to be read before [`plan`]: of the PATs that may be due, what their versions hold; nothing where nothing is due.
 pub fn wants(inventory: &Inventory<'_>) -> Wants {
     let stock = &inventory.stock;
-    if inventory.untouchable().is_some() {
+    if inventory.touch() != Touch::WhatIsDue {
         return Wants::default();
     }
     let of_history = |wanted: bool| Wants { history: wanted && inventory.history.is_none(), ..Wants::default() };
@@ -391,15 +409,15 @@ pub fn wants(inventory: &Inventory<'_>) -> Wants {
 
 /// What is to be done with the secret's PATs, and what is to be known about them. What [`wants`] asks for has to be there: a PAT
 /// whose value was not read stays.
-pub fn plan(inventory: &Inventory<'_>) -> (Vec<Step>, Vec<Warning>) {
+pub fn plan(inventory: &Inventory<'_>) -> Retirement {
     let stock = &inventory.stock;
     let (mut steps, mut warnings) = (Vec::new(), Vec::new());
     if !stock.offboarded() && !inventory.stuck() {
         warnings = stock.odd_ids();
     }
-    if let Some(why) = inventory.untouchable() {
+    if let Touch::Nothing(why) = inventory.touch() {
         warnings.extend(why);
-        return (steps, warnings);
+        return Retirement { steps, warnings };
     }
     for labelled in &stock.ours {
         let pat = labelled.pat;
@@ -433,7 +451,7 @@ pub fn plan(inventory: &Inventory<'_>) -> (Vec<Step>, Vec<Warning>) {
             Use::InUse | Use::Named | Use::Unread => {}
         }
     }
-    (steps, warnings)
+    Retirement { steps, warnings }
 }
 
 impl Inventory<'_> {
@@ -449,12 +467,11 @@ impl Inventory<'_> {
         if pat.active && !dead { Step::DeactivateToken { id } } else { Step::DeleteToken { id } }
     }
 
-    /// Why no token is touched at all: `Some(None)` needs no saying.
-    #[expect(clippy::option_option, reason = "whether, and with which warning")]
-    fn untouchable(&self) -> Option<Option<Warning>> {
+    /// Whether any token may be touched.
+    fn touch(&self) -> Touch {
         let Stock { secret, connector, contents, .. } = &self.stock;
         let said = |why: &str| {
-            Some(Some(Warning::new(
+            Touch::Nothing(Some(Warning::new(
                 WarningCode::NothingRetired,
                 format!("{why}: what is in use is not known, so no token is retired"),
             )))
@@ -470,7 +487,7 @@ impl Inventory<'_> {
         let carried = |found: &Observed| found.version().and_then(|version| contents.get(version));
         match (self.stock.offboarded(), *connector) {
             // said by the planner already: a connector stands there that is not ours to delete
-            (true, Some(_)) => Some(None),
+            (true, Some(_)) => Touch::Nothing(None),
             (false, None) => said("there is no connector"),
             (false, Some(found)) if found.ownership(self.organization, &secret.fingerprint()) != Ownership::Ours => {
                 said("the connector does not bear this secret's tag")
@@ -481,7 +498,7 @@ impl Inventory<'_> {
             {
                 said("the value of the version in the connector's tag is gone")
             }
-            _ => None,
+            _ => Touch::WhatIsDue,
         }
     }
 

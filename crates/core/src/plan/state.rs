@@ -32,6 +32,33 @@ pub enum Admission {
     },
 }
 
+/// A version and the verdict on its token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proven {
+    /// Version id.
+    pub version: String,
+    /// What its proof came to.
+    pub verdict: Verdict,
+}
+
+/// A version and the token that it holds. No `Debug`: it holds the token.
+#[derive(Clone)]
+pub struct ReadToken {
+    /// Version id.
+    pub version: String,
+    /// Its token.
+    pub stored: StoredToken,
+}
+
+/// The connector that an offboarding is about, and its organization, each as it was written where it was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OffboardedConnector {
+    /// Docker Hub organization.
+    pub organization: String,
+    /// The connector in ARM.
+    pub connector: ConnectorId,
+}
+
 /// A version and its document. No `Debug`: it holds the token.
 #[derive(Clone)]
 pub struct Version {
@@ -68,16 +95,16 @@ pub struct Situation {
     pub looked_up: bool,
     /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
     pub revived: bool,
-    /// Tokens of versions that were read besides, to be compared: version id and token.
-    pub read: Vec<(String, StoredToken)>,
+    /// Tokens of versions that were read besides, to be compared.
+    pub read: Vec<ReadToken>,
     /// Onboard: what stands under the derived version id, and that id.
     pub slot: Option<Slot>,
     /// Versions whose token Docker Hub rejected in this run.
     pub dead: BTreeSet<String>,
     /// The connector of the document in question; `None` where it was not read.
     pub connector: Option<Found>,
-    /// A version and the verdict on it, once there is one.
-    pub verdict: Option<(String, Verdict)>,
+    /// The verdict of this run's last proof, once there is one.
+    pub verdict: Option<Proven>,
     /// What is known of the dedicated user's membership.
     pub enrolment: Enrolment,
     /// What is known of the connector that the secret keeps.
@@ -126,16 +153,20 @@ impl Situation {
         self.connector.as_ref().and_then(|found| found.observed())
     }
 
-    /// The connector that an offboarding is about: the one that the tag names, else the document's; with its organization.
+    /// The connector that an offboarding is about: the one that the tag names, else the document's.
     /// `None` where neither names one.
-    pub fn offboarded_connector(&self) -> Option<(String, ConnectorId)> {
+    pub fn offboarded_connector(&self) -> Option<OffboardedConnector> {
+        let of = |document: &Document| OffboardedConnector {
+            organization: document.organization.clone(),
+            connector: document.connector.id.clone(),
+        };
         let document = self.document.as_ref().map(|document| (document, KeptConnector::of(document)));
         match (self.secret.kept(), document) {
-            (Kept::Connector(kept), Some((document, named))) if kept == named => {
-                Some((document.organization.clone(), document.connector.id.clone()))
+            (Kept::Connector(kept), Some((document, named))) if kept == named => Some(of(document)),
+            (Kept::Connector(KeptConnector { organization, connector }), _) => {
+                Some(OffboardedConnector { organization, connector })
             }
-            (Kept::Connector(kept), _) => Some((kept.organization, kept.connector)),
-            (_, Some((document, _))) => Some((document.organization.clone(), document.connector.id.clone())),
+            (_, Some((document, _))) => Some(of(document)),
             (_, None) => None,
         }
     }
@@ -160,7 +191,7 @@ impl Situation {
 
     /// The verdict on a version, if there is one.
     pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
-        self.verdict.as_ref().filter(|(subject, _)| subject == version).map(|(_, verdict)| verdict)
+        self.verdict.as_ref().filter(|proven| proven.version == version).map(|proven| &proven.verdict)
     }
 
     /// The document of a version, where it was read.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::config::OverPrivilege;
+use crate::connector::Coverage;
 use crate::proof::evidence::{Evidence, Level, Login, Pulls, Push, level};
 use crate::secret::document::Expected;
 use crate::warning::{Warning, WarningCode};
@@ -78,6 +79,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What the proof saw.
+    pub fn coverage(&self) -> Coverage {
+        Coverage { repositories: self.repositories, private: self.private }
+    }
+
     /// Whether the token may be written.
     pub fn is_complete(&self) -> bool {
         self.result == Finding::Complete
@@ -152,7 +158,7 @@ fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> Vec<String> 
     if evidence.visible.is_empty() {
         reasons.push(format!("the token sees no repository of {}", evidence.organization));
     }
-    if let Some((_, private)) = evidence.last_proof
+    if let Some(Coverage { private, .. }) = evidence.last_proof
         && private > 0
         && !evidence.visible.is_empty()
         && !evidence.visible.iter().any(|repository| repository.private)
@@ -181,7 +187,7 @@ fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> Vec<String> 
 fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let private = evidence.visible.iter().filter(|repository| repository.private).count();
-    if let Some((repositories, private_then)) = evidence.last_proof
+    if let Some(Coverage { repositories, private: private_then }) = evidence.last_proof
         && (evidence.visible.len() < repositories || private < private_then)
     {
         warnings.push(Warning::new(WarningCode::FewerRepositories,
@@ -415,12 +421,18 @@ mod tests {
     #[test]
     fn fewer_than_the_last_proof_saw_is_told_with_both_counts() {
         // of the two repositories one is private
-        let told = |last: (usize, usize)| {
+        let told = |(repositories, private): (usize, usize)| {
+            let last = Coverage { repositories, private };
             let verdict = judge(|e| e.last_proof = Some(last));
             assert!(verdict.is_complete(), "{last:?}");
             verdict.warnings.into_iter().any(|warning| {
                 let code = warning.code.name() == "fewerRepositories";
-                assert!(!code || warning.message.contains(&format!("saw {}, {} of them private", last.0, last.1)));
+                assert!(
+                    !code
+                        || warning
+                            .message
+                            .contains(&format!("saw {}, {} of them private", last.repositories, last.private))
+                );
                 code
             })
         };
@@ -439,20 +451,21 @@ mod tests {
 
     #[test]
     fn where_private_ones_were_seen_and_none_is_any_more_something_is_missing() {
-        let public = |last: Option<(usize, usize)>| {
+        let saw = |repositories, private| Coverage { repositories, private };
+        let public = |last: Option<Coverage>| {
             judge(|e| {
                 e.visible.iter_mut().for_each(|repository| repository.private = false);
                 e.last_proof = last;
             })
         };
-        assert_eq!(public(Some((2, 1))).result, Finding::Partial);
-        assert!(public(Some((2, 1))).reasons[0].contains("the last proof saw 1"));
-        assert_eq!(public(Some((2, 0))).result, Finding::Complete);
+        assert_eq!(public(Some(saw(2, 1))).result, Finding::Partial);
+        assert!(public(Some(saw(2, 1))).reasons[0].contains("the last proof saw 1"));
+        assert_eq!(public(Some(saw(2, 0))).result, Finding::Complete);
         assert_eq!(public(None).result, Finding::Complete);
         let empty = judge(|e| {
             e.visible.clear();
             e.references.clear();
-            e.last_proof = Some((2, 1));
+            e.last_proof = Some(saw(2, 1));
         });
         assert_eq!(empty.reasons, ["the token sees no repository of acme"], "one reason is enough");
     }
@@ -481,7 +494,7 @@ mod tests {
             (nothing, true),
             (|e| e.references.push(Reference { of: "x".into(), repositories: ["db".to_owned()].into() }), false),
             (|e| e.expected.push(Expected::Name("db".into())), false),
-            (|e| e.last_proof = Some((2, 1)), false),
+            (|e| e.last_proof = Some(Coverage { repositories: 2, private: 1 }), false),
         ];
         for (change, expected) in table {
             let verdict = judge(|e| {

@@ -95,6 +95,15 @@ pub struct Secret {
     pub pending_since: Option<Timestamp>,
 }
 
+/// What the label of a PAT of this secret tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenLabel<'a> {
+    /// The version that the PAT was made for.
+    pub version: &'a str,
+    /// Whether the PAT is being retired.
+    pub is_retiring: bool,
+}
+
 /// When each version was made that holds a value, those without a label included (`ListSecretVersionIds`).
 pub type History = BTreeMap<String, Timestamp>;
 
@@ -159,19 +168,18 @@ impl Secret {
         format!("{}{RETIRING}", self.token_label(version))
     }
 
-    /// The version in the label of a PAT of this secret, and whether it is being retired; `None` for every other PAT, and for
-    /// a label that names no version.
-    pub fn version_of_label<'a>(&self, label: &'a str) -> Option<(&'a str, bool)> {
+    /// What the label of a PAT tells; `None` for a PAT that is not of this secret, and for a label that names no version.
+    pub fn version_of_label<'a>(&self, label: &'a str) -> Option<TokenLabel<'a>> {
         let (fingerprint, rest) = parts_of_label(label)?;
         if fingerprint != self.fingerprint() {
             return None;
         }
-        let (version, retiring) = match rest.strip_suffix(RETIRING) {
+        let (version, is_retiring) = match rest.strip_suffix(RETIRING) {
             Some(version) => (version, true),
             None => (rest, false),
         };
         VERSION_ID_BYTES.contains(&version.len()).then_some(())?;
-        (!version.contains('/')).then_some((version, retiring))
+        (!version.contains('/')).then_some(TokenLabel { version, is_retiring })
     }
 
     /// Whether a PAT bears the label of another secret that hubkeeper keeps: it is retired with that secret.
@@ -219,6 +227,7 @@ pub fn hex_sha256(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::TokenLabel;
     use crate::fixtures::secret;
 
     #[test]
@@ -251,8 +260,8 @@ mod tests {
         let (one, mut other) = (secret(&[]), secret(&[]));
         other.arn.push('x');
         let version = "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01";
-        assert_eq!(one.version_of_label(&one.token_label(version)), Some((version, false)));
-        assert_eq!(one.version_of_label(&one.retiring_label(version)), Some((version, true)));
+        assert_eq!(one.version_of_label(&one.token_label(version)), Some(TokenLabel { version, is_retiring: false }));
+        assert_eq!(one.version_of_label(&one.retiring_label(version)), Some(TokenLabel { version, is_retiring: true }));
         for label in [
             other.token_label(version),
             "by hand".into(),

@@ -1,8 +1,8 @@
 //! The merge of a connector keeps what is not hubkeeper's, sets what is, and never copies a credential from what a GET showed.
 
-use hubkeeper_core::connector::Observed;
 use hubkeeper_core::connector::merge::{Desired, merge};
 use hubkeeper_core::connector::observed::{TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION};
+use hubkeeper_core::connector::{Coverage, Observed};
 use hubkeeper_core::secret::Document;
 use hubkeeper_core::secret::document::Plan;
 use proptest::collection::{btree_map, vec};
@@ -150,7 +150,7 @@ fn merged(document: &Document, observed: Option<&Observed>) -> Value {
         fingerprint: FINGERPRINT,
         version: VERSION,
         proved_at: datetime!(2026-11-24 10:00 UTC),
-        proved: (7, 3),
+        proved: Coverage { repositories: 7, private: 3 },
     };
     merge(&desired, observed)
 }

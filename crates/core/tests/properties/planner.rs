@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hubkeeper_core::connector::merge::{Desired, merge};
-use hubkeeper_core::connector::{Found, Observed};
+use hubkeeper_core::connector::{Coverage, Found, Observed};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::admission::admit;
 use hubkeeper_core::plan::planner::plan;
 use hubkeeper_core::plan::rules::Next;
-use hubkeeper_core::plan::state::{Enrolment, Keeping, Slot, Version};
+use hubkeeper_core::plan::state::{Enrolment, Keeping, Proven, Slot, Version};
 use hubkeeper_core::plan::{Admission, Situation, Step};
 use hubkeeper_core::proof::{Finding, NotScanned, Verdict};
 use hubkeeper_core::request::Trigger;
@@ -211,8 +211,14 @@ impl World {
     fn write(&mut self, version: &str, document: &Document) {
         let token = document.access_token.clone().unwrap_or_else(|| SecretString::from("none"));
         let fingerprint = self.secret.fingerprint();
-        let desired =
-            Desired { document, token: &token, fingerprint: &fingerprint, version, proved_at: NOW, proved: (7, 3) };
+        let desired = Desired {
+            document,
+            token: &token,
+            fingerprint: &fingerprint,
+            version,
+            proved_at: NOW,
+            proved: Coverage { repositories: 7, private: 3 },
+        };
         let mut body = merge(&desired, self.observed().as_ref());
         body["systemData"] = json!({"lastModifiedBy": CLIENT});
         self.connector = Some(body);
@@ -292,7 +298,9 @@ impl World {
                 Err(error) => return Ok((Came::Failed(error), Some(situation))),
                 Ok(Next::Do(steps)) => return Ok((Came::Steps(steps), Some(situation))),
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
-                Ok(Next::Prove(version)) => situation.verdict = Some((version.clone(), self.verdict(&version))),
+                Ok(Next::Prove(version)) => {
+                    situation.verdict = Some(Proven { verdict: self.verdict(&version), version })
+                }
                 Ok(Next::Reactivate) => situation.revived = true,
                 Ok(Next::LookUpToken) => situation.looked_up = true,
                 Ok(Next::ReadVersions) => {
@@ -361,7 +369,9 @@ impl World {
                     self.partial.insert(to.clone());
                 }
             }
-            Step::Prove { version } => situation.verdict = Some((version.clone(), self.verdict(version))),
+            Step::Prove { version } => {
+                situation.verdict = Some(Proven { version: version.clone(), verdict: self.verdict(version) })
+            }
             Step::WriteConnector { version, create } => {
                 let complete = situation.verdict_on(version).is_some_and(Verdict::is_complete);
                 ensure(complete, || format!("version {version} is written without a complete verdict"))?;

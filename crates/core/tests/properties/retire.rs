@@ -171,7 +171,7 @@ impl World {
             };
             let wants = wants(&inventory);
             if wants == Wants::default() {
-                return plan(&inventory).0;
+                return plan(&inventory).steps;
             }
             assert!(wants.history || wants.values.iter().all(|version| !contents.contains_key(version)), "asked twice");
             if wants.history {

@@ -9,6 +9,7 @@ use crate::connector::Found;
 use crate::error::Kind;
 use crate::fixtures::{CLIENT, DERIVED, NOW, OLD, VERSION, connector, document, onboard_trigger, rotating, settled};
 use crate::plan::refusals::refusal;
+use crate::plan::state::Proven;
 use crate::plan::state::{Slot, Version};
 use crate::proof::{Finding, NotScanned, Verdict};
 use crate::secret::Document;
@@ -82,15 +83,15 @@ fn only_a_complete_verdict_leads_to_a_write() {
         let mut situation = if trigger == Trigger::SetSecret { rotating() } else { settled() };
         assert_eq!(steps(&trigger, &situation), ["prove first"]);
         for finding in [Finding::Rejected, Finding::Inconclusive, Finding::OverPrivileged, Finding::Partial] {
-            situation.verdict = Some((VERSION.into(), verdict(finding)));
+            situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(finding) });
             let error = plan(&trigger, &situation, CLIENT).unwrap_err();
             let expected = if finding == Finding::Inconclusive { Kind::Retryable } else { Kind::Refused };
             assert_eq!(error.kind(), expected, "{trigger:?} {finding:?}");
             assert!(error.to_string().contains("ops and 29 more"), "{error}");
         }
-        situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
+        situation.verdict = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });
         assert_eq!(steps(&trigger, &situation), ["prove first"], "a verdict on another version is none");
-        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
         assert_eq!(steps(&trigger, &situation), ["writeConnector"]);
     }
 }
@@ -100,7 +101,7 @@ fn a_connector_that_carries_the_version_is_not_written_again_but_by_force() {
     let mut situation = settled();
     situation.connector = Some(connector(&situation, VERSION, |_| {}));
     assert_eq!(steps(&Trigger::SecretChanged { version: None }, &situation), [""; 0], "and without a proof");
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&onboard_trigger(), &situation), [""; 0]);
     assert_eq!(
         steps(&Trigger::Onboard { force: true, fix_role: false, version: None }, &situation),
@@ -113,7 +114,7 @@ fn a_connector_that_carries_the_version_is_not_written_again_but_by_force() {
 #[test]
 fn another_s_connector_is_refused_and_one_of_the_portal_is_taken_over() {
     let mut situation = settled();
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     situation.connector =
         Some(connector(&situation, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210")));
     assert_eq!(plan(&onboard_trigger(), &situation, CLIENT).unwrap_err().kind(), Kind::Refused);
@@ -132,7 +133,7 @@ fn adoption_writes_moves_and_unstages_in_this_order() {
     situation.secret.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
     situation.label = Label::Candidate;
     assert_eq!(steps(&trigger, &situation), ["prove first"]);
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&trigger, &situation), ["writeConnector", "moveCurrent", "unstage"]);
     situation.connector = Some(connector(&situation, VERSION, |_| {}));
     assert_eq!(steps(&trigger, &situation), ["moveCurrent", "unstage"]);
@@ -186,7 +187,7 @@ fn onboarding_goes_on_with_what_is_there_before_it_mints() {
     };
     let mut situation = settled();
     situation.document = Some(managed("dckr_pat_old"));
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Rejected)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Rejected) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["dead"]);
     situation.dead.insert(VERSION.into());
     situation.verdict = None;
@@ -195,19 +196,19 @@ fn onboarding_goes_on_with_what_is_there_before_it_mints() {
     assert_eq!(steps(&onboard_trigger(), &situation), minted);
     situation.slot = Some(Slot { id: DERIVED.into(), document: Some(managed("dckr_pat_earlier")) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["prove first"]);
-    situation.verdict = Some((DERIVED.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: DERIVED.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["stageCandidate", "writeConnector", "moveCurrent", "unstage"]);
-    situation.verdict = Some((DERIVED.into(), verdict(Finding::Rejected)));
+    situation.verdict = Some(Proven { version: DERIVED.into(), verdict: verdict(Finding::Rejected) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["dead"]);
     // a candidate that was judged unusable gives its label away; one that is staged later keeps it
     situation.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
-    situation.verdict = Some((DERIVED.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: DERIVED.into(), verdict: verdict(Finding::Complete) });
     let staged = ["unstage", "stageCandidate", "writeConnector", "moveCurrent", "unstage"];
     assert_eq!(steps(&onboard_trigger(), &situation), staged);
     // a candidate of a person comes before one of our own
     situation.candidate = Some(Version { id: OLD.into(), document: managed("dckr_pat_by_hand") });
     situation.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
-    situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["writeConnector", "moveCurrent", "unstage"]);
     let mut alone = settled();
     alone.document = Some(document(|value| value["accessToken"] = Value::Null));

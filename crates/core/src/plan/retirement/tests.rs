@@ -117,7 +117,7 @@ impl Case {
     }
 
     fn plan(&self) -> (Vec<String>, Vec<&'static str>) {
-        let (steps, warnings) = plan(&self.inventory());
+        let Retirement { steps, warnings } = plan(&self.inventory());
         let name = |step: &Step| match step {
             Step::DeactivateToken { id } => format!("deactivate {id}"),
             Step::DeleteToken { id } => format!("delete {id}"),

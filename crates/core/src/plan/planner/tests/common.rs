@@ -1,6 +1,7 @@
 //! What the kinds of event have in common: the subject, the location, who is carried on.
 
 use super::*;
+use crate::plan::state::Proven;
 use crate::secret::document::ConnectorId;
 
 fn other_organization() -> Document {
@@ -67,7 +68,7 @@ fn a_managed_secret_without_the_tag_remembers_a_connector_that_is_surely_its_own
         situation.keeping.named = Some(vec![OLD.into()]);
         assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman, "{trigger:?}");
         situation.keeping.named = Some(Vec::new());
-        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
         assert_eq!(steps(&trigger, &situation)[..2], ["tagManaged", "writeConnector"], "{trigger:?}");
         // a connector with the fingerprint tells by itself
         situation.keeping.named = None;
@@ -77,7 +78,7 @@ fn a_managed_secret_without_the_tag_remembers_a_connector_that_is_surely_its_own
     let mut well = settled();
     well.secret.tags.remove(CONNECTOR_TAG);
     well.connector = Some(connector(&well, VERSION, |_| {}));
-    well.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    well.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&Trigger::Reconcile { revoke_replaced: false }, &well), ["tagManaged"], "it is set by itself");
     assert_eq!(steps(&Trigger::SecretChanged { version: None }, &well), [""; 0], "nothing is written");
 }
@@ -94,7 +95,7 @@ fn an_offboarded_secret_may_go_to_another_connector_once_the_first_is_gone() {
     let taken = connector(&situation, OLD, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
     for gone in [Found::Absent, taken] {
         situation.keeping.former = Some(gone);
-        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
         let plan = plan(&onboard_trigger(), &situation, CLIENT).unwrap();
         let Next::Do(steps) = plan.next else { panic!("no steps") };
         let tag = "acme/a5caac9c-5c04-49af-b3d0-e204f40345d5/rg/other";
@@ -109,7 +110,7 @@ fn a_connector_is_created_only_where_none_with_the_fingerprint_exists_elsewhere(
         if matches!(trigger, Trigger::CandidateStaged { .. }) {
             situation.secret.versions.insert(VERSION.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
         }
-        situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+        situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
         situation.keeping.elsewhere = None;
         assert_eq!(steps(&trigger, &situation), ["look elsewhere"], "{trigger:?}");
         let moved = ConnectorId { resource_group: "other".into(), ..document(|_| {}).connector.id };
@@ -128,7 +129,7 @@ fn a_connector_is_created_only_where_none_with_the_fingerprint_exists_elsewhere(
 fn a_stack_that_finds_no_connector_leaves_its_mark() {
     let mut situation = settled();
     situation.keeping.stack = Some("ab12".into());
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     let marked = |situation: &Situation| match plan(&onboard_trigger(), situation, CLIENT).unwrap().next {
         Next::Do(steps) => steps.contains(&Step::TagManaged { connector: None, stack: Some("ab12".into()) }),
         _ => false,
@@ -174,7 +175,7 @@ fn verify_proves_what_holds_a_token() {
     let trigger = Trigger::Verify { version: None };
     let mut situation = settled();
     assert_eq!(steps(&trigger, &situation), ["prove first"]);
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Partial)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Partial) });
     assert_eq!(steps(&trigger, &situation), [""; 0], "whatever the verdict is");
     situation.document = Some(document(|value| value["accessToken"] = Value::Null));
     assert_eq!(kind(&trigger, &situation), Kind::NeedsHuman);
@@ -198,7 +199,7 @@ fn a_reconcile_asks_the_owner_only_where_an_onboarding_from_zero_began() {
 fn onboard_tags_the_secret_before_anything_else_and_once() {
     let mut situation = settled();
     situation.secret.tags.clear();
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["tagManaged", "writeConnector"]);
     situation.connector = Some(connector(&situation, VERSION, |_| {}));
     assert_eq!(steps(&onboard_trigger(), &situation), ["tagManaged"]);
@@ -209,10 +210,10 @@ fn onboard_tags_the_secret_before_anything_else_and_once() {
 #[test]
 fn an_onboarding_that_cannot_go_on_says_why() {
     let mut situation = settled();
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Rejected)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Rejected) });
     assert_eq!(kind(&onboard_trigger(), &situation), Kind::Refused, "nobody but a person can make another");
     situation.document = Some(document(|value| value["manager"] = json!("m")));
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Partial)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Partial) });
     assert_eq!(kind(&onboard_trigger(), &situation), Kind::Refused, "another token would see no more");
     situation.connector = Some(connector(&situation, VERSION, |_| {}));
     assert_eq!(kind(&onboard_trigger(), &situation), Kind::Refused, "not even where the connector carries it");
@@ -222,9 +223,9 @@ fn an_onboarding_that_cannot_go_on_says_why() {
     situation.document = Some(document(|value| value["accessToken"] = Value::Null));
     situation.candidate = Some(Version { id: OLD.into(), document: document(|_| {}) });
     situation.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
-    situation.verdict = Some((OLD.into(), verdict(Finding::Rejected)));
+    situation.verdict = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Rejected) });
     assert_eq!(kind(&onboard_trigger(), &situation), Kind::Refused);
-    situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&onboard_trigger(), &situation), ["writeConnector", "moveCurrent", "unstage"]);
     situation.secret.versions.remove(VERSION);
     assert_eq!(steps(&onboard_trigger(), &situation), ["writeConnector", "unstage"], "no label to take away");

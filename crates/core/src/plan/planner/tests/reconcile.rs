@@ -11,7 +11,7 @@ const RECONCILE: Trigger = Trigger::Reconcile { revoke_replaced: false };
 fn well() -> Situation {
     let mut situation = settled();
     situation.connector = Some(connector(&situation, VERSION, |_| {}));
-    situation.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     situation
 }
 
@@ -53,11 +53,11 @@ fn a_candidate_that_waits_is_adopted_and_one_that_cannot_be_is_set_aside() {
     let waits = with_candidate(well(), &["HUBKEEPER_CANDIDATE"], Some("dckr_pat_next"));
     assert_eq!(steps(&RECONCILE, &waits), ["prove first"]);
     let mut partial = waits.clone();
-    partial.verdict = Some((OLD.into(), verdict(Finding::Partial)));
+    partial.verdict = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Partial) });
     assert_eq!(steps(&RECONCILE, &partial), ["set aside"]);
     let mut aside = partial;
     aside.aside = Some(Error::refused("what", "remedy"));
-    aside.verdict = Some((VERSION.into(), verdict(Finding::Complete)));
+    aside.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&RECONCILE, &aside), [""; 0], "what is current is looked after all the same");
     let empty = with_candidate(well(), &["HUBKEEPER_CANDIDATE"], None);
     assert_eq!(steps(&RECONCILE, &empty), ["set aside"]);
@@ -109,7 +109,7 @@ fn a_rejected_token_is_looked_for_among_the_deactivated_where_it_may_be_one() {
             value["tokenId"] = json!(UUID);
             change(value);
         }));
-        situation.verdict = Some((VERSION.into(), verdict(Finding::Rejected)));
+        situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Rejected) });
         more(&mut situation);
         situation
     };
@@ -120,7 +120,9 @@ fn a_rejected_token_is_looked_for_among_the_deactivated_where_it_may_be_one() {
     let table: [Rejected; 4] = [
         ("it was looked for", as_is, |situation| situation.revived = true),
         ("no manager", |value| value["manager"] = Value::Null, |_| {}),
-        ("partial", as_is, |situation| situation.verdict = Some((VERSION.into(), verdict(Finding::Partial)))),
+        ("partial", as_is, |situation| {
+            situation.verdict = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Partial) })
+        }),
         ("a rotation is stuck", as_is, |situation| {
             situation.secret.versions.insert(DERIVED.into(), vec!["AWSPENDING".into()]);
             situation.secret.pending_since = Some(NOW - Duration::days(2));

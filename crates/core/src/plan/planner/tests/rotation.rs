@@ -29,9 +29,9 @@ fn a_rotation_on_trial_proves_what_is_current_and_says_what_is_not_there() {
     assert_eq!(codes(&Trigger::TestSecret, &situation), ["connectorAbsent"]);
     situation.connector = Some(connector(&situation, OLD, |_| {}));
     assert_eq!(codes(&Trigger::TestSecret, &situation), [""; 0]);
-    situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
+    situation.verdict = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&Trigger::TestSecret, &situation), [""; 0]);
-    situation.verdict = Some((OLD.into(), verdict(Finding::Partial)));
+    situation.verdict = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Partial) });
     assert_eq!(kind(&Trigger::TestSecret, &situation), Kind::Refused);
     situation.current = None;
     assert_eq!(codes(&Trigger::TestSecret, &situation), ["tokenAbsent"]);
