@@ -9,7 +9,7 @@ use std::time::Duration;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::preconditions::{may_move, still_admitted};
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::{Proven, Recheck, Situation};
+use hubkeeper_core::plan::state::{Proven, Recheck, State};
 use hubkeeper_core::plan::steps::Step;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::Trigger;
@@ -33,7 +33,7 @@ pub struct Executor<'a> {
     /// What set the function off.
     pub trigger: &'a Trigger,
     /// The state that the plan was made from; kept up to date by the steps.
-    pub situation: &'a mut Situation,
+    pub state: &'a mut State,
     /// The report.
     pub report: &'a mut Report,
     /// To be passed on with the put of a rotation.
@@ -88,18 +88,18 @@ impl Executor<'_> {
     }
 
     fn arn(&self) -> &str {
-        &self.situation.secret.arn
+        &self.state.world.secret.arn
     }
 
     fn document(&self, version: &str) -> Result<Document, Error> {
-        self.situation.document_of(version).cloned().ok_or_else(|| {
+        self.state.world.document_of(version).cloned().ok_or_else(|| {
             Error::retryable(format!("version {version} of the secret has no value"), "repeat the event")
         })
     }
 
     /// Sets the tags that are missing, in one request. A secret that was offboarded meanwhile stays so.
     async fn tag_managed(&mut self, connector: Option<&str>, stack: Option<&str>) -> Result<(), Error> {
-        let before = self.situation.secret.managed();
+        let before = self.state.world.secret.managed();
         if before == Managed::No && self.services.store.describe(self.arn()).await?.managed() == Managed::Offboarded {
             return Err(Error::retryable(
                 "the secret was offboarded meanwhile",
@@ -110,7 +110,7 @@ impl Executor<'_> {
         let tags = [(MANAGED_TAG, managed), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
         self.wrote = true;
         self.writers.store.set_tags(self.arn(), &tags).await?;
-        self.situation.note_tags(connector, stack);
+        self.state.world.note_tags(connector, stack);
         if before == Managed::Offboarded {
             // an earlier look shows the tag as it was
             self.look = None;
@@ -127,7 +127,7 @@ impl Executor<'_> {
 
     async fn stage_candidate(&mut self, version: &str) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
-        still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
+        still_admitted(self.trigger, &self.state.world.version, self.state, &fresh)?;
         match fresh.version(Label::Candidate) {
             None => {}
             Some(staged) if staged == version => return Ok(()),
@@ -144,14 +144,13 @@ impl Executor<'_> {
 
     async fn prove(&mut self, version: &str) -> Result<(), Error> {
         let document = self.document(version)?;
-        let Proof { verdict, recheck } =
-            prove::examine_minted(self.services, self.situation, version, &document).await?;
+        let Proof { verdict, recheck } = prove::examine_minted(self.services, self.state, version, &document).await?;
         self.report.note_verdict(&verdict);
         if !verdict.is_complete() {
             return Err(refusal(&verdict));
         }
         self.look = recheck;
-        self.situation.verdict = Some(Proven { version: version.to_owned(), verdict });
+        self.state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
         Ok(())
     }
 
@@ -161,11 +160,11 @@ impl Executor<'_> {
         if look.secret.version(Label::Current) == Some(to) {
             return Ok(());
         }
-        may_move(self.trigger, from, to, &document, self.situation, &look)?;
+        may_move(self.trigger, from, to, &document, self.state, &look)?;
         self.wrote = true;
         let moved = self.writers.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
         self.settle(moved, |secret| secret.bears(to, Label::Current)).await?;
-        if let Some(current) = &self.situation.current
+        if let Some(current) = &self.state.world.current
             && current.document.access_token.is_some()
             && current.document.token_id.is_none()
             && !current.document.same_token(&document)

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::plan::keeping::{Keeps, keeps};
 use crate::plan::refusals::{foreign, refusal};
-use crate::plan::state::Situation;
+use crate::plan::state::State;
 use crate::plan::steps::Step;
 use crate::secret::Document;
 use crate::warning::{Warning, WarningCode};
@@ -57,30 +57,30 @@ impl Plan {
 }
 
 /// Proof, then the connector: what setSecret, a changed secret and an onboarding have in common.
-pub(super) fn connect(situation: &Situation, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
-    if let Some(question) = ask(situation, document)? {
+pub(super) fn connect(state: &State, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
+    if let Some(question) = ask(state, document)? {
         return Ok(question);
     }
-    let warnings = connector_warnings(situation, document)?;
-    let carries = carried(situation, version, document).is_ok();
+    let warnings = connector_warnings(state, document)?;
+    let carries = carried(state, version, document).is_ok();
     if carries && !force {
         return Ok(Plan { next: Next::Do(Vec::new()), warnings });
     }
-    let next = match situation.verdict_on(version) {
+    let next = match state.progress.verdict_on(version) {
         None => Next::Prove(version.to_owned()),
-        Some(verdict) if verdict.is_complete() => Next::Do(vec![write(situation, version)]),
+        Some(verdict) if verdict.is_complete() => Next::Do(vec![write(state, version)]),
         Some(verdict) => return Err(refusal(verdict)),
     };
     Ok(Plan { next, warnings })
 }
 
-pub(super) fn write(situation: &Situation, version: &str) -> Step {
-    Step::WriteConnector { version: version.to_owned(), create: situation.observed().is_none() }
+pub(super) fn write(state: &State, version: &str) -> Step {
+    Step::WriteConnector { version: version.to_owned(), create: state.world.observed().is_none() }
 }
 
 /// What has to be read before it is known whether the secret keeps the document's connector.
-pub(super) fn ask(situation: &Situation, document: &Document) -> Result<Option<Plan>, Error> {
-    Ok(match keeps(situation, document)? {
+pub(super) fn ask(state: &State, document: &Document) -> Result<Option<Plan>, Error> {
+    Ok(match keeps(state, document)? {
         Keeps::Known | Keeps::Remember(_) => None,
         Keeps::ReadVersions => Some(Plan::of(Next::ReadVersions)),
         Keeps::ReadFormer => Some(Plan::of(Next::ReadFormer)),
@@ -88,15 +88,15 @@ pub(super) fn ask(situation: &Situation, document: &Document) -> Result<Option<P
 }
 
 /// In what the connector drifted from what hubkeeper wrote.
-pub(super) fn drift(situation: &Situation, document: &Document, client_id: &str) -> Option<String> {
-    let writers: Vec<&str> = std::iter::once(client_id).chain(situation.secret.writer()).collect();
-    situation.observed()?.drift(document, &writers)
+pub(super) fn drift(state: &State, document: &Document, client_id: &str) -> Option<String> {
+    let writers: Vec<&str> = std::iter::once(client_id).chain(state.world.secret.writer()).collect();
+    state.world.observed()?.drift(document, &writers)
 }
 
-pub(super) fn carried(situation: &Situation, version: &str, document: &Document) -> Result<(), Error> {
-    let carried = match situation.observed() {
+pub(super) fn carried(state: &State, version: &str, document: &Document) -> Result<(), Error> {
+    let carried = match state.world.observed() {
         None => Err("it does not exist".to_owned()),
-        Some(observed) => observed.carries(document, &situation.secret.fingerprint(), version),
+        Some(observed) => observed.carries(document, &state.world.secret.fingerprint(), version),
     };
     carried.map_err(|why| {
         Error::retryable(
@@ -107,10 +107,10 @@ pub(super) fn carried(situation: &Situation, version: &str, document: &Document)
 }
 
 /// Whether the connector may be touched at all, and what is odd about it.
-pub(super) fn connector_warnings(situation: &Situation, document: &Document) -> Result<Vec<Warning>, Error> {
+pub(super) fn connector_warnings(state: &State, document: &Document) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
-    let Some(observed) = situation.observed() else { return Ok(warnings) };
-    match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
+    let Some(observed) = state.world.observed() else { return Ok(warnings) };
+    match observed.ownership(&document.organization, &state.world.secret.fingerprint()) {
         Ownership::Ours => {}
         Ownership::Untagged => warnings.push(Warning::new(
             WarningCode::ConnectorTakenOver,
@@ -133,8 +133,8 @@ fn same_location(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-pub(super) fn same_subject(situation: &Situation, document: &Document) -> Result<(), Error> {
-    match &situation.current {
+pub(super) fn same_subject(state: &State, document: &Document) -> Result<(), Error> {
+    match &state.world.current {
         Some(current) if !current.document.same_subject(document) => Err(other_subject()),
         _ => Ok(()),
     }
@@ -151,12 +151,12 @@ pub(super) fn no_pending_value() -> Error {
     Error::retryable("the pending version has no value", "let the rotation run again: createSecret puts the value")
 }
 
-pub(super) fn no_token(situation: &Situation) -> Error {
+pub(super) fn no_token(state: &State) -> Error {
     Error::needs_human(
         "the secret holds no usable token",
         format!(
             "make a read-only token as the dedicated user and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json; or name a `manager` secret that mints",
-            situation.secret.arn
+            state.world.secret.arn
         ),
     )
 }

@@ -68,9 +68,18 @@ pub struct Version {
     pub document: Document,
 }
 
+/// What the planner is given beside the trigger: what was observed, and what this run remembers. No `Debug`: it holds tokens.
+#[derive(Clone)]
+pub struct State {
+    /// What was read.
+    pub world: World,
+    /// What this run did and learned.
+    pub progress: Progress,
+}
+
 /// The state of the world as it was read for one event. No `Debug`: it holds tokens.
 #[derive(Clone)]
-pub struct Situation {
+pub struct World {
     /// Labels and tags.
     pub secret: Secret,
     /// The version that the event is about.
@@ -87,37 +96,35 @@ pub struct Situation {
     pub pending: Option<Version>,
     /// AWSPREVIOUS.
     pub previous: Option<Version>,
-    /// Reconcile: why the candidate is not taken up.
-    pub aside: Option<Error>,
     /// Reconcile, and onboard once it looked the token up: every PAT of the dedicated user, or why they could not be listed.
     pub pats: Result<Vec<Pat>, Error>,
-    /// Onboard: whether the PATs were listed to look up whose the token is.
-    pub looked_up: bool,
-    /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
-    pub revived: bool,
     /// Tokens of versions that were read besides, to be compared.
     pub read: Vec<ReadToken>,
     /// Onboard: what stands under the derived version id, and that id.
     pub slot: Option<Slot>,
-    /// Versions whose token Docker Hub rejected in this run.
-    pub dead: BTreeSet<String>,
     /// The connector of the document in question; `None` where it was not read.
     pub connector: Option<Found>,
-    /// The verdict of this run's last proof, once there is one.
-    pub verdict: Option<Proven>,
-    /// What is known of the dedicated user's membership.
-    pub enrolment: Enrolment,
+    /// Onboarding from zero: what the owner sees; `None` where nobody looked.
+    pub roster: Option<Roster>,
     /// What is known of the connector that the secret keeps.
     pub keeping: Keeping,
     /// When this was read.
     pub now: Timestamp,
 }
 
-/// Onboarding from zero, as far as this run knows and did. No `Debug`: addresses are in it.
+/// What one run did and learned, which no read would tell.
 #[derive(Clone, Default)]
-pub struct Enrolment {
-    /// What the owner sees; `None` where nobody looked.
-    pub roster: Option<Roster>,
+pub struct Progress {
+    /// The verdict of this run's last proof, once there is one.
+    pub proven: Option<Proven>,
+    /// Versions whose token Docker Hub rejected in this run.
+    pub skipped: BTreeSet<String>,
+    /// Reconcile: why the candidate is not taken up.
+    pub ignored_candidate: Option<Error>,
+    /// Onboard: whether the PATs were listed to look up whose the token is.
+    pub looked_up: bool,
+    /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
+    pub reactivated: bool,
     /// Whether this run has sent the invitation again: once is enough.
     pub resent: bool,
 }
@@ -147,7 +154,14 @@ pub struct Slot {
     pub document: Option<Document>,
 }
 
-impl Situation {
+impl Progress {
+    /// The verdict on a version, if there is one.
+    pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
+        self.proven.as_ref().filter(|proven| proven.version == version).map(|proven| &proven.verdict)
+    }
+}
+
+impl World {
     /// The connector as it was read; `None` where there is none.
     pub fn observed(&self) -> Option<&Observed> {
         self.connector.as_ref().and_then(|found| found.observed())
@@ -187,11 +201,6 @@ impl Situation {
     /// The pending version of a rotation that is stuck.
     pub fn stuck(&self) -> Option<&str> {
         self.secret.stuck_rotation(self.now)
-    }
-
-    /// The verdict on a version, if there is one.
-    pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
-        self.verdict.as_ref().filter(|proven| proven.version == version).map(|proven| &proven.verdict)
     }
 
     /// The document of a version, where it was read.
