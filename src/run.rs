@@ -9,7 +9,7 @@ use hubkeeper_core::plan::membership::carries_on;
 use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::plan::rules::Next;
 use hubkeeper_core::plan::state::Proven;
-use hubkeeper_core::plan::{Admission, Recheck, State, Step, membership, planner};
+use hubkeeper_core::plan::{Admission, Recheck, State, Step, World, membership, planner};
 use hubkeeper_core::proof::{Finding, Verdict};
 use hubkeeper_core::report::{Change, InvitationReport, Report};
 use hubkeeper_core::request::{Mode, Request, Trigger};
@@ -129,12 +129,12 @@ impl Flow<'_> {
                         Ok(inventory::list(self.services, &state.world.secret, state.world.document.as_ref()).await?);
                     state.progress.looked_up = true;
                 }
-                Next::ReadVersions => state::read_versions(self.services, &mut state).await?,
-                Next::ReadFormer => state::read_former(self.services, &mut state).await?,
-                Next::LookElsewhere => state::look_elsewhere(self.services, &mut state).await?,
+                Next::ReadVersions => state::read_versions(self.services, &mut state.world).await?,
+                Next::ReadFormer => state::read_former(self.services, &mut state.world).await?,
+                Next::LookElsewhere => state::look_elsewhere(self.services, &mut state.world).await?,
                 Next::First(steps) => self.begin(&mut state, &steps).await?,
                 Next::Prove(version) => look = self.prove(&mut state, &version).await?,
-                Next::Test(version) => return self.test(&state, &version).await.map(|()| Round::Over),
+                Next::Test(version) => return self.test(&state.world, &version).await.map(|()| Round::Over),
                 Next::SkipVersion(version) => {
                     state.progress.skipped.insert(version);
                     state.progress.proven = None;
@@ -192,7 +192,7 @@ impl Flow<'_> {
 
     /// The owner looks who is a member and who is invited.
     async fn look_at_roster(&mut self, state: &mut State) -> Result<(), Error> {
-        let Some((document, newcomer)) = membership::asked(state) else { return Ok(()) };
+        let Some((document, newcomer)) = membership::asked(&state.world) else { return Ok(()) };
         let since = self.services.now();
         let roster = self.services.roster(&state.world.secret, document, newcomer).await;
         self.report.stage(since, self.services.now(), "readMembers", &roster);
@@ -257,7 +257,7 @@ impl Flow<'_> {
             && !lists
         {
             // a reconcile that lists the PATs compares values
-            for warning in inventory::copied_ids(&state) {
+            for warning in inventory::copied_ids(&state.world) {
                 self.report.warn(warning);
             }
         }
@@ -266,17 +266,17 @@ impl Flow<'_> {
             // the connector is read while the token is being proven
             Trigger::SetSecret if state.world.document.is_some() => self.read_and_prove(&mut state).await?,
             // the dedicated user may not exist yet: its login would be refused, and counted
-            Trigger::Reconcile { .. } if !carries_on(&state) => {
+            Trigger::Reconcile { .. } if !carries_on(&state.world) => {
                 let (secret, document) = (state.world.secret.clone(), state.world.document.clone());
                 let listed = inventory::list(self.services, &secret, document.as_ref());
-                let read = state::connector(self.services, trigger, &mut state, self.report);
+                let read = state::connector(self.services, trigger, &mut state.world, self.report);
                 let (read, listed) = join(Box::pin(read), Box::pin(listed)).await;
                 read?;
                 state.world.pats = listed;
                 None
             }
             _ => {
-                Box::pin(state::connector(self.services, trigger, &mut state, self.report)).await?;
+                Box::pin(state::connector(self.services, trigger, &mut state.world, self.report)).await?;
                 None
             }
         };
@@ -297,7 +297,7 @@ impl Flow<'_> {
     /// setSecret: proof and connector side by side.
     async fn read_and_prove(&mut self, state: &mut State) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
-        let examined = prove::examine_while_reading(self.services, state, self.report).await;
+        let examined = prove::examine_while_reading(self.services, &mut state.world, self.report).await;
         if !examined.as_ref().is_ok_and(|examined| examined.verdict.is_none()) {
             self.report.stage(since, self.services.now(), "prove", &examined);
         }
@@ -312,7 +312,7 @@ impl Flow<'_> {
 
     async fn prove(&mut self, state: &mut State, version: &str) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
-        let examined = prove::examine(self.services, state, version, self.trigger.clone()).await;
+        let examined = prove::examine(self.services, &state.world, version, self.trigger.clone()).await;
         self.report.stage(since, self.services.now(), "prove", &examined);
         let Proof { verdict, recheck } = examined?;
         self.report.note_verdict(&verdict);
@@ -327,9 +327,9 @@ impl Flow<'_> {
         Ok(recheck)
     }
 
-    async fn test(&mut self, state: &State, version: &str) -> Result<(), Error> {
+    async fn test(&mut self, world: &World, version: &str) -> Result<(), Error> {
         let since = self.services.now();
-        let verdict = prove::sample(self.services, state, version).await;
+        let verdict = prove::sample(self.services, world, version).await;
         self.report.stage(since, self.services.now(), "test", &verdict);
         let verdict = verdict?;
         if !verdict.is_complete() {

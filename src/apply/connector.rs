@@ -46,7 +46,7 @@ impl Executor<'_> {
                 Some(look) if until(look.at, self.services.now()) <= FRESH => look,
                 _ => self.services.look(self.arn(), id).await?,
             };
-            may_write(self.trigger, version, &document, self.state, &look)?;
+            may_write(self.trigger, version, &document, &self.state.world, &look)?;
             let observed = look.connector.observed();
             let carried = observed.is_some_and(|found| found.carries(&document, &fingerprint, version).is_ok());
             let drifted = repairs && observed.is_some_and(|found| self.drift(found, &document).is_some());
@@ -142,7 +142,7 @@ impl Executor<'_> {
         secret: &Secret,
         created: bool,
     ) -> Result<(), Error> {
-        match after_write(self.trigger, version, self.state, secret) {
+        match after_write(self.trigger, version, &self.state.world, secret) {
             After::Same => Ok(()),
             After::Overtaken => {
                 self.overtaken = true;

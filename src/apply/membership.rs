@@ -167,7 +167,7 @@ impl Executor<'_> {
                 break;
             }
             let fresh = self.services.store.describe(self.arn()).await?;
-            still_admitted(self.trigger, &self.state.world.version, self.state, &fresh)?;
+            still_admitted(self.trigger, &self.state.world.version, &self.state.world, &fresh)?;
             if fresh.invitation()? == known {
                 return Ok(());
             }
@@ -185,7 +185,7 @@ impl Executor<'_> {
     }
 
     fn is_stranger(&self) -> bool {
-        let found = self.state.world.roster.as_ref().zip(asked(self.state));
+        let found = self.state.world.roster.as_ref().zip(asked(&self.state.world));
         found.is_none_or(|(roster, (document, newcomer))| {
             standing(roster, &document.username, &newcomer.email) == Standing::Stranger
         })
@@ -194,7 +194,7 @@ impl Executor<'_> {
     /// The dedicated user as a member, and who is in the team.
     fn member(&self) -> Option<(Member, Vec<String>)> {
         let roster = self.state.world.roster.as_ref()?;
-        let (document, newcomer) = asked(self.state)?;
+        let (document, newcomer) = asked(&self.state.world)?;
         match standing(roster, &document.username, &newcomer.email) {
             Standing::Member(member) => Some((member.clone(), roster.team.clone().unwrap_or_default())),
             _ => None,
@@ -202,7 +202,7 @@ impl Executor<'_> {
     }
 
     fn asked(&self) -> Result<(Document, Newcomer), Error> {
-        let asked = asked(self.state).map(|(document, newcomer)| (document.clone(), newcomer.clone()));
+        let asked = asked(&self.state.world).map(|(document, newcomer)| (document.clone(), newcomer.clone()));
         asked.ok_or_else(|| Error::retryable("the secret asks for nobody any more", "repeat the event"))
     }
 }

@@ -127,7 +127,7 @@ impl Executor<'_> {
 
     async fn stage_candidate(&mut self, version: &str) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
-        still_admitted(self.trigger, &self.state.world.version, self.state, &fresh)?;
+        still_admitted(self.trigger, &self.state.world.version, &self.state.world, &fresh)?;
         match fresh.version(Label::Candidate) {
             None => {}
             Some(staged) if staged == version => return Ok(()),
@@ -144,7 +144,8 @@ impl Executor<'_> {
 
     async fn prove(&mut self, version: &str) -> Result<(), Error> {
         let document = self.document(version)?;
-        let Proof { verdict, recheck } = prove::examine_minted(self.services, self.state, version, &document).await?;
+        let Proof { verdict, recheck } =
+            prove::examine_minted(self.services, &self.state.world, version, &document).await?;
         self.report.note_verdict(&verdict);
         if !verdict.is_complete() {
             return Err(refusal(&verdict));
@@ -160,7 +161,7 @@ impl Executor<'_> {
         if look.secret.version(Label::Current) == Some(to) {
             return Ok(());
         }
-        may_move(self.trigger, from, to, &document, self.state, &look)?;
+        may_move(self.trigger, from, to, &document, &self.state.world, &look)?;
         self.wrote = true;
         let moved = self.writers.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
         self.settle(moved, |secret| secret.bears(to, Label::Current)).await?;

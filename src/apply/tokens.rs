@@ -26,9 +26,9 @@ impl Executor<'_> {
     pub(super) async fn mint(&mut self, version: &str, label: Label) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         if label == Label::Pending {
-            still_admitted(self.trigger, version, self.state, &fresh)?;
+            still_admitted(self.trigger, version, &self.state.world, &fresh)?;
         } else {
-            still_admitted(self.trigger, &self.state.world.version, self.state, &fresh)?;
+            still_admitted(self.trigger, &self.state.world.version, &self.state.world, &fresh)?;
         }
         let base = self.state.world.current.as_ref().map(|current| current.document.clone());
         let base = base.or_else(|| self.state.world.document.clone());
@@ -239,13 +239,13 @@ impl Executor<'_> {
             // a connector that came back may hold any of them
             return Ok(connector.is_some());
         }
-        let used = use_of(self.services, self.state, &look.secret, connector, &pat.id).await?;
+        let used = use_of(self.services, &mut self.state.world, &look.secret, connector, &pat.id).await?;
         Ok(used != Use::Unused)
     }
 
     pub(super) async fn copy_candidate(&mut self, from: &str, to: &str) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
-        still_admitted(self.trigger, to, self.state, &fresh)?;
+        still_admitted(self.trigger, to, &self.state.world, &fresh)?;
         if !fresh.bears(from, Label::Candidate) {
             return Err(Error::retryable(
                 format!("version {from} is no longer staged HUBKEEPER_CANDIDATE"),

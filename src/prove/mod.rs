@@ -11,7 +11,7 @@ use hubkeeper_core::connector::{Coverage, Found};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::keeping::keeps_no_other;
 use hubkeeper_core::plan::state::Version;
-use hubkeeper_core::plan::{Recheck, State};
+use hubkeeper_core::plan::{Recheck, World};
 use hubkeeper_core::proof::evidence::Pulls;
 use hubkeeper_core::proof::verdict::{sample_verdict, unscanned, verdict};
 use hubkeeper_core::proof::{Evidence, Reference, Verdict};
@@ -69,23 +69,23 @@ pub(crate) struct Examined {
 /// Where what it is compared with cannot be read.
 pub(crate) async fn examine(
     services: &Services,
-    state: &State,
+    world: &World,
     version: &str,
     trigger: Trigger,
 ) -> Result<Proof, Error> {
-    let document = document(state, version)?;
+    let document = document(world, version)?;
     let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
-    let again = matches!(trigger, Trigger::Reconcile { .. }) && version == state.world.version;
-    let last_proof = if again { last_proof(state, &document) } else { None };
+    let again = matches!(trigger, Trigger::Reconcile { .. }) && version == world.version;
+    let last_proof = if again { last_proof(world, &document) } else { None };
     let asked = matches!(trigger, Trigger::Verify { .. } | Trigger::Onboard { .. });
-    let compared = Compared { context: known(state), manager: None, last_proof, asked };
-    Box::pin(prove(services, state, version, &document, compared, writes)).await
+    let compared = Compared { context: known(world), manager: None, last_proof, asked };
+    Box::pin(prove(services, world, version, &document, compared, writes)).await
 }
 
 /// What the connector's tag tells of the last proof, where the connector is this secret's.
-fn last_proof(state: &State, document: &Document) -> Option<Coverage> {
-    let observed = state.world.connector.as_ref()?.observed()?;
-    let ours = observed.ownership(&document.organization, &state.world.secret.fingerprint()) == Ownership::Ours;
+fn last_proof(world: &World, document: &Document) -> Option<Coverage> {
+    let observed = world.connector.as_ref()?.observed()?;
+    let ours = observed.ownership(&document.organization, &world.secret.fingerprint()) == Ownership::Ours;
     observed.proved().filter(|_| ours)
 }
 
@@ -95,13 +95,13 @@ fn last_proof(state: &State, document: &Document) -> Option<Coverage> {
 /// As [`examine`].
 pub(crate) async fn examine_minted(
     services: &Services,
-    state: &State,
+    world: &World,
     version: &str,
     document: &Document,
 ) -> Result<Proof, Error> {
-    let session = services.manager(&state.world.secret, document).await?;
-    let compared = Compared { context: known(state), manager: Some(session), last_proof: None, asked: true };
-    Box::pin(prove(services, state, version, document, compared, true)).await
+    let session = services.manager(&world.secret, document).await?;
+    let compared = Compared { context: known(world), manager: Some(session), last_proof: None, asked: true };
+    Box::pin(prove(services, world, version, document, compared, true)).await
 }
 
 /// setSecret: proves the pending version while AWSCURRENT and the connector are read, and puts them into the state.
@@ -110,14 +110,14 @@ pub(crate) async fn examine_minted(
 /// As [`examine`].
 pub(crate) async fn examine_while_reading(
     services: &Services,
-    state: &mut State,
+    world: &mut World,
     report: &mut Report,
 ) -> Result<Examined, Error> {
-    let version = state.world.version.clone();
-    let document = document(state, &version)?;
+    let version = world.version.clone();
+    let document = document(world, &version)?;
     // nothing is proven for a connector that will not be written
-    keeps_no_other(state, &document)?;
-    let before = state.clone();
+    keeps_no_other(world, &document)?;
+    let before = world.clone();
     let context: ContextFuture<'_> = {
         let (before, spec) = (before.clone(), document.connector.id.clone());
         async move {
@@ -127,7 +127,7 @@ pub(crate) async fn examine_while_reading(
         .boxed()
         .shared()
     };
-    let fingerprint = state.world.secret.fingerprint();
+    let fingerprint = world.secret.fingerprint();
     let carried = |context: &Context| {
         let found = context.connector.observed();
         found.is_some_and(|found| found.carries(&document, &fingerprint, &version).is_ok())
@@ -150,8 +150,8 @@ pub(crate) async fn examine_while_reading(
     if let Some(warning) = neighbours.warning {
         report.warn(warning);
     }
-    state.world.current = context.current;
-    state.world.connector = Some(context.connector);
+    world.current = context.current;
+    world.connector = Some(context.connector);
     match examined {
         Either::Right(_) => Ok(Examined { verdict: None, recheck: None }),
         Either::Left((examined, _)) => {
@@ -162,27 +162,24 @@ pub(crate) async fn examine_while_reading(
 }
 
 /// Whether a token that was proven before still logs in and pulls: a sample.
-pub(crate) async fn sample(services: &Services, state: &State, version: &str) -> Result<Verdict, Error> {
-    let document = document(state, version)?;
+pub(crate) async fn sample(services: &Services, world: &World, version: &str) -> Result<Verdict, Error> {
+    let document = document(world, version)?;
     let subject = subject(&document, true)?;
     let prover = Prover { hub: &services.hub };
     let survey = Box::pin(prover.survey(&subject)).await;
     let mut evidence = prover.finish(survey, async { false }).await;
-    excuse_young(services, state, version, &document, None, &mut evidence).await?;
+    excuse_young(services, world, version, &document, None, &mut evidence).await?;
     Ok(sample_verdict(&evidence))
 }
 
-fn known(state: &State) -> ContextFuture<'static> {
-    let context = Context {
-        current: state.world.current.clone(),
-        connector: state.world.connector.clone().unwrap_or(Found::Absent),
-    };
+fn known(world: &World) -> ContextFuture<'static> {
+    let context =
+        Context { current: world.current.clone(), connector: world.connector.clone().unwrap_or(Found::Absent) };
     async move { Ok(context) }.boxed().shared()
 }
 
-fn document(state: &State, version: &str) -> Result<Document, Error> {
-    state
-        .world
+fn document(world: &World, version: &str) -> Result<Document, Error> {
+    world
         .document_of(version)
         .cloned()
         .ok_or_else(|| Error::retryable(format!("version {version} of the secret has no value"), "repeat the event"))
@@ -206,16 +203,16 @@ fn credential(document: &Document) -> Option<Credential> {
 /// Where the history cannot be read.
 async fn excuse_young(
     services: &Services,
-    state: &State,
+    world: &World,
     version: &str,
     document: &Document,
     current: Option<&Version>,
     evidence: &mut Evidence,
 ) -> Result<(), Error> {
     let Some(token_id) = document.token_id.as_deref().filter(|_| evidence.is_rejected()) else { return Ok(()) };
-    let pat = state.world.pats.iter().flatten().find(|pat| pat.id == token_id);
-    let labelled = pat.and_then(|pat| state.world.secret.version_of_label(&pat.label)).map(|label| label.version);
-    let versions = [&state.world.current, &state.world.candidate, &state.world.pending, &state.world.previous];
+    let pat = world.pats.iter().flatten().find(|pat| pat.id == token_id);
+    let labelled = pat.and_then(|pat| world.secret.version_of_label(&pat.label)).map(|label| label.version);
+    let versions = [&world.current, &world.candidate, &world.pending, &world.previous];
     // a version that names the same token tells as much: where it is right the token is as old, else it was made by hand
     let same =
         versions.into_iter().flatten().chain(current).filter(|known| {
@@ -223,7 +220,7 @@ async fn excuse_young(
         });
     let holders = same.map(|known| known.id.as_str()).chain([labelled.unwrap_or(version)]);
     let holders: BTreeSet<&str> = holders.chain(document.candidate_version.as_deref()).collect();
-    let history = services.store.history(&state.world.secret.arn).await?;
+    let history = services.store.history(&world.secret.arn).await?;
     if is_young(&holders, &history, services.now()) {
         evidence.excuse_rejection();
     }
@@ -240,7 +237,7 @@ fn is_young(holders: &BTreeSet<&str>, history: &History, now: Timestamp) -> bool
 /// the look that the write will want.
 async fn prove(
     services: &Services,
-    state: &State,
+    world: &World,
     version: &str,
     document: &Document,
     compared: Compared<'_>,
@@ -249,7 +246,7 @@ async fn prove(
     let Compared { context, manager, last_proof, asked } = compared;
     let subject = subject(document, false)?;
     let organization = &document.organization;
-    let fingerprint = state.world.secret.fingerprint();
+    let fingerprint = world.secret.fingerprint();
     let may_ask = {
         let context = context.clone();
         // a version that the connector carries was asked before: once for each version
@@ -265,18 +262,14 @@ async fn prove(
         let survey = Box::pin(prover.survey(&subject)).await;
         let promising = survey.evidence.pulls == Pulls::Asked && survey.evidence.gaps.is_empty();
         let look = async {
-            if promising && writes {
-                services.look(&state.world.secret.arn, &document.connector.id).await.ok()
-            } else {
-                None
-            }
+            if promising && writes { services.look(&world.secret.arn, &document.connector.id).await.ok() } else { None }
         };
         join(prover.finish(survey, may_ask), look).await
     };
     let read = context.clone();
     let in_use = async {
         let context = read.await?;
-        let Some(in_use) = in_use(services, state, &context, version, document, &fingerprint).await? else {
+        let Some(in_use) = in_use(services, world, &context, version, document, &fingerprint).await? else {
             return Ok(Ok(None));
         };
         let Some(credential) = credential(&in_use.document) else { return Ok(Ok(None)) };
@@ -296,7 +289,7 @@ async fn prove(
     evidence.last_proof = last_proof;
     if evidence.is_rejected() {
         let current = context.await.ok().and_then(|context| context.current);
-        excuse_young(services, state, version, document, current.as_ref(), &mut evidence).await?;
+        excuse_young(services, world, version, document, current.as_ref(), &mut evidence).await?;
     }
     compare(&mut evidence, in_use?);
     compare(&mut evidence, manager);
@@ -318,7 +311,7 @@ fn compare(evidence: &mut Evidence, view: Result<Option<Reference>, String>) {
 /// question, or its token is the same, expired, or of another organization.
 async fn in_use(
     services: &Services,
-    state: &State,
+    world: &World,
     context: &Context,
     version: &str,
     document: &Document,
@@ -330,9 +323,9 @@ async fn in_use(
     let current = context.current.as_ref().filter(|current| current.id != version);
     let in_use = match tagged {
         Some(tagged) if current.is_none_or(|current| current.id != tagged) => {
-            let stage = state.world.secret.any_label(tagged);
+            let stage = world.secret.any_label(tagged);
             // a version without labels may be gone by now
-            let value = services.store.value(&state.world.secret.arn, tagged, stage).await?;
+            let value = services.store.value(&world.secret.arn, tagged, stage).await?;
             let read = value.and_then(|value| Document::parse(&value).ok());
             read.map(|document| Version { id: tagged.to_owned(), document }).or_else(|| current.cloned())
         }

@@ -9,7 +9,7 @@ use hubkeeper_core::plan::retirement::{
     Content, Contents, Inventory, Remembered, Retirement, Stock, Stored, TokenNumber, Use, Wants,
 };
 use hubkeeper_core::plan::state::ReadToken;
-use hubkeeper_core::plan::{State, Step, retirement};
+use hubkeeper_core::plan::{State, Step, World, retirement};
 use hubkeeper_core::report::Report;
 use hubkeeper_core::secret::document::StoredToken;
 use hubkeeper_core::secret::{Document, Label, Managed, Secret};
@@ -88,7 +88,7 @@ pub(crate) async fn plan(
     let own = document.token_id.as_deref();
     let used = pats.iter().find(|pat| Some(pat.id.as_str()) == own).and_then(|pat| pat.last_used);
     report.tokens.last_used = used.map(hubkeeper_core::time::rfc3339);
-    let mut contents = known(state);
+    let mut contents = known(&state.world);
     let mut history = None;
     let Retirement { steps, warnings } = loop {
         let inventory = Inventory {
@@ -107,7 +107,7 @@ pub(crate) async fn plan(
         if wants.history {
             history = Some(services.store.history(&secret.arn).await?);
         }
-        read(services, state, &secret, &wants.values, &mut contents).await?;
+        read(services, &mut state.world, &secret, &wants.values, &mut contents).await?;
     };
     for warning in warnings {
         report.warn(warning);
@@ -131,17 +131,17 @@ pub(crate) async fn plan(
 /// Where a value cannot be read.
 pub(crate) async fn use_of(
     services: &Services,
-    state: &mut State,
+    world: &mut World,
     secret: &Secret,
     connector: Option<&Observed>,
     id: &str,
 ) -> Result<Use, Error> {
-    let pats = state.world.pats.clone()?;
+    let pats = world.pats.clone()?;
     let mut secret = secret.clone();
-    if secret.rotation_in_progress() == state.world.secret.rotation_in_progress() {
-        secret.pending_since = state.world.secret.pending_since;
+    if secret.rotation_in_progress() == world.secret.rotation_in_progress() {
+        secret.pending_since = world.secret.pending_since;
     }
-    let mut contents = known(state);
+    let mut contents = known(world);
     loop {
         let (needs, used) = {
             let stock = Stock::new(&pats, &secret, connector, &contents, services.now());
@@ -150,30 +150,28 @@ pub(crate) async fn use_of(
         if needs.is_empty() {
             return Ok(used);
         }
-        read(services, state, &secret, &needs, &mut contents).await?;
+        read(services, world, &secret, &needs, &mut contents).await?;
     }
 }
 
 /// What the documents that were read tell about copied ids, without a request.
-pub(crate) fn copied_ids(state: &State) -> Vec<Warning> {
-    let others = [&state.world.previous, &state.world.current, &state.world.candidate];
-    let others = others.into_iter().flatten().filter(|known| known.id != state.world.version);
+pub(crate) fn copied_ids(world: &World) -> Vec<Warning> {
+    let others = [&world.previous, &world.current, &world.candidate];
+    let others = others.into_iter().flatten().filter(|known| known.id != world.version);
     let others = others.map(|known| (known.id.as_str(), &known.document));
-    let own = state.world.document.as_ref().map(|document| (state.world.version.as_str(), document));
-    let (before, after): (Vec<_>, Vec<_>) = others.partition(|(version, _)| {
-        state.world.label != Label::Current || state.world.secret.bears(version, Label::Previous)
-    });
+    let own = world.document.as_ref().map(|document| (world.version.as_str(), document));
+    let (before, after): (Vec<_>, Vec<_>) =
+        others.partition(|(version, _)| world.label != Label::Current || world.secret.bears(version, Label::Previous));
     retirement::copied_ids(before.into_iter().chain(own).chain(after))
 }
 
 /// What the values that were read hold: equal tokens have one number.
-fn known(state: &State) -> Contents {
-    let versions = [&state.world.previous, &state.world.current, &state.world.candidate, &state.world.pending];
+fn known(world: &World) -> Contents {
+    let versions = [&world.previous, &world.current, &world.candidate, &world.pending];
     let versions = versions.into_iter().flatten().map(|known| (known.id.as_str(), StoredToken::of(&known.document)));
-    let own = state.world.document.iter().map(|document| (state.world.version.as_str(), StoredToken::of(document)));
-    let slot =
-        state.world.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
-    let read = state.world.read.iter().map(|read| (read.version.as_str(), read.stored.clone()));
+    let own = world.document.iter().map(|document| (world.version.as_str(), StoredToken::of(document)));
+    let slot = world.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
+    let read = world.read.iter().map(|read| (read.version.as_str(), read.stored.clone()));
     let mut numbers: Vec<StoredToken> = Vec::new();
     let content = |(version, held): (&str, StoredToken)| {
         let token_id = held.token_id.clone();
@@ -194,7 +192,7 @@ fn known(state: &State) -> Contents {
 /// Reads versions' values. One that is there is read once, since a value never changes under its id; one that is not may come.
 async fn read(
     services: &Services,
-    state: &mut State,
+    world: &mut World,
     secret: &Secret,
     versions: &BTreeSet<String>,
     contents: &mut Contents,
@@ -204,7 +202,7 @@ async fn read(
         match services.store.value(&secret.arn, version, secret.any_label(version)).await? {
             None => absent.push((version.clone(), Stored::Gone)),
             Some(value) => match StoredToken::parse(&value) {
-                Some(stored) => state.world.read.push(ReadToken { version: version.clone(), stored }),
+                Some(stored) => world.read.push(ReadToken { version: version.clone(), stored }),
                 None => absent.push((version.clone(), Stored::Unreadable)),
             },
         }
@@ -213,7 +211,7 @@ async fn read(
     // what was absent a moment ago still is, for this decision
     let earlier = std::mem::take(contents).into_iter();
     *contents = earlier.filter(|(_, content)| matches!(content.stored, Stored::Gone | Stored::Unreadable)).collect();
-    contents.extend(known(state));
+    contents.extend(known(world));
     contents.extend(absent);
     Ok(())
 }

@@ -151,7 +151,7 @@ pub(crate) async fn documents(
         },
         progress: Progress { ignored_candidate: aside, ..Progress::default() },
     };
-    if onboards || (reconciles && carries_on(&state)) {
+    if onboards || (reconciles && carries_on(&state.world)) {
         let without_token = state.world.document.as_ref().is_some_and(|document| document.access_token.is_none());
         if without_token {
             read_slot(services, &mut state).await?;
@@ -161,11 +161,11 @@ pub(crate) async fn documents(
 }
 
 /// AWSCURRENT, where the version in question is another.
-pub(crate) async fn current(services: &Services, state: &State) -> Result<Option<Version>, Error> {
-    let Some(id) = state.world.secret.version(Label::Current).filter(|id| *id != state.world.version) else {
+pub(crate) async fn current(services: &Services, world: &World) -> Result<Option<Version>, Error> {
+    let Some(id) = world.secret.version(Label::Current).filter(|id| *id != world.version) else {
         return Ok(None);
     };
-    let value = services.store.value(&state.world.secret.arn, id, Some(Label::Current.name())).await?;
+    let value = services.store.value(&world.secret.arn, id, Some(Label::Current.name())).await?;
     let document = value.map(|value| Document::parse(&value)).transpose()?;
     Ok(document.map(|document| Version { id: id.to_owned(), document }))
 }
@@ -188,27 +188,27 @@ pub(crate) async fn read_slot(services: &Services, state: &mut State) -> Result<
 pub(crate) async fn connector(
     services: &Services,
     trigger: &Trigger,
-    state: &mut State,
+    world: &mut World,
     report: &mut Report,
 ) -> Result<(), Error> {
     let reconciles = matches!(trigger, Trigger::Reconcile { .. });
-    let ends = matches!(trigger, Trigger::Offboard) || (reconciles && state.world.is_offboarded());
-    let document = state.world.document.as_ref().or(state.world.current.as_ref().map(|current| &current.document));
+    let ends = matches!(trigger, Trigger::Offboard) || (reconciles && world.is_offboarded());
+    let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let named = document.map(|document| OffboardedConnector {
         organization: document.organization.clone(),
         connector: document.connector.id.clone(),
     });
-    let subject = if ends { state.world.offboarded_connector() } else { named };
+    let subject = if ends { world.offboarded_connector() } else { named };
     let Some(OffboardedConnector { organization, connector: id }) = subject else { return Ok(()) };
-    let fingerprint = state.world.secret.fingerprint();
-    let reconciles = reconciles && state.world.secret.managed() == Managed::Yes;
+    let fingerprint = world.secret.fingerprint();
+    let reconciles = reconciles && world.secret.managed() == Managed::Yes;
     let looks = reconciles || matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. });
     let neighbours = async {
         if looks { neighbours(services, &id, &organization, &fingerprint).await } else { Neighbours::default() }
     };
     let health = async { if reconciles { services.arm.health(&id).await } else { None } };
     let (read, neighbours, health) = Box::pin(join3(services.arm.read(&id), neighbours, health)).await;
-    state.world.keeping.has_twin = neighbours.has_twin;
+    world.keeping.has_twin = neighbours.has_twin;
     if let Some(warning) = neighbours.warning {
         report.warn(warning);
     }
@@ -223,7 +223,7 @@ pub(crate) async fn connector(
     }
     match (found, trigger) {
         (Ok(found), _) => {
-            state.world.connector = Some(found);
+            world.connector = Some(found);
             if report.connector.is_none() {
                 report.connector(id.to_string(), Change::None);
             }
@@ -232,7 +232,7 @@ pub(crate) async fn connector(
         (Err(error), Trigger::Verify { .. }) => {
             report
                 .warn(Warning::new(WarningCode::ConnectorUnknown, format!("the connector could not be read: {error}")));
-            state.world.connector = Some(Found::Absent);
+            world.connector = Some(Found::Absent);
         }
         (Err(error), _) => return Err(error),
     }
@@ -267,16 +267,16 @@ pub(crate) async fn neighbours(
 }
 
 /// The versions with a staging label that name another connector than the document, or are no document.
-pub(crate) async fn read_versions(services: &Services, state: &mut State) -> Result<(), Error> {
-    let document = state.world.document.as_ref().or(state.world.current.as_ref().map(|current| &current.document));
+pub(crate) async fn read_versions(services: &Services, world: &mut World) -> Result<(), Error> {
+    let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let Some(wanted) = document.map(KeptConnector::of) else { return Ok(()) };
     let mut named = Vec::new();
-    for version in state.world.secret.versions.keys() {
-        let is_same = if let Some(document) = state.world.document_of(version) {
+    for version in world.secret.versions.keys() {
+        let is_same = if let Some(document) = world.document_of(version) {
             KeptConnector::of(document) == wanted
         } else {
-            let stage = state.world.secret.any_label(version);
-            let value = services.store.value(&state.world.secret.arn, version, stage).await?;
+            let stage = world.secret.any_label(version);
+            let value = services.store.value(&world.secret.arn, version, stage).await?;
             let document = value.map(|value| Document::parse(&value));
             document.is_none_or(|document| document.is_ok_and(|document| KeptConnector::of(&document) == wanted))
         };
@@ -284,22 +284,22 @@ pub(crate) async fn read_versions(services: &Services, state: &mut State) -> Res
             named.push(version.clone());
         }
     }
-    state.world.keeping.named = Some(named);
+    world.keeping.named = Some(named);
     Ok(())
 }
 
 /// The connector that the tag of an offboarded secret names.
-pub(crate) async fn read_former(services: &Services, state: &mut State) -> Result<(), Error> {
-    let Kept::Connector(kept) = state.world.secret.kept() else { return Ok(()) };
-    state.world.keeping.former = Some(services.arm.read(&kept.connector).await?.or_absent());
+pub(crate) async fn read_former(services: &Services, world: &mut World) -> Result<(), Error> {
+    let Kept::Connector(kept) = world.secret.kept() else { return Ok(()) };
+    world.keeping.former = Some(services.arm.read(&kept.connector).await?.or_absent());
     Ok(())
 }
 
 /// Connectors elsewhere in the subscription that bear the secret's fingerprint; none where the role does not permit the look.
-pub(crate) async fn look_elsewhere(services: &Services, state: &mut State) -> Result<(), Error> {
-    let document = state.world.document.as_ref().or(state.world.current.as_ref().map(|current| &current.document));
+pub(crate) async fn look_elsewhere(services: &Services, world: &mut World) -> Result<(), Error> {
+    let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let Some(id) = document.map(|document| document.connector.id.clone()) else { return Ok(()) };
-    let elsewhere = services.arm.bearing(&id, &state.world.secret.fingerprint()).await?;
-    state.world.keeping.elsewhere = Some(elsewhere.unwrap_or_default());
+    let elsewhere = services.arm.bearing(&id, &world.secret.fingerprint()).await?;
+    world.keeping.elsewhere = Some(elsewhere.unwrap_or_default());
     Ok(())
 }

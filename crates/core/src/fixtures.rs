@@ -103,9 +103,9 @@ pub(crate) fn settled() -> State {
     state
 }
 
-pub(crate) fn connector(state: &State, version: &str, change: impl FnOnce(&mut Value)) -> Found {
+pub(crate) fn connector(world: &World, version: &str, change: impl FnOnce(&mut Value)) -> Found {
     let mut body = written(&document(|_| {}), version, None);
-    body["tags"]["hubkeeper-secret"] = json!(state.world.secret.fingerprint());
+    body["tags"]["hubkeeper-secret"] = json!(world.secret.fingerprint());
     change(&mut body);
     Found::Present(Box::new(Observed::parse(body).unwrap()))
 }

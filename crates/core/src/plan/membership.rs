@@ -8,7 +8,7 @@ use time::Duration;
 
 use crate::error::Error;
 use crate::hub::{Invite, Member, Roster};
-use crate::plan::state::State;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::secret::document::{Newcomer, Role};
 use crate::secret::invitation::{INVITE_TAG, RESENDS};
@@ -60,14 +60,14 @@ pub fn standing<'a>(roster: &'a Roster, username: &str, email: &str) -> Standing
 }
 
 /// Whether a reconcile carries an onboarding from zero on: it began, and the user is not a member yet or there is no token.
-pub fn carries_on(state: &State) -> bool {
-    let Some(document) = &state.world.document else { return false };
-    let at_rest = state.world.secret.managed() == Managed::Yes && state.world.stuck().is_none();
-    let began = state.world.secret.tags.contains_key(INVITE_TAG);
-    let joined = matches!(state.world.secret.invitation(), Ok(Some(Invitation::Member)));
+pub fn carries_on(world: &World) -> bool {
+    let Some(document) = &world.document else { return false };
+    let at_rest = world.secret.managed() == Managed::Yes && world.stuck().is_none();
+    let began = world.secret.tags.contains_key(INVITE_TAG);
+    let joined = matches!(world.secret.invitation(), Ok(Some(Invitation::Member)));
     at_rest
         && began
-        && (document.access_token.is_none() || (document.zero.is_some() && (!joined || state.world.roster.is_some())))
+        && (document.access_token.is_none() || (document.zero.is_some() && (!joined || world.roster.is_some())))
 }
 
 /// What has to happen before the token is looked at.
@@ -75,7 +75,7 @@ pub fn carries_on(state: &State) -> bool {
 /// # Errors
 /// A refusal, or what a person has to do first.
 pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
-    let Some((document, newcomer)) = asked(state) else { return Ok(Membership::Settled) };
+    let Some((document, newcomer)) = asked(&state.world) else { return Ok(Membership::Settled) };
     let tag = state.world.secret.invitation()?;
     if tag == Some(Invitation::Member) {
         return Ok(Membership::Settled);
@@ -123,8 +123,8 @@ pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
 }
 
 /// The document and whom it asks for, where it asks for somebody.
-pub fn asked(state: &State) -> Option<(&Document, &Newcomer)> {
-    let document = state.world.document.as_ref()?;
+pub fn asked(world: &World) -> Option<(&Document, &Newcomer)> {
+    let document = world.document.as_ref()?;
     document.zero.as_ref().map(|(_, newcomer)| (document, newcomer))
 }
 
@@ -190,7 +190,7 @@ fn acceptance(document: &Document, newcomer: &Newcomer, sent_at: Timestamp, rese
 /// What the steps would leave, for a plan that goes on without running them.
 pub fn foresee(state: &mut State, steps: &[Step]) {
     let Some((username, email)) =
-        asked(state).map(|(document, newcomer)| (document.username.clone(), newcomer.email.clone()))
+        asked(&state.world).map(|(document, newcomer)| (document.username.clone(), newcomer.email.clone()))
     else {
         return;
     };

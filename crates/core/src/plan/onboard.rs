@@ -5,7 +5,7 @@ use crate::outcome::Outcome;
 use crate::plan::refusals::refusal;
 use crate::plan::retirement::token_of_another_secret;
 use crate::plan::rules::{Next, Plan, ask, carried, connect, connector_warnings, drift, no_token, same_subject, write};
-use crate::plan::state::State;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::invitation::INVITE_TAG;
@@ -16,11 +16,11 @@ pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
     let Some(document) = state.world.document_of(version).filter(|document| document.access_token.is_some()) else {
         return Ok(Plan::of(Next::Nothing(Outcome::Ignored, "the version holds no token".into())));
     };
-    same_subject(state, document)?;
-    if let Some(question) = ask(state, document)? {
+    same_subject(&state.world, document)?;
+    if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
     }
-    let warnings = connector_warnings(state, document)?;
+    let warnings = connector_warnings(&state.world, document)?;
     // proven even where the connector carries it: AWSCURRENT moves to a proven version only
     match state.progress.verdict_on(version) {
         None => return Ok(Plan { next: Next::Prove(version.to_owned()), warnings }),
@@ -29,28 +29,28 @@ pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
     }
     let mut steps = Vec::new();
     if !state.world.secret.bears(version, Label::Candidate) && !state.world.secret.bears(version, Label::Current) {
-        steps.extend(stage(state, version));
+        steps.extend(stage(&state.world, version));
     }
-    if carried(state, version, document).is_err() {
-        steps.push(write(state, version));
+    if carried(&state.world, version, document).is_err() {
+        steps.push(write(&state.world, version));
     }
-    steps.extend(promote(state, version));
+    steps.extend(promote(&state.world, version));
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
 /// Stages the version as the candidate. A version that bears the label now was judged unusable; one that is staged after this plan
 /// was made keeps it.
-fn stage(state: &State, version: &str) -> Vec<Step> {
-    let unusable = state.world.secret.version(Label::Candidate).filter(|staged| *staged != version);
+fn stage(world: &World, version: &str) -> Vec<Step> {
+    let unusable = world.secret.version(Label::Candidate).filter(|staged| *staged != version);
     let mut steps: Vec<Step> = unusable.map(|staged| Step::Unstage { from: staged.to_owned() }).into_iter().collect();
     steps.push(Step::StageCandidate { version: version.to_owned() });
     steps
 }
 
 /// AWSCURRENT to the version, then the candidate's label off.
-fn promote(state: &State, version: &str) -> Vec<Step> {
+fn promote(world: &World, version: &str) -> Vec<Step> {
     let mut steps = Vec::new();
-    match state.world.secret.version(Label::Current) {
+    match world.secret.version(Label::Current) {
         Some(current) if current != version => {
             steps.push(Step::MoveCurrent { from: current.to_owned(), to: version.to_owned() });
         }
@@ -62,7 +62,7 @@ fn promote(state: &State, version: &str) -> Vec<Step> {
 
 /// Which token an onboarding goes on with: the current one, a candidate, one that an earlier onboarding made, a new one.
 pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Plan, Error> {
-    let current = state.world.document.as_ref().ok_or_else(|| no_token(state))?;
+    let current = state.world.document.as_ref().ok_or_else(|| no_token(&state.world))?;
     let usable = |version: &str, document: &Document| {
         document.access_token.is_some() && !state.progress.skipped.contains(version)
     };
@@ -72,7 +72,7 @@ pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Pla
         }
         return match state.progress.verdict_on(&state.world.version) {
             None => {
-                let warnings = connector_warnings(state, current)?;
+                let warnings = connector_warnings(&state.world, current)?;
                 Ok(Plan { next: Next::Prove(state.world.version.clone()), warnings })
             }
             Some(verdict) if verdict.result == Finding::Rejected && current.manager.is_some() => {
@@ -80,7 +80,7 @@ pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Pla
             }
             Some(verdict) if !verdict.is_complete() => Err(refusal(verdict)),
             Some(_) => {
-                let repairs = drift(state, current, client_id).is_some();
+                let repairs = drift(&state.world, current, client_id).is_some();
                 connect(state, &state.world.version, current, force || repairs)
             }
         };
@@ -98,17 +98,17 @@ pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Pla
         };
     }
     let Some(slot) = state.world.slot.as_ref().filter(|_| current.manager.is_some()) else {
-        return without_token(state, current);
+        return without_token(&state.world, current);
     };
-    let warnings = connector_warnings(state, current)?;
+    let warnings = connector_warnings(&state.world, current)?;
     let mut steps = vec![
         Step::MintToken { version: slot.id.clone(), label: Label::Minted },
         Step::RevokeOrphaned { version: slot.id.clone() },
     ];
-    steps.extend(stage(state, &slot.id));
+    steps.extend(stage(&state.world, &slot.id));
     steps.push(Step::Prove { version: slot.id.clone() });
-    steps.push(write(state, &slot.id));
-    steps.extend(promote(state, &slot.id));
+    steps.push(write(&state.world, &slot.id));
+    steps.extend(promote(&state.world, &slot.id));
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
@@ -127,13 +127,13 @@ fn whose_token(state: &State, current: &Document) -> Option<Plan> {
 }
 
 /// Nobody can make a token but a person: an error, or what an onboarding from zero waits for.
-fn without_token(state: &State, current: &Document) -> Result<Plan, Error> {
-    if current.zero.is_none() && !state.world.secret.tags.contains_key(INVITE_TAG) {
-        return Err(no_token(state));
+fn without_token(world: &World, current: &Document) -> Result<Plan, Error> {
+    if current.zero.is_none() && !world.secret.tags.contains_key(INVITE_TAG) {
+        return Err(no_token(world));
     }
     let reason = format!(
         "the dedicated user {} is a member, and the secret holds no usable token and names no `manager`: log in to Docker Hub as that user, make a token with the permission Read-only, and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json. Nothing else was touched; the connector follows by itself",
-        current.username, state.world.secret.arn
+        current.username, world.secret.arn
     );
     Ok(Plan::of(Next::Nothing(Outcome::Awaiting, reason)))
 }

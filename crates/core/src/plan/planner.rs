@@ -8,7 +8,7 @@ use crate::outcome::Outcome;
 use crate::plan::keeping::{may_create, tag_step};
 use crate::plan::membership::{Membership, carries_on, membership};
 use crate::plan::rules::{Next, Plan, ask, connect, connector_warnings, no_pending_value, no_token, same_subject};
-use crate::plan::state::State;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::plan::{onboard, reconcile, rotation};
 use crate::request::Trigger;
@@ -24,13 +24,13 @@ pub fn plan(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, E
     let Some(document) = document else { return Ok(plan) };
     if let Next::Do(steps) = &plan.next
         && steps.iter().any(|step| matches!(step, Step::WriteConnector { create: true, .. }))
-        && !may_create(state, document)?
+        && !may_create(&state.world, document)?
     {
         return Ok(Plan { next: Next::LookElsewhere, ..plan });
     }
     if let Next::Do(steps) | Next::First(steps) = &mut plan.next
-        && sets_tags(trigger, state, steps)
-        && let Some(step) = tag_step(trigger, state, document)?
+        && sets_tags(trigger, &state.world, steps)
+        && let Some(step) = tag_step(trigger, &state.world, document)?
     {
         steps.insert(0, step);
     }
@@ -39,10 +39,10 @@ pub fn plan(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, E
 
 /// Whether the secret's tags have to be complete before these steps: before the first write outside, and where reconcile finds
 /// one missing. `finishSecret` sets them at its end.
-fn sets_tags(trigger: &Trigger, state: &State, steps: &[Step]) -> bool {
+fn sets_tags(trigger: &Trigger, world: &World, steps: &[Step]) -> bool {
     match trigger {
         Trigger::Onboard { .. } => true,
-        Trigger::Reconcile { .. } => !state.world.is_offboarded(),
+        Trigger::Reconcile { .. } => !world.is_offboarded(),
         Trigger::SetSecret | Trigger::SecretChanged { .. } | Trigger::CandidateStaged { .. } => {
             steps.iter().any(|step| matches!(step, Step::WriteConnector { .. }))
         }
@@ -52,14 +52,14 @@ fn sets_tags(trigger: &Trigger, state: &State, steps: &[Step]) -> bool {
 
 fn decide(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, Error> {
     match trigger {
-        Trigger::CreateSecret => rotation::create_secret(state).map(Plan::of),
+        Trigger::CreateSecret => rotation::create_secret(&state.world).map(Plan::of),
         Trigger::SetSecret => {
             let document = state.world.document.as_ref().ok_or_else(no_pending_value)?;
-            same_subject(state, document)?;
+            same_subject(&state.world, document)?;
             connect(state, &state.world.version, document, false)
         }
         Trigger::TestSecret => rotation::test_secret(state),
-        Trigger::FinishSecret => rotation::finish_secret(trigger, state).map(Plan::of),
+        Trigger::FinishSecret => rotation::finish_secret(trigger, &state.world).map(Plan::of),
         Trigger::SecretChanged { .. } => {
             let Some(document) = state.world.document.as_ref().filter(|document| document.access_token.is_some())
             else {
@@ -72,17 +72,17 @@ fn decide(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, Err
             onboard::adopt(state, &state.world.version)
         }
         Trigger::Onboard { force, fix_role, .. } => from_zero(state, client_id, *force, *fix_role),
-        Trigger::Reconcile { .. } if carries_on(state) => from_zero(state, client_id, false, false),
+        Trigger::Reconcile { .. } if carries_on(&state.world) => from_zero(state, client_id, false, false),
         Trigger::Reconcile { .. } => reconcile::reconcile(state, client_id),
-        Trigger::Offboard => reconcile::offboard(state),
+        Trigger::Offboard => reconcile::offboard(&state.world),
         Trigger::RotationEnded { abandoned, step, version } => {
-            let text = rotation::ended(state, *abandoned, *step, version.as_deref());
+            let text = rotation::ended(&state.world, *abandoned, *step, version.as_deref());
             Ok(Plan::of(Next::Nothing(Outcome::Recorded, text)))
         }
         Trigger::Verify { .. } => {
             let held = state.world.document.as_ref().is_some_and(|document| document.access_token.is_some());
             if !held {
-                return Err(no_token(state));
+                return Err(no_token(&state.world));
             }
             Ok(Plan::of(match state.progress.verdict_on(&state.world.version) {
                 None => Next::Prove(state.world.version.clone()),
@@ -96,10 +96,10 @@ fn decide(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, Err
 fn from_zero(state: &State, client_id: &str, force: bool, fix_role: bool) -> Result<Plan, Error> {
     if let Some(current) = &state.world.document {
         // nobody is invited for a connector that could not be written in the end
-        if let Some(question) = ask(state, current)? {
+        if let Some(question) = ask(&state.world, current)? {
             return Ok(question);
         }
-        connector_warnings(state, current)?;
+        connector_warnings(&state.world, current)?;
     }
     match membership(state, fix_role)? {
         Membership::Look => Ok(Plan::of(Next::Roster)),

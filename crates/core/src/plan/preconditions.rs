@@ -5,7 +5,7 @@ use crate::connector::observed::Ownership;
 use crate::error::Error;
 use crate::plan::admission::no_rotation;
 use crate::plan::refusals::{foreign, ours_to_delete, replaced_already};
-use crate::plan::state::{Recheck, State};
+use crate::plan::state::{Recheck, World};
 use crate::request::Trigger;
 use crate::secret::document::ConnectorId;
 use crate::secret::{Document, Label, Managed, Secret};
@@ -18,7 +18,7 @@ pub fn may_write(
     trigger: &Trigger,
     version: &str,
     document: &Document,
-    before: &State,
+    before: &World,
     look: &Recheck,
 ) -> Result<(), Error> {
     let changed = |what: &str| {
@@ -35,7 +35,7 @@ pub fn may_write(
     {
         return Err(foreign(&why, document));
     }
-    let seen = before.world.connector.as_ref().and_then(|found| found.observed()).and_then(Observed::version);
+    let seen = before.connector.as_ref().and_then(|found| found.observed()).and_then(Observed::version);
     let now = observed.and_then(Observed::version);
     if now != seen && now != Some(version) {
         return changed("somebody else wrote the connector");
@@ -52,7 +52,7 @@ pub fn may_move(
     from: &str,
     to: &str,
     document: &Document,
-    before: &State,
+    before: &World,
     look: &Recheck,
 ) -> Result<(), Error> {
     still_admitted(trigger, to, before, &look.secret)?;
@@ -87,12 +87,12 @@ fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
 ///
 /// # Errors
 /// `Retryable` where they changed meanwhile.
-pub fn still_admitted(trigger: &Trigger, version: &str, before: &State, secret: &Secret) -> Result<(), Error> {
+pub fn still_admitted(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> Result<(), Error> {
     let changed = |what: String| Err(Error::retryable(what, "nothing was written; repeat the event"));
     if secret.deleted {
         return changed("the secret was scheduled for deletion meanwhile".into());
     }
-    if secret.managed() == Managed::Offboarded && before.world.secret.managed() != Managed::Offboarded {
+    if secret.managed() == Managed::Offboarded && before.secret.managed() != Managed::Offboarded {
         return changed("the secret was offboarded meanwhile".into());
     }
     if trigger.is_rotation() {
@@ -105,7 +105,7 @@ pub fn still_admitted(trigger: &Trigger, version: &str, before: &State, secret: 
         return Ok(());
     }
     // a reconcile that goes on beside a stuck rotation goes on beside that one alone
-    match (before.world.stuck(), secret.rotation_in_progress()) {
+    match (before.stuck(), secret.rotation_in_progress()) {
         (Some(known), Some(pending)) if known == pending => {}
         _ => no_rotation(secret)?,
     }
@@ -113,8 +113,7 @@ pub fn still_admitted(trigger: &Trigger, version: &str, before: &State, secret: 
     if !bears {
         return changed(format!("version {version} lost its staging label meanwhile"));
     }
-    if before.world.label == Label::Current && version == before.world.version && !secret.bears(version, Label::Current)
-    {
+    if before.label == Label::Current && version == before.version && !secret.bears(version, Label::Current) {
         return changed(format!("version {version} is no longer AWSCURRENT"));
     }
     Ok(())
@@ -150,11 +149,11 @@ pub enum After {
 
 /// Judges labels and tags read after the connector was written with `version`: a write that was under way while others
 /// moved on must not have the last word.
-pub fn after_write(trigger: &Trigger, version: &str, before: &State, secret: &Secret) -> After {
-    if secret.managed() == Managed::Offboarded && before.world.secret.managed() != Managed::Offboarded {
+pub fn after_write(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> After {
+    if secret.managed() == Managed::Offboarded && before.secret.managed() != Managed::Offboarded {
         After::Offboarded
     } else if !trigger.is_rotation()
-        && before.world.secret.bears(version, Label::Current)
+        && before.secret.bears(version, Label::Current)
         && !secret.bears(version, Label::Current)
     {
         After::Overtaken

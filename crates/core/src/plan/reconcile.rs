@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::plan::onboard::adopt;
 use crate::plan::refusals::{ours_to_delete, refusal, still_there, unstick};
 use crate::plan::rules::{Next, Plan, ask, carried, connector_warnings, drift, no_token, write};
-use crate::plan::state::{OffboardedConnector, State};
+use crate::plan::state::{OffboardedConnector, State, World};
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::{Document, Label, Managed};
@@ -21,7 +21,7 @@ const LEFTOVER: Duration = Duration::HOUR;
 /// One secret's turn of a reconcile, up to its tokens.
 pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
     if state.world.secret.managed() == Managed::Offboarded {
-        return finish(state);
+        return finish(&state.world);
     }
     let stuck = state.world.stuck();
     if stuck.is_none()
@@ -43,14 +43,14 @@ pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
         });
     }
     let document = state.world.document.as_ref().filter(|document| document.access_token.is_some());
-    let document = document.ok_or_else(|| no_token(state))?;
-    if let Some(question) = ask(state, document)? {
+    let document = document.ok_or_else(|| no_token(&state.world))?;
+    if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
     }
-    let mut warnings = connector_warnings(state, document)?;
-    warnings.extend(stuck.map(|pending| stuck_warning(state, pending)));
-    warnings.extend(leftover_warning(state));
-    warnings.extend(replaced(state, document));
+    let mut warnings = connector_warnings(&state.world, document)?;
+    warnings.extend(stuck.map(|pending| stuck_warning(&state.world, pending)));
+    warnings.extend(leftover_warning(&state.world));
+    warnings.extend(replaced(&state.world, document));
     let version = &state.world.version;
     match state.progress.verdict_on(version) {
         None => return Ok(Plan { next: Next::Prove(version.clone()), warnings }),
@@ -66,14 +66,14 @@ pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
         Some(_) => {}
     }
     let mut steps = Vec::new();
-    let differs = match carried(state, version, document) {
-        Err(_) if carries_stuck(state) => None,
+    let differs = match carried(&state.world, version, document) {
+        Err(_) if carries_stuck(&state.world) => None,
         Err(why) => Some(why.what().to_owned()),
-        Ok(()) => drift(state, document, client_id).map(|why| format!("the connector drifted: {why}")),
+        Ok(()) => drift(&state.world, document, client_id).map(|why| format!("the connector drifted: {why}")),
     };
     if let Some(differs) = differs {
         warnings.push(Warning::new(WarningCode::ConnectorDrifted, differs));
-        steps.push(write(state, version));
+        steps.push(write(&state.world, version));
     }
     // an adoption that was cut off before its last step
     if stuck.is_none() && state.world.secret.bears(version, Label::Candidate) {
@@ -83,42 +83,42 @@ pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
 }
 
 /// Whether the connector carries the pending version of a rotation that is stuck: then it is not written.
-fn carries_stuck(state: &State) -> bool {
-    let pending = state.world.pending.as_ref().filter(|pending| state.world.stuck() == Some(pending.id.as_str()));
-    pending.is_some_and(|pending| carried(state, &pending.id, &pending.document).is_ok())
+fn carries_stuck(world: &World) -> bool {
+    let pending = world.pending.as_ref().filter(|pending| world.stuck() == Some(pending.id.as_str()));
+    pending.is_some_and(|pending| carried(world, &pending.id, &pending.document).is_ok())
 }
 
-fn stuck_warning(state: &State, pending: &str) -> Warning {
-    let since = state.world.secret.pending_since.map(rfc3339).unwrap_or_default();
+fn stuck_warning(world: &World, pending: &str) -> Warning {
+    let since = world.secret.pending_since.map(rfc3339).unwrap_or_default();
     Warning::new(
         WarningCode::RotationStuck,
         format!(
             "version {pending} has been AWSPENDING since {since}: the rotation does not go on. See why its steps fail, or end it: {}",
-            unstick(&state.world.secret, pending)
+            unstick(&world.secret, pending)
         ),
     )
 }
 
 /// AWSPENDING that a rotation which is over left behind: `RotateSecret` fails while it is there.
-fn leftover_warning(state: &State) -> Option<Warning> {
-    let version = state.world.secret.leftover_pending()?;
+fn leftover_warning(world: &World) -> Option<Warning> {
+    let version = world.secret.leftover_pending()?;
     // the secret's last change is the latest that the label can have come to lie there
-    let old = state.world.secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= state.world.now);
+    let old = world.secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= world.now);
     old.then(|| {
         Warning::new(WarningCode::PendingLeftover,
             format!(
                 "version {version} is still staged AWSPENDING though its rotation is over, and RotateSecret fails until the label is taken off: {}",
-                unstick(&state.world.secret, version)
+                unstick(&world.secret, version)
             ),
         )
     })
 }
 
 /// A replaced token that nobody but a person can revoke.
-fn replaced(state: &State, document: &Document) -> Option<Warning> {
-    let previous = state.world.previous.as_ref()?;
+fn replaced(world: &World, document: &Document) -> Option<Warning> {
+    let previous = world.previous.as_ref()?;
     let old = &previous.document;
-    let ended = old.expires_at.is_some_and(|expires_at| expires_at <= state.world.now);
+    let ended = old.expires_at.is_some_and(|expires_at| expires_at <= world.now);
     if old.access_token.is_none() || old.same_token(document) || ended {
         return None;
     }
@@ -142,19 +142,19 @@ fn replaced(state: &State, document: &Document) -> Option<Warning> {
 }
 
 /// The tag, then the connector that the secret keeps. The secret's tokens are left to reconcile, the secret to its owner.
-pub(super) fn offboard(state: &State) -> Result<Plan, Error> {
-    let Some(OffboardedConnector { organization, connector }) = state.world.offboarded_connector() else {
+pub(super) fn offboard(world: &World) -> Result<Plan, Error> {
+    let Some(OffboardedConnector { organization, connector }) = world.offboarded_connector() else {
         return Err(Error::needs_human(
             "neither the secret's tag hubkeeper-connector nor its value names a connector",
             "tag the secret hubkeeper = offboarded and delete the connector by hand",
         ));
     };
     let mut steps = Vec::new();
-    if !state.world.is_offboarded() {
+    if !world.is_offboarded() {
         steps.push(Step::TagOffboarded);
     }
-    if let Some(observed) = state.world.observed() {
-        ours_to_delete(observed, &organization, &connector, &state.world.secret)?;
+    if let Some(observed) = world.observed() {
+        ours_to_delete(observed, &organization, &connector, &world.secret)?;
         steps.push(Step::DeleteConnector);
     }
     Ok(Plan::of(Next::Do(steps)))
@@ -162,20 +162,20 @@ pub(super) fn offboard(state: &State) -> Result<Plan, Error> {
 
 /// What is left of an offboarding: its tokens. A connector that still exists is for a person: a tag, which many may set, never
 /// deletes one.
-fn finish(state: &State) -> Result<Plan, Error> {
+fn finish(world: &World) -> Result<Plan, Error> {
     let mut warnings = Vec::new();
-    if let Some(document) = &state.world.document
+    if let Some(document) = &world.document
         && document.access_token.is_some()
         && document.token_id.is_none()
     {
         warnings.push(Warning::new(WarningCode::ReplacedByHand,
-            format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", state.world.version),
+            format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", world.version),
         ));
     }
     if let (Some(OffboardedConnector { organization, connector }), Some(observed)) =
-        (state.world.offboarded_connector(), state.world.observed())
+        (world.offboarded_connector(), world.observed())
     {
-        match observed.ownership(&organization, &state.world.secret.fingerprint()) {
+        match observed.ownership(&organization, &world.secret.fingerprint()) {
             Ownership::Ours => return Err(still_there(&organization, &connector)),
             Ownership::Untagged | Ownership::Foreign(_) => warnings.push(Warning::new(WarningCode::ConnectorLeft,
                 "the secret is offboarded and a connector of that name exists without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",

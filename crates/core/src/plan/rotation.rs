@@ -5,35 +5,35 @@ use crate::outcome::Outcome;
 use crate::plan::keeping::{keeps_no_other, tag_step};
 use crate::plan::refusals::{refusal, unstick};
 use crate::plan::rules::{Next, Plan, carried, no_pending_value, other_subject, same_subject};
-use crate::plan::state::State;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::request::Trigger;
 use crate::secret::Label;
 use crate::warning::{Warning, WarningCode};
 
-pub(super) fn create_secret(state: &State) -> Result<Next, Error> {
-    let version = state.world.version.clone();
-    if let Some(pending) = &state.world.document {
+pub(super) fn create_secret(world: &World) -> Result<Next, Error> {
+    let version = world.version.clone();
+    if let Some(pending) = &world.document {
         // kept as it is; a token that an earlier attempt made and could not store is revoked
         let minted = pending.manager.is_some() && pending.token_id.is_some();
         return Ok(Next::Do(if minted { vec![Step::RevokeOrphaned { version }] } else { Vec::new() }));
     }
-    let current = state.world.current.as_ref().ok_or_else(|| {
+    let current = world.current.as_ref().ok_or_else(|| {
         Error::needs_human("the secret has no AWSCURRENT value", "put the secret's document first; the README shows it")
     })?;
-    keeps_no_other(state, &current.document)?;
+    keeps_no_other(world, &current.document)?;
     if current.document.manager.is_some() {
         return Ok(Next::Do(vec![
             Step::MintToken { version: version.clone(), label: Label::Pending },
             Step::RevokeOrphaned { version },
         ]));
     }
-    let Some(candidate) = &state.world.candidate else {
+    let Some(candidate) = &world.candidate else {
         return Err(Error::needs_human(
             "there is no manager to mint with and no version is staged HUBKEEPER_CANDIDATE",
             format!(
                 "make a read-only token by hand and stage it: aws secretsmanager put-secret-value --secret-id {} --version-stages HUBKEEPER_CANDIDATE --secret-string file://document.json; it is then proven and adopted without a rotation",
-                state.world.secret.arn
+                world.secret.arn
             ),
         ));
     };
@@ -88,15 +88,15 @@ pub(super) fn test_secret(state: &State) -> Result<Plan, Error> {
     Ok(Plan { next, warnings })
 }
 
-pub(super) fn finish_secret(trigger: &Trigger, state: &State) -> Result<Next, Error> {
-    let secret = &state.world.secret;
-    let version = &state.world.version;
-    let document = state.world.document.as_ref().ok_or_else(no_pending_value)?;
+pub(super) fn finish_secret(trigger: &Trigger, world: &World) -> Result<Next, Error> {
+    let secret = &world.secret;
+    let version = &world.version;
+    let document = world.document.as_ref().ok_or_else(no_pending_value)?;
     let mut steps = Vec::new();
     if !secret.bears(version, Label::Current) {
-        same_subject(state, document)?;
-        keeps_no_other(state, document)?;
-        carried(state, version, document)?;
+        same_subject(world, document)?;
+        keeps_no_other(world, document)?;
+        carried(world, version, document)?;
         let from = secret.version(Label::Current).unwrap_or_default().to_owned();
         steps.push(Step::MoveCurrent { from, to: version.clone() });
     }
@@ -105,12 +105,12 @@ pub(super) fn finish_secret(trigger: &Trigger, state: &State) -> Result<Next, Er
     {
         steps.push(Step::Unstage { from: candidate.clone() });
     }
-    steps.extend(tag_step(trigger, state, document)?);
+    steps.extend(tag_step(trigger, world, document)?);
     Ok(Next::Do(steps))
 }
 
 /// What is to be known, and done, after Secrets Manager gave a rotation up.
-pub(super) fn ended(state: &State, abandoned: bool, step: Option<&str>, version: Option<&str>) -> String {
+pub(super) fn ended(world: &World, abandoned: bool, step: Option<&str>, version: Option<&str>) -> String {
     let of = version.map(|version| format!(" of version {version}")).unwrap_or_default();
     if abandoned {
         return format!(
@@ -118,11 +118,11 @@ pub(super) fn ended(state: &State, abandoned: bool, step: Option<&str>, version:
         );
     }
     let at = step.map(|step| format!(" in step {step}")).unwrap_or_default();
-    let pending = state.world.secret.rotation_in_progress();
-    let unstick = pending.map(|pending| format!("; to end it instead: {}", unstick(&state.world.secret, pending)));
+    let pending = world.secret.rotation_in_progress();
+    let unstick = pending.map(|pending| format!("; to end it instead: {}", unstick(&world.secret, pending)));
     format!(
         "the rotation{of} failed{at}; the connector and AWSCURRENT are as the step left them, with a live token. Remedy: see this function's error for the step, mend what it names, and start the rotation again: aws secretsmanager rotate-secret --secret-id {}{}",
-        state.world.secret.arn,
+        world.secret.arn,
         unstick.unwrap_or_default()
     )
 }

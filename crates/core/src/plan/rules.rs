@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::plan::keeping::{Keeps, keeps};
 use crate::plan::refusals::{foreign, refusal};
-use crate::plan::state::State;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::secret::Document;
 use crate::warning::{Warning, WarningCode};
@@ -58,29 +58,29 @@ impl Plan {
 
 /// Proof, then the connector: what setSecret, a changed secret and an onboarding have in common.
 pub(super) fn connect(state: &State, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
-    if let Some(question) = ask(state, document)? {
+    if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
     }
-    let warnings = connector_warnings(state, document)?;
-    let carries = carried(state, version, document).is_ok();
+    let warnings = connector_warnings(&state.world, document)?;
+    let carries = carried(&state.world, version, document).is_ok();
     if carries && !force {
         return Ok(Plan { next: Next::Do(Vec::new()), warnings });
     }
     let next = match state.progress.verdict_on(version) {
         None => Next::Prove(version.to_owned()),
-        Some(verdict) if verdict.is_complete() => Next::Do(vec![write(state, version)]),
+        Some(verdict) if verdict.is_complete() => Next::Do(vec![write(&state.world, version)]),
         Some(verdict) => return Err(refusal(verdict)),
     };
     Ok(Plan { next, warnings })
 }
 
-pub(super) fn write(state: &State, version: &str) -> Step {
-    Step::WriteConnector { version: version.to_owned(), create: state.world.observed().is_none() }
+pub(super) fn write(world: &World, version: &str) -> Step {
+    Step::WriteConnector { version: version.to_owned(), create: world.observed().is_none() }
 }
 
 /// What has to be read before it is known whether the secret keeps the document's connector.
-pub(super) fn ask(state: &State, document: &Document) -> Result<Option<Plan>, Error> {
-    Ok(match keeps(state, document)? {
+pub(super) fn ask(world: &World, document: &Document) -> Result<Option<Plan>, Error> {
+    Ok(match keeps(world, document)? {
         Keeps::Known | Keeps::Remember(_) => None,
         Keeps::ReadVersions => Some(Plan::of(Next::ReadVersions)),
         Keeps::ReadFormer => Some(Plan::of(Next::ReadFormer)),
@@ -88,15 +88,15 @@ pub(super) fn ask(state: &State, document: &Document) -> Result<Option<Plan>, Er
 }
 
 /// In what the connector drifted from what hubkeeper wrote.
-pub(super) fn drift(state: &State, document: &Document, client_id: &str) -> Option<String> {
-    let writers: Vec<&str> = std::iter::once(client_id).chain(state.world.secret.writer()).collect();
-    state.world.observed()?.drift(document, &writers)
+pub(super) fn drift(world: &World, document: &Document, client_id: &str) -> Option<String> {
+    let writers: Vec<&str> = std::iter::once(client_id).chain(world.secret.writer()).collect();
+    world.observed()?.drift(document, &writers)
 }
 
-pub(super) fn carried(state: &State, version: &str, document: &Document) -> Result<(), Error> {
-    let carried = match state.world.observed() {
+pub(super) fn carried(world: &World, version: &str, document: &Document) -> Result<(), Error> {
+    let carried = match world.observed() {
         None => Err("it does not exist".to_owned()),
-        Some(observed) => observed.carries(document, &state.world.secret.fingerprint(), version),
+        Some(observed) => observed.carries(document, &world.secret.fingerprint(), version),
     };
     carried.map_err(|why| {
         Error::retryable(
@@ -107,10 +107,10 @@ pub(super) fn carried(state: &State, version: &str, document: &Document) -> Resu
 }
 
 /// Whether the connector may be touched at all, and what is odd about it.
-pub(super) fn connector_warnings(state: &State, document: &Document) -> Result<Vec<Warning>, Error> {
+pub(super) fn connector_warnings(world: &World, document: &Document) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
-    let Some(observed) = state.world.observed() else { return Ok(warnings) };
-    match observed.ownership(&document.organization, &state.world.secret.fingerprint()) {
+    let Some(observed) = world.observed() else { return Ok(warnings) };
+    match observed.ownership(&document.organization, &world.secret.fingerprint()) {
         Ownership::Ours => {}
         Ownership::Untagged => warnings.push(Warning::new(
             WarningCode::ConnectorTakenOver,
@@ -133,8 +133,8 @@ fn same_location(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-pub(super) fn same_subject(state: &State, document: &Document) -> Result<(), Error> {
-    match &state.world.current {
+pub(super) fn same_subject(world: &World, document: &Document) -> Result<(), Error> {
+    match &world.current {
         Some(current) if !current.document.same_subject(document) => Err(other_subject()),
         _ => Ok(()),
     }
@@ -151,12 +151,12 @@ pub(super) fn no_pending_value() -> Error {
     Error::retryable("the pending version has no value", "let the rotation run again: createSecret puts the value")
 }
 
-pub(super) fn no_token(state: &State) -> Error {
+pub(super) fn no_token(world: &World) -> Error {
     Error::needs_human(
         "the secret holds no usable token",
         format!(
             "make a read-only token as the dedicated user and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json; or name a `manager` secret that mints",
-            state.world.secret.arn
+            world.secret.arn
         ),
     )
 }

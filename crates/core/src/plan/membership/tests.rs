@@ -191,7 +191,7 @@ fn a_reconcile_carries_on_what_began_and_nothing_else() {
             document.access_token = Some("dckr_pat_x".into());
         }
         change(&mut state);
-        carries_on(&state)
+        carries_on(&state.world)
     };
     let as_is: fn(&mut State) = |_| {};
     assert!(with(Some("asked"), false, as_is) && with(Some("asked"), true, as_is));

@@ -99,12 +99,12 @@ fn only_a_complete_verdict_leads_to_a_write() {
 #[test]
 fn a_connector_that_carries_the_version_is_not_written_again_but_by_force() {
     let mut state = settled();
-    state.world.connector = Some(connector(&state, VERSION, |_| {}));
+    state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(steps(&Trigger::SecretChanged { version: None }, &state), [""; 0], "and without a proof");
     state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&onboard_trigger(), &state), [""; 0]);
     assert_eq!(steps(&Trigger::Onboard { force: true, fix_role: false, version: None }, &state), ["writeConnector"]);
-    state.world.connector = Some(connector(&state, OLD, |_| {}));
+    state.world.connector = Some(connector(&state.world, OLD, |_| {}));
     assert_eq!(steps(&onboard_trigger(), &state), ["writeConnector"]);
 }
 
@@ -113,12 +113,12 @@ fn another_s_connector_is_refused_and_one_of_the_portal_is_taken_over() {
     let mut state = settled();
     state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     state.world.connector =
-        Some(connector(&state, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210")));
+        Some(connector(&state.world, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210")));
     assert_eq!(plan(&onboard_trigger(), &state, CLIENT).unwrap_err().kind(), Kind::Refused);
-    state.world.connector = Some(connector(&state, VERSION, |body| body["tags"] = json!({})));
+    state.world.connector = Some(connector(&state.world, VERSION, |body| body["tags"] = json!({})));
     let taken = plan(&onboard_trigger(), &state, CLIENT).unwrap();
     assert_eq!(taken.warnings[0].code.name(), "connectorTakenOver");
-    state.world.connector = Some(connector(&state, VERSION, |body| body["location"] = json!("North Europe")));
+    state.world.connector = Some(connector(&state.world, VERSION, |body| body["location"] = json!("North Europe")));
     let kept = plan(&onboard_trigger(), &state, CLIENT).unwrap();
     assert_eq!(kept.warnings[0].code.name(), "locationKept");
 }
@@ -132,7 +132,7 @@ fn adoption_writes_moves_and_unstages_in_this_order() {
     assert_eq!(steps(&trigger, &state), ["prove first"]);
     state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&trigger, &state), ["writeConnector", "moveCurrent", "unstage"]);
-    state.world.connector = Some(connector(&state, VERSION, |_| {}));
+    state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(steps(&trigger, &state), ["moveCurrent", "unstage"]);
     state.world.secret.versions =
         [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned(), "HUBKEEPER_CANDIDATE".to_owned()])].into();
@@ -145,9 +145,9 @@ fn adoption_writes_moves_and_unstages_in_this_order() {
 fn finish_moves_only_what_the_connector_carries() {
     let mut state = rotating();
     assert_eq!(plan(&Trigger::FinishSecret, &state, CLIENT).unwrap_err().kind(), Kind::Retryable);
-    state.world.connector = Some(connector(&state, OLD, |_| {}));
+    state.world.connector = Some(connector(&state.world, OLD, |_| {}));
     assert_eq!(plan(&Trigger::FinishSecret, &state, CLIENT).unwrap_err().kind(), Kind::Retryable);
-    state.world.connector = Some(connector(&state, VERSION, |_| {}));
+    state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(steps(&Trigger::FinishSecret, &state), ["moveCurrent"]);
     state.world.secret.tags.clear();
     state.world.secret.versions.insert(DERIVED.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
@@ -161,7 +161,7 @@ fn finish_moves_only_what_the_connector_carries() {
 fn test_secret_proves_what_is_current_where_nothing_is_pending() {
     let mut state = rotating();
     assert_eq!(plan(&Trigger::TestSecret, &state, CLIENT).unwrap_err().kind(), Kind::Retryable);
-    state.world.connector = Some(connector(&state, VERSION, |_| {}));
+    state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(steps(&Trigger::TestSecret, &state), ["test"]);
     for pending in [None, Some(document(|_| {}))] {
         state.world.document = pending;

@@ -1,3 +1,4 @@
+use crate::plan::State;
 use serde_json::json;
 use time::Duration;
 
@@ -30,11 +31,16 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
             },
             Some(Kind::Retryable),
         ),
-        ("written by somebody", |look| look.connector = connector(&rotating(), DERIVED, |_| {}), Some(Kind::Retryable)),
+        (
+            "written by somebody",
+            |look| look.connector = connector(&rotating().world, DERIVED, |_| {}),
+            Some(Kind::Retryable),
+        ),
         (
             "another's now",
             |look| {
-                look.connector = connector(&rotating(), VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("x"));
+                look.connector =
+                    connector(&rotating().world, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("x"));
             },
             Some(Kind::Refused),
         ),
@@ -42,19 +48,20 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
     for (name, change, expected) in changes {
         let mut look = Recheck { secret: before.world.secret.clone(), connector: Found::Absent, at: before.world.now };
         change(&mut look);
-        let got = may_write(&Trigger::SetSecret, VERSION, &document, &before, &look).err().map(|error| error.kind());
+        let got =
+            may_write(&Trigger::SetSecret, VERSION, &document, &before.world, &look).err().map(|error| error.kind());
         assert_eq!(got, expected, "{name}");
     }
     let mut look = Recheck {
         secret: before.world.secret.clone(),
-        connector: connector(&before, VERSION, |_| {}),
+        connector: connector(&before.world, VERSION, |_| {}),
         at: before.world.now,
     };
-    let may = |look: &Recheck| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before, look);
+    let may = |look: &Recheck| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before.world, look);
     assert!(may(&look).is_ok());
     look.connector = Found::Absent;
     assert!(may(&look).is_err(), "AWSCURRENT moves to what the connector carries");
-    look.connector = connector(&before, VERSION, |_| {});
+    look.connector = connector(&before.world, VERSION, |_| {});
     look.secret.versions.insert(OLD.into(), vec![]);
     assert!(may(&look).is_err(), "a compare-and-swap");
 }
@@ -64,7 +71,7 @@ fn goes_on(before: &State, change: impl FnOnce(&mut Secret)) -> Option<Kind> {
     let mut look = Recheck { secret: before.world.secret.clone(), connector: Found::Absent, at: before.world.now };
     change(&mut look.secret);
     let trigger = Trigger::SecretChanged { version: None };
-    may_write(&trigger, &before.world.version, &document(|_| {}), before, &look).err().map(|error| error.kind())
+    may_write(&trigger, &before.world.version, &document(|_| {}), &before.world, &look).err().map(|error| error.kind())
 }
 
 fn label(secret: &mut Secret, version: &str, labels: &[&str]) {
@@ -98,7 +105,7 @@ fn a_write_goes_on_only_with_the_labels_that_admitted_it() {
     let look = Recheck { secret: candidate.world.secret.clone(), connector: Found::Absent, at: NOW };
     let mut onboarding = settled();
     onboarding.world.version = OLD.into();
-    assert!(may_write(&onboard_trigger(), VERSION, &document(|_| {}), &onboarding, &look).is_ok());
+    assert!(may_write(&onboard_trigger(), VERSION, &document(|_| {}), &onboarding.world, &look).is_ok());
 }
 
 #[test]
@@ -129,12 +136,12 @@ fn what_was_offboarded_before_is_no_change() {
 fn a_connector_that_others_wrote_meanwhile_is_left_unless_it_carries_the_version_already() {
     let mut before = settled();
     let may = |before: &State, version: Option<&str>| {
-        let connector = version.map_or(Found::Absent, |version| connector(before, version, |_| {}));
+        let connector = version.map_or(Found::Absent, |version| connector(&before.world, version, |_| {}));
         let look = Recheck { secret: before.world.secret.clone(), connector, at: NOW };
-        let answer = may_write(&onboard_trigger(), VERSION, &document(|_| {}), before, &look);
+        let answer = may_write(&onboard_trigger(), VERSION, &document(|_| {}), &before.world, &look);
         answer.err().map(|error| error.kind())
     };
-    before.world.connector = Some(connector(&before, OLD, |_| {}));
+    before.world.connector = Some(connector(&before.world, OLD, |_| {}));
     assert_eq!(may(&before, Some(OLD)), None);
     assert_eq!(may(&before, Some(VERSION)), None);
     assert_eq!(may(&before, Some(DERIVED)), Some(Kind::Retryable));
@@ -150,12 +157,12 @@ fn only_an_offboarded_secret_s_own_connector_is_deleted() {
         let document = document(|_| {});
         may_delete(&document.organization, &document.connector.id, &look).err().map(|error| error.kind())
     };
-    assert_eq!(answer("offboarded", connector(&state, VERSION, |_| {})), None);
+    assert_eq!(answer("offboarded", connector(&state.world, VERSION, |_| {})), None);
     assert_eq!(answer("offboarded", Found::Absent), None);
-    assert_eq!(answer("managed", connector(&state, VERSION, |_| {})), Some(Kind::Retryable), "taken up again");
-    let untagged = connector(&state, VERSION, |body| body["tags"] = json!({}));
+    assert_eq!(answer("managed", connector(&state.world, VERSION, |_| {})), Some(Kind::Retryable), "taken up again");
+    let untagged = connector(&state.world, VERSION, |body| body["tags"] = json!({}));
     assert_eq!(answer("offboarded", untagged), Some(Kind::Refused));
-    let another = connector(&state, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
+    let another = connector(&state.world, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
     assert_eq!(answer("offboarded", another), Some(Kind::Refused));
 }
 
@@ -165,7 +172,7 @@ fn what_labels_say_after_a_write() {
     let after = |trigger: &Trigger, before: &State, change: fn(&mut Secret)| {
         let mut secret = before.world.secret.clone();
         change(&mut secret);
-        after_write(trigger, VERSION, before, &secret)
+        after_write(trigger, VERSION, &before.world, &secret)
     };
     let offboard: fn(&mut Secret) = |secret| drop(secret.tags.insert("hubkeeper".into(), "offboarded".into()));
     let overtaken: fn(&mut Secret) = |secret| label(secret, VERSION, &["AWSPREVIOUS"]);

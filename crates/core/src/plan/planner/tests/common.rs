@@ -72,12 +72,12 @@ fn a_managed_secret_without_the_tag_remembers_a_connector_that_is_surely_its_own
         assert_eq!(steps(&trigger, &state)[..2], ["tagManaged", "writeConnector"], "{trigger:?}");
         // a connector with the fingerprint tells by itself
         state.world.keeping.named = None;
-        state.world.connector = Some(connector(&state, OLD, |_| {}));
+        state.world.connector = Some(connector(&state.world, OLD, |_| {}));
         assert_eq!(steps(&trigger, &state)[..2], ["tagManaged", "writeConnector"], "{trigger:?}");
     }
     let mut well = settled();
     well.world.secret.tags.remove(CONNECTOR_TAG);
-    well.world.connector = Some(connector(&well, VERSION, |_| {}));
+    well.world.connector = Some(connector(&well.world, VERSION, |_| {}));
     well.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&Trigger::Reconcile { revoke_replaced: false }, &well), ["tagManaged"], "it is set by itself");
     assert_eq!(steps(&Trigger::SecretChanged { version: None }, &well), [""; 0], "nothing is written");
@@ -90,9 +90,9 @@ fn an_offboarded_secret_may_go_to_another_connector_once_the_first_is_gone() {
     state.world.document = Some(document(|value| value["connector"]["name"] = json!("other")));
     state.world.current = None;
     assert_eq!(steps(&onboard_trigger(), &state), ["read former"]);
-    state.world.keeping.former = Some(connector(&state, OLD, |_| {}));
+    state.world.keeping.former = Some(connector(&state.world, OLD, |_| {}));
     assert_eq!(kind(&onboard_trigger(), &state), Kind::NeedsHuman);
-    let taken = connector(&state, OLD, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
+    let taken = connector(&state.world, OLD, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
     for gone in [Found::Absent, taken] {
         state.world.keeping.former = Some(gone);
         state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
@@ -120,7 +120,7 @@ fn a_connector_is_created_only_where_none_with_the_fingerprint_exists_elsewhere(
         for id in [moved, document(|_| {}).connector.id] {
             assert!(error.to_string().contains(&id.to_string()), "{error}");
         }
-        state.world.connector = Some(connector(&state, OLD, |_| {}));
+        state.world.connector = Some(connector(&state.world, OLD, |_| {}));
         assert!(plan(&trigger, &state, CLIENT).is_ok(), "{trigger:?}: nothing is created");
     }
 }
@@ -135,7 +135,7 @@ fn a_stack_that_finds_no_connector_leaves_its_mark() {
         _ => false,
     };
     assert!(marked(&state));
-    state.world.connector = Some(connector(&state, OLD, |_| {}));
+    state.world.connector = Some(connector(&state.world, OLD, |_| {}));
     assert!(!marked(&state), "the connector is somebody else's doing");
 }
 
@@ -161,10 +161,10 @@ fn a_location_is_the_same_in_every_spelling() {
         ("westeurope2", vec!["locationKept"]),
         ("", vec!["locationKept"]),
     ] {
-        state.world.connector = Some(connector(&state, VERSION, |body| body["location"] = json!(location)));
+        state.world.connector = Some(connector(&state.world, VERSION, |body| body["location"] = json!(location)));
         assert_eq!(codes(&onboard_trigger(), &state), expected, "{location}");
     }
-    state.world.connector = Some(connector(&state, VERSION, |body| {
+    state.world.connector = Some(connector(&state.world, VERSION, |body| {
         body.as_object_mut().unwrap().remove("location");
     }));
     assert_eq!(codes(&onboard_trigger(), &state), [""; 0]);
@@ -201,7 +201,7 @@ fn onboard_tags_the_secret_before_anything_else_and_once() {
     state.world.secret.tags.clear();
     state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&onboard_trigger(), &state), ["tagManaged", "writeConnector"]);
-    state.world.connector = Some(connector(&state, VERSION, |_| {}));
+    state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(steps(&onboard_trigger(), &state), ["tagManaged"]);
     state.world.note_tags(Some("acme/a5caac9c-5c04-49af-b3d0-e204f40345d5/rg/hub"), None);
     assert_eq!(steps(&onboard_trigger(), &state), [""; 0]);
@@ -215,7 +215,7 @@ fn an_onboarding_that_cannot_go_on_says_why() {
     state.world.document = Some(document(|value| value["manager"] = json!("m")));
     state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Partial) });
     assert_eq!(kind(&onboard_trigger(), &state), Kind::Refused, "another token would see no more");
-    state.world.connector = Some(connector(&state, VERSION, |_| {}));
+    state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(kind(&onboard_trigger(), &state), Kind::Refused, "not even where the connector carries it");
 
     // a candidate that nobody can replace

@@ -10,7 +10,7 @@ const RECONCILE: Trigger = Trigger::Reconcile { revoke_replaced: false };
 /// AWSCURRENT is `VERSION`, proven, and the connector carries it.
 fn well() -> State {
     let mut state = settled();
-    state.world.connector = Some(connector(&state, VERSION, |_| {}));
+    state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
     state
 }
@@ -36,7 +36,7 @@ fn with_candidate(mut state: State, label: &[&str], token: Option<&str>) -> Stat
 fn where_all_is_well_nothing_is_done_and_a_drift_is_repaired() {
     assert_eq!((steps(&RECONCILE, &well()), codes(&RECONCILE, &well())), (vec![], vec![]));
     let mut drifted = well();
-    drifted.world.connector = Some(connector(&drifted, OLD, |_| {}));
+    drifted.world.connector = Some(connector(&drifted.world, OLD, |_| {}));
     assert_eq!(
         (steps(&RECONCILE, &drifted), codes(&RECONCILE, &drifted)),
         (vec!["writeConnector"], vec!["connectorDrifted"])
@@ -80,12 +80,12 @@ fn while_a_rotation_is_stuck_what_is_current_is_looked_after_and_no_label_moves(
 
     // written by the rotation already: its last step is all that is missing
     let mut carries = stuck();
-    carries.world.connector = Some(connector(&carries, DERIVED, |_| {}));
+    carries.world.connector = Some(connector(&carries.world, DERIVED, |_| {}));
     assert_eq!(steps(&RECONCILE, &carries), [""; 0]);
-    carries.world.connector = Some(connector(&carries, OLD, |_| {}));
+    carries.world.connector = Some(connector(&carries.world, OLD, |_| {}));
     assert_eq!(steps(&RECONCILE, &carries), ["writeConnector"]);
     // a pending version that is not the stuck one counts for nothing
-    carries.world.connector = Some(connector(&carries, OLD, |_| {}));
+    carries.world.connector = Some(connector(&carries.world, OLD, |_| {}));
     carries.world.pending = Some(Version { id: OLD.into(), document: document(|_| {}) });
     assert_eq!(steps(&RECONCILE, &carries), ["writeConnector"]);
     let fresh = |since: Duration| {
@@ -169,7 +169,7 @@ fn an_offboarding_tags_first_and_deletes_what_is_ours() {
     assert_eq!(steps(&Trigger::Offboard, &state), ["deleteConnector"]);
     state.world.connector = Some(Found::Absent);
     assert_eq!(steps(&Trigger::Offboard, &state), [""; 0]);
-    state.world.connector = Some(connector(&state, VERSION, |body| body["tags"] = json!({})));
+    state.world.connector = Some(connector(&state.world, VERSION, |body| body["tags"] = json!({})));
     assert_eq!(kind(&Trigger::Offboard, &state), Kind::Refused);
     state.world.document = None;
     assert_eq!(kind(&Trigger::Offboard, &state), Kind::Refused, "the tag names it");
@@ -187,7 +187,7 @@ fn a_reconcile_finishes_an_offboarding_and_does_nothing_else() {
     state.world.document = Some(document(|value| value["tokenId"] = json!(UUID)));
     assert_eq!(codes(&RECONCILE, &state), [""; 0]);
     state.world.connector = present;
-    state.world.connector = Some(connector(&state, VERSION, |body| body["tags"] = json!({})));
+    state.world.connector = Some(connector(&state.world, VERSION, |body| body["tags"] = json!({})));
     assert_eq!((steps(&RECONCILE, &state), codes(&RECONCILE, &state)), (vec![], vec!["connectorLeft"]));
     state.world.connector = Some(Found::Absent);
     assert_eq!((steps(&RECONCILE, &state), codes(&RECONCILE, &state)), (vec![], vec![]));

@@ -27,7 +27,7 @@ fn a_rotation_on_trial_proves_what_is_current_and_says_what_is_not_there() {
     let mut state = rotating();
     state.world.document = None;
     assert_eq!(codes(&Trigger::TestSecret, &state), ["connectorAbsent"]);
-    state.world.connector = Some(connector(&state, OLD, |_| {}));
+    state.world.connector = Some(connector(&state.world, OLD, |_| {}));
     assert_eq!(codes(&Trigger::TestSecret, &state), [""; 0]);
     state.progress.proven = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });
     assert_eq!(steps(&Trigger::TestSecret, &state), [""; 0]);
