@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, Either, Shared, join, join3, select};
 use hubkeeper_core::connector::observed::Ownership;
 use hubkeeper_core::connector::{Coverage, Found};
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::plan::keeping::keeps_no_other;
 use hubkeeper_core::plan::state::Version;
 use hubkeeper_core::plan::{Recheck, World};
@@ -315,7 +316,7 @@ async fn in_use(
     context: &Context,
     version: &str,
     document: &Document,
-    fingerprint: &str,
+    fingerprint: &Fingerprint,
 ) -> Result<Option<Version>, Error> {
     let observed = context.connector.observed();
     let ours = observed.filter(|found| found.ownership(&document.organization, fingerprint) == Ownership::Ours);

@@ -3,6 +3,7 @@
 use futures_util::future::{join, join3, join5};
 use hubkeeper_core::connector::Found;
 use hubkeeper_core::error::{Error, Kind};
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::plan::admission::{admit, is_shown};
 use hubkeeper_core::plan::membership::carries_on;
 use hubkeeper_core::plan::state::{Keeping, OffboardedConnector, Slot, Version};
@@ -253,7 +254,7 @@ pub(crate) async fn neighbours(
     services: &Services,
     id: &ConnectorId,
     organization: &str,
-    fingerprint: &str,
+    fingerprint: &Fingerprint,
 ) -> Neighbours {
     let Ok(others) = services.arm.others(id, organization, fingerprint).await else { return Neighbours::default() };
     let names: Vec<&str> = others.iter().map(|other| other.name.as_str()).collect();

@@ -8,6 +8,7 @@ use time::macros::datetime;
 
 use crate::connector::merge::{Desired, merge};
 use crate::connector::{Coverage, Found, Observed};
+use crate::ids::Fingerprint;
 use crate::plan::state::{Keeping, Progress, State, Version, World};
 use crate::request::Trigger;
 use crate::secret::kept::CONNECTOR_TAG;
@@ -34,7 +35,7 @@ pub(crate) fn written(document: &Document, version: &str, observed: Option<&Obse
     let desired = Desired {
         document,
         token: &token,
-        fingerprint: "0123456789ab",
+        fingerprint: &fingerprint("0123456789ab"),
         version,
         proved_at: datetime!(2026-11-24 10:00 UTC),
         proved: Coverage { repositories: 7, private: 3 },
@@ -112,4 +113,8 @@ pub(crate) fn connector(world: &World, version: &str, change: impl FnOnce(&mut V
 
 pub(crate) fn onboard_trigger() -> Trigger {
     Trigger::Onboard { force: false, fix_role: false, version: None }
+}
+
+pub(crate) fn fingerprint(digits: &str) -> Fingerprint {
+    Fingerprint::parse(digits).unwrap()
 }

@@ -9,6 +9,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hubkeeper_core::connector::health::Health;
 use hubkeeper_core::connector::observed::{Found, Observed};
 use hubkeeper_core::error::{Error, Kind};
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::{ExposeSecret, SecretString};
@@ -164,7 +165,7 @@ impl Arm {
         &self,
         id: &ConnectorId,
         organization: &str,
-        fingerprint: &str,
+        fingerprint: &Fingerprint,
     ) -> Result<Vec<Neighbour>, Error> {
         let connectors = self.list(self.url(id, None)?).await?.unwrap_or_default();
         let others = connectors.iter().filter_map(|observed| {
@@ -182,7 +183,11 @@ impl Arm {
     ///
     /// # Errors
     /// `Retryable` where ARM does not answer.
-    pub async fn bearing(&self, id: &ConnectorId, fingerprint: &str) -> Result<Option<Vec<ConnectorId>>, Error> {
+    pub async fn bearing(
+        &self,
+        id: &ConnectorId,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<Vec<ConnectorId>>, Error> {
         let connectors = match self.list(self.subscription_url(id)?).await {
             Ok(Some(connectors)) => connectors,
             Err(error) if error.kind() == Kind::Retryable => return Err(error),

@@ -124,7 +124,7 @@ fn clear<T>(answer: Result<T, Error>, input: &[u8]) -> Option<T> {
 
 /// Whatever the labels are, what is derived from them can be told and reckoned with.
 fn labels(secret: &Secret) {
-    assert_eq!(secret.fingerprint().len(), 12);
+    assert_eq!(secret.fingerprint().as_str().len(), 12);
     if let Some(pending) = secret.rotation_in_progress() {
         assert!(secret.bears(pending, Label::Pending) && secret.version(Label::Current) != Some(pending));
     }

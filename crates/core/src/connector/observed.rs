@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::ids::is_version_id;
+use crate::ids::{Fingerprint, is_version_id};
 use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, parse_rfc3339};
@@ -156,7 +156,7 @@ impl Observed {
     }
 
     /// Whose it is, for this organization and secret.
-    pub fn ownership(&self, organization: &str, fingerprint: &str) -> Ownership {
+    pub fn ownership(&self, organization: &str, fingerprint: &Fingerprint) -> Ownership {
         if !self.is_docker_hub() {
             return Ownership::Foreign("it is a connector of another environment than Docker Hub".into());
         }
@@ -165,7 +165,7 @@ impl Observed {
             return Ownership::Foreign("it is the connector of another organization".into());
         }
         match (self.tag(TAG_SECRET), told) {
-            (Some(tag), _) if tag == fingerprint => Ownership::Ours,
+            (Some(tag), _) if tag == fingerprint.as_str() => Ownership::Ours,
             (Some(_), _) => Ownership::Foreign("another secret keeps it (tag hubkeeper-secret)".into()),
             (None, Some(_)) => Ownership::Untagged,
             (None, None) => Ownership::Foreign(
@@ -180,8 +180,8 @@ impl Observed {
     }
 
     /// Whether it bears this secret's fingerprint, whatever organization it is for.
-    pub fn bears(&self, fingerprint: &str) -> bool {
-        self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint)
+    pub fn bears(&self, fingerprint: &Fingerprint) -> bool {
+        self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint.as_str())
     }
 
     /// Whether it carries this version of this secret: both tags say so, and the user name agrees where ARM tells it. What
@@ -189,7 +189,7 @@ impl Observed {
     ///
     /// # Errors
     /// The first difference, for people.
-    pub fn carries(&self, document: &Document, fingerprint: &str, version: &str) -> Result<(), String> {
+    pub fn carries(&self, document: &Document, fingerprint: &Fingerprint, version: &str) -> Result<(), String> {
         if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
             return Err("it does not bear this secret's tag".into());
         }

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use super::observed::*;
-use crate::fixtures::{CLIENT, VERSION, document, written};
+use crate::fixtures::{CLIENT, VERSION, document, fingerprint, written};
 
 fn portal() -> Observed {
     Observed::parse(json!({
@@ -107,7 +107,7 @@ fn what_was_written_carries_the_version_and_each_drift_is_seen() {
     let carries = |change: &dyn Fn(&mut Value)| {
         let mut body = written(&document, VERSION, None);
         change(&mut body);
-        Observed::parse(body).unwrap().carries(&document, "0123456789ab", VERSION)
+        Observed::parse(body).unwrap().carries(&document, &fingerprint("0123456789ab"), VERSION)
     };
     assert_eq!(carries(&|_| {}), Ok(()));
     let username = "/properties/environmentData/authentication/username";
@@ -163,18 +163,21 @@ fn a_connector_that_tells_no_organization_is_ours_by_its_tag_alone() {
     let mut body = written(&document(|_| {}), VERSION, None);
     body["properties"]["hierarchyIdentifier"] = Value::Null;
     let observed = Observed::parse(body.clone()).unwrap();
-    assert_eq!(observed.ownership("acme", "0123456789ab"), Ownership::Ours);
+    assert_eq!(observed.ownership("acme", &fingerprint("0123456789ab")), Ownership::Ours);
     body["tags"] = json!({});
-    assert!(matches!(Observed::parse(body).unwrap().ownership("acme", "0123456789ab"), Ownership::Foreign(_)));
+    assert!(matches!(
+        Observed::parse(body).unwrap().ownership("acme", &fingerprint("0123456789ab")),
+        Ownership::Foreign(_)
+    ));
 }
 
 #[test]
 fn ownership_follows_environment_organization_and_tag() {
-    assert_eq!(portal().ownership("acme", "0123456789ab"), Ownership::Untagged);
-    assert!(matches!(portal().ownership("other", "0123456789ab"), Ownership::Foreign(_)));
+    assert_eq!(portal().ownership("acme", &fingerprint("0123456789ab")), Ownership::Untagged);
+    assert!(matches!(portal().ownership("other", &fingerprint("0123456789ab")), Ownership::Foreign(_)));
     let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();
-    assert_eq!(ours.ownership("acme", "0123456789ab"), Ownership::Ours);
-    assert!(matches!(ours.ownership("acme", "ba9876543210"), Ownership::Foreign(_)));
+    assert_eq!(ours.ownership("acme", &fingerprint("0123456789ab")), Ownership::Ours);
+    assert!(matches!(ours.ownership("acme", &fingerprint("ba9876543210")), Ownership::Foreign(_)));
 }
 
 #[test]
