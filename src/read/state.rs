@@ -178,8 +178,8 @@ pub(crate) async fn read_slot(services: &Services, state: &mut State) -> Result<
     while state.progress.skipped.contains(&id) {
         id = state.world.secret.derived_version(&id);
     }
-    let stage = state.world.secret.any_label(&id);
-    let value = services.store.value(&state.world.secret.arn, &id, stage).await?;
+    let label = state.world.secret.any_label(&id);
+    let value = services.store.value(&state.world.secret.arn, &id, label).await?;
     let document = value.map(|value| Document::parse(&value)).transpose()?;
     state.world.slot = Some(Slot { id, document });
     Ok(())

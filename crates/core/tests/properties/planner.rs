@@ -297,7 +297,7 @@ impl World {
                 Ok(Next::Do(steps)) => return Ok((Came::Steps(steps), Some(state))),
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
                 Ok(Next::Prove(version)) => {
-                    state.progress.proven = Some(Proven { verdict: self.verdict(&version), version })
+                    state.progress.proven = Some(Proven { verdict: self.verdict(&version), version });
                 }
                 Ok(Next::Reactivate) => state.progress.reactivated = true,
                 Ok(Next::LookUpToken) => state.progress.looked_up = true,
@@ -368,7 +368,7 @@ impl World {
                 }
             }
             Step::Prove { version } => {
-                state.progress.proven = Some(Proven { version: version.clone(), verdict: self.verdict(version) })
+                state.progress.proven = Some(Proven { version: version.clone(), verdict: self.verdict(version) });
             }
             Step::WriteConnector { version, create } => {
                 let complete = state.progress.verdict_on(version).is_some_and(Verdict::is_complete);
