@@ -131,27 +131,24 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<ConnectorSpec, FieldError> {
             .filter(|hours| (1..=24).contains(hours))
             .ok_or_else(|| fields.wrong("scanIntervalHours", "is not a whole number from 1 to 24"))?,
     };
-    let plans = match fields.get("plans") {
-        None => Plan::ALL.to_vec(),
-        Some(_) => {
-            let named = fields.texts("plans")?.into_iter().map(|name| {
-                let known = Plan::ALL.into_iter().find(|plan| plan.name() == name);
-                known.ok_or_else(|| {
-                    fields.wrong("plans", "may hold `foundationalCspm`, `containers` and `defenderCspm` only")
-                })
-            });
-            let mut plans = named.collect::<Result<Vec<_>, _>>()?;
-            plans.sort_unstable();
-            plans.dedup();
-            plans
-        }
-    };
+    let plans = if fields.get("plans").is_none() { Plan::ALL.to_vec() } else { plans(&fields)? };
     let id = ConnectorId {
         subscription_id: subscription_id.to_owned(),
         resource_group: resource_group.to_owned(),
         name: name.to_owned(),
     };
     Ok(ConnectorSpec { id, location: location.to_owned(), scan_interval_hours, plans, tags: tags(&fields)? })
+}
+
+fn plans(fields: &Fields<'_>) -> Result<Vec<Plan>, FieldError> {
+    let named = fields.texts("plans")?.into_iter().map(|name| {
+        let known = Plan::ALL.into_iter().find(|plan| plan.name() == name);
+        known.ok_or_else(|| fields.wrong("plans", "may hold `foundationalCspm`, `containers` and `defenderCspm` only"))
+    });
+    let mut plans = named.collect::<Result<Vec<_>, _>>()?;
+    plans.sort_unstable();
+    plans.dedup();
+    Ok(plans)
 }
 
 /// 1 to 90 letters, digits and `-_.()`, no full stop at the end (Azure's naming rules).
