@@ -90,13 +90,13 @@ conformance: package $(if $(HUBKEEPER_RECORD),,record) ## Hold sandbox and funct
 	@tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD)
 
 bench-init: function tools ## Measure start-up against an empty handler; the last line is the ratio, fails above 2.0
-	@$(TOOLS)/bench_init $(FUNCTION) $(FLOOR)
+	@$(TOOLS)/bench init $(FUNCTION) $(FLOOR)
 
 bench-depth: function tools ## Measure how many answers setSecret waits for in a row, requests and memory; fails above the limits
-	@$(TOOLS)/bench_depth $(FUNCTION)
+	@$(TOOLS)/bench depth $(FUNCTION)
 
 bench-fleet: function tools ## Measure a reconcile of 300 organizations in one invocation: time, requests, memory; fails above 40 MiB
-	@$(TOOLS)/bench_fleet $(FUNCTION)
+	@$(TOOLS)/bench fleet $(FUNCTION)
 
 fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and print how many inputs each was given; fails where one breaks a property
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz

@@ -192,9 +192,9 @@ impl Flow<'_> {
 
     /// The owner looks who is a member and who is invited.
     async fn look_at_roster(&mut self, state: &mut State) -> Result<(), Error> {
-        let Some((document, newcomer)) = membership::asked(&state.world) else { return Ok(()) };
+        let Some((document, requested)) = membership::asked(&state.world) else { return Ok(()) };
         let since = self.services.now();
-        let roster = self.services.roster(&state.world.secret, document, newcomer).await;
+        let roster = self.services.roster(&state.world.secret, document, requested).await;
         self.report.stage(since, self.services.now(), "readMembers", &roster);
         state.world.roster = Some(roster?);
         self.note_invitation(state);

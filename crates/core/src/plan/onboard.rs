@@ -128,7 +128,7 @@ fn whose_token(state: &State, current: &Document) -> Option<Plan> {
 
 /// Nobody can make a token but a person: an error, or what an onboarding from zero waits for.
 fn without_token(world: &World, current: &Document) -> Result<Plan, Error> {
-    if current.zero.is_none() && !world.secret.tags.contains_key(INVITE_TAG) {
+    if current.invitation.is_none() && !world.secret.tags.contains_key(INVITE_TAG) {
         return Err(no_token(world));
     }
     let reason = format!(
