@@ -121,7 +121,7 @@ fn a_rejected_token_is_looked_for_among_the_deactivated_where_it_may_be_one() {
         ("it was looked for", as_is, |state| state.progress.reactivated = true),
         ("no manager", |value| value["manager"] = Value::Null, |_| {}),
         ("partial", as_is, |state| {
-            state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Partial) })
+            state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Partial) });
         }),
         ("a rotation is stuck", as_is, |state| {
             state.world.secret.versions.insert(DERIVED.into(), vec!["AWSPENDING".into()]);
