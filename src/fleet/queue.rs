@@ -7,6 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event::Fleet;
+use hubkeeper_core::failure::sqs::not_taken;
 use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::report::Report;
 
@@ -107,11 +108,4 @@ async fn send_batch(
         }
     }
     outcomes
-}
-
-fn not_taken(why: &str) -> Error {
-    Error::retryable(
-        format!("the queue did not take the message ({why})"),
-        "send the event again: what was taken is only looked at twice",
-    )
 }

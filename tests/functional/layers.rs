@@ -21,10 +21,11 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// The core's modules from top to bottom.
-const CORE: [&[&str]; 8] = [
+const CORE: [&[&str]; 9] = [
     &["report", "event"],
     &["plan"],
     &["proof"],
+    &["failure"],
     &["connector", "hub"],
     &["secret"],
     &["request", "warning", "outcome", "config"],

@@ -1,10 +1,11 @@
 //! The token's own login: `POST /v2/auth/token` (Docker's reference: 200 with a JWT of ten minutes, or 401).
 
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::HubError;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Credential, Hub, Session, body, request, unreadable, unusable};
+use crate::clients::hub::{Credential, Hub, Session, body, request, unusable};
 use crate::http::{Policy, join};
 
 /// What the login came to.

@@ -4,6 +4,7 @@
 //! An invitation is never sent again blindly: after a lost answer the lists tell what is there. Bodies of refusals are not
 //! documented, so the status decides; of the text only plain words are passed on.
 
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{Denied, HubError, Invite, Member, Roster, Scope};
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::document::{Newcomer, Role};
@@ -11,7 +12,7 @@ use hubkeeper_core::time::parse_rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, HubWriter, Session, body, unreadable, unusable};
+use crate::clients::hub::{Hub, HubWriter, Session, body, unusable};
 use crate::http::{Policy, Response};
 
 /// Entries a page: the most that is known to be taken.

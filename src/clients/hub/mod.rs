@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hubkeeper_core::failure::docker_hub;
 use hubkeeper_core::hub::HubError;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -137,18 +138,7 @@ fn body(response: &Response) -> Option<Value> {
 
 /// A status that says "not now", or one that no document names.
 fn unusable(what: &str, response: &Response) -> HubError {
-    let status = response.status().as_u16();
-    match status {
-        429 if speaks_of_failed_logins(response) => {
-            HubError::LockedOut(format!("{what}: status 429, too many failed login attempts"))
-        }
-        408 | 429 | 500..=599 => HubError::Unavailable(format!("{what}: status {status}")),
-        _ => HubError::Unexpected(format!("{what}: unexpected status {status}")),
-    }
-}
-
-fn unreadable(what: &str) -> HubError {
-    HubError::Unexpected(format!("{what}: the answer cannot be read"))
+    docker_hub::unusable(what, response.status().as_u16(), speaks_of_failed_logins(response))
 }
 
 /// The claims of a JWT, unverified: evidence, not proof. `None` for anything that is not a JWT.

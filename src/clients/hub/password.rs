@@ -5,6 +5,7 @@
 //! never after a 401: each failed login counts towards a lock-out.
 
 use hubkeeper_core::error::Error;
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::HubError;
 use hubkeeper_core::secret::login::{TOTP_STEP, totp};
 use hubkeeper_core::secret::{Access, Login, Purpose};
@@ -13,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::clients::hub::login::TokenLogin;
-use crate::clients::hub::{Credential, Hub, Session, body, request, unreadable, unusable};
+use crate::clients::hub::{Credential, Hub, Session, body, request, unusable};
 use crate::http::{Policy, Response, join};
 
 /// Why a login failed.

@@ -4,13 +4,14 @@
 //! is too low, 401 "insufficient scopes" for the whole request.
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{Head, HubError, Repository};
 use hubkeeper_core::redact;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::clients::hub::{Credential, Hub, basic, bearer, claims, request, unreadable, unusable};
+use crate::clients::hub::{Credential, Hub, basic, bearer, claims, request, unusable};
 use crate::http::{Policy, Response, join};
 
 /// Bytes of a request line at most: services cut URLs off somewhere above 4 KB.

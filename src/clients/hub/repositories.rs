@@ -5,10 +5,11 @@
 //! followed, since it names a host of the service's choice.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{HubError, Repository};
 use serde::Deserialize;
 
-use crate::clients::hub::{Hub, Session, unreadable, unusable};
+use crate::clients::hub::{Hub, Session, unusable};
 use crate::http::Policy;
 
 /// Repositories a page: the most that the service gives.

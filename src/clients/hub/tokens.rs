@@ -2,6 +2,7 @@
 //!
 //! Labels are not unique on the service and creation is not idempotent: after a lost answer the label tells what is there.
 
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::ids::is_uuid;
 use hubkeeper_core::time::{Timestamp, parse_rfc3339};
@@ -9,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, HubWriter, Session, unreadable, unusable};
+use crate::clients::hub::{Hub, HubWriter, Session, unusable};
 use crate::http::Policy;
 
 /// Tokens a page: the most that is known to be taken.
