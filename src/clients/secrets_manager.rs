@@ -20,7 +20,7 @@ use hubkeeper_core::time::{Timestamp, within_reach};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clients::sdk::{failed, stated};
-use crate::http::Outlet;
+use crate::http::HttpClient;
 use crate::http::aws::may_have_acted;
 
 /// Entries a page: the most that AWS gives.
@@ -59,13 +59,13 @@ pub struct CurrentValue {
 #[derive(Clone)]
 pub struct SecretStore {
     client: Client,
-    outlet: Outlet,
+    http_client: HttpClient,
 }
 
 impl SecretStore {
     /// The store over a client.
-    pub fn new(client: Client, outlet: Outlet) -> Self {
-        Self { client, outlet }
+    pub fn new(client: Client, http_client: HttpClient) -> Self {
+        Self { client, http_client }
     }
 
     /// Labels, tags and state of a secret, by ARN or name.
@@ -210,7 +210,7 @@ impl SecretStore {
             if let Some(value) = self.value(id, version, stage).await? {
                 return Document::parse(&value);
             }
-            if !self.outlet.wait(pause).await {
+            if !self.http_client.wait(pause).await {
                 break;
             }
             pause *= 2;

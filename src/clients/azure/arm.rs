@@ -16,12 +16,12 @@ use url::Url;
 
 use self::response::{next_page, refused};
 use crate::clients::azure::entra::Entra;
-use crate::http::{Outlet, Policy, Request, Response, SendError};
+use crate::http::{HttpClient, Policy, Request, Response, SendError};
 
 mod response;
 mod writer;
 
-pub use writer::{ConnectorWriter, Put, Written};
+pub use writer::{ConnectorWriter, Put, WriteOutcome};
 
 /// Pages of a list at most.
 const PAGES: usize = 50;
@@ -76,8 +76,8 @@ pub struct Neighbour {
 /// ARM for one invocation, to read.
 #[derive(Clone)]
 pub struct Arm {
-    /// The way out.
-    pub outlet: Outlet,
+    /// The HTTP client.
+    pub http_client: HttpClient,
     /// `https://management.azure.com`
     pub base: String,
     /// api-version of `Microsoft.Security/securityConnectors`.
@@ -236,7 +236,7 @@ impl Arm {
         secrets: &[&SecretString],
     ) -> Result<Result<Response, SendError>, Error> {
         let bearer = self.entra.bearer().await?;
-        let response = match self.outlet.send(self.request(method, url, body, &bearer), policy).await {
+        let response = match self.http_client.send(self.request(method, url, body, &bearer), policy).await {
             Ok(response) if response.status() == 401 => response,
             other => return Ok(other),
         };
@@ -247,7 +247,7 @@ impl Arm {
             return Err(refused.error(secrets));
         }
         let renewed = self.entra.bearer().await?;
-        let again = self.outlet.send(self.request(method, url, body, &renewed), policy).await;
+        let again = self.http_client.send(self.request(method, url, body, &renewed), policy).await;
         match again {
             Ok(again) if again.status() == 401 => Err(refused.error(secrets)),
             other => Ok(other),
@@ -267,7 +267,7 @@ impl Arm {
         if body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if let Ok(id) = HeaderValue::from_str(&self.outlet.random().uuid()) {
+        if let Ok(id) = HeaderValue::from_str(&self.http_client.random().uuid()) {
             headers.insert("x-ms-client-request-id", id);
         }
         request

@@ -1,4 +1,4 @@
-//! The ARM bearer from Entra, by Microsoft's identity library over our own way out.
+//! The ARM bearer from Entra, by Microsoft's identity library over our own HTTP client.
 //!
 //! The library retries nothing here and caches nothing for us: its credential is made anew for each token, and the token
 //! is kept on the injected clock until shortly before it expires.
@@ -10,7 +10,9 @@ use std::time::Duration;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::TokenCredential;
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
-use azure_core::http::{AsyncRawResponse, ClientMethodOptions, ClientOptions, HttpClient, RetryOptions, Transport};
+use azure_core::http::{
+    AsyncRawResponse, ClientMethodOptions, ClientOptions, HttpClient as AzureHttpClient, RetryOptions, Transport,
+};
 use azure_identity::{
     ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
     ClientSecretCredentialOptions,
@@ -27,7 +29,7 @@ use serde::Deserialize;
 
 use crate::clients::azure::assertion::{assertion, identity};
 use crate::clients::secrets_manager::SecretStore;
-use crate::http::{Outlet, Policy};
+use crate::http::{HttpClient, Policy};
 
 /// A bearer is renewed this long before it expires: longer than a PUT may take.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -62,8 +64,8 @@ impl BearerCache {
 /// Gets bearers for ARM.
 #[derive(Clone)]
 pub struct Entra {
-    /// The way out.
-    pub outlet: Outlet,
+    /// The HTTP client.
+    pub http_client: HttpClient,
     /// Tenant, client, cloud.
     pub config: Arc<Config>,
     /// STS.
@@ -80,11 +82,11 @@ impl Entra {
     /// # Errors
     /// By Entra's documented error codes: `Misconfigured`, `NeedsHuman` or `Retryable`, with the claims that must match.
     pub async fn bearer(&self) -> Result<SecretString, Error> {
-        if let Some(bearer) = self.cache.get(self.outlet.now()) {
+        if let Some(bearer) = self.cache.get(self.http_client.now()) {
             return Ok(bearer);
         }
         let _one_at_a_time = self.cache.exchange.lock().await;
-        if let Some(bearer) = self.cache.get(self.outlet.now()) {
+        if let Some(bearer) = self.cache.get(self.http_client.now()) {
             return Ok(bearer);
         }
         let proof = match &self.config.azure_auth {
@@ -95,18 +97,18 @@ impl Entra {
         };
         let mut answer = self.exchange(&proof).await;
         if let Err(Failure { retry_once: true, .. }) = &answer
-            && self.outlet.wait(Duration::from_secs(10)).await
+            && self.http_client.wait(Duration::from_secs(10)).await
         {
             // a federated credential takes minutes to spread
             answer = self.exchange(&proof).await;
         }
         let (bearer, lifetime) = answer.map_err(|failure| failure.error)?;
-        self.cache.put(bearer.clone(), self.outlet.now() + lifetime);
+        self.cache.put(bearer.clone(), self.http_client.now() + lifetime);
         Ok(bearer)
     }
 
     async fn exchange(&self, proof: &Proof) -> Result<(SecretString, Duration), Failure> {
-        let carrier = Arc::new(Carrier { outlet: self.outlet.clone(), seen: Mutex::default() });
+        let carrier = Arc::new(Carrier { http_client: self.http_client.clone(), seen: Mutex::default() });
         let scope = self.config.cloud.scope();
         let token = match self.credential(proof, Arc::clone(&carrier)) {
             Ok(credential) => credential.get_token(&[scope.as_str()], None).await,
@@ -163,9 +165,9 @@ impl ClientAssertion for Assertion {
     }
 }
 
-/// The library's transport: our way out, and a note of what went wrong on it, since the library's own errors quote bodies.
+/// The library's transport: our HTTP client, and a note of what went wrong on it, since the library's own errors quote bodies.
 struct Carrier {
-    outlet: Outlet,
+    http_client: HttpClient,
     seen: Mutex<Option<Seen>>,
 }
 
@@ -182,7 +184,7 @@ impl fmt::Debug for Carrier {
 }
 
 #[async_trait::async_trait]
-impl HttpClient for Carrier {
+impl AzureHttpClient for Carrier {
     async fn execute_request(&self, request: &azure_core::http::Request) -> azure_core::Result<AsyncRawResponse> {
         let other = |text: &'static str| azure_core::Error::with_message(azure_core::error::ErrorKind::Other, text);
         let body = match request.body() {
@@ -197,7 +199,7 @@ impl HttpClient for Carrier {
                 ours.headers_mut().insert(name, value);
             }
         }
-        match self.outlet.send(ours, Policy::SAFE).await {
+        match self.http_client.send(ours, Policy::SAFE).await {
             Ok(response) => {
                 self.note(Some(Seen::read(&response)));
                 if is_for_ever(&response) {

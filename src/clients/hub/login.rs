@@ -25,7 +25,7 @@ impl Hub {
         let what = "login at Docker Hub";
         let payload = json!({"identifier": credential.identifier, "secret": credential.token.expose_secret()});
         let login = request("POST", &join(&self.api, "/v2/auth/token"), None, Some(&payload));
-        let response = self.outlet.send(login, Policy::SAFE).await?;
+        let response = self.http_client.send(login, Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => match body(&response).as_ref().and_then(|body| body.get("access_token")) {
                 Some(Value::String(jwt)) if !jwt.is_empty() => Ok(TokenLogin::Accepted(Session::new(jwt.clone()))),

@@ -20,16 +20,16 @@ use hubkeeper_core::hub::HubError;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::http::{Outlet, Request, Response, SendError, join, speaks_of_failed_logins};
+use crate::http::{HttpClient, Request, Response, SendError, join, speaks_of_failed_logins};
 
 /// No bearer is counted on for longer, whatever its claims say.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// The three hosts of Docker Hub, and the way out to them; to read.
+/// The three hosts of Docker Hub, and the HTTP client for them; to read.
 #[derive(Clone)]
 pub struct Hub {
-    /// The way out.
-    pub outlet: Outlet,
+    /// The HTTP client.
+    pub http_client: HttpClient,
     /// `https://hub.docker.com`
     pub api: String,
     /// `https://auth.docker.io`

@@ -19,7 +19,7 @@ const PUT_TIMEOUT: Duration = Duration::from_secs(90);
 /// What a PUT came to, and the writer that ARM names in its response (`systemData.lastModifiedBy`).
 pub struct Put {
     /// Whether it was carried out.
-    pub written: Written,
+    pub written: WriteOutcome,
     /// Whether ARM says that there was no such connector before (201, against 200); `None` where it did not answer.
     pub created: Option<bool>,
     /// How ARM calls us; `None` where it does not say.
@@ -28,9 +28,9 @@ pub struct Put {
 
 /// What a PUT or DELETE came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Written {
+pub enum WriteOutcome {
     /// ARM did it.
-    Yes,
+    Done,
     /// The answer was lost, or ARM failed: read the connector to know.
     Unknown(String),
 }
@@ -50,7 +50,7 @@ impl ConnectorWriter {
     /// # Errors
     /// By ARM's answer where it certainly refused.
     pub async fn put(&self, id: &ConnectorId, body: &Value, token: &SecretString) -> Result<Put, Error> {
-        let unknown = |why| Put { written: Written::Unknown(why), created: None, writer: None };
+        let unknown = |why| Put { written: WriteOutcome::Unknown(why), created: None, writer: None };
         let url = self.0.url(id, Some(&id.name))?;
         let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
         let response = match self.0.send("PUT", &url, Some(body), policy, &[token]).await? {
@@ -62,7 +62,7 @@ impl ConnectorWriter {
             200..=202 => {
                 let body = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
                 let writer = body.as_ref().and_then(Observed::writer).map(str::to_owned);
-                Ok(Put { written: Written::Yes, created: Some(response.status() == 201), writer })
+                Ok(Put { written: WriteOutcome::Done, created: Some(response.status() == 201), writer })
             }
             status @ (408 | 500..=599) => Ok(unknown(format!("ARM answered status {status}"))),
             _ => Err(refused(&response).error(&[token])),
@@ -74,18 +74,18 @@ impl ConnectorWriter {
     ///
     /// # Errors
     /// By ARM's answer where it certainly refused.
-    pub async fn delete(&self, id: &ConnectorId) -> Result<Written, Error> {
+    pub async fn delete(&self, id: &ConnectorId) -> Result<WriteOutcome, Error> {
         let url = self.0.url(id, Some(&id.name))?;
         let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
         let response = match self.0.send("DELETE", &url, None, policy, &[]).await? {
             Ok(response) => response,
-            Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
+            Err(error) if error.acted => return Ok(WriteOutcome::Unknown(error.to_string())),
             Err(error) => return Err(arm::unreachable(&error)),
         };
         match response.status().as_u16() {
-            200..=204 => Ok(Written::Yes),
-            404 if refused(&response).is_absent() => Ok(Written::Yes),
-            status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
+            200..=204 => Ok(WriteOutcome::Done),
+            404 if refused(&response).is_absent() => Ok(WriteOutcome::Done),
+            status @ (408 | 500..=599) => Ok(WriteOutcome::Unknown(format!("ARM answered status {status}"))),
             _ => Err(refused(&response).error(&[])),
         }
     }
