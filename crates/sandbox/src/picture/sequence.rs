@@ -62,9 +62,9 @@ const MARGIN: u32 = 24;
 const INSET: u32 = 96;
 const HEAD: u32 = 64;
 const HEADING: u32 = 36;
-const ROW: u32 = 32;
-const PAD: u32 = 12;
-const SPACE: u32 = 16;
+const ROW: u32 = 29;
+const PAD: u32 = 10;
+const SPACE: u32 = 14;
 const LEGEND: u32 = 34;
 /// More than a character of a label is wide, in any of its fonts.
 const CHARACTER: u32 = 8;
@@ -74,6 +74,7 @@ const SHORTEST: u32 = 200;
 const STYLE: &str = "\
 .ground { fill: #ffffff; stroke: #d0d7de; }
 .band { fill: #f6f8fa; stroke: #d8dee4; }
+.band-ground { fill: #f6f8fa; }
 .strip { fill: #e7edf4; }
 .lane { fill: #1f3a5f; }
 .life { stroke: #b6c0cb; stroke-dasharray: 3 4; }
@@ -94,6 +95,7 @@ text { font: 12.5px SANS; fill: #24292f; }
 @media (prefers-color-scheme: dark) {
   .ground { fill: #0d1117; stroke: #30363d; }
   .band { fill: #151b23; stroke: #2b333d; }
+  .band-ground { fill: #151b23; }
   .strip { fill: #212a35; }
   .lane { fill: #24476f; }
   .life { stroke: #465160; }
@@ -157,7 +159,11 @@ fn draw_band(canvas: &mut Canvas, band: &Band, top: u32, (width, gap): (u32, u32
     for row in &band.rows {
         y += ROW;
         match row {
-            Row::Note(text) => canvas.text("note", (width / 2, y - 8), &[("", text)]),
+            Row::Note(text) => {
+                let half = pixels(text.chars().count()) * CHARACTER / 2;
+                canvas.rectangle("band-ground", (width / 2 - half, y - 22), (2 * half, 20), 0);
+                canvas.text("note", (width / 2, y - 8), &[("", text)]);
+            }
             Row::Arrow { from, to, label, count, kind } => {
                 let (from, to) = (lane(*from, gap), lane(*to, gap));
                 draw_arrow(canvas, *kind, (from, to), y - 4);
@@ -210,9 +216,9 @@ fn pixels(number: usize) -> u32 {
     u32::try_from(number).unwrap_or_default()
 }
 
-/// ` ×4`; nothing for a single request.
+/// ` ×4`, with a space that no renderer drops; nothing for a single request.
 fn times(count: usize) -> String {
-    if count > 1 { format!(" \u{d7}{count}") } else { String::new() }
+    if count > 1 { format!("\u{a0}\u{d7}{count}") } else { String::new() }
 }
 
 #[cfg(test)]
@@ -231,8 +237,8 @@ mod tests {
     #[test]
     fn each_row_is_drawn_with_its_count() {
         let drawn = sequence("list").draw();
-        assert!(drawn.contains(">list<tspan class=\"count\"> ×3</tspan></text>"), "{drawn}");
-        assert!(drawn.contains(">step<tspan class=\"count\"></tspan></text>"), "{drawn}");
+        assert!(drawn.contains(">list<tspan class=\"count\">\u{a0}×3</tspan></text>"), "{drawn}");
+        assert!(drawn.contains(">step</text>"), "{drawn}");
         assert!(drawn.contains(">a &lt; b</text>"), "{drawn}");
     }
 

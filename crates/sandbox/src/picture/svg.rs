@@ -45,7 +45,7 @@ impl Canvas {
     pub fn text(&mut self, class: &str, at: (u32, u32), spans: &[(&str, &str)]) {
         let (x, y) = at;
         let mut content = String::new();
-        for (class, text) in spans {
+        for (class, text) in spans.iter().filter(|(_, text)| !text.is_empty()) {
             let text = escaped(text);
             let _ = match *class {
                 "" => write!(content, "{text}"),
@@ -69,7 +69,7 @@ impl Canvas {
         });
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-             role=\"img\" aria-labelledby=\"title description\">\n  <title id=\"title\">{title}</title>\n  \
+             xml:space=\"preserve\" role=\"img\" aria-labelledby=\"title description\">\n  <title id=\"title\">{title}</title>\n  \
              <desc id=\"description\">{description}</desc>\n  <style>\n{style}  </style>\n{body}</svg>\n"
         )
     }

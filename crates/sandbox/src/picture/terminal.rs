@@ -10,23 +10,26 @@ pub const COLUMNS: usize = 100;
 const FONT_SIZE: u32 = 13;
 /// Ten columns in pixels: a character of most monospaced fonts is 0.6 of the font's size wide.
 const TEN_COLUMNS: u32 = FONT_SIZE * 6;
-const LINE: u32 = 20;
+const LINE: u32 = 19;
 const MARGIN: u32 = 26;
 const BAR: u32 = 38;
 /// The column in which the text of a row begins, behind indent and name ([`crate::demo::Page`]).
 const TEXT: usize = 16;
 const INDENT: usize = 3;
 
-/// What is green and what is red, where it occurs in a row.
-const MARKS: [(&str, &str); 8] = [
-    ("good", "applied"),
-    ("good", "unchanged"),
-    ("good", "verdict complete"),
-    ("good", "all as expected"),
-    ("bad", "error of type Refused"),
-    ("bad", "verdict partial"),
-    ("bad", "verdict overPrivileged"),
-    ("bad", "UNEXPECTED"),
+/// What is green and what is red, where it occurs in a row: the class, what stands before it, the words.
+const MARKS: [(&str, &str, &str); 11] = [
+    ("good", "", "applied"),
+    ("good", "", "unchanged"),
+    ("good", "", "verdict complete"),
+    ("good", "", "all as expected"),
+    ("good", ": ", "yes"),
+    ("good", ": ", "none"),
+    ("bad", ": ", "NO"),
+    ("bad", "", "error of type Refused"),
+    ("bad", "", "verdict partial"),
+    ("bad", "", "verdict overPrivileged"),
+    ("bad", "", "UNEXPECTED"),
 ];
 
 /// The window is dark in both themes of GitHub, as terminals are; its border tells it from a dark page.
@@ -35,7 +38,7 @@ const STYLE: &str = "\
 .bar { fill: #1a2332; }
 .edge { stroke: #3b4657; }
 .close { fill: #ff6159; } .hide { fill: #ffbd2e; } .grow { fill: #28c941; }
-text { white-space: pre; font: 13px FONTS; fill: #d5dde8; }
+text { font: 13px FONTS; fill: #d5dde8; }
 .caption { fill: #8fa0b5; text-anchor: middle; }
 .prompt { fill: #7ee2a8; font-weight: bold; }
 .heading { fill: #7cc4ff; font-weight: bold; }
@@ -49,7 +52,7 @@ text { white-space: pre; font: 13px FONTS; fill: #d5dde8; }
 pub fn draw(page: &str, chosen: &[&str], command: &str, description: &str) -> String {
     let lines = steady(&excerpt(page, chosen));
     let mut canvas = Canvas::default();
-    let height = BAR + MARGIN + LINE * u32::try_from(lines.len() + 2).unwrap_or(u32::MAX / LINE) + MARGIN - LINE / 2;
+    let height = BAR + MARGIN + LINE * u32::try_from(lines.len() + 1).unwrap_or(u32::MAX / LINE) + MARGIN - LINE / 2;
     let width = column(COLUMNS) + MARGIN;
     canvas.rectangle("window", (1, 1), (width - 2, height - 2), 10);
     canvas.rectangle("bar", (2, 2), (width - 4, BAR), 9);
@@ -61,7 +64,7 @@ pub fn draw(page: &str, chosen: &[&str], command: &str, description: &str) -> St
     canvas.text("caption", (width / 2, BAR / 2 + 5), &[("", command)]);
     let mut y = BAR + MARGIN + FONT_SIZE / 2;
     canvas.text("", (column(0), y), &[("prompt", "$"), ("", " "), ("", command)]);
-    y += LINE * 2;
+    y += LINE;
     for line in &lines {
         match Line::of(line) {
             Line::Empty => {}
@@ -126,10 +129,10 @@ fn excerpt(page: &str, chosen: &[&str]) -> Vec<String> {
             is_left_out = true;
             continue;
         }
-        lines.push(String::new());
         if std::mem::take(&mut is_left_out) {
-            lines.extend([DOTS.to_owned(), String::new()]);
+            lines.push(DOTS.to_owned());
         }
+        lines.push(String::new());
         let end = scene.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
         lines.extend(scene.iter().take(end).map(ToString::to_string));
     }
@@ -137,7 +140,8 @@ fn excerpt(page: &str, chosen: &[&str]) -> Vec<String> {
 }
 
 /// The lines with another, fixed id in the place of each id and another, fixed date in the place of each date, in order of their
-/// appearance, and without what the output was measured at: so every run gives the same.
+/// appearance, and a fixed size in the place of a measured one (durations in the log have more digits or fewer): so every run
+/// gives the same.
 fn steady(lines: &[String]) -> Vec<String> {
     let mut ids = BTreeMap::new();
     let mut dates = BTreeMap::new();
@@ -153,7 +157,7 @@ fn steady(lines: &[String]) -> Vec<String> {
         }
     };
     let is_part = |character: char| character.is_ascii_alphanumeric() || character == '-';
-    let mut steady = Vec::new();
+    let mut steady: Vec<String> = Vec::new();
     for line in lines {
         let mut replaced = String::new();
         let mut rest = line.as_str();
@@ -165,15 +169,27 @@ fn steady(lines: &[String]) -> Vec<String> {
             replaced.push_str(&word(&rest[..end]));
             rest = &rest[end..];
         }
-        steady.push(unmeasured(&replaced));
+        steady.push(replaced);
     }
-    steady
+    sized(&steady.join("\n")).lines().map(str::to_owned).collect()
 }
 
-/// Without `, 63 KiB of output`: the size depends on how many digits the durations in the log have.
-fn unmeasured(line: &str) -> String {
-    let measured = line.rsplit_once(", ").filter(|(_, size)| size.ends_with(" KiB of output)"));
-    measured.map_or_else(|| line.to_owned(), |(kept, _)| format!("{kept})"))
+/// With a fixed number before each `KiB`, also where a line ends between the two.
+fn sized(text: &str) -> String {
+    let mut parts = text.split("KiB").peekable();
+    let mut sized = String::new();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            sized.push_str(part);
+            break;
+        }
+        let number = part.trim_end();
+        sized.push_str(number.trim_end_matches(|character: char| character.is_ascii_digit()));
+        sized.push_str("64");
+        sized.push_str(&part[number.len()..]);
+        sized.push_str("KiB");
+    }
+    sized
 }
 
 /// An id that is cut short, or a fingerprint: 8 or 12 hexadecimal digits. No word of the page looks like one.
@@ -193,7 +209,7 @@ fn is_date(word: &str) -> bool {
 /// A fixed id of this many digits.
 fn id(number: usize, digits: usize) -> String {
     let number = u64::try_from(number).unwrap_or_default() + 1;
-    let mixed = format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mixed = format!("{:016x}", number.wrapping_mul(0x5851_f42d_4c95_7f2d));
     mixed.chars().take(digits).collect()
 }
 
@@ -202,8 +218,11 @@ fn marked(text: &str) -> Vec<(&str, &str)> {
     let mut spans = Vec::new();
     let mut rest = text;
     loop {
-        let found = MARKS.iter().filter_map(|(class, mark)| Some((rest.find(mark)?, *class, mark.len()))).min();
-        let Some((start, class, length)) = found else { break };
+        let found = MARKS.iter().filter_map(|(class, before, mark)| {
+            let start = rest.find(&format!("{before}{mark}"))? + before.len();
+            Some((start, *class, mark.len()))
+        });
+        let Some((start, class, length)) = found.min() else { break };
         let (before, mark) = rest.split_at(start);
         let (mark, after) = mark.split_at(length);
         if !before.is_empty() {
@@ -229,8 +248,8 @@ mod tests {
     #[test]
     fn an_excerpt_has_the_first_line_and_the_chosen_scenes() {
         let page = "title\n\n   a\n\n1  one\n   b\n\n2  two\n   c\n\n3  three\n   d\n\nSummary\n   e\n";
-        assert_eq!(excerpt(page, &["2 ", "3 "]), lines("title\n\n...\n\n2  two\n   c\n\n3  three\n   d"));
-        assert_eq!(excerpt(page, &["1 ", "Summary"]), lines("title\n\n...\n\n1  one\n   b\n\n...\n\nSummary\n   e"));
+        assert_eq!(excerpt(page, &["2 ", "3 "]), lines("title\n...\n\n2  two\n   c\n\n3  three\n   d"));
+        assert_eq!(excerpt(page, &["1 ", "Summary"]), lines("title\n...\n\n1  one\n   b\n...\n\nSummary\n   e"));
     }
 
     #[test]
@@ -239,13 +258,20 @@ mod tests {
             "PAT 34871124 \"bae145e68f4f/2e1b1e6e…\", until 2027-02-27; PAT 34871124\n9 secrets (63 KiB of output)",
         );
         let two = lines(
-            "PAT deca4696 \"00bae145e68f/c715dbfc…\", until 2028-01-01; PAT deca4696\n9 secrets (63 KiB of output)",
+            "PAT deca4696 \"00bae145e68f/c715dbfc…\", until 2028-01-01; PAT deca4696\n9 secrets (59 KiB of output)",
         );
         assert_eq!(steady(&one), steady(&two));
         let mixed = lines("PAT 34871124, PAT c715dbfc");
         let same = lines("PAT 34871124, PAT 34871124");
         assert_ne!(steady(&mixed), steady(&same));
-        assert_eq!(steady(&lines("none (121 looked for, 63 KiB of output)")), ["none (121 looked for)"]);
+        assert_eq!(
+            sized(
+                "(9 secrets, 63
+  KiB of output), 9"
+            ),
+            "(9 secrets, 64
+  KiB of output), 9"
+        );
         assert_eq!(
             steady(&lines("not an id: 1234567, accepted, hubkeeper")),
             ["not an id: 1234567, accepted, hubkeeper"]
