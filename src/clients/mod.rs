@@ -13,7 +13,7 @@ use hubkeeper_core::config::Config;
 use hubkeeper_core::error::{Error, Kind};
 use hubkeeper_core::hub::{Roster, refusal};
 use hubkeeper_core::plan::Look;
-use hubkeeper_core::secret::document::{ConnectorId, Newcomer};
+use hubkeeper_core::secret::document::{ConnectorId, InvitationRequest};
 use hubkeeper_core::secret::{Access, Document, LoginSecret, Managed, Purpose, Secret, Subject};
 use hubkeeper_core::time::Timestamp;
 use tokio::sync::Mutex;
@@ -149,7 +149,7 @@ impl Services {
     /// `Misconfigured` where there is no owner, it does not list the consumer, or its token belongs to another organization;
     /// as the login otherwise.
     pub async fn owner(&self, consumer: &Secret, document: &Document) -> Result<Session, Error> {
-        let (id, _) = document.zero.as_ref().ok_or_else(|| {
+        let InvitationRequest { owner: id, .. } = document.invitation.as_ref().ok_or_else(|| {
             Error::misconfigured("the secret names no owner", "add the fields `owner` and `user` to invite somebody")
         })?;
         let same_organization = |access: &Access| match access {
@@ -173,9 +173,14 @@ impl Services {
     ///
     /// # Errors
     /// As [`Services::owner`], or as Docker Hub refuses.
-    pub async fn roster(&self, consumer: &Secret, document: &Document, newcomer: &Newcomer) -> Result<Roster, Error> {
+    pub async fn roster(
+        &self,
+        consumer: &Secret,
+        document: &Document,
+        requested: &InvitationRequest,
+    ) -> Result<Roster, Error> {
         let session = self.owner(consumer, document).await?;
-        let roster = self.hub.roster(&session, &document.organization, newcomer.team.as_deref()).await;
+        let roster = self.hub.roster(&session, &document.organization, requested.team.as_deref()).await;
         roster.map_err(|denied| refusal(&denied))
     }
 

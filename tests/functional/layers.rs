@@ -28,7 +28,7 @@ const CORE: [&[&str]; 8] = [
     &["connector", "hub"],
     &["secret"],
     &["request", "warning", "outcome", "config"],
-    &["proxy"],
+    &["proxy", "fields"],
     &["error", "ids", "time", "redact"],
 ];
 

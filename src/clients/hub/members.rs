@@ -6,7 +6,7 @@
 
 use hubkeeper_core::hub::{Denied, HubError, Invite, Member, Roster, Scope};
 use hubkeeper_core::redact;
-use hubkeeper_core::secret::document::{Newcomer, Role};
+use hubkeeper_core::secret::document::{InvitationRequest, Role};
 use hubkeeper_core::time::parse_rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -144,9 +144,14 @@ impl HubWriter {
     ///
     /// # Errors
     /// [`Denied`] where the service certainly did not act.
-    pub async fn invite(&self, session: &Session, organization: &str, newcomer: &Newcomer) -> Result<Invited, Denied> {
-        let mut payload = json!({"org": organization, "role": newcomer.role.name(), "invitees": [newcomer.email]});
-        if let Some(team) = &newcomer.team {
+    pub async fn invite(
+        &self,
+        session: &Session,
+        organization: &str,
+        requested: &InvitationRequest,
+    ) -> Result<Invited, Denied> {
+        let mut payload = json!({"org": organization, "role": requested.role.name(), "invitees": [requested.email]});
+        if let Some(team) = &requested.team {
             payload["team"] = json!(team);
         }
         let create = self.0.send_json(Some(session), "POST", "/v2/invites/bulk", &payload);
@@ -156,9 +161,9 @@ impl HubWriter {
             Err(error) => return Err(HubError::from(error).into()),
         };
         match response.status().as_u16() {
-            200..=299 => invited(&response, newcomer),
+            200..=299 => invited(&response, requested),
             401 | 429 => Err(unusable("invitation", &response).into()),
-            404 => Err(if newcomer.team.is_some() { Denied::NoTeam } else { Denied::NoOrganization }),
+            404 => Err(if requested.team.is_some() { Denied::NoTeam } else { Denied::NoOrganization }),
             409 => Err(Denied::Conflict(said(&response))),
             // the bodies of refusals are not documented, so a missing right and a missing seat look alike
             status @ (400 | 402 | 403) => Err(Denied::NoSeat(status, said(&response))),
@@ -245,7 +250,7 @@ fn changed(what: &str, response: &Response, scope: Scope) -> Result<Changed, Den
 }
 
 /// What became of the one invitee. Both shapes of the answer are read: the list alone, and one object around it more.
-fn invited(response: &Response, newcomer: &Newcomer) -> Result<Invited, Denied> {
+fn invited(response: &Response, requested: &InvitationRequest) -> Result<Invited, Denied> {
     let unknown = || Ok(Invited::Unknown("the answer to the invitation cannot be read".into()));
     let Some(body) = body(response) else { return unknown() };
     let list = body.get("invitees");
@@ -254,7 +259,7 @@ fn invited(response: &Response, newcomer: &Newcomer) -> Result<Invited, Denied> 
     match entry.get("status").and_then(Value::as_str) {
         Some("invited") => Ok(Invited::Sent(entry.get("invite").and_then(invite).map(|mut invite| {
             // the address that was invited, whatever name the service has for it
-            invite.invitee.clone_from(&newcomer.email);
+            invite.invitee.clone_from(&requested.email);
             invite
         }))),
         Some("existing_org_member") => Ok(Invited::Member),
@@ -295,8 +300,13 @@ mod tests {
     use super::*;
 
     fn answer(body: &Value) -> Result<Invited, Denied> {
-        let newcomer = Newcomer { email: "scanner@acme.example".into(), role: Role::Editor, team: None };
-        invited(&http::Response::new(Bytes::from(body.to_string())), &newcomer)
+        let requested = InvitationRequest {
+            owner: "hub/owner".into(),
+            email: "scanner@acme.example".into(),
+            role: Role::Editor,
+            team: None,
+        };
+        invited(&http::Response::new(Bytes::from(body.to_string())), &requested)
     }
 
     #[test]
