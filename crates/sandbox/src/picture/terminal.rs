@@ -48,7 +48,7 @@ text { font: 13px FONTS; fill: #d5dde8; }
 .bad { fill: #ff9b8f; }";
 
 /// The scenes of `page` whose heading begins with one of `chosen`, behind its first line, in a window in which `command` ran.
-/// Ids and dates are replaced ([`steady`]), and three dots stand where scenes are left out.
+/// Ids and dates are replaced, and three dots stand where scenes are left out.
 pub fn draw(page: &str, chosen: &[&str], command: &str, description: &str) -> String {
     let lines = steady(&excerpt(page, chosen));
     let mut canvas = Canvas::default();
