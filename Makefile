@@ -33,7 +33,7 @@ ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus pictures audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -103,6 +103,9 @@ fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and pri
 
 corpus: ## Write the corpora of the fuzz targets anew, from events/ and from what the sandbox answers
 	$(CARGO) test -p hubkeeper --locked --test functional corpus -- --ignored
+
+pictures: ## Draw the README's pictures anew (docs/pictures), from the demo and from a rotation
+	$(APART) HUBKEEPER_RENEW_PICTURES=1 $(CARGO) test -p hubkeeper --locked --test functional pictures
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom

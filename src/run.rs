@@ -54,7 +54,7 @@ pub async fn run(services: &Services, writers: &Writers, request: &Request, repo
         }
     };
     let result = result.map_err(|error| {
-        let error = services.outlet.explain(error).at(request.trigger.name());
+        let error = services.http_client.explain(error).at(request.trigger.name());
         match &organization {
             Some(name) => error.of(name),
             None => error,

@@ -57,7 +57,7 @@ impl Executor<'_> {
             Err(denied) => return Err(refusal(&denied)),
         };
         for attempt in 0..LOOKS {
-            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+            if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             self.look_at_roster().await?;
@@ -147,7 +147,7 @@ impl Executor<'_> {
             Err(denied) => return Err(refusal(&denied)),
         };
         for attempt in 0..LOOKS {
-            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+            if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             self.look_at_roster().await?;
@@ -163,7 +163,7 @@ impl Executor<'_> {
         let known = self.state.world.secret.invitation()?;
         for attempt in 0..LOOKS {
             // the tag that was just set may not be seen everywhere yet
-            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+            if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             let fresh = self.services.store.describe(self.arn()).await?;

@@ -1,4 +1,4 @@
-//! The clients of one invocation, over one way out with one deadline.
+//! The clients of one invocation, over one HTTP client with one deadline.
 
 pub mod azure;
 pub mod hub;
@@ -21,12 +21,12 @@ use tokio::sync::Mutex;
 use crate::clients::azure::arm::{Arm, ConnectorWriter};
 use crate::clients::hub::{Hub, HubWriter, Session};
 use crate::clients::secrets_manager::{SecretStore, SecretWriter};
-use crate::http::Outlet;
+use crate::http::HttpClient;
 
 /// The clients of one invocation, to read: nothing here changes anything.
 pub struct Services {
-    /// The way out, until the deadline.
-    pub outlet: Outlet,
+    /// The HTTP client, until the deadline.
+    pub http_client: HttpClient,
     /// The configuration.
     pub config: Arc<Config>,
     /// Secrets Manager.
@@ -106,7 +106,7 @@ impl Entered {
 impl Services {
     /// Now.
     pub fn now(&self) -> Timestamp {
-        self.outlet.now()
+        self.http_client.now()
     }
 
     /// A look at labels and connector, side by side: what is checked again right before a write.
@@ -219,7 +219,7 @@ impl Services {
             Err(failure) => {
                 if failure.is_locked {
                     self.sessions.0.lock().await.locked.insert(user, failure.error.clone());
-                } else if failure.error.kind() == Kind::Retryable && self.outlet.is_out_of_time() {
+                } else if failure.error.kind() == Kind::Retryable && self.http_client.is_out_of_time() {
                     // the deadline ends the siblings as well, each with a report of its own
                     return Err(failure.error);
                 }

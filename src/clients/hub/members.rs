@@ -4,6 +4,7 @@
 //! An invitation is never sent again blindly: after a lost answer the lists tell what is there. Bodies of refusals are not
 //! documented, so the status decides; of the text only plain words are passed on.
 
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{Denied, HubError, Invite, Member, Roster, Scope};
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::document::{InvitationRequest, Role};
@@ -11,7 +12,7 @@ use hubkeeper_core::time::parse_rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, HubWriter, Session, body, unreadable, unusable};
+use crate::clients::hub::{Hub, HubWriter, Session, body, unusable};
 use crate::http::{Policy, Response};
 
 /// Entries a page: the most that is known to be taken.
@@ -94,7 +95,7 @@ impl Hub {
             let mut list: Vec<Entry> = Vec::new();
             for page in 1..=PAGES {
                 let path = format!("{path}?page={page}&page_size={PAGE_SIZE}");
-                let response = self.outlet.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
+                let response = self.http_client.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
                 let response = response.map_err(HubError::from)?;
                 match response.status().as_u16() {
                     200 => {}
@@ -126,7 +127,7 @@ impl Hub {
         }
         let what = "list of invitations at Docker Hub";
         let path = format!("/v2/orgs/{organization}/invites");
-        let response = self.outlet.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
+        let response = self.http_client.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
         let response = response.map_err(HubError::from)?;
         match response.status().as_u16() {
             200 => {
@@ -155,7 +156,7 @@ impl HubWriter {
             payload["team"] = json!(team);
         }
         let create = self.0.send_json(Some(session), "POST", "/v2/invites/bulk", &payload);
-        let response = match self.0.outlet.send(create, Policy::CREATE).await {
+        let response = match self.0.http_client.send(create, Policy::CREATE).await {
             Ok(response) => response,
             Err(error) if error.acted => return Ok(Invited::Unknown(error.to_string())),
             Err(error) => return Err(HubError::from(error).into()),
@@ -180,7 +181,7 @@ impl HubWriter {
         let path = format!("/v2/invites/{id}/resend");
         let mut resend = self.0.get(session, &path);
         *resend.method_mut() = http::Method::PATCH;
-        match self.0.outlet.send(resend, Policy::CREATE).await {
+        match self.0.http_client.send(resend, Policy::CREATE).await {
             Ok(response) => changed("resend of the invitation", &response, Scope::InviteEdit),
             Err(error) if error.acted => Ok(Changed::Unknown(error.to_string())),
             Err(error) => Err(HubError::from(error).into()),
@@ -200,7 +201,7 @@ impl HubWriter {
     ) -> Result<Changed, Denied> {
         let path = format!("/v2/orgs/{organization}/members/{}", segment(username)?);
         let put = self.0.send_json(Some(session), "PUT", &path, &json!({"role": role.name()}));
-        let response = self.0.outlet.send(put, Policy::SAFE).await.map_err(HubError::from)?;
+        let response = self.0.http_client.send(put, Policy::SAFE).await.map_err(HubError::from)?;
         changed("change of a role", &response, Scope::MemberEdit)
     }
 
@@ -218,7 +219,7 @@ impl HubWriter {
         let path = format!("/v2/orgs/{organization}/groups/{team}/members");
         let post = self.0.send_json(Some(session), "POST", &path, &json!({"member": username}));
         // who is in the team already stays in it
-        let response = self.0.outlet.send(post, Policy::SAFE).await.map_err(HubError::from)?;
+        let response = self.0.http_client.send(post, Policy::SAFE).await.map_err(HubError::from)?;
         changed("change of a team", &response, Scope::GroupEdit)
     }
 }
