@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::event::fields::Members;
-use crate::event::parsed::{Event, Fleet};
+use crate::event::parsed::{Event, Fleet, StatusQuery};
 use crate::ids::{is_secret_id, is_version_id};
 use crate::request::{Mode, Request, Trigger};
 
@@ -14,7 +14,8 @@ pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
         "reconcile" => reconcile(members),
         "verify" => verify(members),
         "offboard" => offboard(members),
-        _ => Err(members.wrong("action", "is none of onboard, reconcile, verify, offboard")),
+        "status" => status(members),
+        _ => Err(members.wrong("action", "is none of onboard, reconcile, verify, offboard, status")),
     }
 }
 
@@ -64,6 +65,13 @@ fn verify(members: &Members<'_>) -> Result<Event, Error> {
     let mode = mode(members)?;
     let trigger = Trigger::Verify { version: version(members)? };
     Ok(one(trigger, mode, members.secret_id("secretId")?))
+}
+
+fn status(members: &Members<'_>) -> Result<Event, Error> {
+    members.only(&["action", "secretIds", "next"])?;
+    let secret_ids = if members.has("secretIds") { Some(secret_ids(members)?) } else { None };
+    let next = if members.has("next") { Some(members.secret_id("next")?) } else { None };
+    Ok(Event::Status(StatusQuery { secret_ids, next }))
 }
 
 fn mode(members: &Members<'_>) -> Result<Mode, Error> {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::error::Error;
 
 pub use cloudformation::CustomResource;
-pub use parsed::{Event, Fleet, Record};
+pub use parsed::{Event, Fleet, Record, StatusQuery};
 pub use payload::{Payload, read};
 
 /// Parses an event.
@@ -98,6 +98,10 @@ mod tests {
             (json!({"action": "reconcile", "revokeReplaced": true}), "`revokeReplaced`"),
             (json!({"action": "reconcile", "secretIds": [arn], "revokeReplaced": "yes"}), "`revokeReplaced`"),
             (json!({"action": "reconcile", "force": true}), "`force`"),
+            (json!({"action": "status", "secretId": arn}), "`secretId`"),
+            (json!({"action": "status", "mode": "plan"}), "`mode`"),
+            (json!({"action": "status", "secretIds": []}), "`secretIds`"),
+            (json!({"action": "status", "next": "a b"}), "`next`"),
             (json!({"action": "offboard"}), "`secretId`"),
             (json!({"action": "offboard", "secretIds": [arn]}), "`secretIds`"),
             (json!({"RequestType": "Create"}), "`ResponseURL`"),
