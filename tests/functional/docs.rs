@@ -113,6 +113,11 @@ fn every_example_is_understood_as_its_name_says() {
                     Some(ids) => format!("{} {action}", if ids.len() > 1 { "many" } else { "named" }),
                 }
             }
+            Event::Status(query) => match (query.secret_ids, query.next) {
+                (None, None) => "all status".to_owned(),
+                (None, Some(_)) => "next status".to_owned(),
+                (Some(_), _) => "named status".to_owned(),
+            },
             Event::Records(records) => {
                 assert!(records.len() > 1 && records.iter().all(|record| record.event.is_ok()), "{name}");
                 "records".to_owned()
@@ -133,6 +138,9 @@ fn every_example_is_understood_as_its_name_says() {
             "rotation-test-secret.json" => "rotation testSecret",
             "rotation-finish-secret.json" => "rotation finishSecret",
             "onboard-many.json" => "many onboard",
+            "status.json" => "all status",
+            "status-many.json" => "named status",
+            "status-next.json" => "next status",
             "secret-label-updated-candidate.json" => "adopt",
             "secret-label-updated-current.json"
             | "cloudtrail-put-secret-value.json"
