@@ -33,7 +33,7 @@ ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus pictures audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
@@ -93,19 +93,22 @@ conformance: package $(if $(HUBKEEPER_RECORD),,record) ##3 Compare the sandbox w
 	@tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD)
 
 bench-init: function tools ##3 Measure start-up; fails above twice an empty handler
-	@$(TOOLS)/bench_init $(FUNCTION) $(FLOOR)
+	@$(TOOLS)/bench init $(FUNCTION) $(FLOOR)
 
 bench-depth: function tools ##3 Measure requests, depth and memory of setSecret
-	@$(TOOLS)/bench_depth $(FUNCTION)
+	@$(TOOLS)/bench depth $(FUNCTION)
 
 bench-fleet: function tools ##3 Measure a reconcile of 300 organizations
-	@$(TOOLS)/bench_fleet $(FUNCTION)
+	@$(TOOLS)/bench fleet $(FUNCTION)
 
 fuzz: $(INSTALLED)/$(CARGO_FUZZ) ##3 Run each fuzz target for SECONDS=60
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz
 
 corpus: ##3 Rewrite the corpora of the fuzz targets
 	$(CARGO) test -p hubkeeper --locked --test functional corpus -- --ignored
+
+pictures: ##3 Redraw the README's pictures in docs/pictures
+	$(APART) HUBKEEPER_RENEW_PICTURES=1 $(CARGO) test -p hubkeeper --locked --test functional pictures
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ##3 Check dependencies: licences, sources, advisories; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom

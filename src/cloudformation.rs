@@ -19,7 +19,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::fleet;
-use crate::http::{Outlet, Policy, Shared};
+use crate::http::{HttpClient, HttpShared, Policy};
 use crate::process::Process;
 
 /// Time kept free for the answer: this, or a quarter of what there is.
@@ -88,7 +88,7 @@ pub async fn handle(process: &Process, resource: &CustomResource, end: Timestamp
 
 /// Answers that nothing can be done, for this reason.
 pub async fn refuse(
-    shared: &Arc<Shared>,
+    shared: &Arc<HttpShared>,
     resource: &CustomResource,
     error: &Error,
     end: Timestamp,
@@ -132,7 +132,12 @@ fn untouched() -> Report {
     report
 }
 
-async fn answer(shared: &Arc<Shared>, resource: &CustomResource, report: &Report, end: Timestamp) -> Result<(), Error> {
+async fn answer(
+    shared: &Arc<HttpShared>,
+    resource: &CustomResource,
+    report: &Report,
+    end: Timestamp,
+) -> Result<(), Error> {
     let mut put = http::Request::new(Bytes::from(body(resource, report)));
     *put.method_mut() = http::Method::PUT;
     // no content type: the signature is over an empty one
@@ -145,7 +150,7 @@ async fn answer(shared: &Arc<Shared>, resource: &CustomResource, report: &Report
         )
         .at("customResource")
     };
-    match Outlet::new(Arc::clone(shared), end).send(put, ANSWER).await {
+    match HttpClient::new(Arc::clone(shared), end).send(put, ANSWER).await {
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => Err(lost(format!("status {}", response.status().as_u16()))),
         Err(error) => Err(lost(error.to_string())),

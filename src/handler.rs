@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::clients::Sessions;
-use crate::http::Shared;
+use crate::http::HttpShared;
 use crate::process::Process;
 use crate::{cloudformation, fleet, metrics};
 
@@ -30,13 +30,13 @@ pub enum Handler {
     /// Set up.
     Ready(Box<Process>),
     /// Not: every event is answered with this. A custom resource is answered over this client, where there is one.
-    Unusable(Problems, Option<WayOut>),
+    Unusable(Problems, Option<BareClient>),
 }
 
 /// How a function without a configuration answers a custom resource.
-pub struct WayOut {
+pub struct BareClient {
     /// The client.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<HttpShared>,
     /// Whether AWS is on this machine, as for [`Config::is_local`](hubkeeper_core::config::Config::is_local).
     pub is_local: bool,
 }
@@ -93,10 +93,10 @@ impl Handler {
     async fn dispatch(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
         let process = match self {
             Handler::Ready(process) => process,
-            Handler::Unusable(problems, way_out) => {
+            Handler::Unusable(problems, bare_client) => {
                 let error = Error::from(problems);
-                if let (Some(WayOut { shared, is_local }), Ok(Event::CustomResource(resource))) =
-                    (way_out, event::parse(event))
+                if let (Some(BareClient { shared, is_local }), Ok(Event::CustomResource(resource))) =
+                    (bare_client, event::parse(event))
                     && resource.admitted(*is_local).is_ok()
                 {
                     let end = requests_until(shared.now(), deadline);

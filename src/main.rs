@@ -7,10 +7,10 @@ use std::sync::Arc;
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::{BehaviorVersion, SdkConfig};
 use hubkeeper::clock::{SystemClock, SystemRandom};
-use hubkeeper::handler::{Handler, WayOut, diagnostic};
+use hubkeeper::handler::{BareClient, Handler, diagnostic};
 use hubkeeper::http::aws::{SdkHttp, SdkTime};
 use hubkeeper::http::transport::{Reqwest, ca_bundle};
-use hubkeeper::http::{Outlet, Shared};
+use hubkeeper::http::{HttpClient, HttpShared};
 use hubkeeper::logging;
 use hubkeeper::metrics::Stdout;
 use hubkeeper::process::Process;
@@ -64,7 +64,7 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let bundle = ca_bundle(&environment);
     let handler = match set_up(&environment, &bundle).await {
         Ok(process) => Handler::Ready(Box::new(process)),
-        Err(problems) => Handler::Unusable(problems, way_out(&environment, &bundle)),
+        Err(problems) => Handler::Unusable(problems, bare_client(&environment, &bundle)),
     };
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
@@ -83,7 +83,7 @@ async fn set_up(environment: &Environment, bundle: &Bundle) -> Result<Process, P
         Reqwest::new(bundle.as_deref(), proxy.as_ref()).map_err(|error| Problems::one(error.what()))
     });
     let (config, transport) = all(Config::parse(environment), transport)?;
-    let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
+    let shared = HttpShared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
     Ok(Process {
         aws: aws(environment, &shared).await,
         config: Arc::new(config),
@@ -95,21 +95,21 @@ async fn set_up(environment: &Environment, bundle: &Bundle) -> Result<Process, P
 
 /// What is wrong with the configuration is told to a stack that waits: over the bundle where it can be used, since a proxy may
 /// stand in between, else over the embedded roots alone.
-fn way_out(environment: &Environment, bundle: &Bundle) -> Option<WayOut> {
+fn bare_client(environment: &Environment, bundle: &Bundle) -> Option<BareClient> {
     let bundle = bundle.as_ref().ok().and_then(Option::as_deref);
     let proxy = Proxy::parse(environment).ok().flatten();
     let transport = Reqwest::new(bundle, proxy.as_ref()).or_else(|_| Reqwest::new(None, proxy.as_ref())).ok()?;
-    let shared = Shared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
-    Some(WayOut { shared, is_local: is_local(environment) })
+    let shared = HttpShared::new(Arc::new(transport), Arc::new(SystemClock), Arc::new(SystemRandom));
+    Some(BareClient { shared, is_local: is_local(environment) })
 }
 
 /// In Lambda, credentials and Region stand in the environment; elsewhere the SDK's default chain looks for them.
-async fn aws(environment: &Environment, shared: &Arc<Shared>) -> SdkConfig {
-    // the chain asks for credentials outside of any invocation too: this way out has no deadline of its own
-    let outlet = Outlet::new(Arc::clone(shared), shared.now() + time::Duration::days(36_500));
-    let time = SdkTime::new(outlet.clone());
+async fn aws(environment: &Environment, shared: &Arc<HttpShared>) -> SdkConfig {
+    // the chain asks for credentials outside of any invocation too: this client has no deadline of its own
+    let http_client = HttpClient::new(Arc::clone(shared), shared.now() + time::Duration::days(36_500));
+    let time = SdkTime::new(http_client.clone());
     let mut loader =
-        aws_config::defaults(BehaviorVersion::latest()).http_client(SdkHttp::new(outlet)).time_source(time);
+        aws_config::defaults(BehaviorVersion::latest()).http_client(SdkHttp::new(http_client)).time_source(time);
     if environment.contains_key("AWS_ACCESS_KEY_ID") {
         loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
     }

@@ -14,16 +14,16 @@ use crate::clients::hub::Hub;
 use crate::clients::secrets_manager::SecretStore;
 use crate::clients::{Services, Sessions, Writers};
 use crate::http::aws::{SdkHttp, SdkTime};
-use crate::http::{Outlet, Shared};
+use crate::http::{HttpClient, HttpShared};
 use crate::metrics::Sink;
 
 /// A client of the AWS SDK. One policy for all requests is in `http`: the SDK's own retries and time-outs are off.
 macro_rules! client {
-    ($process:expr, $outlet:expr, $sdk:ident) => {
+    ($process:expr, $http_client:expr, $sdk:ident) => {
         $sdk::Client::from_conf(
             $sdk::config::Builder::from(&$process.aws)
-                .http_client(SdkHttp::new($outlet.clone()))
-                .time_source(SdkTime::new($outlet.clone()))
+                .http_client(SdkHttp::new($http_client.clone()))
+                .time_source(SdkTime::new($http_client.clone()))
                 .retry_config(RetryConfig::disabled())
                 .timeout_config(TimeoutConfig::disabled())
                 .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
@@ -38,8 +38,8 @@ pub struct Process {
     pub config: Arc<Config>,
     /// The AWS SDK's configuration: credentials, Region, endpoints.
     pub aws: SdkConfig,
-    /// The way out.
-    pub shared: Arc<Shared>,
+    /// The HTTP client.
+    pub shared: Arc<HttpShared>,
     /// Bearers for ARM that are still good.
     pub bearers: Arc<BearerCache>,
     /// Where metrics go.
@@ -50,12 +50,12 @@ impl Process {
     /// The clients that read, for work on one secret: requests stop at `deadline`, password sessions are shared with the rest of the
     /// invocation.
     pub fn services(&self, deadline: Timestamp, sessions: &Sessions) -> Services {
-        let outlet = Outlet::new(Arc::clone(&self.shared), deadline);
-        let store = SecretStore::new(client!(self, outlet, aws_sdk_secretsmanager), outlet.clone());
+        let http_client = HttpClient::new(Arc::clone(&self.shared), deadline);
+        let store = SecretStore::new(client!(self, http_client, aws_sdk_secretsmanager), http_client.clone());
         let entra = Entra {
-            outlet: outlet.clone(),
+            http_client: http_client.clone(),
             config: Arc::clone(&self.config),
-            sts: client!(self, outlet, aws_sdk_sts),
+            sts: client!(self, http_client, aws_sdk_sts),
             store: store.clone(),
             cache: Arc::clone(&self.bearers),
         };
@@ -63,24 +63,24 @@ impl Process {
         Services {
             store,
             arm: Arm {
-                outlet: outlet.clone(),
+                http_client: http_client.clone(),
                 base: config.arm_url.clone(),
                 api_version: config.arm_api_version.clone(),
                 entra,
             },
             hub: Hub {
-                outlet: outlet.clone(),
+                http_client: http_client.clone(),
                 api: config.hub_url.clone(),
                 auth: config.hub_auth_url.clone(),
                 registry: config.registry_url.clone(),
             },
             config: Arc::clone(config),
             sessions: sessions.clone(),
-            outlet,
+            http_client,
         }
     }
     /// The clients that write, beside those that read: for [`crate::apply`], and for the queue.
     pub fn writers(&self, services: &Services) -> Writers {
-        Writers::new(services, client!(self, services.outlet, aws_sdk_sqs))
+        Writers::new(services, client!(self, services.http_client, aws_sdk_sqs))
     }
 }

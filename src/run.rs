@@ -53,7 +53,7 @@ pub async fn run(services: &Services, writers: &Writers, request: &Request, repo
         }
     };
     let result = result.map_err(|error| {
-        let error = services.outlet.explain(error).at(request.trigger.name());
+        let error = services.http_client.explain(error).at(request.trigger.name());
         match &organization {
             Some(name) => error.of(name),
             None => error,
@@ -195,9 +195,9 @@ impl Flow<'_> {
 
     /// The owner looks who is a member and who is invited.
     async fn look_at_roster(&mut self, situation: &mut Situation) -> Result<(), Error> {
-        let Some((document, newcomer)) = membership::asked(situation) else { return Ok(()) };
+        let Some((document, requested)) = membership::asked(situation) else { return Ok(()) };
         let since = self.services.now();
-        let roster = self.services.roster(&situation.secret, document, newcomer).await;
+        let roster = self.services.roster(&situation.secret, document, requested).await;
         self.report.stage(since, self.services.now(), "readMembers", &roster);
         situation.enrolment.roster = Some(roster?);
         self.note_invitation(situation);

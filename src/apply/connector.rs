@@ -15,7 +15,7 @@ use hubkeeper_core::time::until;
 use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::{Executor, FRESH};
-use crate::clients::azure::arm::Written;
+use crate::clients::azure::arm::WriteOutcome;
 
 /// Pauses between looks at a connector that was just written, a minute in all: ARM may take a while to show a write.
 const READ_BACK_SECONDS: [u64; 6] = [1, 2, 4, 8, 15, 30];
@@ -70,19 +70,19 @@ impl Executor<'_> {
             created |= put.created.unwrap_or(was_absent);
             self.report.may_have_created |= created;
             match put.written {
-                Written::Yes => {
+                WriteOutcome::Done => {
                     self.learn_writer(put.writer).await;
                     break;
                 }
-                Written::Unknown(why)
-                    if attempt == PUT_ATTEMPTS || !self.services.outlet.wait(Duration::from_secs(2)).await =>
+                WriteOutcome::Unknown(why)
+                    if attempt == PUT_ATTEMPTS || !self.services.http_client.wait(Duration::from_secs(2)).await =>
                 {
                     return Err(Error::retryable(
                         format!("it is not known whether the connector was written ({why})"),
                         "repeat the event: it finds out and goes on from there",
                     ));
                 }
-                Written::Unknown(_) => {}
+                WriteOutcome::Unknown(_) => {}
             }
         }
         let change = match (sent, created) {
@@ -154,8 +154,8 @@ impl Executor<'_> {
                 let gone = self.writers.arm.delete(&document.connector.id).await?;
                 self.report.connector(document.connector.id.to_string(), Change::Deleted);
                 let what = match gone {
-                    Written::Yes => "it was deleted again",
-                    Written::Unknown(_) => "whether it was deleted again is not known",
+                    WriteOutcome::Done => "it was deleted again",
+                    WriteOutcome::Unknown(_) => "whether it was deleted again is not known",
                 };
                 Err(Error::retryable(
                     format!("the secret was offboarded while its connector was being created: {what}"),
@@ -178,7 +178,7 @@ impl Executor<'_> {
         let mut sent = false;
         let mut last = Ok(());
         for attempt in 1..=DELETE_ATTEMPTS {
-            if attempt > 1 && !self.services.outlet.wait(FRESH).await {
+            if attempt > 1 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             let look = self.services.look(self.arn(), &id).await?;
@@ -195,8 +195,8 @@ impl Executor<'_> {
             sent = true;
             self.wrote = true;
             match self.writers.arm.delete(&id).await? {
-                Written::Yes => self.report.connector(id.to_string(), Change::Deleted),
-                Written::Unknown(_) => {}
+                WriteOutcome::Done => self.report.connector(id.to_string(), Change::Deleted),
+                WriteOutcome::Unknown(_) => {}
             }
         }
         last?;
@@ -227,7 +227,7 @@ impl Executor<'_> {
                 _ => {}
             }
             match pauses.next() {
-                Some(pause) if self.services.outlet.wait(pause).await => {}
+                Some(pause) if self.services.http_client.wait(pause).await => {}
                 _ => break,
             }
         }

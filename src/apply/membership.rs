@@ -5,7 +5,7 @@ use hubkeeper_core::error::Error;
 use hubkeeper_core::hub::{Denied, HubError, Invite, Member, refusal};
 use hubkeeper_core::plan::membership::{Standing, asked, standing};
 use hubkeeper_core::plan::preconditions::still_admitted;
-use hubkeeper_core::secret::document::{Newcomer, Role};
+use hubkeeper_core::secret::document::{InvitationRequest, Role};
 use hubkeeper_core::secret::invitation::INVITE_TAG;
 use hubkeeper_core::secret::{Document, Invitation};
 use hubkeeper_core::warning::{Warning, WarningCode};
@@ -32,14 +32,14 @@ impl Executor<'_> {
         if !self.is_stranger() {
             return Ok(());
         }
-        let (document, newcomer) = self.asked()?;
+        let (document, requested) = self.asked()?;
         let session = self.services.owner(&self.situation.secret, &document).await?;
         self.wrote = true;
-        let unknown = match self.writers.hub.invite(&session, &document.organization, &newcomer).await {
+        let unknown = match self.writers.hub.invite(&session, &document.organization, &requested).await {
             Ok(Invited::Sent(invite)) => {
                 let at = self.services.now();
                 let invite =
-                    invite.unwrap_or(Invite { id: String::new(), invitee: newcomer.email, created_at: Some(at) });
+                    invite.unwrap_or(Invite { id: String::new(), invitee: requested.email, created_at: Some(at) });
                 if let Some(roster) = &mut self.situation.enrolment.roster {
                     roster.invites.push(invite);
                 }
@@ -57,7 +57,7 @@ impl Executor<'_> {
             Err(denied) => return Err(refusal(&denied)),
         };
         for attempt in 0..LOOKS {
-            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+            if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             self.look_at_roster().await?;
@@ -73,9 +73,9 @@ impl Executor<'_> {
         self.situation.enrolment.resent = true;
         self.still_ours().await?;
         self.look_at_roster().await?;
-        let (document, newcomer) = self.asked()?;
+        let (document, requested) = self.asked()?;
         let roster = self.situation.enrolment.roster.as_ref();
-        let invite = roster.map(|roster| standing(roster, &document.username, &newcomer.email));
+        let invite = roster.map(|roster| standing(roster, &document.username, &requested.email));
         let Some(Standing::Invited(Invite { id, .. })) = invite else { return Ok(()) };
         let session = self.services.owner(&self.situation.secret, &document).await?;
         self.wrote = true;
@@ -147,7 +147,7 @@ impl Executor<'_> {
             Err(denied) => return Err(refusal(&denied)),
         };
         for attempt in 0..LOOKS {
-            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+            if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             self.look_at_roster().await?;
@@ -163,7 +163,7 @@ impl Executor<'_> {
         let known = self.situation.secret.invitation()?;
         for attempt in 0..LOOKS {
             // the tag that was just set may not be seen everywhere yet
-            if attempt > 0 && !self.services.outlet.wait(FRESH).await {
+            if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             let fresh = self.services.store.describe(self.arn()).await?;
@@ -179,31 +179,31 @@ impl Executor<'_> {
     }
 
     async fn look_at_roster(&mut self) -> Result<(), Error> {
-        let (document, newcomer) = self.asked()?;
+        let (document, requested) = self.asked()?;
         self.situation.enrolment.roster =
-            Some(self.services.roster(&self.situation.secret, &document, &newcomer).await?);
+            Some(self.services.roster(&self.situation.secret, &document, &requested).await?);
         Ok(())
     }
 
     fn is_stranger(&self) -> bool {
         let found = self.situation.enrolment.roster.as_ref().zip(asked(self.situation));
-        found.is_none_or(|(roster, (document, newcomer))| {
-            standing(roster, &document.username, &newcomer.email) == Standing::Stranger
+        found.is_none_or(|(roster, (document, requested))| {
+            standing(roster, &document.username, &requested.email) == Standing::Stranger
         })
     }
 
     /// The dedicated user as a member, and who is in the team.
     fn member(&self) -> Option<(Member, Vec<String>)> {
         let roster = self.situation.enrolment.roster.as_ref()?;
-        let (document, newcomer) = asked(self.situation)?;
-        match standing(roster, &document.username, &newcomer.email) {
+        let (document, requested) = asked(self.situation)?;
+        match standing(roster, &document.username, &requested.email) {
             Standing::Member(member) => Some((member.clone(), roster.team.clone().unwrap_or_default())),
             _ => None,
         }
     }
 
-    fn asked(&self) -> Result<(Document, Newcomer), Error> {
-        let asked = asked(self.situation).map(|(document, newcomer)| (document.clone(), newcomer.clone()));
+    fn asked(&self) -> Result<(Document, InvitationRequest), Error> {
+        let asked = asked(self.situation).map(|(document, requested)| (document.clone(), requested.clone()));
         asked.ok_or_else(|| Error::retryable("the secret asks for nobody any more", "repeat the event"))
     }
 }

@@ -139,7 +139,7 @@ impl Executor<'_> {
 
     /// Deactivates a PAT, and looks again whether it is in use after all: then, and where that cannot be seen, it is activated.
     pub(super) async fn deactivate_token(&mut self, id: &str) -> Result<(), Error> {
-        if !self.services.outlet.has(LOOK_AGAIN) {
+        if !self.services.http_client.has(LOOK_AGAIN) {
             return Err(Error::retryable(
                 "there is no time left to retire a token and to look again afterwards",
                 "repeat the event; nothing was deactivated",

@@ -1,4 +1,4 @@
-//! The clients of one invocation, over one way out with one deadline.
+//! The clients of one invocation, over one HTTP client with one deadline.
 
 pub mod azure;
 pub mod hub;
@@ -13,7 +13,7 @@ use hubkeeper_core::config::Config;
 use hubkeeper_core::error::{Error, Kind};
 use hubkeeper_core::hub::{Roster, refusal};
 use hubkeeper_core::plan::Look;
-use hubkeeper_core::secret::document::{ConnectorId, Newcomer};
+use hubkeeper_core::secret::document::{ConnectorId, InvitationRequest};
 use hubkeeper_core::secret::{Access, Document, LoginSecret, Managed, Purpose, Secret, Subject};
 use hubkeeper_core::time::Timestamp;
 use tokio::sync::Mutex;
@@ -21,12 +21,12 @@ use tokio::sync::Mutex;
 use crate::clients::azure::arm::{Arm, ConnectorWriter};
 use crate::clients::hub::{Hub, HubWriter, Session};
 use crate::clients::secrets_manager::{SecretStore, SecretWriter};
-use crate::http::Outlet;
+use crate::http::HttpClient;
 
 /// The clients of one invocation, to read: nothing here changes anything.
 pub struct Services {
-    /// The way out, until the deadline.
-    pub outlet: Outlet,
+    /// The HTTP client, until the deadline.
+    pub http_client: HttpClient,
     /// The configuration.
     pub config: Arc<Config>,
     /// Secrets Manager.
@@ -106,7 +106,7 @@ impl Entered {
 impl Services {
     /// Now.
     pub fn now(&self) -> Timestamp {
-        self.outlet.now()
+        self.http_client.now()
     }
 
     /// A look at labels and connector, side by side: what is checked again right before a write.
@@ -149,7 +149,7 @@ impl Services {
     /// `Misconfigured` where there is no owner, it does not list the consumer, or its token belongs to another organization;
     /// as the login otherwise.
     pub async fn owner(&self, consumer: &Secret, document: &Document) -> Result<Session, Error> {
-        let (id, _) = document.zero.as_ref().ok_or_else(|| {
+        let InvitationRequest { owner: id, .. } = document.invitation.as_ref().ok_or_else(|| {
             Error::misconfigured("the secret names no owner", "add the fields `owner` and `user` to invite somebody")
         })?;
         let same_organization = |access: &Access| match access {
@@ -173,9 +173,14 @@ impl Services {
     ///
     /// # Errors
     /// As [`Services::owner`], or as Docker Hub refuses.
-    pub async fn roster(&self, consumer: &Secret, document: &Document, newcomer: &Newcomer) -> Result<Roster, Error> {
+    pub async fn roster(
+        &self,
+        consumer: &Secret,
+        document: &Document,
+        requested: &InvitationRequest,
+    ) -> Result<Roster, Error> {
         let session = self.owner(consumer, document).await?;
-        let roster = self.hub.roster(&session, &document.organization, newcomer.team.as_deref()).await;
+        let roster = self.hub.roster(&session, &document.organization, requested.team.as_deref()).await;
         roster.map_err(|denied| refusal(&denied))
     }
 
@@ -214,7 +219,7 @@ impl Services {
             Err(failure) => {
                 if failure.is_locked {
                     self.sessions.0.lock().await.locked.insert(user, failure.error.clone());
-                } else if failure.error.kind() == Kind::Retryable && self.outlet.is_out_of_time() {
+                } else if failure.error.kind() == Kind::Retryable && self.http_client.is_out_of_time() {
                     // the deadline ends the siblings as well, each with a report of its own
                     return Err(failure.error);
                 }

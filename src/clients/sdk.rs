@@ -2,8 +2,8 @@
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use hubkeeper_core::error::Error;
+use hubkeeper_core::failure::secrets_manager::{Reread, Stated, service};
 use hubkeeper_core::redact;
-use hubkeeper_core::secret::failure::{Reread, Stated, service};
 
 use crate::http::{Cause, SendError};
 

@@ -9,8 +9,8 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use hubkeeper_core::error::Error;
+use hubkeeper_core::failure::secrets_manager::Reread;
 use hubkeeper_core::secret::document::{Document, without_byte_order_mark};
-use hubkeeper_core::secret::failure::Reread;
 use hubkeeper_core::secret::invitation::{INVITE_TAG, Invitation};
 use hubkeeper_core::secret::kept::WRITER_TAG;
 use hubkeeper_core::secret::labels::{History, Label, MANAGED, MANAGED_TAG, Managed, OFFBOARDED, Secret};
@@ -20,7 +20,7 @@ use hubkeeper_core::time::{Timestamp, within_reach};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clients::sdk::{failed, stated};
-use crate::http::Outlet;
+use crate::http::HttpClient;
 use crate::http::aws::may_have_acted;
 
 /// Entries a page: the most that AWS gives.
@@ -59,13 +59,13 @@ pub struct CurrentValue {
 #[derive(Clone)]
 pub struct SecretStore {
     client: Client,
-    outlet: Outlet,
+    http_client: HttpClient,
 }
 
 impl SecretStore {
     /// The store over a client.
-    pub fn new(client: Client, outlet: Outlet) -> Self {
-        Self { client, outlet }
+    pub fn new(client: Client, http_client: HttpClient) -> Self {
+        Self { client, http_client }
     }
 
     /// Labels, tags and state of a secret, by ARN or name.
@@ -210,7 +210,7 @@ impl SecretStore {
             if let Some(value) = self.value(id, version, stage).await? {
                 return Document::parse(&value);
             }
-            if !self.outlet.wait(pause).await {
+            if !self.http_client.wait(pause).await {
                 break;
             }
             pause *= 2;

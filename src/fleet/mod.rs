@@ -48,7 +48,7 @@ async fn members(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec
     }
     let services = process.services(end, &Sessions::default());
     let listed = services.store.managed().await;
-    listed.map_err(|error| services.outlet.explain(error).at(fleet.trigger.name()))
+    listed.map_err(|error| services.http_client.explain(error).at(fleet.trigger.name()))
 }
 
 /// What became of a record: its reports, and whether it has to come again.
@@ -184,7 +184,7 @@ pub async fn one(process: &Process, request: &Request, sessions: &Sessions, end:
     let since = services.now();
     let error = run::run(&services, &process.writers(&services), request, &mut report).await.err();
     // nothing is wrong with a secret for which there was no time
-    if error.as_ref().is_some_and(|error| error.kind() == Kind::Retryable) && services.outlet.is_out_of_time() {
+    if error.as_ref().is_some_and(|error| error.kind() == Kind::Retryable) && services.http_client.is_out_of_time() {
         report.outcome = Outcome::NotReached;
     }
     report.duration = Some(until(since, services.now()));

@@ -7,6 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event::Fleet;
+use hubkeeper_core::failure::sqs::not_taken;
 use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::report::Report;
 
@@ -38,7 +39,7 @@ pub async fn send(
                 }
                 Err(error) => {
                     report.fail(&error.at(fleet.trigger.name()));
-                    if services.outlet.is_out_of_time() {
+                    if services.http_client.is_out_of_time() {
                         report.outcome = Outcome::NotReached;
                     }
                 }
@@ -59,7 +60,7 @@ async fn send_batch(
     let mut outcomes: Vec<Result<(), Error>> = ids.iter().map(|_| Err(not_taken("it was not sent"))).collect();
     let mut open: Vec<usize> = (0..ids.len()).collect();
     for attempt in 1..=ATTEMPTS {
-        if attempt > 1 && !services.outlet.wait(Duration::from_millis(250 << attempt)).await {
+        if attempt > 1 && !services.http_client.wait(Duration::from_millis(250 << attempt)).await {
             break;
         }
         let entries: Result<Vec<_>, _> = open
@@ -98,7 +99,7 @@ async fn send_batch(
                         *outcome = Err(error.clone());
                     }
                 }
-                // the way out has tried again already where that could help
+                // the HTTP client has tried again already where that could help
                 break;
             }
         }
@@ -107,11 +108,4 @@ async fn send_batch(
         }
     }
     outcomes
-}
-
-fn not_taken(why: &str) -> Error {
-    Error::retryable(
-        format!("the queue did not take the message ({why})"),
-        "send the event again: what was taken is only looked at twice",
-    )
 }

@@ -1,10 +1,10 @@
-//! The AWS SDK's requests over the one way out: the SDK signs and parses, [`Outlet`] sends, waits and retries.
+//! The AWS SDK's requests over the one HTTP client: the SDK signs and parses, [`HttpClient`] sends, waits and retries.
 
 use std::fmt;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    HttpClient as SdkHttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -14,14 +14,14 @@ use bytes::Bytes;
 use http::HeaderValue;
 use hubkeeper_core::time::Timestamp;
 
-use crate::http::client::{Cause, Outlet, SendError};
+use crate::http::client::{Cause, HttpClient, SendError};
 use crate::http::exchange::{MayHaveActed, Policy};
 
 /// Each call of ours may be repeated: reads, puts under an idempotency token, tags, and stage moves, whose
 /// `RemoveFromVersionId` makes a repeat fail harmlessly.
 const POLICY: Policy = Policy::SAFE.within(Duration::from_secs(10));
 
-/// Attempts at a call that is throttled (status 400 with AWS's JSON protocols, so [`Outlet`] cannot see it).
+/// Attempts at a call that is throttled (status 400 with AWS's JSON protocols, so [`HttpClient`] cannot see it).
 const THROTTLED_ATTEMPTS: u32 = 4;
 
 /// Header that [`SdkHttp`] adds where an earlier attempt may have been carried out: extensions do not pass the SDK's errors.
@@ -33,14 +33,14 @@ pub fn may_have_acted(response: &HttpResponse) -> bool {
     response.headers().contains_key(MAY_HAVE_ACTED) || !response.status().is_client_error()
 }
 
-/// [`Outlet`] as the SDK's HTTP client.
+/// [`HttpClient`] as the SDK's HTTP client.
 #[derive(Clone)]
-pub struct SdkHttp(Outlet);
+pub struct SdkHttp(HttpClient);
 
 impl SdkHttp {
     /// The SDK's client for one invocation.
-    pub fn new(outlet: Outlet) -> Self {
-        Self(outlet)
+    pub fn new(http_client: HttpClient) -> Self {
+        Self(http_client)
     }
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for SdkHttp {
     }
 }
 
-impl HttpClient for SdkHttp {
+impl SdkHttpClient for SdkHttp {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
@@ -58,7 +58,7 @@ impl HttpClient for SdkHttp {
 
 impl HttpConnector for SdkHttp {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let outlet = self.0.clone();
+        let http_client = self.0.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
@@ -67,13 +67,13 @@ impl HttpConnector for SdkHttp {
             let request = http::Request::from_parts(parts, body);
             let mut acted = false;
             for attempt in 1.. {
-                let mut response = outlet.send(request.clone(), POLICY).await.map_err(to_connector_error)?;
+                let mut response = http_client.send(request.clone(), POLICY).await.map_err(to_connector_error)?;
                 acted |= response.extensions().get::<MayHaveActed>().is_some();
                 if acted {
                     response.headers_mut().insert(MAY_HAVE_ACTED, HeaderValue::from_static("true"));
                 }
                 let pause = Duration::from_millis(500 * u64::from(attempt));
-                if attempt < THROTTLED_ATTEMPTS && is_throttled(&response) && outlet.wait(pause).await {
+                if attempt < THROTTLED_ATTEMPTS && is_throttled(&response) && http_client.wait(pause).await {
                     continue;
                 }
                 return HttpResponse::try_from(response.map(SdkBody::from))
@@ -103,12 +103,12 @@ fn to_connector_error(error: SendError) -> ConnectorError {
 
 /// The invocation's clock as the SDK's: signatures carry its time.
 #[derive(Clone)]
-pub struct SdkTime(Outlet);
+pub struct SdkTime(HttpClient);
 
 impl SdkTime {
     /// The time source for one invocation.
-    pub fn new(outlet: Outlet) -> Self {
-        Self(outlet)
+    pub fn new(http_client: HttpClient) -> Self {
+        Self(http_client)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one way out: every request of the function, of the AWS SDK and of the identity library passes [`Outlet::send`].
+//! The one HTTP client: every request of the function, of the AWS SDK and of the identity library passes [`HttpClient::send`].
 //!
 //! Promises: a request never outlives the invocation's deadline; what the service asks to wait is waited (and shared by
 //! every request to that host); at most 64 requests are under way to one host; a body is cut off at its cap; a 401 is
@@ -78,15 +78,15 @@ impl fmt::Debug for SendError {
 impl std::error::Error for SendError {}
 
 /// What lives as long as the process: the transport, time, chance, and what each host asked of us.
-pub struct Shared {
+pub struct HttpShared {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
-impl Shared {
-    /// The way out over `transport`.
+impl HttpShared {
+    /// An HTTP client over `transport`.
     pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<Self> {
         Arc::new(Self { transport, clock, random, hosts: Mutex::default() })
     }
@@ -102,10 +102,10 @@ impl Shared {
     }
 }
 
-/// The way out for one invocation: [`Shared`] and a deadline.
+/// The HTTP client of one invocation: [`HttpShared`] and a deadline.
 #[derive(Clone)]
-pub struct Outlet {
-    shared: Arc<Shared>,
+pub struct HttpClient {
+    shared: Arc<HttpShared>,
     deadline: Timestamp,
     out_of_time: Arc<AtomicBool>,
     /// Waits that cannot be meant: they end with the invocation.
@@ -114,15 +114,15 @@ pub struct Outlet {
     proxy_trouble: Arc<Mutex<Option<SendError>>>,
 }
 
-impl fmt::Debug for Outlet {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outlet").field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("HttpClient").field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }
 
-impl Outlet {
-    /// The way out until `deadline`, which leaves time for the report.
-    pub fn new(shared: Arc<Shared>, deadline: Timestamp) -> Self {
+impl HttpClient {
+    /// An HTTP client until `deadline`, which leaves time for the report.
+    pub fn new(shared: Arc<HttpShared>, deadline: Timestamp) -> Self {
         Self { shared, deadline, out_of_time: Arc::default(), holds: Arc::default(), proxy_trouble: Arc::default() }
     }
 

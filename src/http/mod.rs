@@ -1,4 +1,4 @@
-//! The HTTP client: every request of the function, of the AWS SDK and of the identity library passes [`Outlet::send`].
+//! The HTTP client: every request of the function, of the AWS SDK and of the identity library passes [`HttpClient::send`].
 
 pub mod aws;
 mod budget;
@@ -9,6 +9,6 @@ pub mod proxy;
 pub mod transport;
 
 pub(crate) use client::speaks_of_failed_logins;
-pub use client::{Cause, Outlet, SendError, Shared, join};
+pub use client::{Cause, HttpClient, HttpShared, SendError, join};
 pub use exchange::{MayHaveActed, Policy, Repeat, Request, Response, UNDER_WAY};
 pub use transport::{Transport, TransportError, TransportErrorKind};

@@ -15,7 +15,7 @@ use crate::http::proxy::{ProxyFault, Route};
 
 /// Carries one request and brings its whole response, at most `body_limit` bytes of it.
 ///
-/// Implementations follow no redirect, retry nothing and set no total time-out: [`crate::http::client::Outlet`] does what of that is done.
+/// Implementations follow no redirect, retry nothing and set no total time-out: [`crate::http::client::HttpClient`] does what of that is done.
 pub trait Transport: Send + Sync {
     /// Sends `request`, whose URI is absolute.
     fn send(&self, request: Request, body_limit: usize) -> BoxFuture<'static, Result<Response, TransportError>>;

@@ -250,7 +250,8 @@ fn every_warning_is_given_somewhere() {
 #[test]
 fn the_page_of_the_report_explains_every_warning_and_no_other() {
     let codes: BTreeSet<String> = WarningCode::ALL.iter().map(|code| code.name().to_owned()).collect();
-    let explained: BTreeSet<String> = rows(&section("docs/report.md", "## Warnings")).iter().flat_map(|row| quoted(&row[0])).collect();
+    let explained: BTreeSet<String> =
+        rows(&section("docs/report.md", "## Warnings")).iter().flat_map(|row| quoted(&row[0])).collect();
     assert_eq!(explained, codes);
 }
 
@@ -315,7 +316,11 @@ fn a_dead_link_is_noticed() {
 #[test]
 fn the_readme_is_a_front_door_and_leads_to_every_page() {
     let readme = read("README.md");
-    assert!(readme.lines().count() <= 150, "the README has {} lines: the reference stands in docs", readme.lines().count());
+    assert!(
+        readme.lines().count() <= 150,
+        "the README has {} lines: the reference stands in docs",
+        readme.lines().count()
+    );
     for page in documents().iter().filter(|page| page.starts_with("docs/")) {
         assert!(readme.contains(&format!("]({page})")), "the README does not link {page}");
     }

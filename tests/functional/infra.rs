@@ -184,6 +184,8 @@ fn calls() -> BTreeSet<String> {
         let text = read(file);
         // calls are chained over lines
         let text: String = text.split_whitespace().collect();
+        // our own HTTP client calls no AWS action by name
+        let text = text.replace("http_client.", "");
         for piece in text.split(client).skip(1) {
             let name: String = piece.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
             let camel: String = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();

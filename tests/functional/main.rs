@@ -23,6 +23,7 @@ mod metrics;
 mod offboarding;
 mod onboarding;
 mod onboarding_pages;
+mod pictures;
 mod proof;
 mod proxy;
 mod puts;

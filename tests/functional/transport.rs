@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hubkeeper::clock::{SystemClock, SystemRandom};
 use hubkeeper::http::transport::{IDLE, Reqwest};
-use hubkeeper::http::{Cause, Outlet, Policy, Request, Shared};
+use hubkeeper::http::{Cause, HttpClient, HttpShared, Policy, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -49,10 +49,10 @@ fn request(method: &str, url: &str) -> Request {
     http::Request::builder().method(method).uri(format!("{url}/x")).body(Bytes::new()).unwrap()
 }
 
-fn outlet(client: Reqwest) -> Outlet {
-    let shared = Shared::new(Arc::new(client), Arc::new(SystemClock), Arc::new(SystemRandom));
+fn http_client(client: Reqwest) -> HttpClient {
+    let shared = HttpShared::new(Arc::new(client), Arc::new(SystemClock), Arc::new(SystemRandom));
     let deadline = shared.now() + Duration::from_mins(1);
-    Outlet::new(shared, deadline)
+    HttpClient::new(shared, deadline)
 }
 
 #[tokio::test]
@@ -65,11 +65,11 @@ async fn a_connection_that_lay_idle_is_not_trusted() {
         (After::Closed, "POST", Policy::CREATE),
     ] {
         let (url, seen) = server(after).await;
-        let outlet = outlet(Reqwest::with_idle(None, None, idle).unwrap());
+        let http_client = http_client(Reqwest::with_idle(None, None, idle).unwrap());
         // one attempt, so that no repetition hides a dead connection
         let policy = Policy { attempts: 1, ..policy.within(Duration::from_secs(5)) };
         for _ in 0..2 {
-            assert_eq!(outlet.send(request(method, &url), policy).await.unwrap().status(), 200);
+            assert_eq!(http_client.send(request(method, &url), policy).await.unwrap().status(), 200);
             tokio::time::sleep(3 * idle).await;
         }
         assert_eq!(seen.load(Ordering::Relaxed), 2);
@@ -79,7 +79,7 @@ async fn a_connection_that_lay_idle_is_not_trusted() {
 #[tokio::test]
 async fn a_read_on_a_dead_connection_is_repeated_on_a_new_one_and_a_create_is_not() {
     let (url, seen) = server(After::Silent).await;
-    let read = outlet(Reqwest::new(None, None).unwrap());
+    let read = http_client(Reqwest::new(None, None).unwrap());
     let policy = Policy::SAFE.within(Duration::from_millis(300));
     for _ in 0..2 {
         assert_eq!(read.send(request("GET", &url), policy).await.unwrap().status(), 200);
@@ -87,7 +87,7 @@ async fn a_read_on_a_dead_connection_is_repeated_on_a_new_one_and_a_create_is_no
     assert_eq!(seen.load(Ordering::Relaxed), 2, "the second attempt has a connection of its own");
 
     let (url, seen) = server(After::Silent).await;
-    let create = outlet(Reqwest::new(None, None).unwrap());
+    let create = http_client(Reqwest::new(None, None).unwrap());
     let policy = Policy::CREATE.within(Duration::from_millis(300));
     assert_eq!(create.send(request("POST", &url), policy).await.unwrap().status(), 200);
     let error = create.send(request("POST", &url), policy).await.unwrap_err();
@@ -143,14 +143,14 @@ async fn sixty_four_large_pages_side_by_side_are_read_in_bounded_memory() {
     const PAGE: usize = 8 << 20;
     for length in [Length::Told, Length::Chunked] {
         let url = pages(length, PAGE).await;
-        let outlet = outlet(Reqwest::new(None, None).unwrap());
+        let http_client = http_client(Reqwest::new(None, None).unwrap());
         let held = Arc::new(Mutex::new((0_usize, 0_usize)));
         let readers: Vec<_> = (0..64)
             .map(|_| {
-                let (outlet, url, held) = (outlet.clone(), url.clone(), Arc::clone(&held));
+                let (http_client, url, held) = (http_client.clone(), url.clone(), Arc::clone(&held));
                 tokio::spawn(async move {
                     let policy = Policy::SAFE.capped(PAGE).within(Duration::from_secs(50));
-                    let response = outlet.send(request("GET", &url), policy).await.unwrap();
+                    let response = http_client.send(request("GET", &url), policy).await.unwrap();
                     {
                         let mut held = held.lock().unwrap();
                         held.0 += response.body().len();

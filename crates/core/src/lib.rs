@@ -8,14 +8,17 @@
 //! - [`report`], and [`event`] beside it: what is told, and what is asked.
 //! - [`plan`]: which steps follow from the state, and what must hold right before each of them.
 //! - [`proof`]: evidence and verdict.
+//! - [`failure`]: what an error code or status of a service means.
 //! - [`connector`], [`hub`]: what ARM and Docker Hub tell. [`secret`]: the document, labels and tags.
-//! - [`request`], [`warning`], [`outcome`], [`config`], [`proxy`].
+//! - [`request`], [`warning`], [`outcome`], [`config`], [`proxy`], [`fields`].
 //! - [`error`], [`ids`], [`time`], [`redact`].
 
 pub mod config;
 pub mod connector;
 pub mod error;
 pub mod event;
+pub mod failure;
+pub mod fields;
 #[cfg(test)]
 mod fixtures;
 pub mod hub;

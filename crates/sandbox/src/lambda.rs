@@ -43,7 +43,7 @@ struct Invocation {
 }
 
 /// What one child's Runtime API and the host share.
-struct Shared {
+struct HttpShared {
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     running: Mutex<BTreeMap<String, oneshot::Sender<Outcome>>>,
     spawned: Instant,
@@ -58,7 +58,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A child with a Runtime API of its own, so that what a child leaves behind reaches no later one. Dropping it kills the child.
 struct Running {
-    shared: Arc<Shared>,
+    shared: Arc<HttpShared>,
     invocations: mpsc::UnboundedSender<Invocation>,
     ended: watch::Receiver<Option<String>>,
     tasks: [JoinHandle<()>; 2],
@@ -80,7 +80,7 @@ pub struct LambdaHost {
     output: File,
     next_id: AtomicU64,
     running: tokio::sync::Mutex<Option<Running>>,
-    latest: Mutex<(u32, Option<Arc<Shared>>)>,
+    latest: Mutex<(u32, Option<Arc<HttpShared>>)>,
 }
 
 /// A nameless file: what a child wrote to it can be read at once, without a reader that has to catch up.
@@ -145,7 +145,7 @@ impl LambdaHost {
         let address = socket.local_addr()?;
         let socket = TcpListener::from_std(socket)?;
         let (invocations, waiting) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(HttpShared {
             waiting: tokio::sync::Mutex::new(waiting),
             running: Mutex::default(),
             spawned: Instant::now(),
@@ -291,7 +291,7 @@ async fn ended(end: &mut watch::Receiver<Option<String>>) -> String {
     }
 }
 
-async fn serve(socket: TcpListener, shared: Arc<Shared>) {
+async fn serve(socket: TcpListener, shared: Arc<HttpShared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -328,7 +328,7 @@ fn reported(body: &[u8]) -> FunctionError {
     FunctionError { error_type: text("errorType"), message: text("errorMessage") }
 }
 
-async fn handle(shared: &Shared, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
+async fn handle(shared: &HttpShared, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let Some(path) = head.uri.path().strip_prefix(VERSION).map(str::to_owned) else {
         return refuse(404, "InvalidPath", "unknown path");
@@ -363,7 +363,7 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> http::Resp
     reply(202, &json!({ "status": "OK" }))
 }
 
-async fn next(shared: &Shared) -> http::Response<Full<Bytes>> {
+async fn next(shared: &HttpShared) -> http::Response<Full<Bytes>> {
     let since = shared.spawned.elapsed();
     shared.polled.send_if_modified(|polled| {
         let first = polled.is_none();

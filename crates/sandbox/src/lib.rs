@@ -6,11 +6,13 @@
 
 pub mod arm;
 pub mod aws;
+pub mod demo;
 pub mod entra;
 pub mod hub;
 pub mod keys;
 pub mod lambda;
 pub mod leak;
+pub mod picture;
 pub mod proxy;
 pub mod record;
 pub mod registry;

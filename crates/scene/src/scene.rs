@@ -8,8 +8,8 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use hubkeeper::clock::Clock;
-use hubkeeper::handler::{Handler, WayOut};
-use hubkeeper::http::{Shared, Transport};
+use hubkeeper::handler::{BareClient, Handler};
+use hubkeeper::http::{HttpShared, Transport};
 use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
 use hubkeeper_core::config::{Config, Environment};
@@ -127,11 +127,11 @@ impl Scene {
     /// A fresh function over a transport of the test's own.
     pub fn handler_over(&self, transport: Arc<dyn Transport>) -> Handler {
         let clock = Arc::new(SimClock(self.clock.0, self.ahead)) as Arc<dyn Clock>;
-        let shared = Shared::new(transport, clock, Arc::new(Counting(AtomicUsize::new(1))));
+        let shared = HttpShared::new(transport, clock, Arc::new(Counting(AtomicUsize::new(1))));
         match Config::parse(&self.environment) {
             Err(problems) => {
                 let is_local = hubkeeper_core::config::is_local(&self.environment);
-                Handler::Unusable(problems, Some(WayOut { shared, is_local }))
+                Handler::Unusable(problems, Some(BareClient { shared, is_local }))
             }
             Ok(config) => Handler::Ready(Box::new(Process {
                 config: Arc::new(config),

@@ -2,24 +2,26 @@
 //!
 //! Bodies are secret in both directions: a GET may show the token, an error may quote the request.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hubkeeper_core::connector::health::Health;
 use hubkeeper_core::connector::observed::{Found, Observed};
 use hubkeeper_core::error::{Error, Kind};
+use hubkeeper_core::failure::arm;
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
+use self::response::{next_page, refused};
 use crate::clients::azure::entra::Entra;
-use crate::http::{Outlet, Policy, Repeat, Request, Response, SendError};
+use crate::http::{HttpClient, Policy, Request, Response, SendError};
 
-/// A PUT may take more than half a minute: the provider checks connectivity (observed with AWS connectors).
-const PUT_TIMEOUT: Duration = Duration::from_secs(90);
+mod response;
+mod writer;
+
+pub use writer::{ConnectorWriter, Put, WriteOutcome};
 
 /// Pages of a list at most.
 const PAGES: usize = 50;
@@ -71,30 +73,11 @@ pub struct Neighbour {
     pub is_ours: bool,
 }
 
-/// What a PUT came to, and the writer that ARM names in its response (`systemData.lastModifiedBy`).
-pub struct Put {
-    /// Whether it was carried out.
-    pub written: Written,
-    /// Whether ARM says that there was no such connector before (201, against 200); `None` where it did not answer.
-    pub created: Option<bool>,
-    /// How ARM calls us; `None` where it does not say.
-    pub writer: Option<String>,
-}
-
-/// What a PUT or DELETE came to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Written {
-    /// ARM did it.
-    Yes,
-    /// The answer was lost, or ARM failed: read the connector to know.
-    Unknown(String),
-}
-
 /// ARM for one invocation, to read.
 #[derive(Clone)]
 pub struct Arm {
-    /// The way out.
-    pub outlet: Outlet,
+    /// The HTTP client.
+    pub http_client: HttpClient,
     /// `https://management.azure.com`
     pub base: String,
     /// api-version of `Microsoft.Security/securityConnectors`.
@@ -118,7 +101,8 @@ impl Arm {
     /// By ARM's answer; a 404 that is neither about the connector nor about its group is an error.
     pub async fn read(&self, id: &ConnectorId) -> Result<Read, Error> {
         let url = self.url(id, Some(&id.name))?;
-        let response = self.send("GET", &url, None, Policy::SAFE, &[]).await?.map_err(|error| unreachable(&error))?;
+        let response =
+            self.send("GET", &url, None, Policy::SAFE, &[]).await?.map_err(|error| arm::unreachable(&error))?;
         match response.status().as_u16() {
             200 => {
                 let observed = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
@@ -127,9 +111,9 @@ impl Arm {
                 })?;
                 Ok(Read::Found(Found::There(Box::new(observed))))
             }
-            404 if is_absent(&response) => Ok(Read::Found(Found::Absent)),
-            404 if refusal(&response).code == "ResourceGroupNotFound" => Ok(Read::NoGroup(failed(&response, &[]))),
-            _ => Err(failed(&response, &[])),
+            404 if refused(&response).is_absent() => Ok(Read::Found(Found::Absent)),
+            404 if refused(&response).has_no_group() => Ok(Read::NoGroup(refused(&response).error(&[]))),
+            _ => Err(refused(&response).error(&[])),
         }
     }
 
@@ -209,11 +193,11 @@ impl Arm {
             let response = self
                 .send("GET", &url, None, Policy::SAFE.capped(8 << 20), &[])
                 .await?
-                .map_err(|error| unreachable(&error))?;
+                .map_err(|error| arm::unreachable(&error))?;
             match response.status().as_u16() {
                 200 => {}
                 403 | 404 => return Ok(None),
-                _ => return Err(failed(&response, &[])),
+                _ => return Err(refused(&response).error(&[])),
             }
             let page: Value = serde_json::from_slice(response.body())
                 .map_err(|_| Error::retryable("ARM's list of connectors cannot be read", "repeat the event"))?;
@@ -252,19 +236,20 @@ impl Arm {
         secrets: &[&SecretString],
     ) -> Result<Result<Response, SendError>, Error> {
         let bearer = self.entra.bearer().await?;
-        let response = match self.outlet.send(self.request(method, url, body, &bearer), policy).await {
+        let response = match self.http_client.send(self.request(method, url, body, &bearer), policy).await {
             Ok(response) if response.status() == 401 => response,
             other => return Ok(other),
         };
         self.entra.cache.forget();
         // another bearer of the same kind would meet the same challenge
-        if is_challenge(&response) {
-            return Err(challenged(&response, secrets));
+        let refused = refused(&response);
+        if refused.is_challenge {
+            return Err(refused.error(secrets));
         }
         let renewed = self.entra.bearer().await?;
-        let again = self.outlet.send(self.request(method, url, body, &renewed), policy).await;
+        let again = self.http_client.send(self.request(method, url, body, &renewed), policy).await;
         match again {
-            Ok(again) if again.status() == 401 => Err(failed(&response, secrets)),
+            Ok(again) if again.status() == 401 => Err(refused.error(secrets)),
             other => Ok(other),
         }
     }
@@ -282,327 +267,9 @@ impl Arm {
         if body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if let Ok(id) = HeaderValue::from_str(&self.outlet.random().uuid()) {
+        if let Ok(id) = HeaderValue::from_str(&self.http_client.random().uuid()) {
             headers.insert("x-ms-client-request-id", id);
         }
         request
-    }
-}
-
-/// ARM, to write connectors.
-#[derive(Clone)]
-pub struct ConnectorWriter(Arm);
-
-impl ConnectorWriter {
-    /// Writes with ARM's client.
-    pub fn new(arm: Arm) -> Self {
-        Self(arm)
-    }
-
-    /// Writes a connector: the whole resource. Not repeated here, since between two attempts others may write.
-    ///
-    /// # Errors
-    /// By ARM's answer where it certainly refused.
-    pub async fn put(&self, id: &ConnectorId, body: &Value, token: &SecretString) -> Result<Put, Error> {
-        let unknown = |why| Put { written: Written::Unknown(why), created: None, writer: None };
-        let url = self.0.url(id, Some(&id.name))?;
-        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
-        let response = match self.0.send("PUT", &url, Some(body), policy, &[token]).await? {
-            Ok(response) => response,
-            Err(error) if error.acted => return Ok(unknown(error.to_string())),
-            Err(error) => return Err(unreachable(&error)),
-        };
-        match response.status().as_u16() {
-            200..=202 => {
-                let body = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
-                let writer = body.as_ref().and_then(Observed::writer).map(str::to_owned);
-                Ok(Put { written: Written::Yes, created: Some(response.status() == 201), writer })
-            }
-            status @ (408 | 500..=599) => Ok(unknown(format!("ARM answered status {status}"))),
-            _ => Err(failed(&response, &[token])),
-        }
-    }
-
-    /// Deletes a connector; one that is gone already is success. Not repeated here, since between two attempts it may have been
-    /// made anew.
-    ///
-    /// # Errors
-    /// By ARM's answer where it certainly refused.
-    pub async fn delete(&self, id: &ConnectorId) -> Result<Written, Error> {
-        let url = self.0.url(id, Some(&id.name))?;
-        let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
-        let response = match self.0.send("DELETE", &url, None, policy, &[]).await? {
-            Ok(response) => response,
-            Err(error) if error.acted => return Ok(Written::Unknown(error.to_string())),
-            Err(error) => return Err(unreachable(&error)),
-        };
-        match response.status().as_u16() {
-            200..=204 => Ok(Written::Yes),
-            404 if is_absent(&response) => Ok(Written::Yes),
-            status @ (408 | 500..=599) => Ok(Written::Unknown(format!("ARM answered status {status}"))),
-            _ => Err(failed(&response, &[])),
-        }
-    }
-}
-
-/// The next page of a list; it is only followed on the host that the first came from, since the bearer goes with it.
-fn next_page(page: &Value, first: &Url) -> Option<Url> {
-    let link = page.get("nextLink").and_then(Value::as_str).and_then(|link| Url::parse(link).ok());
-    link.filter(|link| link.origin() == first.origin())
-}
-
-fn unreachable(error: &SendError) -> Error {
-    Error::retryable(error.to_string(), "repeat the event")
-}
-
-/// ARM's two error shapes: `{"error":{"code","message","additionalInfo"}}`, and the resource provider's
-/// `{"statusCode","errorMessage"}`.
-struct Refusal {
-    code: String,
-    message: String,
-    /// The policy assignments that denied the request, by name (`PolicyViolation` in `additionalInfo`).
-    policies: Vec<String>,
-}
-
-/// Policy assignments that an error names at most.
-const POLICIES: usize = 3;
-
-fn refusal(response: &Response) -> Refusal {
-    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    let error = body.get("error");
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-    match error {
-        Some(error) => {
-            Refusal { code: text(error.get("code")), message: text(error.get("message")), policies: policies(error) }
-        }
-        None => Refusal { code: String::new(), message: text(body.get("errorMessage")), policies: Vec::new() },
-    }
-}
-
-/// The policy assignments of a denial, each once: the display name where it is told, else the name, and the scope that the
-/// assignment's id shows (Microsoft's "Policy for API denial").
-fn policies(error: &Value) -> Vec<String> {
-    let infos = |error: &Value| error.get("additionalInfo").and_then(Value::as_array).cloned().unwrap_or_default();
-    let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
-    let all: Vec<Value> = infos(error).into_iter().chain(details.flat_map(infos)).collect();
-    let mut named: Vec<String> = Vec::new();
-    for info in all.iter().filter_map(|entry| entry.get("info")) {
-        let text = |name: &str| {
-            info.get(name).and_then(Value::as_str).map(assignment_name).filter(|name| !name.trim().is_empty())
-        };
-        let last = info.get("policyAssignmentId").and_then(Value::as_str).and_then(|id| id.rsplit('/').next());
-        let name = text("policyAssignmentName").or_else(|| last.map(assignment_name).filter(|name| !name.is_empty()));
-        let shown = match (text("policyAssignmentDisplayName"), name) {
-            (Some(display), Some(name)) if display != name => format!("{display} ({name})"),
-            (Some(one), _) | (None, Some(one)) => one,
-            (None, None) => continue,
-        };
-        if !named.contains(&shown) {
-            named.push(shown);
-        }
-    }
-    named.truncate(POLICIES);
-    named
-}
-
-/// The name of an assignment for people, unless it looks like a credential.
-fn assignment_name(text: &str) -> String {
-    let name = redact::name(text);
-    let lower = name.to_ascii_lowercase();
-    if lower.contains("dckr_") || lower.starts_with("eyj") { "…".to_owned() } else { name }
-}
-
-/// Whether a 401 asks for more claims than the bearer has: conditional access, or continuous access evaluation
-/// (Microsoft's "Claims challenges, claims requests, and client capabilities").
-fn is_challenge(response: &Response) -> bool {
-    let headers = response.headers().get_all(WWW_AUTHENTICATE);
-    response.status() == 401
-        && headers.iter().any(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-            text.contains("insufficient_claims") || text.contains("claims=")
-        })
-}
-
-fn challenged(response: &Response, secrets: &[&SecretString]) -> Error {
-    Error::needs_human(
-        answered(response, &refusal(response), secrets),
-        "Entra wants more claims than a workload identity can give (conditional access, or continuous access evaluation): exempt the client from the policy, see its sign-in log in Entra, then repeat the event",
-    )
-}
-
-/// Whether a 404 is ARM's own word that the connector is not there: another 404 (a proxy's page, a missing resource group)
-/// must not lead to a create.
-fn is_absent(response: &Response) -> bool {
-    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-    let code = refusal(response).code;
-    code == "ResourceNotFound" || code == "NotFound" || body.get("statusCode").and_then(Value::as_u64) == Some(404)
-}
-
-/// What ARM answered, in words: status, code, plain words of the message, and the request's id for Microsoft's support.
-fn answered(response: &Response, refusal: &Refusal, secrets: &[&SecretString]) -> String {
-    let code = redact::code(&refusal.code).unwrap_or("no code");
-    let id = response
-        .headers()
-        .get("x-ms-request-id")
-        .and_then(|id| id.to_str().ok())
-        .filter(|id| hubkeeper_core::ids::is_uuid(id));
-    let id = id.map(|id| format!(", request {id}")).unwrap_or_default();
-    let status = response.status().as_u16();
-    format!("ARM answered {status} {code} ({}){id}", redact::words(&refusal.message, secrets))
-}
-
-/// A refusal of ARM as an error: the code decides, the status where the code is not known.
-fn failed(response: &Response, secrets: &[&SecretString]) -> Error {
-    if is_challenge(response) {
-        return challenged(response, secrets);
-    }
-    let status = response.status().as_u16();
-    let refusal = refusal(response);
-    let code = redact::code(&refusal.code).unwrap_or_default();
-    let what = answered(response, &refusal, secrets);
-    match code {
-        "RequestDisallowedByPolicy" => {
-            let which = match refusal.policies.as_slice() {
-                [] => "an Azure Policy assignment denies the request: see the activity log of the resource group"
-                    .to_owned(),
-                names => format!("the Azure Policy assignment denies the request: {}", names.join(", ")),
-            };
-            Error::needs_human(
-                format!("{what}; {which}"),
-                "exempt the connector from that assignment, or set in `connector` of the secret what it demands (location, tags); see az policy assignment list --resource-group <group>",
-            )
-        }
-        "ReadOnlyDisabledSubscription" | "SubscriptionDisabled" | "DisabledSubscription" => Error::needs_human(
-            what,
-            "the subscription is disabled and cannot be written: enable it again (billing), or name another in `connector.subscriptionId`",
-        ),
-        "ScopeLocked" => Error::needs_human(
-            what,
-            "remove the lock from the connector, its resource group or its subscription: az lock list --resource-group <group>",
-        ),
-        "MissingSubscriptionRegistration" | "SubscriptionNotRegistered" => {
-            Error::needs_human(what, "register the provider: az provider register --namespace Microsoft.Security")
-        }
-        "LinkedAuthorizationFailed" => Error::needs_human(
-            what,
-            "the client may write the connector and lacks a right on a resource that it refers to: grant the action that the activity log of the resource group names",
-        ),
-        "SubscriptionNotFound" => Error::misconfigured(what, "check `connector.subscriptionId` in the secret"),
-        "ResourceGroupNotFound" => {
-            Error::misconfigured(what, "check `connector.resourceGroup` in the secret, or create the group")
-        }
-        _ => by_status(status, what),
-    }
-}
-
-fn by_status(status: u16, what: String) -> Error {
-    match status {
-        401 => Error::misconfigured(what, "check tenant, client and cloud: ARM does not accept Entra's token"),
-        403 => Error::needs_human(
-            what,
-            "give the client the custom role with Microsoft.Security/securityConnectors/read and /write (and /delete, to offboard) on the resource group; a fresh assignment takes minutes",
-        ),
-        404 | 408 | 429 | 500..=599 => Error::retryable(what, "repeat the event"),
-        409 | 412 => Error::retryable(what, "another change of the connector is under way: repeat the event"),
-        400 => Error::misconfigured(
-            what,
-            "check `connector` in the secret (name, location, plans) and HUBKEEPER_ARM_API_VERSION",
-        ),
-        _ => Error::needs_human(what, "look the code up in Azure's documentation"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hubkeeper_core::error::Kind;
-    use serde_json::json;
-
-    fn response(status: u16, body: &Value) -> Response {
-        http::Response::builder().status(status).body(Bytes::from(body.to_string())).unwrap()
-    }
-
-    #[test]
-    fn only_arm_s_own_word_makes_a_connector_absent() {
-        assert!(is_absent(&response(404, &json!({"error": {"code": "ResourceNotFound", "message": "x"}}))));
-        assert!(!is_absent(&response(404, &json!({"error": {"code": "ResourceGroupNotFound", "message": "x"}}))));
-        assert!(!is_absent(&response(404, &json!("<html>not found</html>"))));
-    }
-
-    #[test]
-    fn both_error_shapes_are_read_and_no_secret_is_shown() {
-        let token = SecretString::from("dckr_pat_secret");
-        let provider = json!({"statusCode": 400, "errorMessage": "error occured for security connector: token dckr_pat_secret is bad", "errorCorrelation": "x"});
-        let error = failed(&response(400, &provider), &[&token]);
-        assert_eq!(error.kind(), Kind::Misconfigured);
-        assert!(error.to_string().contains("security connector: token … is bad"), "{error}");
-        let arm =
-            json!({"error": {"code": "AuthorizationFailed", "message": "The client does not have authorization"}});
-        let error = failed(&response(403, &arm), &[]);
-        assert_eq!(error.kind(), Kind::NeedsHuman);
-        assert!(error.to_string().contains("AuthorizationFailed"), "{error}");
-    }
-
-    #[test]
-    fn each_code_of_arm_has_its_kind_and_its_remedy() {
-        let denied = json!([{"type": "PolicyViolation", "info": {
-            "policyAssignmentId": "/subscriptions/x/providers/Microsoft.Authorization/policyAssignments/allowed-locations",
-            "policyAssignmentName": "allowed-locations", "policyAssignmentDisplayName": "Allowed locations", "evaluationDetails": {}}}]);
-        for (status, code, more, kind, part) in [
-            (403, "RequestDisallowedByPolicy", denied, Kind::NeedsHuman, "Allowed locations (allowed-locations)"),
-            (403, "RequestDisallowedByPolicy", json!([]), Kind::NeedsHuman, "an Azure Policy assignment denies"),
-            (409, "ReadOnlyDisabledSubscription", json!(null), Kind::NeedsHuman, "the subscription is disabled"),
-            (403, "ReadOnlyDisabledSubscription", json!(null), Kind::NeedsHuman, "the subscription is disabled"),
-            (409, "ScopeLocked", json!(null), Kind::NeedsHuman, "remove the lock"),
-            (403, "AuthorizationFailed", json!(null), Kind::NeedsHuman, "custom role"),
-            (403, "LinkedAuthorizationFailed", json!(null), Kind::NeedsHuman, "a resource that it refers to"),
-            (409, "MissingSubscriptionRegistration", json!(null), Kind::NeedsHuman, "az provider register"),
-            (409, "Conflict", json!(null), Kind::Retryable, "another change"),
-            (409, "AnotherOperationInProgress", json!(null), Kind::Retryable, "another change"),
-            (404, "SubscriptionNotFound", json!(null), Kind::Misconfigured, "subscriptionId"),
-            (404, "ResourceGroupNotFound", json!(null), Kind::Misconfigured, "resourceGroup"),
-            (429, "SubscriptionRequestsThrottled", json!(null), Kind::Retryable, "repeat"),
-            (401, "InvalidAuthenticationToken", json!(null), Kind::Misconfigured, "tenant, client and cloud"),
-        ] {
-            let body = json!({"error": {"code": code, "message": "some words", "additionalInfo": more}});
-            let error = failed(&response(status, &body), &[]);
-            let text = error.to_string();
-            assert_eq!(error.kind(), kind, "{code}: {text}");
-            assert!(text.contains(part) && text.contains(code) && text.contains("remedy: "), "{code}: {text}");
-        }
-    }
-
-    #[test]
-    fn the_names_of_policies_are_scrubbed_counted_and_cut_off() {
-        let info = |name: String| json!({"type": "PolicyViolation", "info": {"policyAssignmentName": name}});
-        let many: Vec<Value> = (0..9).map(|n| info(format!("policy-{}", n / 2))).collect();
-        assert_eq!(policies(&json!({"additionalInfo": many})), ["policy-0", "policy-1", "policy-2"]);
-        for name in ["dckr_pat_Ab3dEf9hIjKl".to_owned(), "eyJhbGciOi.x.y".to_owned()] {
-            assert_eq!(policies(&json!({"additionalInfo": [info(name)]})), ["…"]);
-        }
-        assert!(policies(&json!({"additionalInfo": [info("x".repeat(5000))]}))[0].len() <= 64);
-        let nested = json!({"details": [{"additionalInfo": [info("inner".into())]}]});
-        assert_eq!(policies(&nested), ["inner"]);
-        for odd in [json!(7), json!({"additionalInfo": {}}), json!({"additionalInfo": [7, {"info": 7}]})] {
-            assert!(policies(&odd).is_empty(), "{odd}");
-        }
-    }
-
-    #[test]
-    fn a_challenge_for_more_claims_is_told_by_the_header() {
-        let with = |status: u16, header: &str| {
-            let mut response =
-                response(status, &json!({"error": {"code": "InvalidAuthenticationToken", "message": "x"}}));
-            response.headers_mut().insert(WWW_AUTHENTICATE, header.parse().unwrap());
-            response
-        };
-        let challenge = r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
-        let error = failed(&with(401, challenge), &[]);
-        assert_eq!(error.kind(), Kind::NeedsHuman);
-        let text = error.to_string();
-        assert!(text.contains("conditional access") && text.contains("continuous access evaluation"), "{text}");
-        assert!(!text.contains("eyJ"), "{text}");
-        assert!(!is_challenge(&with(401, r#"Bearer error="invalid_token""#)));
-        assert!(!is_challenge(&with(403, challenge)));
     }
 }

@@ -3,6 +3,8 @@
 use aws_sdk_sts::Client;
 use aws_sdk_sts::error::ProvideErrorMetadata;
 use hubkeeper_core::error::Error;
+use hubkeeper_core::failure::entra::Identity;
+use hubkeeper_core::failure::sts;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clients::hub::claims;
@@ -28,35 +30,12 @@ pub async fn assertion(client: &Client, audience: &str) -> Result<SecretString, 
         answer = ask(SHORTEST).await;
     }
     let answer = answer.map_err(|error| failed("GetWebIdentityToken", &error))?;
-    answer
-        .web_identity_token
-        .filter(|token| !token.is_empty())
-        .map(SecretString::from)
-        .ok_or_else(|| Error::retryable("GetWebIdentityToken: the response has no token", "repeat the event"))
+    answer.web_identity_token.filter(|token| !token.is_empty()).map(SecretString::from).ok_or_else(sts::no_token)
 }
 
-/// What the federated credential in Entra must equal, exactly and case-sensitively. Claims are no secret; the assertion is.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Identity {
-    /// `iss`
-    pub issuer: String,
-    /// `sub`
-    pub subject: String,
-    /// `aud`
-    pub audience: String,
-}
-
-impl Identity {
-    /// Reads the claims of an assertion.
-    pub fn of(assertion: &SecretString) -> Self {
-        let claims = claims(assertion.expose_secret()).unwrap_or_default();
-        let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).unwrap_or("?").to_owned();
-        Self { issuer: text("iss"), subject: text("sub"), audience: text("aud") }
-    }
-}
-
-impl std::fmt::Display for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "issuer {}, subject {}, audience {}", self.issuer, self.subject, self.audience)
-    }
+/// Reads the claims of an assertion.
+pub fn identity(assertion: &SecretString) -> Identity {
+    let claims = claims(assertion.expose_secret()).unwrap_or_default();
+    let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).unwrap_or("?").to_owned();
+    Identity { issuer: text("iss"), subject: text("sub"), audience: text("aud") }
 }

@@ -1,4 +1,4 @@
-//! The ARM bearer from Entra, by Microsoft's identity library over our own way out.
+//! The ARM bearer from Entra, by Microsoft's identity library over our own HTTP client.
 //!
 //! The library retries nothing here and caches nothing for us: its credential is made anew for each token, and the token
 //! is kept on the injected clock until shortly before it expires.
@@ -10,7 +10,9 @@ use std::time::Duration;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::TokenCredential;
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
-use azure_core::http::{AsyncRawResponse, ClientMethodOptions, ClientOptions, HttpClient, RetryOptions, Transport};
+use azure_core::http::{
+    AsyncRawResponse, ClientMethodOptions, ClientOptions, HttpClient as AzureHttpClient, RetryOptions, Transport,
+};
 use azure_identity::{
     ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
     ClientSecretCredentialOptions,
@@ -18,15 +20,16 @@ use azure_identity::{
 use bytes::Bytes;
 use hubkeeper_core::config::{AzureAuth, Config};
 use hubkeeper_core::error::Error;
+use hubkeeper_core::failure::entra::{self, Client, Failure, Identity, Refusal};
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::Subject;
 use hubkeeper_core::time::{Timestamp, until};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::clients::azure::assertion::{Identity, assertion};
+use crate::clients::azure::assertion::{assertion, identity};
 use crate::clients::secrets_manager::SecretStore;
-use crate::http::{Outlet, Policy};
+use crate::http::{HttpClient, Policy};
 
 /// A bearer is renewed this long before it expires: longer than a PUT may take.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -61,8 +64,8 @@ impl BearerCache {
 /// Gets bearers for ARM.
 #[derive(Clone)]
 pub struct Entra {
-    /// The way out.
-    pub outlet: Outlet,
+    /// The HTTP client.
+    pub http_client: HttpClient,
     /// Tenant, client, cloud.
     pub config: Arc<Config>,
     /// STS.
@@ -79,11 +82,11 @@ impl Entra {
     /// # Errors
     /// By Entra's documented error codes: `Misconfigured`, `NeedsHuman` or `Retryable`, with the claims that must match.
     pub async fn bearer(&self) -> Result<SecretString, Error> {
-        if let Some(bearer) = self.cache.get(self.outlet.now()) {
+        if let Some(bearer) = self.cache.get(self.http_client.now()) {
             return Ok(bearer);
         }
         let _one_at_a_time = self.cache.exchange.lock().await;
-        if let Some(bearer) = self.cache.get(self.outlet.now()) {
+        if let Some(bearer) = self.cache.get(self.http_client.now()) {
             return Ok(bearer);
         }
         let proof = match &self.config.azure_auth {
@@ -94,18 +97,18 @@ impl Entra {
         };
         let mut answer = self.exchange(&proof).await;
         if let Err(Failure { retry_once: true, .. }) = &answer
-            && self.outlet.wait(Duration::from_secs(10)).await
+            && self.http_client.wait(Duration::from_secs(10)).await
         {
             // a federated credential takes minutes to spread
             answer = self.exchange(&proof).await;
         }
         let (bearer, lifetime) = answer.map_err(|failure| failure.error)?;
-        self.cache.put(bearer.clone(), self.outlet.now() + lifetime);
+        self.cache.put(bearer.clone(), self.http_client.now() + lifetime);
         Ok(bearer)
     }
 
     async fn exchange(&self, proof: &Proof) -> Result<(SecretString, Duration), Failure> {
-        let carrier = Arc::new(Carrier { outlet: self.outlet.clone(), seen: Mutex::default() });
+        let carrier = Arc::new(Carrier { http_client: self.http_client.clone(), seen: Mutex::default() });
         let scope = self.config.cloud.scope();
         let token = match self.credential(proof, Arc::clone(&carrier)) {
             Ok(credential) => credential.get_token(&[scope.as_str()], None).await,
@@ -162,14 +165,9 @@ impl ClientAssertion for Assertion {
     }
 }
 
-struct Failure {
-    error: Error,
-    retry_once: bool,
-}
-
-/// The library's transport: our way out, and a note of what went wrong on it, since the library's own errors quote bodies.
+/// The library's transport: our HTTP client, and a note of what went wrong on it, since the library's own errors quote bodies.
 struct Carrier {
-    outlet: Outlet,
+    http_client: HttpClient,
     seen: Mutex<Option<Seen>>,
 }
 
@@ -186,7 +184,7 @@ impl fmt::Debug for Carrier {
 }
 
 #[async_trait::async_trait]
-impl HttpClient for Carrier {
+impl AzureHttpClient for Carrier {
     async fn execute_request(&self, request: &azure_core::http::Request) -> azure_core::Result<AsyncRawResponse> {
         let other = |text: &'static str| azure_core::Error::with_message(azure_core::error::ErrorKind::Other, text);
         let body = match request.body() {
@@ -201,7 +199,7 @@ impl HttpClient for Carrier {
                 ours.headers_mut().insert(name, value);
             }
         }
-        match self.outlet.send(ours, Policy::SAFE).await {
+        match self.http_client.send(ours, Policy::SAFE).await {
             Ok(response) => {
                 self.note(Some(Seen::read(&response)));
                 if is_for_ever(&response) {
@@ -251,24 +249,22 @@ impl Carrier {
 
     fn failure(&self, proof: &Proof, config: &Config) -> Failure {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let retryable = |what: String| Failure { error: Error::retryable(what, "repeat the event"), retry_once: false };
         match seen {
-            None => Failure {
-                error: Error::misconfigured(
-                    "the request to Entra cannot be made",
-                    "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_AUTHORITY_HOST",
-                ),
-                retry_once: false,
-            },
-            Some(Seen::NoAnswer(why)) => retryable(format!("no token from Entra: {why}")),
-            Some(Seen::Unreadable(status)) => {
-                retryable(format!("no token from Entra: its answer (status {status}) cannot be read"))
-            }
+            None => entra::unsendable(),
+            Some(Seen::NoAnswer(why)) => entra::no_token(&why),
+            Some(Seen::Unreadable(status)) => entra::no_token(&format!("its answer (status {status}) cannot be read")),
             Some(Seen::Answer { status, error, codes, description }) => {
-                let secret = match proof {
-                    Proof::Assertion(secret) | Proof::Secret(secret) => secret,
+                let (secret, identity) = match proof {
+                    Proof::Assertion(assertion) => (assertion, identity(assertion)),
+                    Proof::Secret(secret) => (secret, Identity::default()),
                 };
-                classify(status, &error, &codes, &redact::words(&description, &[secret]), proof, config)
+                let words = redact::words(&description, &[secret]);
+                let (client, tenant) = (config.client_id.as_str(), config.tenant_id.as_str());
+                Refusal { status, error: &error, codes: &codes, words: &words }.failure(&Client {
+                    client,
+                    tenant,
+                    identity,
+                })
             }
         }
     }
@@ -282,146 +278,4 @@ fn is_for_ever(response: &crate::http::Response) -> bool {
     }
     let body = serde_json::from_slice::<Body>(response.body());
     body.is_ok_and(|body| !LIFETIMES.contains(&body.expires_in))
-}
-
-/// Codes of a federated credential that does not match, or that has not spread yet (Microsoft's federation pages, public logs).
-const NO_MATCH: [i64; 5] = [70021, 700_211, 700_212, 700_213, 7_002_121];
-
-/// Entra's response as an error: `error` decides, the numbers give the hint (Microsoft's error code reference; the 700xxx
-/// federation codes are known from its federation pages and from public logs). A number that is not known gets no advice
-/// beyond where to look it up.
-fn classify(status: u16, error: &str, codes: &[i64], words: &str, proof: &Proof, config: &Config) -> Failure {
-    let has = |wanted: &[i64]| codes.iter().any(|code| wanted.contains(code));
-    let numbers: Vec<_> = codes.iter().take(5).map(|code| format!("AADSTS{code}")).collect();
-    let name: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
-    let what = format!("Entra gives no token: {name} {} ({words})", numbers.join(" "));
-    let (client, tenant) = (&config.client_id, &config.tenant_id);
-    let identity = match proof {
-        Proof::Assertion(assertion) => Identity::of(assertion),
-        Proof::Secret(_) => Identity::default(),
-    };
-    let error = if has(&[90006, 90012, 90024, 90033, 90055])
-        || name == "temporarily_unavailable"
-        || status >= 500
-        || status == 429
-    {
-        Error::retryable(what, "repeat the event")
-    } else if has(&NO_MATCH) {
-        Error::retryable(
-            what,
-            format!(
-                "a federated credential made in the last minutes may still be spreading: repeat the event; else make its issuer, subject and audience at client {client} equal those of the function's assertion, to the letter: {identity}"
-            ),
-        )
-    } else if has(&[700_024]) {
-        Error::retryable(
-            what,
-            "the assertion is outside of its time range, by Entra's clock: repeat the event; where it stays so, a clock is wrong",
-        )
-    } else if has(&[700_027]) {
-        Error::misconfigured(
-            what,
-            format!(
-                "Entra cannot verify the assertion's signature: make the issuer of the federated credential of client {client} equal {}",
-                identity.issuer
-            ),
-        )
-    } else if has(&[7_000_229]) {
-        Error::needs_human(
-            what,
-            format!(
-                "create the service principal (enterprise application) in tenant {tenant}: az ad sp create --id {client}"
-            ),
-        )
-    } else if has(&[7_000_222, 7_000_215]) {
-        Error::needs_human(
-            what,
-            "put a valid client secret of the application into the secret that HUBKEEPER_AZURE_CLIENT_SECRET_ID names",
-        )
-    } else if has(&[7_000_112]) {
-        Error::needs_human(what, "enable the application in Entra")
-    } else if has(&[53003]) {
-        Error::needs_human(what, "let conditional access admit this workload identity")
-    } else if has(&[700_016]) {
-        Error::misconfigured(what, format!("check AZURE_CLIENT_ID ({client}) in tenant {tenant}"))
-    } else if has(&[90002]) {
-        Error::misconfigured(what, format!("check AZURE_TENANT_ID ({tenant})"))
-    } else if has(&[500_011]) {
-        Error::misconfigured(what, "check HUBKEEPER_AZURE_CLOUD: the tenant does not know this cloud's ARM")
-    } else {
-        let code = numbers.first().map_or_else(String::new, |number| {
-            format!(": https://login.microsoftonline.com/error?code={}", number.trim_start_matches("AADSTS"))
-        });
-        Error::needs_human(
-            what,
-            format!("see what Entra's code means{code}, and the sign-in log of client {client} in tenant {tenant}"),
-        )
-    };
-    Failure { error, retry_once: has(&NO_MATCH) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hubkeeper_core::error::Kind;
-
-    fn config() -> Config {
-        let pairs = [("AZURE_TENANT_ID", "tenant-1"), ("AZURE_CLIENT_ID", "client-1")];
-        Config::parse(&pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()).unwrap()
-    }
-
-    /// An assertion's claims alone count: the signature is Entra's affair.
-    fn assertion() -> Proof {
-        use base64::Engine;
-        let claims =
-            r#"{"iss":"https://issuer.example","sub":"arn:aws:iam::1:role/r","aud":"api://AzureADTokenExchange"}"#;
-        let body = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
-        Proof::Assertion(SecretString::from(format!("e30.{body}.c2ln")))
-    }
-
-    #[test]
-    fn each_code_of_entra_has_its_kind_and_its_remedy() {
-        let claims =
-            "issuer https://issuer.example, subject arn:aws:iam::1:role/r, audience api://AzureADTokenExchange";
-        for (error, code, kind, part, retried) in [
-            ("invalid_request", 70021, Kind::Retryable, claims, true),
-            ("invalid_client", 700_211, Kind::Retryable, "may still be spreading", true),
-            ("invalid_client", 700_212, Kind::Retryable, claims, true),
-            ("invalid_client", 700_213, Kind::Retryable, claims, true),
-            ("invalid_client", 7_002_121, Kind::Retryable, claims, true),
-            ("invalid_client", 700_024, Kind::Retryable, "time range", false),
-            ("invalid_client", 700_027, Kind::Misconfigured, "signature", false),
-            ("invalid_client", 7_000_229, Kind::NeedsHuman, "az ad sp create --id client-1", false),
-            ("invalid_client", 7_000_222, Kind::NeedsHuman, "valid client secret", false),
-            ("invalid_client", 7_000_215, Kind::NeedsHuman, "valid client secret", false),
-            ("unauthorized_client", 7_000_112, Kind::NeedsHuman, "enable the application", false),
-            ("invalid_grant", 53003, Kind::NeedsHuman, "conditional access", false),
-            ("unauthorized_client", 700_016, Kind::Misconfigured, "AZURE_CLIENT_ID", false),
-            ("invalid_request", 90002, Kind::Misconfigured, "AZURE_TENANT_ID", false),
-            ("invalid_resource", 500_011, Kind::Misconfigured, "HUBKEEPER_AZURE_CLOUD", false),
-            ("temporarily_unavailable", 90033, Kind::Retryable, "repeat", false),
-            (
-                "invalid_client",
-                7_999_999,
-                Kind::NeedsHuman,
-                "https://login.microsoftonline.com/error?code=7999999",
-                false,
-            ),
-        ] {
-            let failure = classify(401, error, &[code], "words", &assertion(), &config());
-            let text = failure.error.to_string();
-            assert_eq!((failure.error.kind(), failure.retry_once), (kind, retried), "{code}: {text}");
-            assert!(text.contains(part) && text.contains(&format!("AADSTS{code}")), "{code}: {text}");
-        }
-    }
-
-    #[test]
-    fn nothing_about_the_assertion_is_advised_where_the_code_is_not_about_it() {
-        for code in [7_000_229, 7_999_999] {
-            for proof in [assertion(), Proof::Secret(SecretString::from("s"))] {
-                let text = classify(400, "invalid_client", &[code], "", &proof, &config()).error.to_string();
-                assert!(!text.contains("issuer") && !text.contains("subject") && !text.contains("federated"), "{text}");
-            }
-        }
-    }
 }

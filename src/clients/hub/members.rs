@@ -4,14 +4,15 @@
 //! An invitation is never sent again blindly: after a lost answer the lists tell what is there. Bodies of refusals are not
 //! documented, so the status decides; of the text only plain words are passed on.
 
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{Denied, HubError, Invite, Member, Roster, Scope};
 use hubkeeper_core::redact;
-use hubkeeper_core::secret::document::{Newcomer, Role};
+use hubkeeper_core::secret::document::{InvitationRequest, Role};
 use hubkeeper_core::time::parse_rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, HubWriter, Session, body, unreadable, unusable};
+use crate::clients::hub::{Hub, HubWriter, Session, body, unusable};
 use crate::http::{Policy, Response};
 
 /// Entries a page: the most that is known to be taken.
@@ -94,7 +95,7 @@ impl Hub {
             let mut list: Vec<Entry> = Vec::new();
             for page in 1..=PAGES {
                 let path = format!("{path}?page={page}&page_size={PAGE_SIZE}");
-                let response = self.outlet.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
+                let response = self.http_client.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
                 let response = response.map_err(HubError::from)?;
                 match response.status().as_u16() {
                     200 => {}
@@ -126,7 +127,7 @@ impl Hub {
         }
         let what = "list of invitations at Docker Hub";
         let path = format!("/v2/orgs/{organization}/invites");
-        let response = self.outlet.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
+        let response = self.http_client.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await;
         let response = response.map_err(HubError::from)?;
         match response.status().as_u16() {
             200 => {
@@ -144,21 +145,26 @@ impl HubWriter {
     ///
     /// # Errors
     /// [`Denied`] where the service certainly did not act.
-    pub async fn invite(&self, session: &Session, organization: &str, newcomer: &Newcomer) -> Result<Invited, Denied> {
-        let mut payload = json!({"org": organization, "role": newcomer.role.name(), "invitees": [newcomer.email]});
-        if let Some(team) = &newcomer.team {
+    pub async fn invite(
+        &self,
+        session: &Session,
+        organization: &str,
+        requested: &InvitationRequest,
+    ) -> Result<Invited, Denied> {
+        let mut payload = json!({"org": organization, "role": requested.role.name(), "invitees": [requested.email]});
+        if let Some(team) = &requested.team {
             payload["team"] = json!(team);
         }
         let create = self.0.send_json(Some(session), "POST", "/v2/invites/bulk", &payload);
-        let response = match self.0.outlet.send(create, Policy::CREATE).await {
+        let response = match self.0.http_client.send(create, Policy::CREATE).await {
             Ok(response) => response,
             Err(error) if error.acted => return Ok(Invited::Unknown(error.to_string())),
             Err(error) => return Err(HubError::from(error).into()),
         };
         match response.status().as_u16() {
-            200..=299 => invited(&response, newcomer),
+            200..=299 => invited(&response, requested),
             401 | 429 => Err(unusable("invitation", &response).into()),
-            404 => Err(if newcomer.team.is_some() { Denied::NoTeam } else { Denied::NoOrganization }),
+            404 => Err(if requested.team.is_some() { Denied::NoTeam } else { Denied::NoOrganization }),
             409 => Err(Denied::Conflict(said(&response))),
             // the bodies of refusals are not documented, so a missing right and a missing seat look alike
             status @ (400 | 402 | 403) => Err(Denied::NoSeat(status, said(&response))),
@@ -175,7 +181,7 @@ impl HubWriter {
         let path = format!("/v2/invites/{id}/resend");
         let mut resend = self.0.get(session, &path);
         *resend.method_mut() = http::Method::PATCH;
-        match self.0.outlet.send(resend, Policy::CREATE).await {
+        match self.0.http_client.send(resend, Policy::CREATE).await {
             Ok(response) => changed("resend of the invitation", &response, Scope::InviteEdit),
             Err(error) if error.acted => Ok(Changed::Unknown(error.to_string())),
             Err(error) => Err(HubError::from(error).into()),
@@ -195,7 +201,7 @@ impl HubWriter {
     ) -> Result<Changed, Denied> {
         let path = format!("/v2/orgs/{organization}/members/{}", segment(username)?);
         let put = self.0.send_json(Some(session), "PUT", &path, &json!({"role": role.name()}));
-        let response = self.0.outlet.send(put, Policy::SAFE).await.map_err(HubError::from)?;
+        let response = self.0.http_client.send(put, Policy::SAFE).await.map_err(HubError::from)?;
         changed("change of a role", &response, Scope::MemberEdit)
     }
 
@@ -213,7 +219,7 @@ impl HubWriter {
         let path = format!("/v2/orgs/{organization}/groups/{team}/members");
         let post = self.0.send_json(Some(session), "POST", &path, &json!({"member": username}));
         // who is in the team already stays in it
-        let response = self.0.outlet.send(post, Policy::SAFE).await.map_err(HubError::from)?;
+        let response = self.0.http_client.send(post, Policy::SAFE).await.map_err(HubError::from)?;
         changed("change of a team", &response, Scope::GroupEdit)
     }
 }
@@ -245,7 +251,7 @@ fn changed(what: &str, response: &Response, scope: Scope) -> Result<Changed, Den
 }
 
 /// What became of the one invitee. Both shapes of the answer are read: the list alone, and one object around it more.
-fn invited(response: &Response, newcomer: &Newcomer) -> Result<Invited, Denied> {
+fn invited(response: &Response, requested: &InvitationRequest) -> Result<Invited, Denied> {
     let unknown = || Ok(Invited::Unknown("the answer to the invitation cannot be read".into()));
     let Some(body) = body(response) else { return unknown() };
     let list = body.get("invitees");
@@ -254,7 +260,7 @@ fn invited(response: &Response, newcomer: &Newcomer) -> Result<Invited, Denied> 
     match entry.get("status").and_then(Value::as_str) {
         Some("invited") => Ok(Invited::Sent(entry.get("invite").and_then(invite).map(|mut invite| {
             // the address that was invited, whatever name the service has for it
-            invite.invitee.clone_from(&newcomer.email);
+            invite.invitee.clone_from(&requested.email);
             invite
         }))),
         Some("existing_org_member") => Ok(Invited::Member),
@@ -295,8 +301,13 @@ mod tests {
     use super::*;
 
     fn answer(body: &Value) -> Result<Invited, Denied> {
-        let newcomer = Newcomer { email: "scanner@acme.example".into(), role: Role::Editor, team: None };
-        invited(&http::Response::new(Bytes::from(body.to_string())), &newcomer)
+        let requested = InvitationRequest {
+            owner: "hub/owner".into(),
+            email: "scanner@acme.example".into(),
+            role: Role::Editor,
+            team: None,
+        };
+        invited(&http::Response::new(Bytes::from(body.to_string())), &requested)
     }
 
     #[test]

@@ -15,20 +15,21 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hubkeeper_core::failure::docker_hub;
 use hubkeeper_core::hub::HubError;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::http::{Outlet, Request, Response, SendError, join, speaks_of_failed_logins};
+use crate::http::{HttpClient, Request, Response, SendError, join, speaks_of_failed_logins};
 
 /// No bearer is counted on for longer, whatever its claims say.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// The three hosts of Docker Hub, and the way out to them; to read.
+/// The three hosts of Docker Hub, and the HTTP client for them; to read.
 #[derive(Clone)]
 pub struct Hub {
-    /// The way out.
-    pub outlet: Outlet,
+    /// The HTTP client.
+    pub http_client: HttpClient,
     /// `https://hub.docker.com`
     pub api: String,
     /// `https://auth.docker.io`
@@ -137,18 +138,7 @@ fn body(response: &Response) -> Option<Value> {
 
 /// A status that says "not now", or one that no document names.
 fn unusable(what: &str, response: &Response) -> HubError {
-    let status = response.status().as_u16();
-    match status {
-        429 if speaks_of_failed_logins(response) => {
-            HubError::LockedOut(format!("{what}: status 429, too many failed login attempts"))
-        }
-        408 | 429 | 500..=599 => HubError::Unavailable(format!("{what}: status {status}")),
-        _ => HubError::Unexpected(format!("{what}: unexpected status {status}")),
-    }
-}
-
-fn unreadable(what: &str) -> HubError {
-    HubError::Unexpected(format!("{what}: the answer cannot be read"))
+    docker_hub::unusable(what, response.status().as_u16(), speaks_of_failed_logins(response))
 }
 
 /// The claims of a JWT, unverified: evidence, not proof. `None` for anything that is not a JWT.

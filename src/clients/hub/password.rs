@@ -5,6 +5,7 @@
 //! never after a 401: each failed login counts towards a lock-out.
 
 use hubkeeper_core::error::Error;
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::HubError;
 use hubkeeper_core::secret::login::{TOTP_STEP, totp};
 use hubkeeper_core::secret::{Access, Login, Purpose};
@@ -13,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::clients::hub::login::TokenLogin;
-use crate::clients::hub::{Credential, Hub, Session, body, request, unreadable, unusable};
+use crate::clients::hub::{Credential, Hub, Session, body, request, unusable};
 use crate::http::{Policy, Response, join};
 
 /// Why a login failed.
@@ -106,15 +107,15 @@ impl Hub {
             )));
         };
         for attempt in 0..2 {
-            let now = self.outlet.now();
+            let now = self.http_client.now();
             if attempt > 0 {
                 // a code is taken once: the next window has the next one
                 let wait = TOTP_STEP - unix(now) % TOTP_STEP;
-                if !self.outlet.wait(std::time::Duration::from_secs(wait)).await {
+                if !self.http_client.wait(std::time::Duration::from_secs(wait)).await {
                     break;
                 }
             }
-            let code = totp.generate(unix(self.outlet.now()));
+            let code = totp.generate(unix(self.http_client.now()));
             let second = json!({"login_2fa_token": half.expose_secret(), "code": code});
             let response = self.post("/v2/users/2fa-login", &second, purpose).await?;
             match response.status().as_u16() {
@@ -132,7 +133,7 @@ impl Hub {
     async fn post(&self, path: &str, payload: &Value, purpose: Purpose) -> Result<Response, LoginFailure> {
         let post = request("POST", &join(&self.api, path), None, Some(payload));
         // a code may be used up by a request whose answer was lost: the second factor's loop handles that
-        self.outlet.send(post, Policy::SAFE).await.map_err(|error| unknown(&error.into(), purpose))
+        self.http_client.send(post, Policy::SAFE).await.map_err(|error| unknown(&error.into(), purpose))
     }
 }
 

@@ -4,13 +4,14 @@
 //! is too low, 401 "insufficient scopes" for the whole request.
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{Head, HubError, Repository};
 use hubkeeper_core::redact;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::clients::hub::{Credential, Hub, basic, bearer, claims, request, unreadable, unusable};
+use crate::clients::hub::{Credential, Hub, basic, bearer, claims, request, unusable};
 use crate::http::{Policy, Response, join};
 
 /// Bytes of a request line at most: services cut URLs off somewhere above 4 KB.
@@ -106,7 +107,7 @@ impl Hub {
             .map(|repository| format!("&scope={}", scope(organization, repository, actions)))
             .collect();
         let url = join(&self.auth, &format!("/token?service=registry.docker.io{}", scopes.concat()));
-        let response = self.outlet.send(request("GET", &url, Some(basic(credential)), None), Policy::SAFE).await?;
+        let response = self.http_client.send(request("GET", &url, Some(basic(credential)), None), Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => granted(response.body()).map(Grant::Granted).ok_or_else(|| unreadable(what)),
             401 => refused(&response, credential),
@@ -128,7 +129,7 @@ impl Hub {
         let url = join(&self.registry, &format!("/v2/{organization}/{repository}/manifests/{tag}"));
         let mut head = request("HEAD", &url, Some(bearer(&granted.token)), None);
         head.headers_mut().insert(ACCEPT, HeaderValue::from_static(MANIFESTS));
-        let response = self.outlet.send(head, Policy::SAFE).await?;
+        let response = self.http_client.send(head, Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => Ok(Head::Readable { index: is_index(&response) }),
             404 | 406 => Ok(Head::Absent),

@@ -5,10 +5,11 @@
 //! followed, since it names a host of the service's choice.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{HubError, Repository};
 use serde::Deserialize;
 
-use crate::clients::hub::{Hub, Session, unreadable, unusable};
+use crate::clients::hub::{Hub, Session, unusable};
 use crate::http::Policy;
 
 /// Repositories a page: the most that the service gives.
@@ -86,7 +87,7 @@ impl Hub {
         let what = "list of repositories at Docker Hub";
         let path =
             format!("/v2/namespaces/{organization}/repositories?page={page}&page_size={PAGE_SIZE}&ordering=name");
-        let response = self.outlet.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await?;
+        let response = self.http_client.send(self.get(session, &path), Policy::SAFE.capped(8 << 20)).await?;
         match response.status().as_u16() {
             200 => {
                 let page: Page = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;
@@ -113,7 +114,7 @@ impl Hub {
         }
         let what = "list of tags at Docker Hub";
         let path = format!("/v2/namespaces/{organization}/repositories/{repository}/tags?page=1&page_size={TAGS}");
-        let response = self.outlet.send(self.get(session, &path), Policy::SAFE).await?;
+        let response = self.http_client.send(self.get(session, &path), Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => {
                 let page: TagPage = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;

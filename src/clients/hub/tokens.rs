@@ -2,6 +2,7 @@
 //!
 //! Labels are not unique on the service and creation is not idempotent: after a lost answer the label tells what is there.
 
+use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::ids::is_uuid;
 use hubkeeper_core::time::{Timestamp, parse_rfc3339};
@@ -9,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, HubWriter, Session, unreadable, unusable};
+use crate::clients::hub::{Hub, HubWriter, Session, unusable};
 use crate::http::Policy;
 
 /// Tokens a page: the most that is known to be taken.
@@ -75,7 +76,7 @@ impl Hub {
         let mut list: Vec<Pat> = Vec::new();
         for page in 1..=PAGES {
             let path = format!("/v2/access-tokens?page={page}&page_size={PAGE_SIZE}");
-            let response = self.outlet.send(self.get(session, &path), Policy::SAFE).await?;
+            let response = self.http_client.send(self.get(session, &path), Policy::SAFE).await?;
             match response.status().as_u16() {
                 200 => {}
                 404 if page > 1 => return Ok(list),
@@ -116,7 +117,7 @@ impl HubWriter {
     pub async fn mint(&self, session: &Session, label: &str, expires_at: Timestamp) -> Result<Mint, HubError> {
         let payload = json!({"token_label": label, "scopes": ["repo:read"], "expires_at": hubkeeper_core::time::rfc3339(expires_at)});
         let create = self.0.send_json(Some(session), "POST", "/v2/access-tokens", &payload);
-        let response = match self.0.outlet.send(create, Policy::CREATE).await {
+        let response = match self.0.http_client.send(create, Policy::CREATE).await {
             Ok(response) => response,
             Err(error) if error.acted => return Ok(Mint::Unknown(error.to_string())),
             Err(error) => return Err(error.into()),
@@ -156,7 +157,7 @@ impl HubWriter {
     ) -> Result<Changed, HubError> {
         let payload = json!({"is_active": active, "token_label": label});
         let change = self.0.send_json(Some(session), "PATCH", &format!("/v2/access-tokens/{id}"), &payload);
-        let response = self.0.outlet.send(change, Policy::SAFE).await?;
+        let response = self.0.http_client.send(change, Policy::SAFE).await?;
         match response.status().as_u16() {
             200..=299 => Ok(Changed::Done),
             404 => Ok(Changed::Gone),
@@ -173,7 +174,7 @@ impl HubWriter {
         let path = format!("/v2/access-tokens/{id}");
         let mut delete = self.0.get(session, &path);
         *delete.method_mut() = http::Method::DELETE;
-        let response = self.0.outlet.send(delete, Policy::SAFE).await?;
+        let response = self.0.http_client.send(delete, Policy::SAFE).await?;
         match response.status().as_u16() {
             200..=299 | 404 => Ok(()),
             _ => Err(unusable("revocation of a token", &response)),

@@ -26,7 +26,7 @@ use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use hubkeeper::clock::{Clock, Random};
-use hubkeeper::http::{Outlet, Request, Response, Shared, Transport, TransportError, TransportErrorKind};
+use hubkeeper::http::{HttpClient, HttpShared, Request, Response, Transport, TransportError, TransportErrorKind};
 use hubkeeper_core::time::Timestamp;
 use serde_json::Value;
 use time::macros::datetime;
@@ -143,13 +143,13 @@ impl Script {
 
     /// The way out to the script, on a clock that stands still but for what is waited for.
     #[must_use]
-    pub fn outlet(self: &Arc<Self>) -> Outlet {
-        Outlet::new(self.shared(), self.deadline())
+    pub fn http_client(self: &Arc<Self>) -> HttpClient {
+        HttpClient::new(self.shared(), self.deadline())
     }
 
-    pub(crate) fn shared(self: &Arc<Self>) -> Arc<Shared> {
+    pub(crate) fn shared(self: &Arc<Self>) -> Arc<HttpShared> {
         let (transport, clock, random) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
-        Shared::new(transport, clock, random)
+        HttpShared::new(transport, clock, random)
     }
 
     /// When requests stop.

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubkeeper::clients::azure::assertion::Identity;
+use hubkeeper::clients::azure::assertion::identity;
 use hubkeeper::clients::hub::claims;
 use hubkeeper::clients::hub::login::TokenLogin;
 use hubkeeper_core::proof::evidence::{Level, level};
@@ -28,7 +28,7 @@ pub(crate) fn check(input: &[u8]) {
 fn read(jwt: &str, input: &[u8]) {
     let read = claims(jwt);
     assert!(read.as_ref().is_none_or(Value::is_object));
-    let identity = Identity::of(&SecretString::from(jwt)).to_string();
+    let identity = identity(&SecretString::from(jwt)).to_string();
     assert!(!identity.contains(MARKER) || read.is_some_and(|read| read.to_string().contains(MARKER)), "{identity}");
     let answer = answers::Answer::json(200, &json!({ "access_token": jwt }));
     let script = Script::new(vec![answer]);

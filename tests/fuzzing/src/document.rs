@@ -37,13 +37,13 @@ pub(crate) fn check(input: &[u8]) {
         Ok(document) => document,
         Err(error) => return clean::error(&error, input),
     };
-    let before = members(&secret);
+    let before = fields(&secret);
     let written = document.to_secret_string();
     let mut expected = before.clone();
     if document.access_token.is_none() {
         expected.remove("accessToken");
     }
-    assert_eq!(members(&written), expected, "what is written is what was read");
+    assert_eq!(fields(&written), expected, "what is written is what was read");
     let again = Document::parse(&written).unwrap_or_else(|error| panic!("what is written is refused: {error}"));
     same(&document, &again);
 
@@ -52,15 +52,15 @@ pub(crate) fn check(input: &[u8]) {
     let mut expected = before.clone();
     expected.extend(object(json!({"accessToken": MARKER, "tokenId": TOKEN_ID, "expiresAt": rfc3339(expires_at)})));
     expected.remove("candidateVersion");
-    assert_eq!(members(&minted.to_secret_string()), expected, "a mint changes the token, its id and its end");
+    assert_eq!(fields(&minted.to_secret_string()), expected, "a mint changes the token, its id and its end");
     assert!(minted.candidate_version.is_none() && minted.expires_at == Some(expires_at));
 
     let taken = document.taken_from("candidate", [&minted]);
-    let mut kept = members(&taken.to_secret_string());
+    let mut kept = fields(&taken.to_secret_string());
     assert_eq!(kept.remove("candidateVersion"), Some(json!("candidate")));
     for (name, value) in &before {
         let may_go = ["candidateVersion", "tokenId", "expiresAt", "accessToken"].contains(&name.as_str());
-        assert!(may_go || kept.get(name) == Some(value), "a member of another is lost");
+        assert!(may_go || kept.get(name) == Some(value), "a field of another is lost");
     }
     assert!(kept.keys().all(|name| before.contains_key(name)));
     same(&document, &document.without_stale(&document));
@@ -84,13 +84,13 @@ fn same(one: &Document, other: &Document) {
     assert_eq!((&one.expected, &one.excluded, &one.connector), (&other.expected, &other.excluded, &other.connector));
 }
 
-fn members(text: &SecretString) -> Map<String, Value> {
+fn fields(text: &SecretString) -> Map<String, Value> {
     object(serde_json::from_str(text.expose_secret().trim_start_matches('\u{feff}')).expect("a document is JSON"))
 }
 
 fn object(value: Value) -> Map<String, Value> {
     match value {
-        Value::Object(members) => members,
+        Value::Object(fields) => fields,
         _ => panic!("a document is an object"),
     }
 }

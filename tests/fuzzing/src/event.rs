@@ -16,7 +16,7 @@ pub(crate) fn check(input: &[u8]) {
         Err(error) => return clean::error(&error, input),
     };
     judge(&event, input);
-    // the same event with the token in the place of one of its members, or of a member's name
+    // the same event with the token in the place of one of its fields, or of a field's name
     let mut left = input.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % 24;
     judge(&planted(event, &mut left), input);
 }
@@ -102,7 +102,7 @@ fn planted(event: Value, left: &mut usize) -> Value {
     match event {
         Value::String(text) => Value::String(if here() { MARKER.to_owned() } else { text }),
         Value::Array(values) => values.into_iter().map(|value| planted(value, left)).collect(),
-        Value::Object(members) => members
+        Value::Object(fields) => fields
             .into_iter()
             .map(|(name, value)| {
                 *left = left.wrapping_sub(1);

@@ -30,7 +30,7 @@ const TOKEN_ID: &str = "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001";
 
 pub(crate) fn hub(script: &Arc<Script>) -> Hub {
     Hub {
-        outlet: script.outlet(),
+        http_client: script.http_client(),
         api: "https://hub.docker.com".into(),
         auth: "https://auth.docker.io".into(),
         registry: "https://registry-1.docker.io".into(),

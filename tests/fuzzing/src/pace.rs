@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use hubkeeper::http::pace::{LONGEST, asked};
-use hubkeeper::http::{Cause, Outlet, Policy, Request};
+use hubkeeper::http::{Cause, HttpClient, Policy, Request};
 
 use crate::answers::{self, Answer, NOW, Script};
 
@@ -21,11 +21,11 @@ pub(crate) fn check(input: &[u8]) {
     let headers: Vec<(u16, HeaderMap)> = answers.iter().map(noted).collect();
     let script = Script::new(answers);
     let shared = script.shared();
-    let outlet = Outlet::new(Arc::clone(&shared), script.deadline());
+    let http_client = HttpClient::new(Arc::clone(&shared), script.deadline());
     let mut sent = Vec::new();
     for _ in 0..2 {
-        let answer = answers::run(outlet.send(request(), policy));
-        let now = outlet.now();
+        let answer = answers::run(http_client.send(request(), policy));
+        let now = http_client.now();
         let these = script.sent();
         assert!(these.len() <= REQUESTS / 2, "one request was sent {} times", these.len());
         if operation == "create" {
@@ -35,7 +35,7 @@ pub(crate) fn check(input: &[u8]) {
         if let Err(error) = &answer
             && matches!(error.cause, Cause::Deadline | Cause::RateLimited)
         {
-            assert!(outlet.is_out_of_time());
+            assert!(http_client.is_out_of_time());
         }
         sent.extend(these.into_iter().map(|sent| (sent.at, sent.status)));
         assert!(sent.iter().all(|(at, _)| *at <= now));
@@ -53,10 +53,10 @@ pub(crate) fn check(input: &[u8]) {
     }
     script.end();
     // the next invocation, in the same process, is held back by what can be meant alone, and no longer than that
-    let ended = outlet.now();
+    let ended = http_client.now();
     let meant = sent.iter().zip(&headers).filter_map(|((told, _), (status, headers))| asked(*status, headers, *told));
     let meant = meant.filter(|wait| wait.meant).map(|wait| wait.end).max();
-    let next = Outlet::new(shared, ended + time::Duration::HOUR);
+    let next = HttpClient::new(shared, ended + time::Duration::HOUR);
     let _ = answers::run(next.send(request(), Policy::SAFE));
     if let Some(first) = script.sent().first() {
         let windows = headers.iter().any(|(_, headers)| headers.keys().any(|name| name.as_str().contains("ratelimit")));

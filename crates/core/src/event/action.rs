@@ -2,89 +2,86 @@
 
 use serde_json::Value;
 
-use crate::error::Error;
-use crate::event::fields::Members;
 use crate::event::parsed::{Event, Fleet};
+use crate::fields::{FieldError, Fields};
 use crate::ids::{is_secret_id, is_version_id};
 use crate::request::{Mode, Request, Trigger};
 
-pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
-    match members.required("action")? {
-        "onboard" => onboard(members),
-        "reconcile" => reconcile(members),
-        "verify" => verify(members),
-        "offboard" => offboard(members),
-        _ => Err(members.wrong("action", "is none of onboard, reconcile, verify, offboard")),
+pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    match fields.required("action")? {
+        "onboard" => onboard(fields),
+        "reconcile" => reconcile(fields),
+        "verify" => verify(fields),
+        "offboard" => offboard(fields),
+        _ => Err(fields.wrong("action", "is none of onboard, reconcile, verify, offboard")),
     }
 }
 
-fn onboard(members: &Members<'_>) -> Result<Event, Error> {
-    members.only(&["action", "secretId", "secretIds", "mode", "versionId", "force", "fixRole"])?;
-    let mode = mode(members)?;
-    let version = version(members)?;
-    let force = members.flag("force")?;
-    let fix_role = members.flag("fixRole")?;
+fn onboard(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    fields.only(&["action", "secretId", "secretIds", "mode", "versionId", "force", "fixRole"])?;
+    let mode = mode(fields)?;
+    let version = version(fields)?;
+    let force = fields.flag("force")?;
+    let fix_role = fields.flag("fixRole")?;
     let trigger = Trigger::Onboard { force, fix_role, version: version.clone() };
-    if !members.has("secretIds") {
-        return Ok(one(trigger, mode, members.secret_id("secretId")?));
+    if !fields.has("secretIds") {
+        return Ok(one(trigger, mode, fields.secret_id("secretId")?));
     }
-    if members.has("secretId") {
-        return Err(members.wrong("secretIds", "stands beside `secretId`"));
+    if fields.has("secretId") {
+        return Err(fields.wrong("secretIds", "stands beside `secretId`"));
     }
     if version.is_some() {
-        return Err(members.wrong("versionId", "goes with `secretId` alone"));
+        return Err(fields.wrong("versionId", "goes with `secretId` alone"));
     }
-    Ok(Event::Fleet(Fleet { trigger, mode, secret_ids: Some(secret_ids(members)?) }))
+    Ok(Event::Fleet(Fleet { trigger, mode, secret_ids: Some(secret_ids(fields)?) }))
 }
 
-fn reconcile(members: &Members<'_>) -> Result<Event, Error> {
-    members.only(&["action", "secretIds", "mode", "revokeReplaced"])?;
-    let mode = mode(members)?;
-    let revoke_replaced = members.flag("revokeReplaced")?;
-    let secret_ids = if members.has("secretIds") { Some(secret_ids(members)?) } else { None };
+fn reconcile(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    fields.only(&["action", "secretIds", "mode", "revokeReplaced"])?;
+    let mode = mode(fields)?;
+    let revoke_replaced = fields.flag("revokeReplaced")?;
+    let secret_ids = if fields.has("secretIds") { Some(secret_ids(fields)?) } else { None };
     if revoke_replaced && secret_ids.is_none() {
-        return Err(
-            members.wrong("revokeReplaced", "goes with `secretIds` alone: name the secrets whose tokens leaked")
-        );
+        return Err(fields.wrong("revokeReplaced", "goes with `secretIds` alone: name the secrets whose tokens leaked"));
     }
     Ok(Event::Fleet(Fleet { trigger: Trigger::Reconcile { revoke_replaced }, mode, secret_ids }))
 }
 
-fn offboard(members: &Members<'_>) -> Result<Event, Error> {
-    members.only(&["action", "secretId", "mode"])?;
-    Ok(one(Trigger::Offboard, mode(members)?, members.secret_id("secretId")?))
+fn offboard(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    fields.only(&["action", "secretId", "mode"])?;
+    Ok(one(Trigger::Offboard, mode(fields)?, fields.secret_id("secretId")?))
 }
 
 fn one(trigger: Trigger, mode: Mode, secret_id: String) -> Event {
     Event::One(Request { trigger, mode, secret_id, version: None, rotation_token: None, stack: None, sent_at: None })
 }
 
-fn verify(members: &Members<'_>) -> Result<Event, Error> {
-    members.only(&["action", "secretId", "mode", "versionId"])?;
-    let mode = mode(members)?;
-    let trigger = Trigger::Verify { version: version(members)? };
-    Ok(one(trigger, mode, members.secret_id("secretId")?))
+fn verify(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    fields.only(&["action", "secretId", "mode", "versionId"])?;
+    let mode = mode(fields)?;
+    let trigger = Trigger::Verify { version: version(fields)? };
+    Ok(one(trigger, mode, fields.secret_id("secretId")?))
 }
 
-fn mode(members: &Members<'_>) -> Result<Mode, Error> {
-    match members.text("mode")? {
+fn mode(fields: &Fields<'_>) -> Result<Mode, FieldError> {
+    match fields.text("mode")? {
         None | Some("apply") => Ok(Mode::Apply),
         Some("plan") => Ok(Mode::Plan),
-        Some(_) => Err(members.wrong("mode", "is neither apply nor plan")),
+        Some(_) => Err(fields.wrong("mode", "is neither apply nor plan")),
     }
 }
 
-fn version(members: &Members<'_>) -> Result<Option<String>, Error> {
-    match members.text("versionId")? {
-        Some(id) if !is_version_id(id) => Err(members.wrong("versionId", "is not a version id of 32 to 64 characters")),
+fn version(fields: &Fields<'_>) -> Result<Option<String>, FieldError> {
+    match fields.text("versionId")? {
+        Some(id) if !is_version_id(id) => Err(fields.wrong("versionId", "is not a version id of 32 to 64 characters")),
         id => Ok(id.map(str::to_owned)),
     }
 }
 
 /// Each id once, in the order of the event.
-fn secret_ids(members: &Members<'_>) -> Result<Vec<String>, Error> {
-    let wrong = || members.wrong("secretIds", "is not an array of one or more names or ARNs of secrets");
-    let Some(Value::Array(values)) = members.get("secretIds") else { return Err(wrong()) };
+fn secret_ids(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
+    let wrong = || fields.wrong("secretIds", "is not an array of one or more names or ARNs of secrets");
+    let Some(Value::Array(values)) = fields.get("secretIds") else { return Err(wrong()) };
     let mut ids: Vec<String> = Vec::new();
     for value in values {
         let id = value.as_str().filter(|id| !id.is_empty() && is_secret_id(id)).ok_or_else(wrong)?;

@@ -1,5 +1,5 @@
 //! `CloudFormation`'s requests about a custom resource. Whatever else is wrong with one, it is answered, or the stack waits for an
-//! hour: so the place to answer to is read first, and is the only member without which there is no event.
+//! hour: so the place to answer to is read first, and is the only field without which there is no event.
 //!
 //! The URL is as secret as a token: who has it decides what becomes of the stack. It leads to AWS, or to this machine where AWS is
 //! on this machine ([`CustomResource::admitted`]), or it is refused without a request to it.
@@ -9,7 +9,8 @@ use url::Url;
 
 use crate::config::is_loopback;
 use crate::error::Error;
-use crate::event::fields::Members;
+use crate::event::bad_event;
+use crate::fields::{FieldError, Fields};
 
 /// Where AWS's own hosts are.
 const HOSTS: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
@@ -40,7 +41,7 @@ impl CustomResource {
     pub fn admitted(&self, is_local: bool) -> Result<(), Error> {
         let loopback = Url::parse(self.url.expose_secret()).is_ok_and(|url| is_loopback(&url));
         if loopback && !is_local {
-            return Err(Error::bad_event(format!("member `ResponseURL` {NOT_AWS}")).at("event"));
+            return Err(Error::bad_event(format!("field `ResponseURL` {NOT_AWS}")).at("event"));
         }
         Ok(())
     }
@@ -65,21 +66,21 @@ pub enum Asked {
     Delete,
 }
 
-pub(super) fn parse(members: &Members<'_>) -> Result<CustomResource, Error> {
-    let url = members.required("ResponseURL")?;
+pub(super) fn parse(fields: &Fields<'_>) -> Result<CustomResource, FieldError> {
+    let url = fields.required("ResponseURL")?;
     if !is_for_answers(url) {
-        return Err(members.wrong("ResponseURL", NOT_AWS));
+        return Err(fields.wrong("ResponseURL", NOT_AWS));
     }
     // ids of the stack's own; AWS's limits of them leave room in an answer
     let id = |name: &str, most: usize| {
-        let text = members.required(name)?;
+        let text = fields.required(name)?;
         let plain = text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
-        if plain { Ok(text.to_owned()) } else { Err(members.wrong(name, "is no id")) }
+        if plain { Ok(text.to_owned()) } else { Err(fields.wrong(name, "is no id")) }
     };
     let (stack, request) = (id("StackId", 1024), id("RequestId", 256));
     let logical = id("LogicalResourceId", 256);
     let asked = [&stack, &request, &logical].into_iter().try_for_each(|id| id.clone().map(|_| ()));
-    let asked = asked.and_then(|()| asked_for(members));
+    let asked = asked.and_then(|()| asked_for(fields));
     Ok(CustomResource {
         url: SecretString::from(url),
         stack_id: stack.unwrap_or_default(),
@@ -87,21 +88,21 @@ pub(super) fn parse(members: &Members<'_>) -> Result<CustomResource, Error> {
         logical_id: logical.unwrap_or_default(),
         // one that cannot be read is none of ours
         physical_id: id("PhysicalResourceId", 1024).ok(),
-        asked: asked.map_err(|error| error.at("customResource")),
+        asked: asked.map_err(|error| bad_event(error).at("customResource")),
     })
 }
 
-fn asked_for(members: &Members<'_>) -> Result<Asked, Error> {
-    let kind = members.required("RequestType")?;
+fn asked_for(fields: &Fields<'_>) -> Result<Asked, FieldError> {
+    let kind = fields.required("RequestType")?;
     if kind == "Delete" {
         return Ok(Asked::Delete);
     }
     // further properties are a stack's way to have an update sent
-    let secret_id = members.object("ResourceProperties", "ResourceProperties.")?.secret_id("SecretId")?;
+    let secret_id = fields.object("ResourceProperties")?.secret_id("SecretId")?;
     match kind {
         "Create" => Ok(Asked::Create { secret_id }),
         "Update" => Ok(Asked::Update { secret_id }),
-        _ => Err(members.wrong("RequestType", "is none of Create, Update, Delete")),
+        _ => Err(fields.wrong("RequestType", "is none of Create, Update, Delete")),
     }
 }
 

@@ -4,51 +4,50 @@
 
 use serde_json::Value;
 
-use crate::error::Error;
 use crate::event::action;
-use crate::event::fields::Members;
 use crate::event::parsed::Event;
+use crate::fields::{FieldError, Fields};
 use crate::ids::{is_secret_id, is_version_id};
 use crate::request::{Mode, Request, Trigger};
 use crate::time::{Timestamp, parse_rfc3339};
 
-pub(super) fn parse(members: &Members<'_>) -> Result<Event, Error> {
-    let kind = members.required("detail-type")?;
-    let detail = members.object("detail", "detail.")?;
+pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    let kind = fields.required("detail-type")?;
+    let detail = fields.object("detail")?;
     if detail.has("action") {
         return action::parse(&detail);
     }
     let event = match kind {
-        "Secret Label Updated" => label_updated(members, &detail),
+        "Secret Label Updated" => label_updated(fields, &detail),
         "AWS API Call via CloudTrail" => api_call(&detail),
         "AWS Service Event via CloudTrail" => service_event(&detail),
         "Scheduled Event" => {
             Err(detail.wrong("action", "is missing: let the rule's target send an action as its input"))
         }
-        _ => Err(members.wrong("detail-type", "is none that is understood")),
+        _ => Err(fields.wrong("detail-type", "is none that is understood")),
     }?;
     Ok(match event {
-        Event::One(request) => Event::One(Request { sent_at: sent_at(members), ..request }),
+        Event::One(request) => Event::One(Request { sent_at: sent_at(fields), ..request }),
         event => event,
     })
 }
 
 /// When `EventBridge` says that it happened; one that cannot be read counts as not told.
-fn sent_at(members: &Members<'_>) -> Option<Timestamp> {
-    members.text("time").ok().flatten().and_then(parse_rfc3339)
+fn sent_at(fields: &Fields<'_>) -> Option<Timestamp> {
+    fields.text("time").ok().flatten().and_then(parse_rfc3339)
 }
 
-fn label_updated(members: &Members<'_>, detail: &Members<'_>) -> Result<Event, Error> {
+fn label_updated(fields: &Fields<'_>, detail: &Fields<'_>) -> Result<Event, FieldError> {
     let label = detail.required("labelUpdated")?;
     let version = Some(version(detail, "versionId")?);
-    let arn = match members.get("resources") {
+    let arn = match fields.get("resources") {
         Some(Value::Array(resources)) => resources.first().and_then(Value::as_str).filter(|arn| is_secret_id(arn)),
         _ => None,
     };
     // the ARN stands in `resources`, `detail.name` is the friendly name
     let secret_id = match arn {
         Some(arn) => arn.to_owned(),
-        None => detail.secret_id("name").map_err(|_| members.wrong("resources", "does not hold the secret's ARN"))?,
+        None => detail.secret_id("name").map_err(|_| fields.wrong("resources", "does not hold the secret's ARN"))?,
     };
     let trigger = match label {
         "AWSCURRENT" => Trigger::SecretChanged { version },
@@ -64,17 +63,17 @@ fn label_updated(members: &Members<'_>, detail: &Members<'_>) -> Result<Event, E
     Ok(one(trigger, secret_id))
 }
 
-fn api_call(detail: &Members<'_>) -> Result<Event, Error> {
+fn api_call(detail: &Fields<'_>) -> Result<Event, FieldError> {
     let name = detail.required("eventName")?;
     if !matches!(name, "PutSecretValue" | "UpdateSecret") {
         return Ok(ignored(None, "the call changes no value"));
     }
-    let response = detail.object("responseElements", "detail.responseElements.").ok();
+    let response = detail.object("responseElements").ok();
     let arn = response.and_then(|response| response.secret_id("arn").or_else(|_| response.secret_id("aRN")).ok());
     if detail.has("errorCode") {
         return Ok(ignored(arn, "the call failed"));
     }
-    let request = detail.object("requestParameters", "detail.requestParameters.")?;
+    let request = detail.object("requestParameters")?;
     let secret_id = match arn {
         Some(arn) => arn,
         None => request.secret_id("secretId")?,
@@ -86,13 +85,14 @@ fn api_call(detail: &Members<'_>) -> Result<Event, Error> {
     Ok(one(Trigger::SecretChanged { version }, secret_id))
 }
 
-fn service_event(detail: &Members<'_>) -> Result<Event, Error> {
+fn service_event(detail: &Fields<'_>) -> Result<Event, FieldError> {
     let name = detail.required("eventName")?;
-    let additional = detail.object("additionalEventData", "detail.additionalEventData.").ok();
-    let service = detail.object("serviceEventDetails", "detail.serviceEventDetails.").ok();
+    let additional = detail.object("additionalEventData").ok();
+    let service = detail.object("serviceEventDetails").ok();
     let secret_id = additional
+        .as_ref()
         .and_then(|data| data.secret_id("SecretId").ok())
-        .or_else(|| service.and_then(|data| data.secret_id("secretId").ok()));
+        .or_else(|| service.as_ref().and_then(|data| data.secret_id("secretId").ok()));
     let trigger = match name {
         "RotationSucceeded" => Trigger::SecretChanged { version: None },
         "RotationFailed" | "TestRotationFailed" | "RotationAbandoned" => Trigger::RotationEnded {
@@ -107,7 +107,7 @@ fn service_event(detail: &Members<'_>) -> Result<Event, Error> {
 }
 
 /// The step that failed, where the event tells it: no document says under which name.
-fn step(data: &Members<'_>) -> Option<&'static str> {
+fn step(data: &Fields<'_>) -> Option<&'static str> {
     let named =
         ["Step", "step", "RotationStep", "rotationStep"].iter().find_map(|name| data.text(name).ok().flatten())?;
     ["createSecret", "setSecret", "testSecret", "finishSecret"].into_iter().find(|step| *step == named)
@@ -120,7 +120,7 @@ fn version_of_request(request: &str) -> Option<String> {
     crate::ids::is_uuid(version).then(|| version.to_owned())
 }
 
-fn version(detail: &Members<'_>, name: &str) -> Result<String, Error> {
+fn version(detail: &Fields<'_>, name: &str) -> Result<String, FieldError> {
     let id = detail.required(name)?;
     if is_version_id(id) {
         Ok(id.to_owned())

@@ -1,51 +1,59 @@
 //! What comes in: strict parsing of every event shape (contract, section 3). What is none of them is refused with the
-//! name of the member that is wrong; nothing of an event's text is ever quoted, since it may hold a rotation token.
+//! name of the field that is wrong; nothing of an event's text is ever quoted, since it may hold a rotation token.
 
 pub mod action;
 pub mod cloudformation;
 pub mod eventbridge;
-mod fields;
 pub mod parsed;
 pub mod payload;
 pub mod rotation;
 pub mod sqs;
 
-use fields::Members;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::fields::{FieldError, Fields};
 
 pub use cloudformation::CustomResource;
 pub use parsed::{Event, Fleet, Record};
 pub use payload::{Payload, read};
 
+/// Most bytes of a text in an event: the longest ARN that AWS documents.
+const LONGEST_TEXT: usize = 2048;
+
 /// Parses an event.
 ///
 /// # Errors
-/// [`crate::error::Kind::BadEvent`] names the member that is wrong.
+/// [`crate::error::Kind::BadEvent`] names the field that is wrong.
 pub fn parse(event: &Value) -> Result<Event, Error> {
-    let Value::Object(members) = event else {
+    let Value::Object(fields) = event else {
         return Err(Error::bad_event("the event is not a JSON object").at("event"));
     };
-    let members = Members { map: members, path: "" };
-    let parsed = if members.has("Records") {
-        sqs::parse(&members, parse_one).map(Event::Records)
-    } else if members.has("RequestType") || members.has("ResponseURL") {
-        cloudformation::parse(&members).map(|resource| Event::CustomResource(Box::new(resource)))
+    let fields = Fields::new("", fields).with_texts_up_to(LONGEST_TEXT);
+    let parsed = if fields.has("Records") {
+        sqs::parse(&fields, parse_one).map(Event::Records).map_err(bad_event)
+    } else if fields.has("RequestType") || fields.has("ResponseURL") {
+        cloudformation::parse(&fields).map(|resource| Event::CustomResource(Box::new(resource))).map_err(bad_event)
     } else {
-        parse_one(&members)
+        parse_one(&fields)
     };
     parsed.map_err(|error| error.at("event"))
 }
 
+// `map_err` hands over the value
+#[expect(clippy::needless_pass_by_value)]
+fn bad_event(error: FieldError) -> Error {
+    Error::bad_event(error.to_string())
+}
+
 /// An event that is not wrapped into records.
-fn parse_one(members: &Members<'_>) -> Result<Event, Error> {
-    if members.has("Step") {
-        rotation::parse(members).map(Event::One)
-    } else if members.has("action") {
-        action::parse(members)
-    } else if members.has("detail-type") {
-        eventbridge::parse(members)
+fn parse_one(fields: &Fields<'_>) -> Result<Event, Error> {
+    if fields.has("Step") {
+        rotation::parse(fields).map(Event::One).map_err(bad_event)
+    } else if fields.has("action") {
+        action::parse(fields).map_err(bad_event)
+    } else if fields.has("detail-type") {
+        eventbridge::parse(fields).map_err(bad_event)
     } else {
         Err(Error::bad_event(
             "the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge), nor `RequestType` (CloudFormation), nor `Records` (SQS)",
@@ -60,10 +68,10 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_no_event_is_refused_by_the_name_of_the_member() {
+    fn what_is_no_event_is_refused_by_the_name_of_the_field() {
         let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf";
         let token = "7c2c7a4e-6a0e-4a2f-9b58-0d6a4f8a1c11";
-        for (event, member) in [
+        for (event, field) in [
             (json!(null), "JSON object"),
             (json!("dckr_pat_x"), "JSON object"),
             (json!({}), "`Step`"),
@@ -123,7 +131,7 @@ mod tests {
             let error = parse(&event).err().unwrap_or_else(|| panic!("{event} is taken"));
             assert_eq!(error.kind(), Kind::BadEvent, "{event}");
             let message = error.to_string();
-            assert!(message.contains(member) && !message.contains("dckr_pat_x"), "{event}: {message}");
+            assert!(message.contains(field) && !message.contains("dckr_pat_x"), "{event}: {message}");
         }
     }
 }

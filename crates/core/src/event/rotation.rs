@@ -3,26 +3,25 @@
 
 use secrecy::SecretString;
 
-use crate::error::Error;
-use crate::event::fields::Members;
+use crate::fields::{FieldError, Fields};
 use crate::ids::is_version_id;
 use crate::request::{Mode, Request, Trigger};
 
-pub(super) fn parse(members: &Members<'_>) -> Result<Request, Error> {
-    members.only(&["Step", "SecretId", "ClientRequestToken", "RotationToken"])?;
-    let trigger = match members.required("Step")? {
+pub(super) fn parse(fields: &Fields<'_>) -> Result<Request, FieldError> {
+    fields.only(&["Step", "SecretId", "ClientRequestToken", "RotationToken"])?;
+    let trigger = match fields.required("Step")? {
         "createSecret" => Trigger::CreateSecret,
         "setSecret" => Trigger::SetSecret,
         "testSecret" => Trigger::TestSecret,
         "finishSecret" => Trigger::FinishSecret,
-        _ => return Err(members.wrong("Step", "is none of createSecret, setSecret, testSecret, finishSecret")),
+        _ => return Err(fields.wrong("Step", "is none of createSecret, setSecret, testSecret, finishSecret")),
     };
-    let secret_id = members.secret_id("SecretId")?;
-    let version = members.required("ClientRequestToken")?;
+    let secret_id = fields.secret_id("SecretId")?;
+    let version = fields.required("ClientRequestToken")?;
     if !is_version_id(version) {
-        return Err(members.wrong("ClientRequestToken", "is not a version id of 32 to 64 characters"));
+        return Err(fields.wrong("ClientRequestToken", "is not a version id of 32 to 64 characters"));
     }
-    let rotation_token = members.text("RotationToken")?.map(SecretString::from);
+    let rotation_token = fields.text("RotationToken")?.map(SecretString::from);
     Ok(Request {
         trigger,
         mode: Mode::Apply,

@@ -4,28 +4,29 @@
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::event::fields::Members;
 use crate::event::parsed::{Event, Record};
 use crate::event::payload::unreadable;
+use crate::event::{LONGEST_TEXT, bad_event};
+use crate::fields::{FieldError, Fields};
 
 /// Parses what one record's body holds.
-type ParseOne = fn(&Members<'_>) -> Result<Event, Error>;
+type ParseOne = fn(&Fields<'_>) -> Result<Event, Error>;
 
-pub(super) fn parse(members: &Members<'_>, parse_one: ParseOne) -> Result<Vec<Record>, Error> {
-    let Some(Value::Array(records)) = members.get("Records") else {
-        return Err(members.wrong("Records", "is not an array"));
+pub(super) fn parse(fields: &Fields<'_>, parse_one: ParseOne) -> Result<Vec<Record>, FieldError> {
+    let Some(Value::Array(records)) = fields.get("Records") else {
+        return Err(fields.wrong("Records", "is not an array"));
     };
     let read = records.iter().enumerate().map(|(at, record)| {
         let Value::Object(map) = record else {
-            return Err(members.wrong(&format!("Records[{at}]"), "is not an object"));
+            return Err(fields.wrong(&format!("Records[{at}]"), "is not an object"));
         };
         let path = format!("Records[{at}].");
-        let members = Members { map, path: &path };
-        if members.text("eventSource")? != Some("aws:sqs") {
-            return Err(members.wrong("eventSource", "is not aws:sqs"));
+        let fields = Fields::new(path, map).with_texts_up_to(LONGEST_TEXT);
+        if fields.text("eventSource")? != Some("aws:sqs") {
+            return Err(fields.wrong("eventSource", "is not aws:sqs"));
         }
-        let message_id = members.required("messageId")?.to_owned();
-        let event = body(&members, parse_one).map(Box::new).map_err(|error| error.at("event"));
+        let message_id = fields.required("messageId")?.to_owned();
+        let event = body(&fields, parse_one).map(Box::new).map_err(|error| error.at("event"));
         Ok(Record { message_id, event })
     });
     read.collect()
@@ -33,22 +34,24 @@ pub(super) fn parse(members: &Members<'_>, parse_one: ParseOne) -> Result<Vec<Re
 
 /// The event in a record's body. A notification of SNS is opened, once: a topic in between adds nothing (SNS's "raw message
 /// delivery" would leave it out).
-fn body(members: &Members<'_>, parse_one: ParseOne) -> Result<Event, Error> {
-    let Some(Value::String(body)) = members.get("body") else { return Err(members.wrong("body", "is not a string")) };
-    let map = object(members, "body", body)?;
+fn body(fields: &Fields<'_>, parse_one: ParseOne) -> Result<Event, Error> {
+    let Some(Value::String(body)) = fields.get("body") else {
+        return Err(bad_event(fields.wrong("body", "is not a string")));
+    };
+    let map = object(fields, "body", body).map_err(bad_event)?;
     if !is_notification(&map) {
-        alone(members, "body", &map)?;
-        return parse_one(&Members { map: &map, path: "body." });
+        alone(fields, "body", &map).map_err(bad_event)?;
+        return parse_one(&Fields::new("body.", &map).with_texts_up_to(LONGEST_TEXT));
     }
     let Some(Value::String(message)) = map.get("Message") else {
-        return Err(members.wrong("body.Message", "is not a string"));
+        return Err(bad_event(fields.wrong("body.Message", "is not a string")));
     };
-    let map = object(members, "body.Message", message)?;
+    let map = object(fields, "body.Message", message).map_err(bad_event)?;
     if is_notification(&map) {
-        return Err(members.wrong("body.Message", "is a notification of SNS inside another one"));
+        return Err(bad_event(fields.wrong("body.Message", "is a notification of SNS inside another one")));
     }
-    alone(members, "body.Message", &map)?;
-    parse_one(&Members { map: &map, path: "body.Message." })
+    alone(fields, "body.Message", &map).map_err(bad_event)?;
+    parse_one(&Fields::new("body.Message.", &map).with_texts_up_to(LONGEST_TEXT))
 }
 
 fn is_notification(map: &Map<String, Value>) -> bool {
@@ -56,22 +59,23 @@ fn is_notification(map: &Map<String, Value>) -> bool {
         && map.get("Type").and_then(Value::as_str) == Some("Notification")
 }
 
-fn object(members: &Members<'_>, name: &str, text: &str) -> Result<Map<String, Value>, Error> {
+fn object(fields: &Fields<'_>, name: &str, text: &str) -> Result<Map<String, Value>, FieldError> {
     match serde_json::from_str(text) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(members.wrong(name, "is not a JSON object")),
-        Err(error) => Err(members.wrong(name, &unreadable(&error))),
+        Ok(_) => Err(fields.wrong(name, "is not a JSON object")),
+        Err(error) => Err(fields.wrong(name, unreadable(&error))),
     }
 }
 
 /// Refuses what comes to the function by itself alone.
-fn alone(members: &Members<'_>, name: &str, map: &Map<String, Value>) -> Result<(), Error> {
+fn alone(fields: &Fields<'_>, name: &str, map: &Map<String, Value>) -> Result<(), FieldError> {
     if map.contains_key("Step") {
-        return Err(members.wrong(name, "is a step of a rotation, which Secrets Manager sends by itself alone"));
+        return Err(fields.wrong(name, "is a step of a rotation, which Secrets Manager sends by itself alone"));
     }
     if map.contains_key("RequestType") || map.contains_key("ResponseURL") {
-        return Err(members
-            .wrong(name, "is a request of CloudFormation, which goes to the function alone: its URL is a secret"));
+        return Err(
+            fields.wrong(name, "is a request of CloudFormation, which goes to the function alone: its URL is a secret")
+        );
     }
     Ok(())
 }

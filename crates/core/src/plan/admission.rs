@@ -56,13 +56,13 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
                 of(version, Label::Candidate)
             } else {
                 return Err(Error::bad_event(
-                    "member `versionId` names a version that is neither AWSCURRENT nor HUBKEEPER_CANDIDATE",
+                    "field `versionId` names a version that is neither AWSCURRENT nor HUBKEEPER_CANDIDATE",
                 ));
             }
         }
         Trigger::Verify { version: Some(version) } => match secret.versions.get(version) {
             Some(_) => of(version, Label::Current),
-            None => return Err(Error::bad_event("member `versionId` names a version that bears no staging label")),
+            None => return Err(Error::bad_event("field `versionId` names a version that bears no staging label")),
         },
         _ => match current {
             Some(current) => of(current, Label::Current),

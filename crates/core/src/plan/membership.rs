@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::hub::{Invite, Member, Roster};
 use crate::plan::state::Situation;
 use crate::plan::steps::Step;
-use crate::secret::document::{Newcomer, Role};
+use crate::secret::document::{InvitationRequest, Role};
 use crate::secret::invitation::{INVITE_TAG, RESENDS};
 use crate::secret::{Document, Invitation, Managed};
 use crate::time::{Timestamp, age_days, rfc3339};
@@ -68,7 +68,7 @@ pub fn carries_on(situation: &Situation) -> bool {
     at_rest
         && began
         && (document.access_token.is_none()
-            || (document.zero.is_some() && (!joined || situation.enrolment.roster.is_some())))
+            || (document.invitation.is_some() && (!joined || situation.enrolment.roster.is_some())))
 }
 
 /// What has to happen before the token is looked at.
@@ -76,16 +76,16 @@ pub fn carries_on(situation: &Situation) -> bool {
 /// # Errors
 /// A refusal, or what a person has to do first.
 pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, Error> {
-    let Some((document, newcomer)) = asked(situation) else { return Ok(Membership::Settled) };
+    let Some((document, requested)) = asked(situation) else { return Ok(Membership::Settled) };
     let tag = situation.secret.invitation()?;
     if tag == Some(Invitation::Member) {
         return Ok(Membership::Settled);
     }
     let Some(roster) = &situation.enrolment.roster else { return Ok(Membership::Look) };
     let first = |steps| Ok(Membership::First(steps, Vec::new()));
-    let invite = Step::Invite { role: newcomer.role, team: newcomer.team.clone() };
-    match (standing(roster, &document.username, &newcomer.email), tag) {
-        (Standing::Member(member), _) => joined(member, roster, newcomer, fix_role),
+    let invite = Step::Invite { role: requested.role, team: requested.team.clone() };
+    match (standing(roster, &document.username, &requested.email), tag) {
+        (Standing::Member(member), _) => joined(member, roster, requested, fix_role),
         (Standing::Elsewhere(member), _) => Err(Error::needs_human(
             format!(
                 "the address of `user` is that of the member {}, and the secret's `username` is {}",
@@ -101,7 +101,7 @@ pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, E
                 let state = Invitation::Pending { sent_at, resends: resends + 1 };
                 return first(vec![Step::TagInvite { state }, Step::Resend]);
             }
-            Ok(Membership::Awaiting(acceptance(document, newcomer, sent_at, resends, situation.now)))
+            Ok(Membership::Awaiting(acceptance(document, requested, sent_at, resends, situation.now)))
         }
         (Standing::Invited(invite), _) => {
             // made by this run, by one that was killed, or by a person
@@ -124,17 +124,22 @@ pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, E
 }
 
 /// The document and whom it asks for, where it asks for somebody.
-pub fn asked(situation: &Situation) -> Option<(&Document, &Newcomer)> {
+pub fn asked(situation: &Situation) -> Option<(&Document, &InvitationRequest)> {
     let document = situation.document.as_ref()?;
-    document.zero.as_ref().map(|(_, newcomer)| (document, newcomer))
+    document.invitation.as_ref().map(|requested| (document, requested))
 }
 
 /// A member: as asked, above that, or below.
-fn joined(member: &Member, roster: &Roster, newcomer: &Newcomer, fix_role: bool) -> Result<Membership, Error> {
+fn joined(
+    member: &Member,
+    roster: &Roster,
+    requested: &InvitationRequest,
+    fix_role: bool,
+) -> Result<Membership, Error> {
     let mut warnings = Vec::new();
     let mut fixes = Vec::new();
     let mut wrong = Vec::new();
-    let role = newcomer.role;
+    let role = requested.role;
     match member.role {
         None => warnings.push(Warning::new(WarningCode::RoleUnknown,
             format!(
@@ -157,7 +162,7 @@ fn joined(member: &Member, roster: &Roster, newcomer: &Newcomer, fix_role: bool)
     }
     // an editor or owner reads everything without a team
     let by_team = role == Role::Member && member.role.is_none_or(|held| held == Role::Member);
-    if let (true, Some(team)) = (by_team, &newcomer.team)
+    if let (true, Some(team)) = (by_team, &requested.team)
         && !roster.team.iter().flatten().any(|name| name.eq_ignore_ascii_case(&member.username))
     {
         wrong.push(format!("is not in the team {team}"));
@@ -176,12 +181,18 @@ fn joined(member: &Member, roster: &Roster, newcomer: &Newcomer, fix_role: bool)
 }
 
 /// What is waited for while an invitation is not accepted.
-fn acceptance(document: &Document, newcomer: &Newcomer, sent_at: Timestamp, resends: u8, now: Timestamp) -> String {
+fn acceptance(
+    document: &Document,
+    requested: &InvitationRequest,
+    sent_at: Timestamp,
+    resends: u8,
+    now: Timestamp,
+) -> String {
     format!(
         "{} was invited to the organization {} as {} at {} ({} days ago, sent again {resends} of {RESENDS} times): somebody has to open Docker's e-mail and click on the link, as the Docker user {}, who is made there if need be. Nothing else was touched; reconcile goes on by itself once that is done",
-        newcomer.email,
+        requested.email,
         document.organization,
-        newcomer.role.name(),
+        requested.role.name(),
         rfc3339(sent_at),
         age_days(sent_at, now),
         document.username,
@@ -191,7 +202,7 @@ fn acceptance(document: &Document, newcomer: &Newcomer, sent_at: Timestamp, rese
 /// What the steps would leave, for a plan that goes on without running them.
 pub fn foresee(situation: &mut Situation, steps: &[Step]) {
     let Some((username, email)) =
-        asked(situation).map(|(document, newcomer)| (document.username.clone(), newcomer.email.clone()))
+        asked(situation).map(|(document, requested)| (document.username.clone(), requested.email.clone()))
     else {
         return;
     };

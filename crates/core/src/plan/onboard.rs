@@ -127,7 +127,7 @@ fn whose_token(situation: &Situation, current: &Document) -> Option<Plan> {
 
 /// Nobody can make a token but a person: an error, or what an onboarding from zero waits for.
 fn without_token(situation: &Situation, current: &Document) -> Result<Plan, Error> {
-    if current.zero.is_none() && !situation.secret.tags.contains_key(INVITE_TAG) {
+    if current.invitation.is_none() && !situation.secret.tags.contains_key(INVITE_TAG) {
         return Err(no_token(situation));
     }
     let reason = format!(

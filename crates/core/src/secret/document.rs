@@ -1,24 +1,22 @@
 //! The secret's JSON: parsed at the door, kept whole (contract, section 1).
 //!
-//! The token leaves the raw members at once and lives in a [`SecretString`]; members that are not ours are kept as they
-//! are. An error names the member and what is expected, never what stands there.
+//! The token leaves the raw fields at once and lives in a [`SecretString`]; fields that are not ours are kept as they
+//! are. An error names the field and what is expected, never what stands there.
 
 mod connector;
-mod members;
-mod newcomer;
+mod invitation_request;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::fields::{FieldError, Fields, Problem};
 use crate::ids::{is_repository_part, is_uuid};
-use crate::secret::document::members::{Members, wrong};
 use crate::time::{Timestamp, parse_rfc3339, rfc3339};
 use crate::warning::{Warning, WarningCode};
 
 pub use self::connector::{ConnectorId, ConnectorSpec, Plan};
-pub use self::members::without_byte_order_mark;
-pub use self::newcomer::{Newcomer, Role};
+pub use self::invitation_request::{InvitationRequest, Role};
 
 /// An entry of `expectedRepositories`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,8 +42,8 @@ pub struct Document {
     pub expires_at: Option<Timestamp>,
     /// The manager secret.
     pub manager: Option<String>,
-    /// The owner secret, and whom the owner invites: onboarding from zero.
-    pub zero: Option<(String, Newcomer)>,
+    /// The invitation that the owner sends to the dedicated user, where the document asks for one.
+    pub invitation: Option<InvitationRequest>,
     /// Repositories that must be readable.
     pub expected: Vec<Expected>,
     /// Repositories that completeness leaves out.
@@ -54,7 +52,7 @@ pub struct Document {
     pub connector: ConnectorSpec,
     /// The candidate's version that a rotation took its token from.
     pub candidate_version: Option<String>,
-    /// All members but `accessToken`.
+    /// All fields but `accessToken`.
     raw: Map<String, Value>,
 }
 
@@ -62,97 +60,84 @@ impl Document {
     /// Parses the secret's string.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Misconfigured`] names the member that is wrong and what it should be.
+    /// [`crate::error::Kind::Misconfigured`] names the field that is wrong and what it should be.
     pub fn parse(text: &SecretString) -> Result<Self, Error> {
         let value: Value = serde_json::from_str(without_byte_order_mark(text.expose_secret()))
             .map_err(|error| wrong(&format!("it is not JSON (line {}, column {})", error.line(), error.column())))?;
         let Value::Object(mut raw) = value else { return Err(wrong("it is not a JSON object")) };
-        let access_token = match raw.remove("accessToken") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(token)) if token.is_empty() => {
-                return Err(wrong("member `accessToken` is empty: leave it out where there is no token yet"));
-            }
-            Some(Value::String(token)) if token.len() <= 4096 && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                Some(SecretString::from(token))
-            }
-            Some(Value::String(_)) => {
-                return Err(wrong("member `accessToken` holds white space or characters that no token has"));
-            }
-            Some(_) => return Err(wrong("member `accessToken` is not a string")),
-        };
-        let document = Self::from_members(access_token, raw)?;
+        let access_token = take_token(&mut raw).map_err(wrong_field)?;
+        let document = Self::from_fields(access_token, raw).map_err(wrong_field)?;
         if document.manager.is_some() && document.is_organization_token() {
-            return Err(wrong(
-                "member `manager` stands beside an organization access token, which no manager can mint",
-            ));
+            return Err(wrong("field `manager` stands beside an organization access token, which no manager can mint"));
         }
-        if document.zero.is_some() && document.is_organization_token() {
+        if document.invitation.is_some() && document.is_organization_token() {
             return Err(wrong(
-                "members `owner` and `user` stand beside an organization access token, which belongs to no user that could be invited",
+                "fields `owner` and `user` stand beside an organization access token, which belongs to no user that could be invited",
             ));
         }
         Ok(document)
     }
 
-    fn from_members(access_token: Option<SecretString>, raw: Map<String, Value>) -> Result<Self, Error> {
-        let members = Members { path: String::new(), map: &raw };
-        let organization = members.required("organization")?;
-        if !is_repository_part(&organization) {
-            return Err(wrong("member `organization` is not a Docker Hub organization in lower case"));
+    fn from_fields(access_token: Option<SecretString>, raw: Map<String, Value>) -> Result<Self, FieldError> {
+        let fields = Fields::new("", &raw);
+        let organization = fields.required("organization")?;
+        if !is_repository_part(organization) {
+            return Err(fields.wrong("organization", "is not a Docker Hub organization in lower case"));
         }
-        let username = members.required("username")?;
+        let username = fields.required("username")?;
         if username.trim() != username {
-            return Err(wrong(
-                "member `username` begins or ends with white space, which would count as a failed login",
-            ));
+            return Err(
+                fields.wrong("username", "begins or ends with white space, which would count as a failed login")
+            );
         }
         if username.contains('@') {
-            return Err(wrong(
-                "member `username` holds an e-mail address: Docker Hub logs tokens in with the user name (Docker ID)",
+            return Err(fields.wrong(
+                "username",
+                "holds an e-mail address: Docker Hub logs tokens in with the user name (Docker ID)",
             ));
         }
         if username.len() > 255 || !username.chars().all(|c| c.is_ascii_graphic() && c != ':') {
-            return Err(wrong("member `username` is not a Docker Hub user name"));
+            return Err(fields.wrong("username", "is not a Docker Hub user name"));
         }
-        let token_id = members.text("tokenId")?;
-        if token_id.as_deref().is_some_and(|id| !is_uuid(id)) {
-            return Err(wrong("member `tokenId` is not a uuid"));
+        let token_id = fields.text("tokenId")?;
+        if token_id.is_some_and(|id| !is_uuid(id)) {
+            return Err(fields.wrong("tokenId", "is not a uuid"));
         }
-        let expires_at = members.text("expiresAt")?;
+        let expires_at = fields.text("expiresAt")?;
         let expires_at = expires_at
-            .map(|text| parse_rfc3339(&text).ok_or_else(|| wrong("member `expiresAt` is not an RFC 3339 time")))
+            .map(|text| parse_rfc3339(text).ok_or_else(|| fields.wrong("expiresAt", "is not an RFC 3339 time")))
             .transpose()?;
-        let expected = members.texts("expectedRepositories")?.into_iter().map(|entry| {
+        let expected = fields.texts("expectedRepositories")?.into_iter().map(|entry| {
             let (name, prefix) = entry.strip_suffix('*').map_or((entry.as_str(), false), |name| (name, true));
             match (is_repository_part(name), prefix) {
                 (true, true) => Ok(Expected::Prefix(name.to_owned())),
                 (true, false) => Ok(Expected::Name(name.to_owned())),
-                _ => Err(wrong(
-                    "member `expectedRepositories` holds an entry that is no repository name in lower case (without the organization; `*` only at the end)",
+                _ => Err(fields.wrong("expectedRepositories", "holds an entry that is no repository name in lower case (without the organization; `*` only at the end)",
                 )),
             }
         });
         let expected = expected.collect::<Result<Vec<_>, _>>()?;
-        let excluded = members.texts("excludedRepositories")?;
+        let excluded = fields.texts("excludedRepositories")?;
         if excluded.iter().any(|name| !is_repository_part(name)) {
-            return Err(wrong(
-                "member `excludedRepositories` holds an entry that is no repository name in lower case (without the organization)",
+            return Err(fields.wrong(
+                "excludedRepositories",
+                "holds an entry that is no repository name in lower case (without the organization)",
             ));
         }
-        let connector = connector::read(&members)?;
-        let zero = newcomer::read(&members)?;
+        let connector = connector::read(&fields)?;
+        let invitation = invitation_request::read(&fields)?;
         Ok(Self {
-            organization,
-            username,
+            organization: organization.to_owned(),
+            username: username.to_owned(),
             access_token,
-            token_id,
+            token_id: token_id.map(str::to_owned),
             expires_at,
-            manager: members.text("manager")?,
-            zero,
+            manager: fields.text("manager")?.map(str::to_owned),
+            invitation,
             expected,
             excluded,
             connector,
-            candidate_version: members.text("candidateVersion")?,
+            candidate_version: fields.text("candidateVersion")?.map(str::to_owned),
             raw,
         })
     }
@@ -218,12 +203,51 @@ impl Document {
 
     /// The secret's string.
     pub fn to_secret_string(&self) -> SecretString {
-        let mut members = self.raw.clone();
+        let mut fields = self.raw.clone();
         if let Some(token) = &self.access_token {
-            members.insert("accessToken".into(), Value::String(token.expose_secret().to_owned()));
+            fields.insert("accessToken".into(), Value::String(token.expose_secret().to_owned()));
         }
-        SecretString::from(Value::Object(members).to_string())
+        SecretString::from(Value::Object(fields).to_string())
     }
+}
+
+/// Takes `accessToken` out of the document, so that the fields that are kept hold no secret.
+fn take_token(raw: &mut Map<String, Value>) -> Result<Option<SecretString>, FieldError> {
+    let token = raw.remove("accessToken");
+    let wrong = |why| Err(Fields::new("", raw).wrong("accessToken", why));
+    match token {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(token)) if token.is_empty() => wrong("is empty: leave it out where there is no token yet"),
+        Some(Value::String(token)) if token.len() <= 4096 && token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(SecretString::from(token)))
+        }
+        Some(Value::String(_)) => wrong("holds white space or characters that no token has"),
+        Some(_) => wrong("is not a string"),
+    }
+}
+
+fn wrong(what: &str) -> Error {
+    Error::misconfigured(
+        format!("the secret's document cannot be used: {what}"),
+        "put a corrected version of the secret; the README shows the document",
+    )
+}
+
+// `map_err` hands over the value
+#[expect(clippy::needless_pass_by_value)]
+fn wrong_field(error: FieldError) -> Error {
+    match &error.problem {
+        Problem::TextInsteadOf(kind) => wrong(&format!(
+            "field `{}` is text and not {kind}: the console's key/value form stores every field as text; put the document in the form `Plaintext`, or with the command line",
+            error.path
+        )),
+        _ => wrong(&error.to_string()),
+    }
+}
+
+/// JSON text without the byte order mark that some editors and PowerShell write before it.
+pub fn without_byte_order_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// The token in a version's value and the `tokenId` beside it, however wrong the rest of the value is: what the versions in use

@@ -1,7 +1,6 @@
-//! The secret: its document, its versions, labels and tags, the logins that it names, and what a failed call about it means.
+//! The secret: its document, its versions, labels and tags, and the logins that it names.
 
 pub mod document;
-pub mod failure;
 pub mod invitation;
 pub mod kept;
 pub mod labels;

@@ -35,13 +35,13 @@ impl<'a> Subject<'a> {
     }
 
     /// How errors call it: `manager secret vault/acme`.
-    pub(super) fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         let role = if self.is_main() { "secret".to_owned() } else { format!("{} secret", self.role) };
         format!("{role} {}", self.shown())
     }
 
     /// The id for people. A field that should hold an id may hold a token by mistake, which is not shown.
-    pub(super) fn shown(self) -> &'a str {
+    pub(crate) fn shown(self) -> &'a str {
         let lower = self.id.to_ascii_lowercase();
         let credential = ["dckr_pat", "dckr_oat"].iter().any(|mark| lower.contains(mark));
         let plain = self.id.len() <= 512 && self.id.bytes().all(|byte| byte.is_ascii_graphic());
@@ -49,7 +49,7 @@ impl<'a> Subject<'a> {
     }
 
     /// What to correct where the id is wrong.
-    pub(super) fn correct(self) -> String {
+    pub(crate) fn correct(self) -> String {
         match self.role {
             "secret" => "check the secret's name or ARN in the event, the account and the Region".to_owned(),
             "client" => "correct HUBKEEPER_AZURE_CLIENT_SECRET_ID, or create the secret that it names".to_owned(),

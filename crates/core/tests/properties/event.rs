@@ -62,7 +62,7 @@ fn a_step_of_a_rotation_names_its_version_and_carries_its_token() {
 
 #[test]
 fn an_action_says_what_of_which_secrets() {
-    let wrong = "refused: member `versionId` is not a version id of 32 to 64 characters".to_owned();
+    let wrong = "refused: field `versionId` is not a version id of 32 to 64 characters".to_owned();
     check(&[
         (
             json!({"action": "onboard", "secretId": "a", "force": true, "mode": "plan"}),
@@ -81,7 +81,7 @@ fn an_action_says_what_of_which_secrets() {
         ),
         (
             json!({"action": "onboard", "secretIds": ["a"], "versionId": VERSION}),
-            "refused: member `versionId` goes with `secretId` alone".into(),
+            "refused: field `versionId` goes with `secretId` alone".into(),
         ),
         (json!({"action": "reconcile"}), "apply: Reconcile { revoke_replaced: false } of None".into()),
         (
@@ -94,18 +94,18 @@ fn an_action_says_what_of_which_secrets() {
         ),
         (
             json!({"action": "reconcile", "secretIds": ["a", ""]}),
-            "refused: member `secretIds` is not an array of one or more names or ARNs of secrets".into(),
+            "refused: field `secretIds` is not an array of one or more names or ARNs of secrets".into(),
         ),
         (
             json!({"action": "reconcile", "secretIds": ["a b"]}),
-            "refused: member `secretIds` is not an array of one or more names or ARNs of secrets".into(),
+            "refused: field `secretIds` is not an array of one or more names or ARNs of secrets".into(),
         ),
         (json!({"action": "verify", "secretId": "a"}), "apply: Verify { version: None } a".into()),
         (json!({"action": "offboard", "secretId": "a"}), "apply: Offboard a".into()),
-        (json!({"action": "offboard", "secretId": ""}), "refused: member `secretId` is empty or too long".into()),
+        (json!({"action": "offboard", "secretId": ""}), "refused: field `secretId` is empty or too long".into()),
         (
             json!({"action": "offboard", "secretId": "a".repeat(2049)}),
-            "refused: member `secretId` is empty or too long".into(),
+            "refused: field `secretId` is empty or too long".into(),
         ),
         (json!({"action": "offboard", "secretId": "a".repeat(2048)}), format!("apply: Offboard {}", "a".repeat(2048))),
     ]);
@@ -147,14 +147,14 @@ fn a_label_that_moved_is_about_the_secret_in_resources() {
             event("AWSCURRENT", json!(["a b"]), "hub/acme"),
             format!("apply: SecretChanged {{ version: {some} }} hub/acme"),
         ),
-        (event("AWSCURRENT", json!([]), ""), "refused: member `resources` does not hold the secret's ARN".into()),
+        (event("AWSCURRENT", json!([]), ""), "refused: field `resources` does not hold the secret's ARN".into()),
         (
             event("AWSPREVIOUS", json!([ARN]), "n"),
             format!(
                 "ignored secretLabelUpdated Some(\"{ARN}\"): the label is neither AWSCURRENT nor HUBKEEPER_CANDIDATE"
             ),
         ),
-        (short, "refused: member `detail.versionId` is not a version id of 32 to 64 characters".into()),
+        (short, "refused: field `detail.versionId` is not a version id of 32 to 64 characters".into()),
     ]);
 }
 
@@ -189,7 +189,7 @@ fn what_cloudtrail_tells_of_a_value_is_a_change_where_the_call_made_one() {
         ),
         (
             event(json!({"eventName": "PutSecretValue", "requestParameters": {}})),
-            "refused: member `detail.requestParameters.secretId` is missing".into(),
+            "refused: field `detail.requestParameters.secretId` is missing".into(),
         ),
     ]);
 }
@@ -237,11 +237,11 @@ fn what_secrets_manager_tells_of_a_rotation_is_a_change_or_taken_note_of() {
         ),
         (
             event("RotationFailed", json!({"additionalEventData": {}})),
-            "refused: member `detail.additionalEventData.SecretId` is missing".into(),
+            "refused: field `detail.additionalEventData.SecretId` is missing".into(),
         ),
         (
             json!({"detail-type": "Scheduled Event", "detail": {}}),
-            "refused: member `detail.action` is missing: let the rule's target send an action as its input".into(),
+            "refused: field `detail.action` is missing: let the rule's target send an action as its input".into(),
         ),
         (
             json!({"detail-type": "Scheduled Event", "detail": {"action": "reconcile"}}),
@@ -267,11 +267,11 @@ fn a_record_is_an_event_by_itself_and_no_step_of_a_rotation() {
     check(&[(
         records,
         "1: apply: Offboard a; \
-         2: member `Records[1].body` is a step of a rotation, which Secrets Manager sends by itself alone; \
-         3: member `body.secretId` is missing; 4: member `Records[3].body` is not a JSON object; \
-         5: member `Records[4].body` is not JSON that can be read: expected value at line 1 column 1; 6: member `Records[5].body` is not a string; \
-         7: member `Records[6].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret; \
-         8: member `Records[7].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret"
+         2: field `Records[1].body` is a step of a rotation, which Secrets Manager sends by itself alone; \
+         3: field `body.secretId` is missing; 4: field `Records[3].body` is not a JSON object; \
+         5: field `Records[4].body` is not JSON that can be read: expected value at line 1 column 1; 6: field `Records[5].body` is not a string; \
+         7: field `Records[6].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret; \
+         8: field `Records[7].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret"
             .into(),
     )]);
 }
@@ -298,8 +298,8 @@ fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer
             with(&[("RequestType", json!("Delete")), ("ResourceProperties", Value::Null)]),
             "custom resource None: Delete".into(),
         ),
-        (with(&[("RequestType", json!("Read"))]), wrong("member `RequestType` is none of Create, Update, Delete")),
-        (with(&[("RequestType", Value::Null)]), wrong("member `RequestType` is missing")),
+        (with(&[("RequestType", json!("Read"))]), wrong("field `RequestType` is none of Create, Update, Delete")),
+        (with(&[("RequestType", Value::Null)]), wrong("field `RequestType` is missing")),
         (with(&[("ResourceProperties", json!({"SecretId": ARN, "Version": "2"}))]), asked("Create")),
         (
             with(&[("PhysicalResourceId", json!("hubkeeper/x"))]),
@@ -309,14 +309,14 @@ fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer
         (with(&[("PhysicalResourceId", json!("a\"b"))]), asked("Create")),
         (
             with(&[("ResponseURL", json!("https://example.com/a"))]),
-            "refused: member `ResponseURL` is not an https URL of AWS (amazonaws.com, amazonaws.com.cn)".into(),
+            "refused: field `ResponseURL` is not an https URL of AWS (amazonaws.com, amazonaws.com.cn)".into(),
         ),
     ];
     for (name, most) in [("StackId", 1024), ("RequestId", 256), ("LogicalResourceId", 256)] {
         table.push((with(&[(name, long(most))]), asked("Create")));
-        table.push((with(&[(name, long(most + 1))]), wrong(&format!("member `{name}` is no id"))));
+        table.push((with(&[(name, long(most + 1))]), wrong(&format!("field `{name}` is no id"))));
         for character in ['"', '\\', ' ', '\n', 'é'] {
-            table.push((with(&[(name, json!(format!("a{character}b")))]), wrong(&format!("member `{name}` is no id"))));
+            table.push((with(&[(name, json!(format!("a{character}b")))]), wrong(&format!("field `{name}` is no id"))));
         }
     }
     check(&table);

@@ -201,7 +201,7 @@ fn a_reconcile_carries_on_what_began_and_nothing_else() {
     assert!(!with(None, false, as_is) && !with(None, true, as_is), "it did not begin");
     let no_owner: fn(&mut Situation) = |situation| {
         if let Some(document) = &mut situation.document {
-            document.zero = None;
+            document.invitation = None;
         }
     };
     assert!(!with(Some("asked"), true, no_owner));

@@ -1,13 +1,12 @@
-//! The member `connector`: where the connector is, and how it should be.
+//! The field `connector`: where the connector is, and how it should be.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::error::Error;
+use crate::fields::{FieldError, Fields};
 use crate::ids::is_uuid;
-use crate::secret::document::members::{Members, stored_as_text, wrong};
 
 /// An offering that the secret may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -24,7 +23,7 @@ impl Plan {
     /// Every plan: the default.
     pub const ALL: [Plan; 3] = [Plan::FoundationalCspm, Plan::Containers, Plan::DefenderCspm];
 
-    /// The member's spelling in the secret.
+    /// The field's spelling in the secret.
     pub fn name(self) -> &'static str {
         match self {
             Plan::FoundationalCspm => "foundationalCspm",
@@ -106,52 +105,50 @@ pub struct ConnectorSpec {
 }
 
 /// `connector`.
-pub(super) fn read(members: &Members<'_>) -> Result<ConnectorSpec, Error> {
-    let map = match members.map.get("connector") {
-        Some(Value::Object(map)) => map,
-        Some(Value::String(_)) => return Err(stored_as_text("connector", "an object")),
-        Some(_) => return Err(wrong("member `connector` is not an object")),
-        None => return Err(wrong("member `connector` is missing")),
-    };
-    let members = Members { path: "connector.".to_owned(), map };
-    let subscription_id = members.required("subscriptionId")?;
-    if !is_uuid(&subscription_id) {
-        return Err(wrong("member `connector.subscriptionId` is not a uuid"));
+pub(super) fn read(fields: &Fields<'_>) -> Result<ConnectorSpec, FieldError> {
+    if fields.has("connector") && fields.get("connector").is_none() {
+        return Err(fields.wrong("connector", "is not an object"));
     }
-    let resource_group = members.required("resourceGroup")?;
-    if !is_resource_group(&resource_group) {
-        return Err(wrong("member `connector.resourceGroup` is not the name of a resource group"));
+    let fields = fields.object("connector")?;
+    let subscription_id = fields.required("subscriptionId")?;
+    if !is_uuid(subscription_id) {
+        return Err(fields.wrong("subscriptionId", "is not a uuid"));
     }
-    let name = members.required("name")?;
-    if !is_resource_name(&name) {
-        return Err(wrong("member `connector.name` is not the name of an Azure resource"));
+    let resource_group = fields.required("resourceGroup")?;
+    if !is_resource_group(resource_group) {
+        return Err(fields.wrong("resourceGroup", "is not the name of a resource group"));
     }
-    let location = members.required("location")?;
-    let scan_interval_hours = match map.get("scanIntervalHours") {
-        None | Some(Value::Null) => 24,
+    let name = fields.required("name")?;
+    if !is_resource_name(name) {
+        return Err(fields.wrong("name", "is not the name of an Azure resource"));
+    }
+    let location = fields.required("location")?;
+    let scan_interval_hours = match fields.get("scanIntervalHours") {
+        None => 24,
         Some(value) => value
             .as_u64()
             .and_then(|hours| u8::try_from(hours).ok())
             .filter(|hours| (1..=24).contains(hours))
-            .ok_or_else(|| wrong("member `connector.scanIntervalHours` is not a whole number from 1 to 24"))?,
+            .ok_or_else(|| fields.wrong("scanIntervalHours", "is not a whole number from 1 to 24"))?,
     };
-    let plans = match map.get("plans") {
-        None | Some(Value::Null) => Plan::ALL.to_vec(),
-        Some(_) => {
-            let named = members.texts("plans")?.into_iter().map(|name| {
-                let known = Plan::ALL.into_iter().find(|plan| plan.name() == name);
-                known.ok_or_else(|| {
-                    wrong("member `connector.plans` may hold `foundationalCspm`, `containers` and `defenderCspm` only")
-                })
-            });
-            let mut plans = named.collect::<Result<Vec<_>, _>>()?;
-            plans.sort_unstable();
-            plans.dedup();
-            plans
-        }
+    let plans = if fields.get("plans").is_none() { Plan::ALL.to_vec() } else { plans(&fields)? };
+    let id = ConnectorId {
+        subscription_id: subscription_id.to_owned(),
+        resource_group: resource_group.to_owned(),
+        name: name.to_owned(),
     };
-    let id = ConnectorId { subscription_id, resource_group, name };
-    Ok(ConnectorSpec { id, location, scan_interval_hours, plans, tags: tags(map)? })
+    Ok(ConnectorSpec { id, location: location.to_owned(), scan_interval_hours, plans, tags: tags(&fields)? })
+}
+
+fn plans(fields: &Fields<'_>) -> Result<Vec<Plan>, FieldError> {
+    let named = fields.texts("plans")?.into_iter().map(|name| {
+        let known = Plan::ALL.into_iter().find(|plan| plan.name() == name);
+        known.ok_or_else(|| fields.wrong("plans", "may hold `foundationalCspm`, `containers` and `defenderCspm` only"))
+    });
+    let mut plans = named.collect::<Result<Vec<_>, _>>()?;
+    plans.sort_unstable();
+    plans.dedup();
+    Ok(plans)
 }
 
 /// 1 to 90 letters, digits and `-_.()`, no full stop at the end (Azure's naming rules).
@@ -167,21 +164,21 @@ fn is_resource_name(name: &str) -> bool {
         && !name.chars().all(|c| c == '.')
 }
 
-fn tags(map: &Map<String, Value>) -> Result<BTreeMap<String, String>, Error> {
-    let tags = match map.get("tags") {
-        None | Some(Value::Null) => return Ok(BTreeMap::new()),
+fn tags(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, FieldError> {
+    let tags = match fields.get("tags") {
+        None => return Ok(BTreeMap::new()),
         Some(Value::Object(tags)) => tags,
-        Some(_) => return Err(wrong("member `connector.tags` is not an object")),
+        Some(_) => return Err(fields.wrong("tags", "is not an object")),
     };
     let read = tags.iter().map(|(name, value)| {
         let Value::String(value) = value else {
-            return Err(wrong("member `connector.tags` holds a value that is not a string"));
+            return Err(fields.wrong("tags", "holds a value that is not a string"));
         };
         if name.to_ascii_lowercase().starts_with("hubkeeper-") {
-            return Err(wrong("member `connector.tags` holds a name that begins with `hubkeeper-`, which is reserved"));
+            return Err(fields.wrong("tags", "holds a name that begins with `hubkeeper-`, which is reserved"));
         }
         if name.is_empty() || name.len() > 512 || name.chars().any(|c| "<>%&\\?/".contains(c)) || value.len() > 256 {
-            return Err(wrong("member `connector.tags` holds a tag that Azure does not take"));
+            return Err(fields.wrong("tags", "holds a tag that Azure does not take"));
         }
         Ok((name.clone(), value.clone()))
     });

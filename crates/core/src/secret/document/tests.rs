@@ -51,7 +51,7 @@ fn what_came_with_the_old_token_is_dropped() {
 }
 
 #[test]
-fn an_error_names_the_member_and_shows_nothing_of_it() {
+fn an_error_names_the_field_and_shows_nothing_of_it() {
     let cases: &[(&str, Value, &str)] = &[
         ("/organization", json!("ACME-dckr_pat_x"), "`organization`"),
         ("/organization", json!("../x"), "`organization`"),
@@ -71,18 +71,18 @@ fn an_error_names_the_member_and_shows_nothing_of_it() {
         ("/connector/plans", json!(["dckr_pat_x"]), "`connector.plans`"),
         ("/connector/tags", json!({"hubkeeper-secret": "x"}), "`connector.tags`"),
     ];
-    for (pointer, value, member) in cases {
+    for (pointer, value, field) in cases {
         let mut document = whole();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
         document.pointer_mut(parent).unwrap()[name] = value.clone();
         let message = parse(&document).err().unwrap_or_else(|| panic!("{pointer} {value} is taken")).to_string();
-        assert!(message.contains(member), "{message}");
+        assert!(message.contains(field), "{message}");
         assert!(!message.contains("dckr_pat_x"), "{message}");
     }
 }
 
 #[test]
-fn owner_and_user_come_together_and_each_member_is_looked_at() {
+fn owner_and_user_come_together_and_each_field_is_looked_at() {
     let with = |owner: Value, user: Value| {
         let mut document = whole();
         document["owner"] = owner;
@@ -90,13 +90,13 @@ fn owner_and_user_come_together_and_each_member_is_looked_at() {
         document
     };
     let owner = || json!("hub/owner");
-    let zero = |user: Value| parse(&with(owner(), user)).unwrap().zero.unwrap();
-    let (named, newcomer) = zero(json!({"email": "scanner+hub@acme.example"}));
-    assert_eq!((named.as_str(), newcomer.role, newcomer.team), ("hub/owner", Role::Editor, None));
-    let (_, newcomer) = zero(json!({"email": "scanner@acme.example", "role": "member", "team": "readers"}));
-    assert_eq!((newcomer.role, newcomer.team.as_deref()), (Role::Member, Some("readers")));
-    assert!(parse(&whole()).unwrap().zero.is_none());
-    for (document, member) in [
+    let invitation = |user: Value| parse(&with(owner(), user)).unwrap().invitation.unwrap();
+    let requested = invitation(json!({"email": "scanner+hub@acme.example"}));
+    assert_eq!((requested.owner.as_str(), requested.role, requested.team), ("hub/owner", Role::Editor, None));
+    let requested = invitation(json!({"email": "scanner@acme.example", "role": "member", "team": "readers"}));
+    assert_eq!((requested.role, requested.team.as_deref()), (Role::Member, Some("readers")));
+    assert!(parse(&whole()).unwrap().invitation.is_none());
+    for (document, field) in [
         (with(owner(), json!(null)), "`owner`"),
         (with(json!(null), json!({"email": "a@b.example"})), "`user`"),
         (with(json!(7), json!({"email": "a@b.example"})), "`owner`"),
@@ -112,7 +112,7 @@ fn owner_and_user_come_together_and_each_member_is_looked_at() {
         (with(owner(), json!({"email": "a@b.example", "team": "owners"})), "`user.team`"),
     ] {
         let message = parse(&document).err().unwrap_or_else(|| panic!("{document} is taken")).to_string();
-        assert!(message.contains(member) && !message.contains("dckr_pat"), "{message}");
+        assert!(message.contains(field) && !message.contains("dckr_pat"), "{message}");
     }
     let mut document = with(owner(), json!({"email": "a@b.example"}));
     document["accessToken"] = json!("dckr_oat_abc");

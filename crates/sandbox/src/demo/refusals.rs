@@ -1,12 +1,12 @@
 //! Credentials that look good and are not: each is refused, and the connector stays as it was.
 
-use hubkeeper_sandbox::{aws, hub, scene};
+use crate::{aws, hub, scene};
 use serde_json::{Value, json};
 
-use crate::life::{by_hand, put_candidate};
-use crate::page::{count, short};
-use crate::seen;
-use crate::stage::{Answer, Stage, verdict_of};
+use crate::demo::life::{by_hand, put_candidate};
+use crate::demo::page::{count, short};
+use crate::demo::seen;
+use crate::demo::stage::{Answer, Stage, verdict_of};
 
 const OTHER_SECRET: &str = "hubkeeper/acme-corp";
 const OTHER_ORGANIZATION: &str = "acme-corp";
@@ -94,9 +94,9 @@ async fn wrong_namespace(stage: &mut Stage) {
     let event = json!({ "action": "onboard", "secretId": OTHER_SECRET });
     stage.page.row("event", &event.to_string());
     refused(stage, event, "partial", "sees no repository").await;
-    let made = stage.world.with(|state| {
-        hubkeeper_sandbox::arm::connector(state, scene::SUBSCRIPTION, scene::GROUP, OTHER_CONNECTOR).is_some()
-    });
+    let made = stage
+        .world
+        .with(|state| crate::arm::connector(state, scene::SUBSCRIPTION, scene::GROUP, OTHER_CONNECTOR).is_some());
     stage.page.expect(!made, "no connector was made for it");
     if !made {
         stage.page.row("", &format!("and no connector {OTHER_CONNECTOR} was made"));

@@ -1,10 +1,8 @@
-//! `bench_depth FUNCTION`: how many answers `setSecret` waits for one after another. Depth is the wall time with 120 ms added to each
+//! `bench depth FUNCTION`: how many answers `setSecret` waits for one after another. Depth is the wall time with 120 ms added to each
 //! answer, less that with 20 ms, in hundreds of milliseconds: what takes time of its own is in both.
 //!
 //! Each rotation runs in a new process, as after a month without one: no connection is open, no bearer is known. The
 //! sandbox runs in this process, without rate limits, without its record.
-
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it measured")]
 
 use std::error::Error;
 use std::path::Path;
@@ -16,23 +14,16 @@ use std::time::{Duration, Instant};
 use hubkeeper_sandbox::lambda::LambdaHost;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, rotate};
 use hubkeeper_sandbox::serve::{Options, Served, serve};
-use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{State, World, aws, hub, scene};
 use serde_json::{Value, json};
+
+use crate::NAMES;
 
 /// Repositories, and the runs that count at each latency.
 const SIZES: [(usize, usize); 4] = [(10, 3), (100, 5), (1_000, 5), (10_000, 3)];
 /// Milliseconds added to each answer.
 const LATENCIES: [u64; 2] = [20, 120];
 const TIMEOUT: Duration = Duration::from_mins(15);
-const NAMES: [(Service, &str); 6] = [
-    (Service::Aws, "aws"),
-    (Service::Entra, "entra"),
-    (Service::Arm, "arm"),
-    (Service::Hub, "hub"),
-    (Service::HubAuth, "hub-auth"),
-    (Service::Registry, "registry"),
-];
 
 /// What one `setSecret` took.
 #[derive(Clone, Default)]
@@ -83,11 +74,9 @@ impl Function for Timed<'_> {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [function] = arguments.as_slice() else {
-        eprintln!("usage: bench_depth FUNCTION");
+pub(crate) async fn run(arguments: &[String]) -> ExitCode {
+    let [function] = arguments else {
+        eprintln!("usage: bench depth FUNCTION");
         return ExitCode::from(2);
     };
     let mut rows = Vec::new();
@@ -95,7 +84,7 @@ async fn main() -> ExitCode {
         match size(Path::new(function), repositories, runs).await {
             Ok(row) => rows.push(row),
             Err(error) => {
-                eprintln!("bench_depth, {repositories} repositories: {error}");
+                eprintln!("bench depth, {repositories} repositories: {error}");
                 return ExitCode::from(2);
             }
         }

@@ -1,15 +1,15 @@
 //! One event out of a file, sent into the example world.
 
-use hubkeeper_sandbox::rotation::rotate;
-use hubkeeper_sandbox::{aws, hub, leak, responses, scene};
+use crate::rotation::rotate;
+use crate::{aws, hub, leak, responses, scene};
 use serde_json::{Value, json};
 
-use crate::life::by_hand;
-use crate::page::{count, short};
-use crate::seen;
-use crate::stage::{Answer, Stage, reports_in};
-use crate::upkeep::edit;
-use crate::zero;
+use crate::demo::life::by_hand;
+use crate::demo::page::{count, short};
+use crate::demo::seen;
+use crate::demo::stage::{Answer, Stage, reports_in};
+use crate::demo::upkeep::edit;
+use crate::demo::zero;
 
 const SECOND_SECRET: &str = "hubkeeper/umbrella";
 const SECOND_ORGANIZATION: &str = "umbrella";
@@ -327,7 +327,7 @@ fn shown(event: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hubkeeper_sandbox::rotation::FunctionError;
+    use crate::rotation::FunctionError;
 
     use super::*;
 

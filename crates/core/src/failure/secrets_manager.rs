@@ -4,8 +4,9 @@
 //! scheduled for deletion, for a stage that moved, for a secret of another service), so the code alone decides nothing.
 
 use crate::error::Error;
+use crate::failure::{sqs, sts};
 use crate::redact;
-use crate::secret::subject::Subject;
+use crate::secret::Subject;
 
 /// Tags that a secret can have at most (AWS's reference of `TagResource`).
 const TAGS: usize = 50;
@@ -86,21 +87,9 @@ impl Stated {
                 Error::misconfigured(what, "the function needs the credentials of its role in its environment")
             }
             "MalformedPolicyDocumentException" => Error::misconfigured(what, "correct the secret's resource policy"),
-            "QueueDoesNotExist" | "NonExistentQueue" => {
-                Error::misconfigured(what, "correct HUBKEEPER_QUEUE_URL, or create the queue that it names")
-            }
-            "OutboundWebIdentityFederationDisabledException" => Error::needs_human(
-                what,
-                "enable outbound web identity federation in the AWS account: aws iam enable-outbound-web-identity-federation",
-            ),
-            "SessionDurationEscalationException" => Error::retryable(
-                what,
-                "the session of the function's role ends before the assertion would: repeat the event; a new execution environment has a new session",
-            ),
-            "JWTPayloadSizeExceededException" => {
-                Error::misconfigured(what, "the claims of the function's role are too large: shorten its session tags")
-            }
-            _ => Error::retryable(what, "repeat the event"),
+            code => sts::failure(code, &what)
+                .or_else(|| sqs::failure(code, &what))
+                .unwrap_or_else(|| Error::retryable(what, "repeat the event")),
         }
     }
 

@@ -6,17 +6,37 @@ const WIDTH: usize = 118;
 const NAME: usize = 12;
 
 /// What was printed, and what was not as expected.
-#[derive(Default)]
-pub(crate) struct Page {
+pub struct Page {
+    /// Columns of a row, its indent and name included.
+    width: usize,
+    is_printed: bool,
     text: String,
     scenes: usize,
     failures: usize,
 }
 
+impl Default for Page {
+    fn default() -> Self {
+        Self { width: WIDTH, is_printed: false, text: String::new(), scenes: 0, failures: 0 }
+    }
+}
+
 impl Page {
+    /// A page that prints each line to standard output at once.
+    pub fn printed() -> Self {
+        Self { is_printed: true, ..Self::default() }
+    }
+
+    /// A page that is kept and not printed, with rows of at most `width` columns.
+    pub fn kept(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
     /// One line as it is.
     pub(crate) fn line(&mut self, text: &str) {
-        let _ = writeln!(std::io::stdout(), "{text}");
+        if self.is_printed {
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
         self.text.push_str(text);
         self.text.push('\n');
     }
@@ -35,7 +55,7 @@ impl Page {
 
     /// A name and a text, wrapped under itself.
     pub(crate) fn row(&mut self, name: &str, text: &str) {
-        let room = WIDTH - NAME - 4;
+        let room = self.width - NAME - 4;
         for (index, line) in wrapped(text, room).iter().enumerate() {
             let name = if index == 0 { name } else { "" };
             self.line(&format!("   {name:<NAME$} {line}"));
@@ -50,7 +70,8 @@ impl Page {
         }
     }
 
-    pub(crate) fn failures(&self) -> usize {
+    /// How many expectations were not met.
+    pub fn failures(&self) -> usize {
         self.failures
     }
 
@@ -59,7 +80,7 @@ impl Page {
     }
 
     /// Everything so far.
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.text
     }
 }

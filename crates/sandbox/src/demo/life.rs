@@ -1,20 +1,22 @@
 //! What goes well afterwards: a scheduled rotation, a token made by hand; and the summary.
 
-use hubkeeper_sandbox::rotation::rotate;
-use hubkeeper_sandbox::{World, aws, hub, leak, scene};
+use std::path::Path;
+
+use crate::rotation::rotate;
+use crate::{World, aws, hub, leak, scene};
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::page::{count, short};
-use crate::seen;
-use crate::stage::{Answer, Stage, summary_of};
-use crate::zero;
+use crate::demo::page::{count, short};
+use crate::demo::seen;
+use crate::demo::stage::{Answer, Stage, summary_of};
+use crate::demo::zero;
 
-pub(crate) fn introduce(stage: &mut Stage, function: &str) {
+pub(crate) fn introduce(stage: &mut Stage, function: &Path) {
     let page = &mut stage.page;
     page.line("hubkeeper: the life of a Docker Hub token");
     page.line("");
-    page.row("function", &format!("{function}, run by a Lambda Runtime API"));
+    page.row("function", &format!("{}, run by a Lambda Runtime API", function.display()));
     page.row("services", "AWS, Docker Hub, Entra and Azure are the sandbox in this process, on loopback sockets");
     let private = scene::REPOSITORIES.iter().filter(|(_, private, _)| *private).count();
     page.row(

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hubkeeper_sandbox::arm::Connector;
-use hubkeeper_sandbox::aws::model::Version;
-use hubkeeper_sandbox::{State, arm, hub, scene};
+use crate::arm::Connector;
+use crate::aws::model::Version;
+use crate::{State, arm, hub, scene};
 
-use crate::page::short;
+use crate::demo::page::short;
 
 /// The example's connector.
 pub(crate) fn connector(state: &State) -> Option<&Connector> {

@@ -1,10 +1,8 @@
-//! `bench_fleet FUNCTION`: what a reconcile of many organizations in one invocation costs, above all in memory: without a queue,
+//! `bench fleet FUNCTION`: what a reconcile of many organizations in one invocation costs, above all in memory: without a queue,
 //! without rate limits, from a new process, with 20 ms added to each answer. A fleet of three, measured beside it, is the baseline.
 //!
 //! The sandbox runs in this process, without its record. All connectors stand in one resource group: each look at a connector's
 //! neighbours then reads all of them, which is the worst case.
-
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it measured")]
 
 use std::error::Error;
 use std::path::Path;
@@ -14,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use hubkeeper_sandbox::lambda::LambdaHost;
 use hubkeeper_sandbox::serve::{Options, Served, serve};
-use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{State, World, aws, hub, scene};
 use serde_json::{Value, json};
+
+use crate::NAMES;
 
 /// Organizations: the baseline, and the fleet.
 const SIZES: [usize; 2] = [3, 300];
@@ -31,14 +30,6 @@ const TIMEOUT: Duration = Duration::from_mins(15);
 const MEMORY: f64 = 40.0;
 /// Requests under way to one service.
 const AT_ONCE: usize = 64;
-const NAMES: [(Service, &str); 6] = [
-    (Service::Aws, "aws"),
-    (Service::Entra, "entra"),
-    (Service::Arm, "arm"),
-    (Service::Hub, "hub"),
-    (Service::HubAuth, "hub-auth"),
-    (Service::Registry, "registry"),
-];
 
 /// What the reconciles of a fleet took, at most.
 #[derive(Default)]
@@ -51,11 +42,9 @@ struct Row {
     memory: u64,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [function] = arguments.as_slice() else {
-        eprintln!("usage: bench_fleet FUNCTION");
+pub(crate) async fn run(arguments: &[String]) -> ExitCode {
+    let [function] = arguments else {
+        eprintln!("usage: bench fleet FUNCTION");
         return ExitCode::from(2);
     };
     let mut rows = Vec::new();
@@ -63,7 +52,7 @@ async fn main() -> ExitCode {
         match size(Path::new(function), organizations).await {
             Ok(row) => rows.push(row),
             Err(error) => {
-                eprintln!("bench_fleet, {organizations} organizations: {error}");
+                eprintln!("bench fleet, {organizations} organizations: {error}");
                 return ExitCode::from(2);
             }
         }

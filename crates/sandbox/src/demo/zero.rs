@@ -1,13 +1,13 @@
 //! From zero: the invitation, the wait, the acceptance; then token, proof and connector.
 
-use hubkeeper_sandbox::{State, aws, hub, scene};
+use crate::{State, aws, hub, scene};
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use crate::life::{echoes, expect_report, in_step, show_stages, show_writes};
-use crate::page::count;
-use crate::stage::{Answer, Stage};
+use crate::demo::life::{echoes, expect_report, in_step, show_stages, show_writes};
+use crate::demo::page::count;
+use crate::demo::stage::{Answer, Stage};
 
 /// The owner secret's name.
 pub(crate) const OWNER_SECRET: &str = "vault/acme-owner";

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hubkeeper_sandbox::lambda::LambdaHost;
-use hubkeeper_sandbox::rotation::FunctionError;
-use hubkeeper_sandbox::serve::{Options, Served, serve};
-use hubkeeper_sandbox::world::Service;
-use hubkeeper_sandbox::{World, arm, hub, record, responses, scene};
+use crate::lambda::LambdaHost;
+use crate::rotation::FunctionError;
+use crate::serve::{Options, Served, serve};
+use crate::world::Service;
+use crate::{World, arm, hub, record, responses, scene};
 use serde_json::Value;
 
-use crate::Failure;
-use crate::page::{Page, count, short};
+use crate::demo::Failure;
+use crate::demo::page::{Page, count, short};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -70,7 +70,7 @@ impl Drop for Stage {
 }
 
 impl Stage {
-    pub(crate) async fn open(function: &Path) -> Result<Self, Failure> {
+    pub(crate) async fn open(function: &Path, page: Page) -> Result<Self, Failure> {
         let world = World::new();
         record::begin(&world);
         let arn = world.with(scene::build);
@@ -82,7 +82,7 @@ impl Stage {
         let environment = scene::environment(&served);
         let host = LambdaHost::start(function, &environment, TIMEOUT)
             .map_err(|error| format!("{}: {error}", function.display()))?;
-        let (page, writes) = (Page::default(), Writes::default());
+        let writes = Writes::default();
         let (function, beside) = (function.to_owned(), String::new());
         Ok(Self { world, arn, page, writes, host, function, environment, beside, watched, authority, served })
     }

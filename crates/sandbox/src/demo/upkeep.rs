@@ -1,13 +1,13 @@
 //! What comes after the first day: reconcile, tokens that were replaced, a connector that a person changed, the end.
 
-use hubkeeper_sandbox::{State, arm, aws, hub, scene};
+use crate::{State, arm, aws, hub, scene};
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::life::{expect_report, in_step, show_stages, show_writes};
-use crate::page::count;
-use crate::seen;
-use crate::stage::{Stage, reports_in};
+use crate::demo::life::{expect_report, in_step, show_stages, show_writes};
+use crate::demo::page::count;
+use crate::demo::seen;
+use crate::demo::stage::{Stage, reports_in};
 
 const QUEUE_URL: &str = "HUBKEEPER_QUEUE_URL";
 const PERSON: &str = "somebody@acme.example";

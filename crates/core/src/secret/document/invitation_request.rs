@@ -1,11 +1,9 @@
-//! The members `owner` and `user`: whom an onboarding from zero invites.
+//! The fields `owner` and `user`: the invitation of the dedicated user.
 
 use serde::Serialize;
-use serde_json::Value;
 
-use crate::error::Error;
+use crate::fields::{FieldError, Fields};
 use crate::ids::is_repository_part;
-use crate::secret::document::members::{Members, stored_as_text, wrong};
 
 /// A role in an organization at Docker Hub; the greater one includes the lesser.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -35,9 +33,11 @@ impl Role {
     }
 }
 
-/// Whom an onboarding from zero invites, and as what. No `Debug`: the address is a person's.
+/// The invitation that the document asks for. No `Debug`: the address is a person's.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Newcomer {
+pub struct InvitationRequest {
+    /// Name or ARN of the owner secret, whose login invites.
+    pub owner: String,
     /// The e-mail address.
     pub email: String,
     /// The role: member or editor.
@@ -47,38 +47,37 @@ pub struct Newcomer {
 }
 
 /// `owner` and `user`: one is of no use without the other.
-pub(super) fn read(members: &Members<'_>) -> Result<Option<(String, Newcomer)>, Error> {
-    let owner = members.text("owner")?;
-    let map = match members.map.get("user") {
-        None | Some(Value::Null) if owner.is_none() => return Ok(None),
-        None | Some(Value::Null) => return Err(wrong("member `owner` stands without `user`: whom to invite")),
-        Some(Value::Object(map)) => map,
-        Some(Value::String(_)) => return Err(stored_as_text("user", "an object")),
-        Some(_) => return Err(wrong("member `user` is not an object")),
+pub(super) fn read(fields: &Fields<'_>) -> Result<Option<InvitationRequest>, FieldError> {
+    let (owner, user) = match (fields.text("owner")?, fields.optional_object("user")?) {
+        (Some(owner), Some(user)) => (owner, user),
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(fields.wrong("owner", "stands without `user`: whom to invite")),
+        (None, Some(_)) => return Err(fields.wrong("user", "stands without `owner`: the secret of who invites")),
     };
-    let Some(owner) = owner else {
-        return Err(wrong("member `user` stands without `owner`: the secret of who invites"));
-    };
-    let user = Members { path: "user.".to_owned(), map };
     let email = user.required("email")?;
-    if !is_email(&email) {
-        return Err(wrong("member `user.email` is not an e-mail address"));
+    if !is_email(email) {
+        return Err(user.wrong("email", "is not an e-mail address"));
     }
     let role = match user.text("role")? {
         None => Role::Editor,
         Some(name) => [Role::Editor, Role::Member]
             .into_iter()
             .find(|role| role.name() == name)
-            .ok_or_else(|| wrong("member `user.role` is neither `editor` nor `member`"))?,
+            .ok_or_else(|| user.wrong("role", "is neither `editor` nor `member`"))?,
     };
     let team = user.text("team")?;
-    if team.as_deref().is_some_and(|team| !is_repository_part(team)) {
-        return Err(wrong("member `user.team` is not the name of a team in lower case"));
+    if team.is_some_and(|team| !is_repository_part(team)) {
+        return Err(user.wrong("team", "is not the name of a team in lower case"));
     }
-    if team.as_deref() == Some("owners") {
-        return Err(wrong("member `user.team` names the team of the owners, which would make the user one"));
+    if team == Some("owners") {
+        return Err(user.wrong("team", "names the team of the owners, which would make the user one"));
     }
-    Ok(Some((owner, Newcomer { email, role, team })))
+    Ok(Some(InvitationRequest {
+        owner: owner.to_owned(),
+        email: email.to_owned(),
+        role,
+        team: team.map(str::to_owned),
+    }))
 }
 
 /// One `@` between a name and a domain, and no character that needs quoting.

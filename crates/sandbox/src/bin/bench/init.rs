@@ -1,7 +1,5 @@
-//! `bench_init FUNCTION FLOOR`: how long the function takes from its start to its first poll of the Runtime API, as a multiple of
+//! `bench init FUNCTION FLOOR`: how long the function takes from its start to its first poll of the Runtime API, as a multiple of
 //! an empty handler's time. Both are started alternately; the last line is `ratio N.NN`, of the best round.
-
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it measured")]
 
 use std::io;
 use std::path::Path;
@@ -20,11 +18,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// What the function may take at most.
 const MOST: f64 = 2.0;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [function, floor] = arguments.as_slice() else {
-        eprintln!("usage: bench_init FUNCTION FLOOR");
+pub(crate) async fn run(arguments: &[String]) -> ExitCode {
+    let [function, floor] = arguments else {
+        eprintln!("usage: bench init FUNCTION FLOOR");
         return ExitCode::from(2);
     };
     match measure(Path::new(function), Path::new(floor)).await {
@@ -34,7 +30,7 @@ async fn main() -> ExitCode {
             if ratio <= MOST { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            eprintln!("bench_init: {error}");
+            eprintln!("bench init: {error}");
             ExitCode::from(2)
         }
     }

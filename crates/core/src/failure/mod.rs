@@ -1,0 +1,10 @@
+//! What an error code or status of a service means: the kind of the error, and its remedy. One file for each service.
+//!
+//! The clients read a response into the values here; nothing here sends or retries anything.
+
+pub mod arm;
+pub mod docker_hub;
+pub mod entra;
+pub mod secrets_manager;
+pub mod sqs;
+pub mod sts;

@@ -1,0 +1,37 @@
+//! `bench init FUNCTION FLOOR`, `bench depth FUNCTION`, `bench fleet FUNCTION`: measures a built function against the sandbox.
+//!
+//! Exit code: 0 within the limits, 1 above one of them, 2 where nothing was measured.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it measured")]
+
+mod depth;
+mod fleet;
+mod init;
+
+use std::process::ExitCode;
+
+use hubkeeper_sandbox::world::Service;
+
+/// The services whose requests are counted, with the heads of their columns.
+const NAMES: [(Service, &str); 6] = [
+    (Service::Aws, "aws"),
+    (Service::Entra, "entra"),
+    (Service::Arm, "arm"),
+    (Service::Hub, "hub"),
+    (Service::HubAuth, "hub-auth"),
+    (Service::Registry, "registry"),
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((which, rest)) if which == "init" => Box::pin(init::run(rest)).await,
+        Some((which, rest)) if which == "depth" => Box::pin(depth::run(rest)).await,
+        Some((which, rest)) if which == "fleet" => Box::pin(fleet::run(rest)).await,
+        _ => {
+            eprintln!("usage: bench init FUNCTION FLOOR | bench depth FUNCTION | bench fleet FUNCTION");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Pictures for the README, drawn from what ran: a terminal, and a sequence diagram.
+
+pub mod sequence;
+pub mod svg;
+pub mod terminal;
