@@ -327,6 +327,20 @@ fn the_readme_is_a_front_door_and_leads_to_every_page() {
 }
 
 #[test]
+fn the_code_cites_pages_of_this_repository() {
+    let mut cited = BTreeSet::new();
+    for (name, text) in sources() {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"/._-".contains(c));
+        for page in words.map(|word| word.trim_end_matches('.')).filter(|word| word.ends_with(".md")) {
+            assert!(root().join(page).is_file(), "{name} cites {page}, which is not there");
+            cited.insert(page.to_owned());
+        }
+        assert!(!text.contains("(contract"), "{name} cites a contract: name the page in docs that says it");
+    }
+    assert!(cited.len() > 5, "{cited:?}");
+}
+
+#[test]
 fn every_target_of_make_that_a_page_names_exists() {
     let makefile = read("Makefile");
     for document in documents() {
