@@ -8,7 +8,8 @@ use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::plan::membership::carries_on;
 use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::plan::rules::Next;
-use hubkeeper_core::plan::{Admission, Look, Situation, Step, membership, planner};
+use hubkeeper_core::plan::state::Proven;
+use hubkeeper_core::plan::{Admission, Recheck, State, Step, World, membership, planner};
 use hubkeeper_core::proof::{Finding, Verdict};
 use hubkeeper_core::report::{Change, InvitationReport, Report};
 use hubkeeper_core::request::{Mode, Request, Trigger};
@@ -21,7 +22,7 @@ use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::Executor;
 use crate::clients::{Services, Writers};
-use crate::prove;
+use crate::prove::{self, Proof};
 use crate::read::{inventory, state};
 
 /// More turns than any event takes: a state that keeps the planner undecided ends here.
@@ -78,7 +79,7 @@ enum Round {
     /// There is nothing more to do.
     Over,
     /// All is as planned, in this state.
-    Settled(Box<Situation>),
+    Settled(Box<State>),
     /// The state has to be read anew.
     Again,
 }
@@ -92,7 +93,7 @@ struct Flow<'a> {
     trigger: Trigger,
     report: &'a mut Report,
     /// A version that an earlier round proved.
-    proven: Option<(String, Verdict)>,
+    proven: Option<Proven>,
     /// Whether anything was written.
     written: bool,
 }
@@ -103,7 +104,7 @@ impl Flow<'_> {
             match Box::pin(self.round(organization)).await? {
                 Round::Over => return Ok(()),
                 Round::Again => {}
-                Round::Settled(mut situation) => return Box::pin(self.settle(&mut situation)).await,
+                Round::Settled(mut state) => return Box::pin(self.settle(&mut state)).await,
             }
         }
         Err(Error::retryable("the secret is being changed again and again", "repeat the event"))
@@ -114,46 +115,42 @@ impl Flow<'_> {
         let since = self.services.now();
         let read = Box::pin(self.read(organization)).await;
         self.report.stage(since, self.services.now(), "read", &read);
-        let Some((mut situation, mut look)) = read? else { return Ok(Round::Over) };
-        if let Some((version, verdict)) = self.proven.take()
-            && version == situation.version
-        {
-            situation.verdict = Some((version, verdict));
-        }
+        let Some((mut state, mut look)) = read? else { return Ok(Round::Over) };
+        state.progress.proven = self.proven.take().filter(|proven| proven.version == state.world.version);
         for _ in 0..TURNS {
-            let plan = planner::plan(&self.trigger, &situation, &self.services.config.client_id)?;
+            let plan = planner::plan(&self.trigger, &state, &self.services.config.client_id)?;
             for warning in plan.warnings {
                 self.report.warn(warning);
             }
             match plan.next {
-                Next::Roster => self.look_at_roster(&mut situation).await?,
+                Next::Roster => self.look_at_roster(&mut state).await?,
                 Next::LookUpToken => {
-                    situation.pats =
-                        Ok(inventory::list(self.services, &situation.secret, situation.document.as_ref()).await?);
-                    situation.looked_up = true;
+                    state.world.pats =
+                        Ok(inventory::list(self.services, &state.world.secret, state.world.document.as_ref()).await?);
+                    state.progress.looked_up = true;
                 }
-                Next::ReadVersions => state::read_versions(self.services, &mut situation).await?,
-                Next::ReadFormer => state::read_former(self.services, &mut situation).await?,
-                Next::LookElsewhere => state::look_elsewhere(self.services, &mut situation).await?,
-                Next::First(steps) => self.begin(&mut situation, &steps).await?,
-                Next::Prove(version) => look = self.prove(&mut situation, &version).await?,
-                Next::Test(version) => return self.test(&situation, &version).await.map(|()| Round::Over),
-                Next::Dead(version) => {
-                    situation.dead.insert(version);
-                    situation.verdict = None;
-                    state::read_slot(self.services, &mut situation).await?;
+                Next::ReadVersions => state::read_versions(self.services, &mut state.world).await?,
+                Next::ReadFormer => state::read_former(self.services, &mut state.world).await?,
+                Next::LookElsewhere => state::look_elsewhere(self.services, &mut state.world).await?,
+                Next::First(steps) => self.begin(&mut state, &steps).await?,
+                Next::Prove(version) => look = self.prove(&mut state, &version).await?,
+                Next::Test(version) => return self.test(&state.world, &version).await.map(|()| Round::Over),
+                Next::SkipVersion(version) => {
+                    state.progress.skipped.insert(version);
+                    state.progress.proven = None;
+                    state::read_slot(self.services, &mut state).await?;
                 }
-                Next::Revive => self.revive(&mut situation).await?,
-                Next::SetAside(error) => {
-                    let candidate = situation.secret.version(Label::Candidate).unwrap_or_default();
+                Next::Reactivate => self.revive(&mut state).await?,
+                Next::IgnoreCandidate(error) => {
+                    let candidate = state.world.secret.version(Label::Candidate).unwrap_or_default();
                     self.report.warn(Warning::new(WarningCode::CandidateNotAdopted,
                         format!(
                             "{error}; or give the candidate up: aws secretsmanager update-secret-version-stage --secret-id {} --version-stage HUBKEEPER_CANDIDATE --remove-from-version-id {candidate}",
-                            situation.secret.arn
+                            state.world.secret.arn
                         ),
                     ));
-                    situation.aside = Some(error);
-                    situation.verdict = None;
+                    state.progress.ignored_candidate = Some(error);
+                    state.progress.proven = None;
                 }
                 Next::Nothing(outcome, reason) => {
                     let planned = self.report.plan.as_ref().is_some_and(|steps| !steps.is_empty());
@@ -161,21 +158,21 @@ impl Flow<'_> {
                     self.report.reason = Some(reason);
                     return Ok(Round::Over);
                 }
-                Next::Do(steps) => return self.act(situation, steps, look).await,
+                Next::Do(steps) => return self.act(state, steps, look).await,
             }
         }
         Err(Error::retryable("the state does not settle", "repeat the event"))
     }
 
     /// What comes after a round: a reconcile's tokens, the outcome, and the candidate that was set aside.
-    async fn settle(&mut self, situation: &mut Situation) -> Result<(), Error> {
+    async fn settle(&mut self, state: &mut State) -> Result<(), Error> {
         if let Trigger::Reconcile { revoke_replaced } = self.trigger {
             let since = self.services.now();
-            let planned = inventory::plan(self.services, situation, revoke_replaced, self.report).await;
+            let planned = inventory::plan(self.services, state, revoke_replaced, self.report).await;
             if !planned.as_ref().is_ok_and(Vec::is_empty) {
                 self.report.stage(since, self.services.now(), "readTokens", &planned);
             }
-            self.execute(situation, &planned?, None).await?;
+            self.execute(state, &planned?, None).await?;
         }
         let planned = self.report.plan.as_ref().is_some_and(|steps| !steps.is_empty());
         self.report.outcome = match (planned, self.written) {
@@ -186,55 +183,55 @@ impl Flow<'_> {
         if self.report.outcome == Outcome::Unchanged && self.request.mode == Mode::Apply {
             self.report.reason = Some("all is as it should be".into());
         }
-        self.note_expiry(situation);
-        match situation.aside.take() {
+        self.note_expiry(state);
+        match state.progress.ignored_candidate.take() {
             Some(error) => Err(error.at("adopt")),
             None => Ok(()),
         }
     }
 
     /// The owner looks who is a member and who is invited.
-    async fn look_at_roster(&mut self, situation: &mut Situation) -> Result<(), Error> {
-        let Some((document, requested)) = membership::asked(situation) else { return Ok(()) };
+    async fn look_at_roster(&mut self, state: &mut State) -> Result<(), Error> {
+        let Some((document, requested)) = membership::asked(&state.world) else { return Ok(()) };
         let since = self.services.now();
-        let roster = self.services.roster(&situation.secret, document, requested).await;
+        let roster = self.services.roster(&state.world.secret, document, requested).await;
         self.report.stage(since, self.services.now(), "readMembers", &roster);
-        situation.enrolment.roster = Some(roster?);
-        self.note_invitation(situation);
+        state.world.roster = Some(roster?);
+        self.note_invitation(state);
         Ok(())
     }
 
     /// Steps that come before the token: run, or taken as done where the plan is only shown.
-    async fn begin(&mut self, situation: &mut Situation, steps: &[Step]) -> Result<(), Error> {
-        self.execute(situation, steps, None).await?;
+    async fn begin(&mut self, state: &mut State, steps: &[Step]) -> Result<(), Error> {
+        self.execute(state, steps, None).await?;
         if self.request.mode == Mode::Plan {
-            membership::foresee(situation, steps);
+            membership::foresee(state, steps);
         } else {
-            self.note_invitation(situation);
+            self.note_invitation(state);
         }
         Ok(())
     }
 
-    fn note_invitation(&mut self, situation: &Situation) {
-        let state = situation.secret.invitation().ok().flatten();
+    fn note_invitation(&mut self, state: &State) {
+        let state = state.world.secret.invitation().ok().flatten();
         self.report.invitation = state.map(|state| InvitationReport::new(state, self.services.now()));
     }
 
     /// A token in use that an interrupted run deactivated is activated, and proven again.
-    async fn revive(&mut self, situation: &mut Situation) -> Result<(), Error> {
-        situation.revived = true;
+    async fn revive(&mut self, state: &mut State) -> Result<(), Error> {
+        state.progress.reactivated = true;
         // whatever keeps the tokens from being looked at: that the one in use is rejected is what has to be said
-        let Ok(steps) = inventory::plan(self.services, situation, false, self.report).await else { return Ok(()) };
+        let Ok(steps) = inventory::plan(self.services, state, false, self.report).await else { return Ok(()) };
         let steps: Vec<Step> = steps.into_iter().filter(|step| matches!(step, Step::ActivateToken { .. })).collect();
         if !steps.is_empty() && self.request.mode == Mode::Apply {
-            self.execute(situation, &steps, None).await?;
-            situation.verdict = None;
+            self.execute(state, &steps, None).await?;
+            state.progress.proven = None;
         }
         Ok(())
     }
 
     /// Labels, documents, connector; `None` where the event is not admitted to go on.
-    async fn read(&mut self, organization: &mut Option<String>) -> Result<Option<(Situation, Option<Look>)>, Error> {
+    async fn read(&mut self, organization: &mut Option<String>) -> Result<Option<(State, Option<Recheck>)>, Error> {
         let trigger = &self.trigger;
         let entered = state::enter(self.services, self.request, trigger).await?;
         self.report.secret_id = Some(entered.secret.arn.clone());
@@ -249,95 +246,90 @@ impl Flow<'_> {
         };
         self.report.version_id = Some(version.clone());
         let stack = self.request.stack.clone();
-        let mut situation =
+        let mut state =
             state::documents(self.services, trigger, entered.secret, version, label, entered.value, stack).await?;
-        let known = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
+        let known = state.world.document.as_ref().or(state.world.current.as_ref().map(|current| &current.document));
         let named = known.map(|document| document.organization.clone());
-        *organization = named.or_else(|| situation.offboarded_connector().map(|(organization, _)| organization));
+        *organization = named.or_else(|| state.world.offboarded_connector().map(|known| known.organization));
         let lists = matches!(trigger, Trigger::Reconcile { .. })
-            && situation.document.as_ref().is_some_and(|document| document.manager.is_some());
+            && state.world.document.as_ref().is_some_and(|document| document.manager.is_some());
         if matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } | Trigger::Reconcile { .. })
             && !lists
         {
             // a reconcile that lists the PATs compares values
-            for warning in inventory::copied_ids(&situation) {
+            for warning in inventory::copied_ids(&state.world) {
                 self.report.warn(warning);
             }
         }
         let look = match trigger {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
             // the connector is read while the token is being proven
-            Trigger::SetSecret if situation.document.is_some() => self.read_and_prove(&mut situation).await?,
+            Trigger::SetSecret if state.world.document.is_some() => self.read_and_prove(&mut state).await?,
             // the dedicated user may not exist yet: its login would be refused, and counted
-            Trigger::Reconcile { .. } if !carries_on(&situation) => {
-                let (secret, document) = (situation.secret.clone(), situation.document.clone());
+            Trigger::Reconcile { .. } if !carries_on(&state.world) => {
+                let (secret, document) = (state.world.secret.clone(), state.world.document.clone());
                 let listed = inventory::list(self.services, &secret, document.as_ref());
-                let read = state::connector(self.services, trigger, &mut situation, self.report);
+                let read = state::connector(self.services, trigger, &mut state.world, self.report);
                 let (read, listed) = join(Box::pin(read), Box::pin(listed)).await;
                 read?;
-                situation.pats = listed;
+                state.world.pats = listed;
                 None
             }
             _ => {
-                Box::pin(state::connector(self.services, trigger, &mut situation, self.report)).await?;
+                Box::pin(state::connector(self.services, trigger, &mut state.world, self.report)).await?;
                 None
             }
         };
-        if let Some(found) = &situation.connector {
+        if let Some(found) = &state.world.connector {
             self.report.found_connector.get_or_insert(found.observed().is_some());
             let asked = self.request.stack.as_ref();
-            self.report.is_stack_own |= asked.is_some() && situation.secret.tags.get(STACK_TAG) == asked;
+            self.report.is_stack_own |= asked.is_some() && state.world.secret.tags.get(STACK_TAG) == asked;
         }
-        if let Some(document) = &situation.document
-            && situation.connector.is_some()
+        if let Some(document) = &state.world.document
+            && state.world.connector.is_some()
             && self.report.connector.is_none()
         {
             self.report.connector(document.connector.id.to_string(), Change::None);
         }
-        Ok(Some((situation, look)))
+        Ok(Some((state, look)))
     }
 
     /// setSecret: proof and connector side by side.
-    async fn read_and_prove(&mut self, situation: &mut Situation) -> Result<Option<Look>, Error> {
+    async fn read_and_prove(&mut self, state: &mut State) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
-        let examined = prove::examine_while_reading(self.services, situation, self.report).await;
+        let examined = prove::examine_while_reading(self.services, &mut state.world, self.report).await;
         if !examined.as_ref().is_ok_and(|examined| examined.verdict.is_none()) {
             self.report.stage(since, self.services.now(), "prove", &examined);
         }
         let examined = examined?;
         if let Some(verdict) = &examined.verdict {
-            self.report.verdict = Some(verdict.clone());
-            for warning in &verdict.warnings {
-                self.report.warn(warning.clone());
-            }
+            self.report.note_verdict(verdict);
         }
-        situation.verdict = examined.verdict.map(|verdict| (situation.version.clone(), verdict));
-        Ok(examined.look)
+        state.progress.proven =
+            examined.verdict.map(|verdict| Proven { version: state.world.version.clone(), verdict });
+        Ok(examined.recheck)
     }
 
-    async fn prove(&mut self, situation: &mut Situation, version: &str) -> Result<Option<Look>, Error> {
+    async fn prove(&mut self, state: &mut State, version: &str) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
-        let examined = prove::examine(self.services, situation, version, self.trigger.clone()).await;
+        let examined = prove::examine(self.services, &state.world, version, self.trigger.clone()).await;
         self.report.stage(since, self.services.now(), "prove", &examined);
-        let (verdict, look) = examined?;
-        self.report.verdict = Some(verdict.clone());
-        for warning in &verdict.warnings {
-            self.report.warn(warning.clone());
-        }
+        let Proof { verdict, recheck } = examined?;
+        self.report.note_verdict(&verdict);
         if matches!(self.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
             return Err(refusal(&verdict));
         }
-        situation.verdict = Some((version.to_owned(), verdict));
+        state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
         if matches!(self.trigger, Trigger::TestSecret) {
             // a rotation that is only tried out: the pending version has nothing to prove, AWSCURRENT was proven
             self.report.version_id = Some(version.to_owned());
         }
-        Ok(look)
+        Ok(recheck)
     }
 
-    async fn test(&mut self, situation: &Situation, version: &str) -> Result<(), Error> {
+    async fn test(&mut self, world: &World, version: &str) -> Result<(), Error> {
         let since = self.services.now();
-        let verdict = prove::sample(self.services, situation, version).await;
+        let verdict = prove::sample(self.services, world, version).await;
         self.report.stage(since, self.services.now(), "test", &verdict);
         let verdict = verdict?;
         if !verdict.is_complete() {
@@ -349,30 +341,30 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn act(&mut self, mut situation: Situation, steps: Vec<Step>, look: Option<Look>) -> Result<Round, Error> {
+    async fn act(&mut self, mut state: State, steps: Vec<Step>, look: Option<Recheck>) -> Result<Round, Error> {
         if let Trigger::Verify { .. } = self.trigger {
-            let complete = situation.verdict_on(&situation.version).is_some_and(Verdict::is_complete);
+            let complete = state.progress.verdict_on(&state.world.version).is_some_and(Verdict::is_complete);
             self.report.outcome = if complete { Outcome::Proven } else { Outcome::Refused };
-            self.note_expiry(&situation);
+            self.note_expiry(&state);
             return Ok(Round::Over);
         }
-        if self.execute(&mut situation, &steps, look).await? {
+        if self.execute(&mut state, &steps, look).await? {
             return Ok(Round::Again);
         }
         // what was adopted is AWSCURRENT now: the rest of the reconcile is about that one
         let adopted = steps.iter().any(|step| matches!(step, Step::MoveCurrent { .. }));
         if adopted && matches!(self.trigger, Trigger::Reconcile { .. }) && self.request.mode == Mode::Apply {
-            self.proven = situation.verdict.take();
+            self.proven = state.progress.proven.take();
             return Ok(Round::Again);
         }
-        Ok(Round::Settled(Box::new(situation)))
+        Ok(Round::Settled(Box::new(state)))
     }
 
     /// Runs the steps, or notes them with `mode: plan`; `true` where the labels moved on meanwhile, so that the state has to be
     /// read and planned anew.
-    async fn execute(&mut self, situation: &mut Situation, steps: &[Step], look: Option<Look>) -> Result<bool, Error> {
+    async fn execute(&mut self, state: &mut State, steps: &[Step], look: Option<Recheck>) -> Result<bool, Error> {
         if self.request.mode == Mode::Plan {
-            self.foresee(situation, steps);
+            self.foresee(state, steps);
             return Ok(false);
         }
         let force = matches!(self.trigger, Trigger::Onboard { force: true, .. });
@@ -380,7 +372,7 @@ impl Flow<'_> {
             services: self.services,
             writers: self.writers,
             trigger: &self.trigger,
-            situation,
+            state,
             report: self.report,
             rotation_token: self.request.rotation_token.as_ref(),
             look,
@@ -402,7 +394,7 @@ impl Flow<'_> {
         ran.map(|()| false)
     }
 
-    fn foresee(&mut self, situation: &Situation, steps: &[Step]) {
+    fn foresee(&mut self, state: &State, steps: &[Step]) {
         let change = steps.iter().find_map(|step| match step {
             Step::WriteConnector { create: true, .. } => Some(Change::WouldCreate),
             Step::WriteConnector { create: false, .. } => Some(Change::WouldUpdate),
@@ -410,30 +402,31 @@ impl Flow<'_> {
             _ => None,
         });
         let ends = change == Some(Change::WouldDelete);
-        let named = situation.document.as_ref().map(|document| document.connector.id.clone());
-        let id = if ends { situation.offboarded_connector().map(|(_, id)| id) } else { named };
+        let named = state.world.document.as_ref().map(|document| document.connector.id.clone());
+        let id = if ends { state.world.offboarded_connector().map(|known| known.connector) } else { named };
         if let (Some(change), Some(id)) = (change, id) {
             self.report.connector(id.to_string(), change);
         }
         self.report.plan.get_or_insert_default().extend_from_slice(steps);
     }
 
-    fn note_expiry(&mut self, situation: &Situation) {
-        let version = situation.verdict.as_ref().map_or(situation.version.as_str(), |(version, _)| version.as_str());
-        let Some(document) = situation.document_of(version).or(situation.document.as_ref()) else { return };
+    fn note_expiry(&mut self, state: &State) {
+        let version =
+            state.progress.proven.as_ref().map_or(state.world.version.as_str(), |proven| proven.version.as_str());
+        let Some(document) = state.world.document_of(version).or(state.world.document.as_ref()) else { return };
         if document.access_token.is_none() {
             return;
         }
         let now = self.services.now();
         self.report.tokens.expires_at = document.expires_at.map(rfc3339);
-        if matches!(self.trigger, Trigger::Offboard) || situation.secret.managed() == Managed::Offboarded {
+        if matches!(self.trigger, Trigger::Offboard) || state.world.secret.managed() == Managed::Offboarded {
             self.report.is_given_up = true;
             return;
         }
         if let Some(warning) = expiry_warning(document, now) {
             self.report.warn(warning);
         }
-        if let (Some(schedule), Some(expires_at)) = (&situation.secret.schedule, document.expires_at)
+        if let (Some(schedule), Some(expires_at)) = (&state.world.secret.schedule, document.expires_at)
             && expires_at > now
         {
             let due = if self.trigger.is_rotation() { schedule.after(now) } else { schedule.next };

@@ -7,6 +7,7 @@ use hubkeeper_core::connector::merge::Desired;
 use hubkeeper_core::connector::{Observed, merge};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::preconditions::{After, after_write, may_delete, may_write};
+use hubkeeper_core::plan::state::OffboardedConnector;
 use hubkeeper_core::report::Change;
 use hubkeeper_core::request::Trigger;
 use hubkeeper_core::secret::kept::WRITER_TAG;
@@ -29,12 +30,12 @@ impl Executor<'_> {
     pub(super) async fn write_connector(&mut self, version: &str) -> Result<(), Error> {
         let document = self.document(version)?;
         self.report.version_id = Some(version.to_owned());
-        let verdict = self.situation.verdict_on(version).filter(|verdict| verdict.is_complete()).cloned();
+        let verdict = self.state.progress.verdict_on(version).filter(|verdict| verdict.is_complete()).cloned();
         let (Some(verdict), Some(token)) = (verdict, document.access_token.clone()) else {
             return Err(Error::retryable("the token is not proven", "repeat the event"));
         };
         let id = &document.connector.id;
-        let fingerprint = self.situation.secret.fingerprint();
+        let fingerprint = self.state.world.secret.fingerprint();
         // reconcile and onboard repair a connector that carries the version and drifted
         let repairs = matches!(self.trigger, Trigger::Reconcile { .. } | Trigger::Onboard { .. });
         let mut foreign_before = None;
@@ -45,7 +46,7 @@ impl Executor<'_> {
                 Some(look) if until(look.at, self.services.now()) <= FRESH => look,
                 _ => self.services.look(self.arn(), id).await?,
             };
-            may_write(self.trigger, version, &document, self.situation, &look)?;
+            may_write(self.trigger, version, &document, &self.state.world, &look)?;
             let observed = look.connector.observed();
             let carried = observed.is_some_and(|found| found.carries(&document, &fingerprint, version).is_ok());
             let drifted = repairs && observed.is_some_and(|found| self.drift(found, &document).is_some());
@@ -62,7 +63,7 @@ impl Executor<'_> {
                 fingerprint: &fingerprint,
                 version,
                 proved_at: self.services.now(),
-                proved: (verdict.repositories, verdict.private),
+                proved: verdict.coverage(),
             };
             self.wrote = true;
             let put = self.writers.arm.put(id, &merge::merge(&desired, observed), &token).await?;
@@ -104,7 +105,7 @@ impl Executor<'_> {
 
     fn drift(&self, found: &Observed, document: &Document) -> Option<String> {
         let own = self.services.config.client_id.as_str();
-        let writers: Vec<&str> = std::iter::once(own).chain(self.situation.secret.writer()).collect();
+        let writers: Vec<&str> = std::iter::once(own).chain(self.state.world.secret.writer()).collect();
         found.drift(document, &writers)
     }
 
@@ -113,7 +114,7 @@ impl Executor<'_> {
     async fn learn_writer(&mut self, writer: Option<String>) {
         let own = &self.services.config.client_id;
         let Some(writer) = writer.filter(|writer| !writer.eq_ignore_ascii_case(own)) else { return };
-        if self.situation.secret.writer().is_some_and(|known| known.eq_ignore_ascii_case(&writer)) {
+        if self.state.world.secret.writer().is_some_and(|known| known.eq_ignore_ascii_case(&writer)) {
             return;
         }
         let tagged = if is_tag_value(&writer) {
@@ -123,7 +124,7 @@ impl Executor<'_> {
         };
         match tagged {
             Ok(()) => {
-                self.situation.secret.tags.insert(WRITER_TAG.to_owned(), writer);
+                self.state.world.secret.tags.insert(WRITER_TAG.to_owned(), writer);
             }
             Err(why) => self.report.warn(Warning::new(WarningCode::WriterNotRemembered,
                 format!(
@@ -141,7 +142,7 @@ impl Executor<'_> {
         secret: &Secret,
         created: bool,
     ) -> Result<(), Error> {
-        match after_write(self.trigger, version, self.situation, secret) {
+        match after_write(self.trigger, version, &self.state.world, secret) {
             After::Same => Ok(()),
             After::Overtaken => {
                 self.overtaken = true;
@@ -172,7 +173,7 @@ impl Executor<'_> {
 
     /// Deletes the connector until a look finds none. A lost answer is settled by looking.
     pub(super) async fn delete_connector(&mut self) -> Result<(), Error> {
-        let Some((organization, id)) = self.situation.offboarded_connector() else {
+        let Some(OffboardedConnector { organization, connector: id }) = self.state.world.offboarded_connector() else {
             return Err(Error::retryable("it is not known which connector the secret keeps", "repeat the event"));
         };
         let mut sent = false;
@@ -189,7 +190,7 @@ impl Executor<'_> {
             }
             if look.connector.observed().is_none() {
                 self.report.connector(id.to_string(), if sent { Change::Deleted } else { Change::None });
-                self.situation.connector = Some(look.connector);
+                self.state.world.connector = Some(look.connector);
                 return Ok(());
             }
             sent = true;
@@ -209,7 +210,7 @@ impl Executor<'_> {
     /// Reads the connector until it shows the write. What ARM did not keep beside that is a warning: another write in the same
     /// run would end the same way.
     async fn read_back(&mut self, document: &Document, version: &str, foreign_before: &[String]) -> Result<(), Error> {
-        let fingerprint = self.situation.secret.fingerprint();
+        let fingerprint = self.state.world.secret.fingerprint();
         let mut differs = String::from("it does not exist");
         let mut pauses = READ_BACK_SECONDS.into_iter().map(Duration::from_secs);
         loop {
@@ -220,7 +221,7 @@ impl Executor<'_> {
                     for warning in after_write_warnings(observed, document, foreign_before) {
                         self.report.warn(warning);
                     }
-                    self.situation.connector = Some(found);
+                    self.state.world.connector = Some(found);
                     return Ok(());
                 }
                 (Some(Err(why)), _) => differs = why,

@@ -21,7 +21,7 @@ impl Executor<'_> {
         self.still_ours().await?;
         self.wrote = true;
         self.writers.store.tag_invitation(self.arn(), state).await?;
-        self.situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
+        self.state.world.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
         Ok(())
     }
 
@@ -33,14 +33,14 @@ impl Executor<'_> {
             return Ok(());
         }
         let (document, requested) = self.asked()?;
-        let session = self.services.owner(&self.situation.secret, &document).await?;
+        let session = self.services.owner(&self.state.world.secret, &document).await?;
         self.wrote = true;
         let unknown = match self.writers.hub.invite(&session, &document.organization, &requested).await {
             Ok(Invited::Sent(invite)) => {
                 let at = self.services.now();
                 let invite =
                     invite.unwrap_or(Invite { id: String::new(), invitee: requested.email, created_at: Some(at) });
-                if let Some(roster) = &mut self.situation.enrolment.roster {
+                if let Some(roster) = &mut self.state.world.roster {
                     roster.invites.push(invite);
                 }
                 return Ok(());
@@ -70,14 +70,14 @@ impl Executor<'_> {
 
     /// Sends the invitation again, which the tag has counted already.
     pub(super) async fn resend(&mut self) -> Result<(), Error> {
-        self.situation.enrolment.resent = true;
+        self.state.progress.resent = true;
         self.still_ours().await?;
         self.look_at_roster().await?;
         let (document, requested) = self.asked()?;
-        let roster = self.situation.enrolment.roster.as_ref();
+        let roster = self.state.world.roster.as_ref();
         let invite = roster.map(|roster| standing(roster, &document.username, &requested.email));
         let Some(Standing::Invited(Invite { id, .. })) = invite else { return Ok(()) };
-        let session = self.services.owner(&self.situation.secret, &document).await?;
+        let session = self.services.owner(&self.state.world.secret, &document).await?;
         self.wrote = true;
         match self.writers.hub.resend(&session, id).await {
             Ok(Changed::Done) => Ok(()),
@@ -97,7 +97,7 @@ impl Executor<'_> {
     pub(super) async fn set_role(&mut self, role: Role) -> Result<(), Error> {
         let is_set = |member: &Member, _: &[String]| member.role.is_some_and(|held| held >= role);
         let Some((document, username)) = self.before_change(is_set).await? else { return Ok(()) };
-        let session = self.services.owner(&self.situation.secret, &document).await?;
+        let session = self.services.owner(&self.state.world.secret, &document).await?;
         self.wrote = true;
         let set = self.writers.hub.set_role(&session, &document.organization, &username, role).await;
         self.settle_change(set, "the role", is_set).await
@@ -108,7 +108,7 @@ impl Executor<'_> {
             team.iter().any(|username| username.eq_ignore_ascii_case(&member.username))
         };
         let Some((document, username)) = self.before_change(is_in).await? else { return Ok(()) };
-        let session = self.services.owner(&self.situation.secret, &document).await?;
+        let session = self.services.owner(&self.state.world.secret, &document).await?;
         self.wrote = true;
         let added = self.writers.hub.add_to_team(&session, &document.organization, team, &username).await;
         let added = added.map_err(|denied| if denied == Denied::Gone { Denied::NoTeam } else { denied });
@@ -160,14 +160,14 @@ impl Executor<'_> {
 
     /// Labels and tags still admit the event, and no other run has gone on with the invitation.
     async fn still_ours(&self) -> Result<(), Error> {
-        let known = self.situation.secret.invitation()?;
+        let known = self.state.world.secret.invitation()?;
         for attempt in 0..LOOKS {
             // the tag that was just set may not be seen everywhere yet
             if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
             let fresh = self.services.store.describe(self.arn()).await?;
-            still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
+            still_admitted(self.trigger, &self.state.world.version, &self.state.world, &fresh)?;
             if fresh.invitation()? == known {
                 return Ok(());
             }
@@ -180,13 +180,12 @@ impl Executor<'_> {
 
     async fn look_at_roster(&mut self) -> Result<(), Error> {
         let (document, requested) = self.asked()?;
-        self.situation.enrolment.roster =
-            Some(self.services.roster(&self.situation.secret, &document, &requested).await?);
+        self.state.world.roster = Some(self.services.roster(&self.state.world.secret, &document, &requested).await?);
         Ok(())
     }
 
     fn is_stranger(&self) -> bool {
-        let found = self.situation.enrolment.roster.as_ref().zip(asked(self.situation));
+        let found = self.state.world.roster.as_ref().zip(asked(&self.state.world));
         found.is_none_or(|(roster, (document, requested))| {
             standing(roster, &document.username, &requested.email) == Standing::Stranger
         })
@@ -194,8 +193,8 @@ impl Executor<'_> {
 
     /// The dedicated user as a member, and who is in the team.
     fn member(&self) -> Option<(Member, Vec<String>)> {
-        let roster = self.situation.enrolment.roster.as_ref()?;
-        let (document, requested) = asked(self.situation)?;
+        let roster = self.state.world.roster.as_ref()?;
+        let (document, requested) = asked(&self.state.world)?;
         match standing(roster, &document.username, &requested.email) {
             Standing::Member(member) => Some((member.clone(), roster.team.clone().unwrap_or_default())),
             _ => None,
@@ -203,7 +202,7 @@ impl Executor<'_> {
     }
 
     fn asked(&self) -> Result<(Document, InvitationRequest), Error> {
-        let asked = asked(self.situation).map(|(document, requested)| (document.clone(), requested.clone()));
+        let asked = asked(&self.state.world).map(|(document, requested)| (document.clone(), requested.clone()));
         asked.ok_or_else(|| Error::retryable("the secret asks for nobody any more", "repeat the event"))
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::preconditions::{may_move, still_admitted};
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::{Look, Situation};
+use hubkeeper_core::plan::state::{Proven, Recheck, State};
 use hubkeeper_core::plan::steps::Step;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::Trigger;
@@ -19,7 +19,7 @@ use hubkeeper_core::secret::{Document, Label, Managed};
 use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::clients::{Services, Writers};
-use crate::prove;
+use crate::prove::{self, Proof};
 
 /// A look that is at most this old may stand for the one right before a write.
 const FRESH: Duration = Duration::from_secs(1);
@@ -33,13 +33,13 @@ pub struct Executor<'a> {
     /// What set the function off.
     pub trigger: &'a Trigger,
     /// The state that the plan was made from; kept up to date by the steps.
-    pub situation: &'a mut Situation,
+    pub state: &'a mut State,
     /// The report.
     pub report: &'a mut Report,
     /// To be passed on with the put of a rotation.
     pub rotation_token: Option<&'a secrecy::SecretString>,
     /// A look taken while the proof ended.
-    pub look: Option<Look>,
+    pub look: Option<Recheck>,
     /// Write though nothing changed.
     pub force: bool,
     /// Set once a request that writes was sent.
@@ -78,7 +78,7 @@ impl Executor<'_> {
             Step::ActivateToken { id } => self.activate_token(id).await,
             Step::MintToken { version, label } => self.mint(version, *label).await,
             Step::CopyCandidate { from, to } => self.copy_candidate(from, to).await,
-            Step::RevokeStrays { version } => self.revoke_strays(version).await,
+            Step::RevokeOrphaned { version } => self.revoke_orphaned(version).await,
             Step::StageCandidate { version } => self.stage_candidate(version).await,
             Step::Prove { version } => self.prove(version).await,
             Step::WriteConnector { version, .. } => self.write_connector(version).await,
@@ -88,18 +88,18 @@ impl Executor<'_> {
     }
 
     fn arn(&self) -> &str {
-        &self.situation.secret.arn
+        &self.state.world.secret.arn
     }
 
     fn document(&self, version: &str) -> Result<Document, Error> {
-        self.situation.document_of(version).cloned().ok_or_else(|| {
+        self.state.world.document_of(version).cloned().ok_or_else(|| {
             Error::retryable(format!("version {version} of the secret has no value"), "repeat the event")
         })
     }
 
     /// Sets the tags that are missing, in one request. A secret that was offboarded meanwhile stays so.
     async fn tag_managed(&mut self, connector: Option<&str>, stack: Option<&str>) -> Result<(), Error> {
-        let before = self.situation.secret.managed();
+        let before = self.state.world.secret.managed();
         if before == Managed::No && self.services.store.describe(self.arn()).await?.managed() == Managed::Offboarded {
             return Err(Error::retryable(
                 "the secret was offboarded meanwhile",
@@ -110,7 +110,7 @@ impl Executor<'_> {
         let tags = [(MANAGED_TAG, managed), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
         self.wrote = true;
         self.writers.store.set_tags(self.arn(), &tags).await?;
-        self.situation.note_tags(connector, stack);
+        self.state.world.note_tags(connector, stack);
         if before == Managed::Offboarded {
             // an earlier look shows the tag as it was
             self.look = None;
@@ -127,7 +127,7 @@ impl Executor<'_> {
 
     async fn stage_candidate(&mut self, version: &str) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
-        still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
+        still_admitted(self.trigger, &self.state.world.version, &self.state.world, &fresh)?;
         match fresh.version(Label::Candidate) {
             None => {}
             Some(staged) if staged == version => return Ok(()),
@@ -144,16 +144,14 @@ impl Executor<'_> {
 
     async fn prove(&mut self, version: &str) -> Result<(), Error> {
         let document = self.document(version)?;
-        let (verdict, look) = prove::examine_minted(self.services, self.situation, version, &document).await?;
-        self.report.verdict = Some(verdict.clone());
-        for warning in &verdict.warnings {
-            self.report.warn(warning.clone());
-        }
+        let Proof { verdict, recheck } =
+            prove::examine_minted(self.services, &self.state.world, version, &document).await?;
+        self.report.note_verdict(&verdict);
         if !verdict.is_complete() {
             return Err(refusal(&verdict));
         }
-        self.look = look;
-        self.situation.verdict = Some((version.to_owned(), verdict));
+        self.look = recheck;
+        self.state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
         Ok(())
     }
 
@@ -163,11 +161,11 @@ impl Executor<'_> {
         if look.secret.version(Label::Current) == Some(to) {
             return Ok(());
         }
-        may_move(self.trigger, from, to, &document, self.situation, &look)?;
+        may_move(self.trigger, from, to, &document, &self.state.world, &look)?;
         self.wrote = true;
         let moved = self.writers.store.move_label(self.arn(), Label::Current, Some(from), Some(to)).await;
         self.settle(moved, |secret| secret.bears(to, Label::Current)).await?;
-        if let Some(current) = &self.situation.current
+        if let Some(current) = &self.state.world.current
             && current.document.access_token.is_some()
             && current.document.token_id.is_none()
             && !current.document.same_token(&document)

@@ -7,6 +7,7 @@ use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::plan::preconditions::still_admitted;
 use hubkeeper_core::plan::retirement::Use;
 use hubkeeper_core::plan::state::{Slot, Version};
+use hubkeeper_core::secret::labels::TokenLabel;
 use hubkeeper_core::secret::{Label, Managed};
 use hubkeeper_core::time::rfc3339;
 use hubkeeper_core::warning::{Warning, WarningCode};
@@ -25,16 +26,16 @@ impl Executor<'_> {
     pub(super) async fn mint(&mut self, version: &str, label: Label) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         if label == Label::Pending {
-            still_admitted(self.trigger, version, self.situation, &fresh)?;
+            still_admitted(self.trigger, version, &self.state.world, &fresh)?;
         } else {
-            still_admitted(self.trigger, &self.situation.version, self.situation, &fresh)?;
+            still_admitted(self.trigger, &self.state.world.version, &self.state.world, &fresh)?;
         }
-        let base = self.situation.current.as_ref().map(|current| current.document.clone());
-        let base = base.or_else(|| self.situation.document.clone());
+        let base = self.state.world.current.as_ref().map(|current| current.document.clone());
+        let base = base.or_else(|| self.state.world.document.clone());
         let base =
             base.ok_or_else(|| Error::needs_human("the secret has no value", "put the secret's document first"))?;
-        let session = self.services.manager(&self.situation.secret, &base).await?;
-        let token_label = self.situation.secret.token_label(version);
+        let session = self.services.manager(&self.state.world.secret, &base).await?;
+        let token_label = self.state.world.secret.token_label(version);
         let days = i64::from(self.services.config.token_lifetime_days);
         let now = self.services.now();
         let expires_at = now.replace_nanosecond(0).unwrap_or(now) + time::Duration::days(days);
@@ -48,11 +49,11 @@ impl Executor<'_> {
             Mint::Minted { id, token } => (id, token),
             Mint::Refused(status) => return Err(mint_refused(status)),
             Mint::Unknown(why) => {
-                // its value is lost in any case: the label shows what is there, and the stray is revoked after the put
+                // its value is lost in any case: the label shows what is there, and the orphaned token is revoked after the put
                 let known = hub.tokens(&session).await.map_err(|error| undecided(&error))?;
-                let strays = known.iter().filter(|pat| pat.label == token_label).count();
+                let orphaned = known.iter().filter(|pat| pat.label == token_label).count();
                 self.report.warn(Warning::new(WarningCode::MintRepeated,
-                    format!("the answer to a token's creation was lost ({why}); {strays} token(s) of its label were found and another is made"),
+                    format!("the answer to a token's creation was lost ({why}); {orphaned} token(s) of its label were found and another is made"),
                 ));
                 match writer.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
                     Mint::Minted { id, token } => (id, token),
@@ -99,7 +100,7 @@ impl Executor<'_> {
 
     /// Reads the stored value back and revokes every PAT of the version's label that is not the stored one. While the
     /// value cannot be read nothing is revoked.
-    pub(super) async fn revoke_strays(&mut self, version: &str) -> Result<(), Error> {
+    pub(super) async fn revoke_orphaned(&mut self, version: &str) -> Result<(), Error> {
         // a label that the version bears: another attempt's version may have been staged since
         let stage = if self.trigger.is_rotation() {
             Some(Label::Pending.name().to_owned())
@@ -110,23 +111,23 @@ impl Executor<'_> {
         };
         let stored = self.services.store.document(self.arn(), version, stage.as_deref()).await?;
         if stored.manager.is_some() {
-            let session = self.services.manager(&self.situation.secret, &stored).await?;
+            let session = self.services.manager(&self.state.world.secret, &stored).await?;
             self.revoke_all_but(&session, version, stored.token_id.as_deref()).await?;
         }
         if self.report.tokens.minted != stored.token_id {
             self.report.tokens.minted = None;
         }
-        if self.situation.version == version {
-            self.situation.document = Some(stored);
+        if self.state.world.version == version {
+            self.state.world.document = Some(stored);
         } else {
-            self.situation.candidate = Some(Version { id: version.to_owned(), document: stored.clone() });
-            self.situation.slot = Some(Slot { id: version.to_owned(), document: Some(stored) });
+            self.state.world.candidate = Some(Version { id: version.to_owned(), document: stored.clone() });
+            self.state.world.slot = Some(Slot { id: version.to_owned(), document: Some(stored) });
         }
         Ok(())
     }
 
     async fn revoke_all_but(&mut self, session: &Session, version: &str, kept: Option<&str>) -> Result<(), Error> {
-        let label = self.situation.secret.token_label(version);
+        let label = self.state.world.secret.token_label(version);
         let hub = &self.services.hub;
         let tokens = hub.tokens(session).await.map_err(|error| undecided(&error))?;
         for pat in tokens.iter().filter(|pat| pat.label == label && Some(pat.id.as_str()) != kept) {
@@ -151,7 +152,7 @@ impl Executor<'_> {
         }
         let hub = &self.writers.hub;
         let (label, marked) =
-            (self.situation.secret.token_label(&version), self.situation.secret.retiring_label(&version));
+            (self.state.world.secret.token_label(&version), self.state.world.secret.retiring_label(&version));
         self.wrote = true;
         let changed = hub.set_active(&session, id, false, &marked).await;
         let in_use = self.in_use(&pat).await;
@@ -194,11 +195,11 @@ impl Executor<'_> {
     /// Activates a PAT in use that an interrupted run left deactivated.
     pub(super) async fn activate_token(&mut self, id: &str) -> Result<(), Error> {
         let (session, _, version) = self.pat(id).await?;
-        let label = self.situation.secret.token_label(&version);
+        let label = self.state.world.secret.token_label(&version);
         self.wrote = true;
         let changed = self.writers.hub.set_active(&session, id, true, &label).await;
         changed.map_err(|error| undecided(&error))?;
-        if let Ok(pats) = &mut self.situation.pats {
+        if let Ok(pats) = &mut self.state.world.pats {
             pats.iter_mut().filter(|pat| pat.id == id).for_each(|pat| {
                 pat.active = true;
                 pat.label.clone_from(&label);
@@ -213,19 +214,19 @@ impl Executor<'_> {
     /// A PAT of the inventory, the session that may change it, and the version in its label.
     async fn pat(&self, id: &str) -> Result<(Session, Pat, String), Error> {
         let unknown = || Error::retryable(format!("the token {id} is not in the list of tokens"), "repeat the event");
-        let pats = self.situation.pats.as_ref().map_err(Clone::clone)?;
+        let pats = self.state.world.pats.as_ref().map_err(Clone::clone)?;
         let pat = pats.iter().find(|pat| pat.id == id).cloned().ok_or_else(unknown)?;
-        let (version, _) = self.situation.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
+        let TokenLabel { version, .. } = self.state.world.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
         let version = version.to_owned();
-        let document = self.document(&self.situation.version)?;
-        Ok((self.services.manager(&self.situation.secret, &document).await?, pat, version))
+        let document = self.document(&self.state.world.version)?;
+        Ok((self.services.manager(&self.state.world.secret, &document).await?, pat, version))
     }
 
     /// Whether a PAT is in use, or that cannot be told, by labels, connector and values as they are now.
     async fn in_use(&mut self, pat: &Pat) -> Result<bool, Error> {
-        let document = self.document(&self.situation.version.clone())?;
-        let id = match self.situation.offboarded_connector() {
-            Some((_, kept)) if self.situation.is_offboarded() => kept,
+        let document = self.document(&self.state.world.version.clone())?;
+        let id = match self.state.world.offboarded_connector() {
+            Some(kept) if self.state.world.is_offboarded() => kept.connector,
             _ => document.connector.id.clone(),
         };
         let look = self.services.look(self.arn(), &id).await?;
@@ -238,20 +239,20 @@ impl Executor<'_> {
             // a connector that came back may hold any of them
             return Ok(connector.is_some());
         }
-        let used = use_of(self.services, self.situation, &look.secret, connector, &pat.id).await?;
+        let used = use_of(self.services, &mut self.state.world, &look.secret, connector, &pat.id).await?;
         Ok(used != Use::Unused)
     }
 
     pub(super) async fn copy_candidate(&mut self, from: &str, to: &str) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
-        still_admitted(self.trigger, to, self.situation, &fresh)?;
+        still_admitted(self.trigger, to, &self.state.world, &fresh)?;
         if !fresh.bears(from, Label::Candidate) {
             return Err(Error::retryable(
                 format!("version {from} is no longer staged HUBKEEPER_CANDIDATE"),
                 "let the rotation run again",
             ));
         }
-        let known = [&self.situation.current, &self.situation.previous];
+        let known = [&self.state.world.current, &self.state.world.previous];
         let known = known.into_iter().flatten().map(|known| &known.document);
         let next = self.document(from)?.taken_from(from, known);
         self.wrote = true;
@@ -259,7 +260,7 @@ impl Executor<'_> {
         let put = self.writers.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await;
         let _: Put = put.map_err(|failure| failure.error)?;
         let stored = self.services.store.document(self.arn(), to, Some(Label::Pending.name())).await?;
-        self.situation.document = Some(stored);
+        self.state.world.document = Some(stored);
         Ok(())
     }
 }

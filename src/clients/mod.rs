@@ -12,7 +12,7 @@ use std::time::Duration;
 use hubkeeper_core::config::Config;
 use hubkeeper_core::error::{Error, Kind};
 use hubkeeper_core::hub::{Roster, refusal};
-use hubkeeper_core::plan::Look;
+use hubkeeper_core::plan::Recheck;
 use hubkeeper_core::secret::document::{ConnectorId, InvitationRequest};
 use hubkeeper_core::secret::{Access, Document, LoginSecret, Managed, Purpose, Secret, Subject};
 use hubkeeper_core::time::Timestamp;
@@ -113,7 +113,7 @@ impl Services {
     ///
     /// # Errors
     /// Where either cannot be read.
-    pub async fn look(&self, arn: &str, id: &ConnectorId) -> Result<Look, Error> {
+    pub async fn look(&self, arn: &str, id: &ConnectorId) -> Result<Recheck, Error> {
         let (secret, connector) = futures_util::future::join(self.store.describe(arn), self.arm.read(id)).await;
         let (secret, connector) = (secret?, connector?);
         // the group of a connector that was given up may be gone as well
@@ -121,7 +121,7 @@ impl Services {
             Managed::Offboarded => connector.or_absent(),
             Managed::Yes | Managed::No => connector.required()?,
         };
-        Ok(Look { secret, connector, at: self.now() })
+        Ok(Recheck { secret, connector, at: self.now() })
     }
 
     /// The password session of the document's manager. `consumer` is the secret that the document belongs to.

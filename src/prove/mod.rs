@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join, join3, select};
-use hubkeeper_core::connector::Found;
 use hubkeeper_core::connector::observed::Ownership;
+use hubkeeper_core::connector::{Coverage, Found};
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::plan::keeping::keeps_no_other;
 use hubkeeper_core::plan::state::Version;
-use hubkeeper_core::plan::{Look, Situation};
+use hubkeeper_core::plan::{Recheck, World};
 use hubkeeper_core::proof::evidence::Pulls;
 use hubkeeper_core::proof::verdict::{sample_verdict, unscanned, verdict};
 use hubkeeper_core::proof::{Evidence, Reference, Verdict};
@@ -41,19 +42,26 @@ struct Context {
 struct Compared<'a> {
     context: ContextFuture<'a>,
     manager: Option<Session>,
-    last_proof: Option<(usize, usize)>,
+    last_proof: Option<Coverage>,
     /// Whether somebody looks at this proof who should know what Defender does not scan.
     asked: bool,
 }
 
 type ContextFuture<'a> = Shared<BoxFuture<'a, Result<Context, Error>>>;
 
+/// What a proof came to.
+pub(crate) struct Proof {
+    pub(crate) verdict: Verdict,
+    /// Labels and connector, read while the proof ended.
+    pub(crate) recheck: Option<Recheck>,
+}
+
 /// What [`examine_while_reading`] learned.
 pub(crate) struct Examined {
     /// `None` where the connector carries the version already.
     pub(crate) verdict: Option<Verdict>,
     /// Labels and connector, read while the proof ended.
-    pub(crate) look: Option<Look>,
+    pub(crate) recheck: Option<Recheck>,
 }
 
 /// Proves a version whose connector was read before.
@@ -62,23 +70,23 @@ pub(crate) struct Examined {
 /// Where what it is compared with cannot be read.
 pub(crate) async fn examine(
     services: &Services,
-    situation: &Situation,
+    world: &World,
     version: &str,
     trigger: Trigger,
-) -> Result<(Verdict, Option<Look>), Error> {
-    let document = document(situation, version)?;
+) -> Result<Proof, Error> {
+    let document = document(world, version)?;
     let writes = !matches!(trigger, Trigger::Verify { .. } | Trigger::TestSecret);
-    let again = matches!(trigger, Trigger::Reconcile { .. }) && version == situation.version;
-    let last_proof = if again { last_proof(situation, &document) } else { None };
+    let again = matches!(trigger, Trigger::Reconcile { .. }) && version == world.version;
+    let last_proof = if again { last_proof(world, &document) } else { None };
     let asked = matches!(trigger, Trigger::Verify { .. } | Trigger::Onboard { .. });
-    let compared = Compared { context: known(situation), manager: None, last_proof, asked };
-    Box::pin(prove(services, situation, version, &document, compared, writes)).await
+    let compared = Compared { context: known(world), manager: None, last_proof, asked };
+    Box::pin(prove(services, world, version, &document, compared, writes)).await
 }
 
 /// What the connector's tag tells of the last proof, where the connector is this secret's.
-fn last_proof(situation: &Situation, document: &Document) -> Option<(usize, usize)> {
-    let observed = situation.connector.as_ref()?.observed()?;
-    let ours = observed.ownership(&document.organization, &situation.secret.fingerprint()) == Ownership::Ours;
+fn last_proof(world: &World, document: &Document) -> Option<Coverage> {
+    let observed = world.connector.as_ref()?.observed()?;
+    let ours = observed.ownership(&document.organization, &world.secret.fingerprint()) == Ownership::Ours;
     observed.proved().filter(|_| ours)
 }
 
@@ -88,29 +96,29 @@ fn last_proof(situation: &Situation, document: &Document) -> Option<(usize, usiz
 /// As [`examine`].
 pub(crate) async fn examine_minted(
     services: &Services,
-    situation: &Situation,
+    world: &World,
     version: &str,
     document: &Document,
-) -> Result<(Verdict, Option<Look>), Error> {
-    let session = services.manager(&situation.secret, document).await?;
-    let compared = Compared { context: known(situation), manager: Some(session), last_proof: None, asked: true };
-    Box::pin(prove(services, situation, version, document, compared, true)).await
+) -> Result<Proof, Error> {
+    let session = services.manager(&world.secret, document).await?;
+    let compared = Compared { context: known(world), manager: Some(session), last_proof: None, asked: true };
+    Box::pin(prove(services, world, version, document, compared, true)).await
 }
 
-/// setSecret: proves the pending version while AWSCURRENT and the connector are read, and puts them into the situation.
+/// setSecret: proves the pending version while AWSCURRENT and the connector are read, and puts them into the state.
 ///
 /// # Errors
 /// As [`examine`].
 pub(crate) async fn examine_while_reading(
     services: &Services,
-    situation: &mut Situation,
+    world: &mut World,
     report: &mut Report,
 ) -> Result<Examined, Error> {
-    let version = situation.version.clone();
-    let document = document(situation, &version)?;
+    let version = world.version.clone();
+    let document = document(world, &version)?;
     // nothing is proven for a connector that will not be written
-    keeps_no_other(situation, &document)?;
-    let before = situation.clone();
+    keeps_no_other(world, &document)?;
+    let before = world.clone();
     let context: ContextFuture<'_> = {
         let (before, spec) = (before.clone(), document.connector.id.clone());
         async move {
@@ -120,7 +128,7 @@ pub(crate) async fn examine_while_reading(
         .boxed()
         .shared()
     };
-    let fingerprint = situation.secret.fingerprint();
+    let fingerprint = world.secret.fingerprint();
     let carried = |context: &Context| {
         let found = context.connector.observed();
         found.is_some_and(|found| found.carries(&document, &fingerprint, &version).is_ok())
@@ -143,36 +151,36 @@ pub(crate) async fn examine_while_reading(
     if let Some(warning) = neighbours.warning {
         report.warn(warning);
     }
-    situation.current = context.current;
-    situation.connector = Some(context.connector);
+    world.current = context.current;
+    world.connector = Some(context.connector);
     match examined {
-        Either::Right(_) => Ok(Examined { verdict: None, look: None }),
+        Either::Right(_) => Ok(Examined { verdict: None, recheck: None }),
         Either::Left((examined, _)) => {
-            let (verdict, look) = examined?;
-            Ok(Examined { verdict: Some(verdict), look })
+            let Proof { verdict, recheck } = examined?;
+            Ok(Examined { verdict: Some(verdict), recheck })
         }
     }
 }
 
 /// Whether a token that was proven before still logs in and pulls: a sample.
-pub(crate) async fn sample(services: &Services, situation: &Situation, version: &str) -> Result<Verdict, Error> {
-    let document = document(situation, version)?;
+pub(crate) async fn sample(services: &Services, world: &World, version: &str) -> Result<Verdict, Error> {
+    let document = document(world, version)?;
     let subject = subject(&document, true)?;
     let prover = Prover { hub: &services.hub };
     let survey = Box::pin(prover.survey(&subject)).await;
     let mut evidence = prover.finish(survey, async { false }).await;
-    excuse_young(services, situation, version, &document, None, &mut evidence).await?;
+    excuse_young(services, world, version, &document, None, &mut evidence).await?;
     Ok(sample_verdict(&evidence))
 }
 
-fn known(situation: &Situation) -> ContextFuture<'static> {
+fn known(world: &World) -> ContextFuture<'static> {
     let context =
-        Context { current: situation.current.clone(), connector: situation.connector.clone().unwrap_or(Found::Absent) };
+        Context { current: world.current.clone(), connector: world.connector.clone().unwrap_or(Found::Absent) };
     async move { Ok(context) }.boxed().shared()
 }
 
-fn document(situation: &Situation, version: &str) -> Result<Document, Error> {
-    situation
+fn document(world: &World, version: &str) -> Result<Document, Error> {
+    world
         .document_of(version)
         .cloned()
         .ok_or_else(|| Error::retryable(format!("version {version} of the secret has no value"), "repeat the event"))
@@ -196,16 +204,16 @@ fn credential(document: &Document) -> Option<Credential> {
 /// Where the history cannot be read.
 async fn excuse_young(
     services: &Services,
-    situation: &Situation,
+    world: &World,
     version: &str,
     document: &Document,
     current: Option<&Version>,
     evidence: &mut Evidence,
 ) -> Result<(), Error> {
     let Some(token_id) = document.token_id.as_deref().filter(|_| evidence.is_rejected()) else { return Ok(()) };
-    let pat = situation.pats.iter().flatten().find(|pat| pat.id == token_id);
-    let labelled = pat.and_then(|pat| situation.secret.version_of_label(&pat.label)).map(|(version, _)| version);
-    let versions = [&situation.current, &situation.candidate, &situation.pending, &situation.previous];
+    let pat = world.pats.iter().flatten().find(|pat| pat.id == token_id);
+    let labelled = pat.and_then(|pat| world.secret.version_of_label(&pat.label)).map(|label| label.version);
+    let versions = [&world.current, &world.candidate, &world.pending, &world.previous];
     // a version that names the same token tells as much: where it is right the token is as old, else it was made by hand
     let same =
         versions.into_iter().flatten().chain(current).filter(|known| {
@@ -213,7 +221,7 @@ async fn excuse_young(
         });
     let holders = same.map(|known| known.id.as_str()).chain([labelled.unwrap_or(version)]);
     let holders: BTreeSet<&str> = holders.chain(document.candidate_version.as_deref()).collect();
-    let history = services.store.history(&situation.secret.arn).await?;
+    let history = services.store.history(&world.secret.arn).await?;
     if is_young(&holders, &history, services.now()) {
         evidence.excuse_rejection();
     }
@@ -230,16 +238,16 @@ fn is_young(holders: &BTreeSet<&str>, history: &History, now: Timestamp) -> bool
 /// the look that the write will want.
 async fn prove(
     services: &Services,
-    situation: &Situation,
+    world: &World,
     version: &str,
     document: &Document,
     compared: Compared<'_>,
     writes: bool,
-) -> Result<(Verdict, Option<Look>), Error> {
+) -> Result<Proof, Error> {
     let Compared { context, manager, last_proof, asked } = compared;
     let subject = subject(document, false)?;
     let organization = &document.organization;
-    let fingerprint = situation.secret.fingerprint();
+    let fingerprint = world.secret.fingerprint();
     let may_ask = {
         let context = context.clone();
         // a version that the connector carries was asked before: once for each version
@@ -255,18 +263,14 @@ async fn prove(
         let survey = Box::pin(prover.survey(&subject)).await;
         let promising = survey.evidence.pulls == Pulls::Asked && survey.evidence.gaps.is_empty();
         let look = async {
-            if promising && writes {
-                services.look(&situation.secret.arn, &document.connector.id).await.ok()
-            } else {
-                None
-            }
+            if promising && writes { services.look(&world.secret.arn, &document.connector.id).await.ok() } else { None }
         };
         join(prover.finish(survey, may_ask), look).await
     };
     let read = context.clone();
     let in_use = async {
         let context = read.await?;
-        let Some(in_use) = in_use(services, situation, &context, version, document, &fingerprint).await? else {
+        let Some(in_use) = in_use(services, world, &context, version, document, &fingerprint).await? else {
             return Ok(Ok(None));
         };
         let Some(credential) = credential(&in_use.document) else { return Ok(Ok(None)) };
@@ -282,11 +286,11 @@ async fn prove(
             None => Ok(None),
         }
     };
-    let ((mut evidence, look), in_use, manager) = Box::pin(join3(own, in_use, manager)).await;
+    let ((mut evidence, recheck), in_use, manager) = Box::pin(join3(own, in_use, manager)).await;
     evidence.last_proof = last_proof;
     if evidence.is_rejected() {
         let current = context.await.ok().and_then(|context| context.current);
-        excuse_young(services, situation, version, document, current.as_ref(), &mut evidence).await?;
+        excuse_young(services, world, version, document, current.as_ref(), &mut evidence).await?;
     }
     compare(&mut evidence, in_use?);
     compare(&mut evidence, manager);
@@ -294,7 +298,7 @@ async fn prove(
     if asked {
         verdict.warnings.extend(unscanned(&evidence, &verdict));
     }
-    Ok((verdict, look))
+    Ok(Proof { verdict, recheck })
 }
 
 fn compare(evidence: &mut Evidence, view: Result<Option<Reference>, String>) {
@@ -308,11 +312,11 @@ fn compare(evidence: &mut Evidence, view: Result<Option<Reference>, String>) {
 /// question, or its token is the same, expired, or of another organization.
 async fn in_use(
     services: &Services,
-    situation: &Situation,
+    world: &World,
     context: &Context,
     version: &str,
     document: &Document,
-    fingerprint: &str,
+    fingerprint: &Fingerprint,
 ) -> Result<Option<Version>, Error> {
     let observed = context.connector.observed();
     let ours = observed.filter(|found| found.ownership(&document.organization, fingerprint) == Ownership::Ours);
@@ -320,9 +324,9 @@ async fn in_use(
     let current = context.current.as_ref().filter(|current| current.id != version);
     let in_use = match tagged {
         Some(tagged) if current.is_none_or(|current| current.id != tagged) => {
-            let stage = situation.secret.any_label(tagged);
+            let stage = world.secret.any_label(tagged);
             // a version without labels may be gone by now
-            let value = services.store.value(&situation.secret.arn, tagged, stage).await?;
+            let value = services.store.value(&world.secret.arn, tagged, stage).await?;
             let read = value.and_then(|value| Document::parse(&value).ok());
             read.map(|document| Version { id: tagged.to_owned(), document }).or_else(|| current.cloned())
         }

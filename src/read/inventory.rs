@@ -6,9 +6,10 @@ use hubkeeper_core::connector::Observed;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::plan::retirement::{
-    Content, Contents, Inventory, Remembered, Stock, Stored, TokenNumber, Use, Wants,
+    Content, Contents, Inventory, Remembered, Retirement, Stock, Stored, TokenNumber, Use, Wants,
 };
-use hubkeeper_core::plan::{Situation, Step, retirement};
+use hubkeeper_core::plan::state::ReadToken;
+use hubkeeper_core::plan::{State, Step, World, retirement};
 use hubkeeper_core::report::Report;
 use hubkeeper_core::secret::document::StoredToken;
 use hubkeeper_core::secret::{Document, Label, Managed, Secret};
@@ -28,18 +29,18 @@ pub(crate) async fn list(services: &Services, secret: &Secret, document: Option<
     services.hub.tokens(&session).await.map_err(|error| undecided(&error))
 }
 
-/// What is to be done with the secret's tokens: empty where there is no manager to do it with. The situation has the labels
+/// What is to be done with the secret's tokens: empty where there is no manager to do it with. The state has the labels
 /// and the connector of that moment afterwards.
 ///
 /// # Errors
 /// Where something that it depends on cannot be read; `NeedsHuman` where tokens are to go at once and no manager is named.
 pub(crate) async fn plan(
     services: &Services,
-    situation: &mut Situation,
+    state: &mut State,
     skip_grace: bool,
     report: &mut Report,
 ) -> Result<Vec<Step>, Error> {
-    let Some(document) = situation.document.clone() else { return Ok(Vec::new()) };
+    let Some(document) = state.world.document.clone() else { return Ok(Vec::new()) };
     if document.manager.is_none() {
         if skip_grace {
             return Err(Error::needs_human(
@@ -49,10 +50,12 @@ pub(crate) async fn plan(
         }
         return Ok(Vec::new());
     }
-    let stuck = situation.stuck().map(str::to_owned);
-    let pats = match (situation.pats.clone(), &stuck) {
+    let stuck = state.world.stuck().map(str::to_owned);
+    let pats = match (state.world.pats.clone(), &stuck) {
         (Ok(pats), Some(pending)) => {
-            let of_it = |pat: &Pat| situation.secret.version_of_label(&pat.label).is_some_and(|(id, _)| id == pending);
+            let of_it = |pat: &Pat| {
+                state.world.secret.version_of_label(&pat.label).is_some_and(|label| label.version == pending)
+            };
             if !pats.iter().any(of_it) {
                 return Ok(Vec::new());
             }
@@ -65,14 +68,14 @@ pub(crate) async fn plan(
         }
         (pats, None) => pats?,
     };
-    let mut secret = services.store.describe(&situation.secret.arn).await?;
-    let managed = situation.secret.managed();
-    let found = match situation.offboarded_connector() {
+    let mut secret = services.store.describe(&state.world.secret.arn).await?;
+    let managed = state.world.secret.managed();
+    let found = match state.world.offboarded_connector() {
         // what counts is the connector that the secret keeps, and its group may be gone as well
-        Some((_, kept)) if managed == Managed::Offboarded => services.arm.read(&kept).await?.or_absent(),
+        Some(kept) if managed == Managed::Offboarded => services.arm.read(&kept.connector).await?.or_absent(),
         _ => services.arm.get(&document.connector.id).await?,
     };
-    let moved = secret.version(Label::Current) != Some(situation.version.as_str());
+    let moved = secret.version(Label::Current) != Some(state.world.version.as_str());
     let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
     if secret.managed() != managed || moved || rotated {
         report.warn(Warning::new(
@@ -81,19 +84,19 @@ pub(crate) async fn plan(
         ));
         return Ok(Vec::new());
     }
-    secret.pending_since = situation.secret.pending_since;
+    secret.pending_since = state.world.secret.pending_since;
     let own = document.token_id.as_deref();
     let used = pats.iter().find(|pat| Some(pat.id.as_str()) == own).and_then(|pat| pat.last_used);
     report.tokens.last_used = used.map(hubkeeper_core::time::rfc3339);
-    let mut contents = known(situation);
+    let mut contents = known(&state.world);
     let mut history = None;
-    let (steps, warnings) = loop {
+    let Retirement { steps, warnings } = loop {
         let inventory = Inventory {
             stock: Stock::new(&pats, &secret, found.observed(), &contents, services.now()),
             organization: &document.organization,
             history: history.as_ref(),
             remembered: if secret.keeps_another(&document) { Remembered::Another } else { Remembered::Same },
-            elsewhere: situation.keeping.has_twin,
+            elsewhere: state.world.keeping.has_twin,
             grace: Duration::hours(i64::from(services.config.revoke_after_hours)),
             skip_grace,
         };
@@ -104,7 +107,7 @@ pub(crate) async fn plan(
         if wants.history {
             history = Some(services.store.history(&secret.arn).await?);
         }
-        read(services, situation, &secret, &wants.values, &mut contents).await?;
+        read(services, &mut state.world, &secret, &wants.values, &mut contents).await?;
     };
     for warning in warnings {
         report.warn(warning);
@@ -117,8 +120,8 @@ pub(crate) async fn plan(
             ));
         }
     }
-    situation.secret = secret;
-    situation.connector = Some(found);
+    state.world.secret = secret;
+    state.world.connector = Some(found);
     Ok(steps)
 }
 
@@ -128,17 +131,17 @@ pub(crate) async fn plan(
 /// Where a value cannot be read.
 pub(crate) async fn use_of(
     services: &Services,
-    situation: &mut Situation,
+    world: &mut World,
     secret: &Secret,
     connector: Option<&Observed>,
     id: &str,
 ) -> Result<Use, Error> {
-    let pats = situation.pats.clone()?;
+    let pats = world.pats.clone()?;
     let mut secret = secret.clone();
-    if secret.rotation_in_progress() == situation.secret.rotation_in_progress() {
-        secret.pending_since = situation.secret.pending_since;
+    if secret.rotation_in_progress() == world.secret.rotation_in_progress() {
+        secret.pending_since = world.secret.pending_since;
     }
-    let mut contents = known(situation);
+    let mut contents = known(world);
     loop {
         let (needs, used) = {
             let stock = Stock::new(&pats, &secret, connector, &contents, services.now());
@@ -147,30 +150,28 @@ pub(crate) async fn use_of(
         if needs.is_empty() {
             return Ok(used);
         }
-        read(services, situation, &secret, &needs, &mut contents).await?;
+        read(services, world, &secret, &needs, &mut contents).await?;
     }
 }
 
 /// What the documents that were read tell about copied ids, without a request.
-pub(crate) fn copied_ids(situation: &Situation) -> Vec<Warning> {
-    let others = [&situation.previous, &situation.current, &situation.candidate];
-    let others = others.into_iter().flatten().filter(|known| known.id != situation.version);
+pub(crate) fn copied_ids(world: &World) -> Vec<Warning> {
+    let others = [&world.previous, &world.current, &world.candidate];
+    let others = others.into_iter().flatten().filter(|known| known.id != world.version);
     let others = others.map(|known| (known.id.as_str(), &known.document));
-    let own = situation.document.as_ref().map(|document| (situation.version.as_str(), document));
-    let (before, after): (Vec<_>, Vec<_>) = others.partition(|(version, _)| {
-        situation.label != Label::Current || situation.secret.bears(version, Label::Previous)
-    });
+    let own = world.document.as_ref().map(|document| (world.version.as_str(), document));
+    let (before, after): (Vec<_>, Vec<_>) =
+        others.partition(|(version, _)| world.label != Label::Current || world.secret.bears(version, Label::Previous));
     retirement::copied_ids(before.into_iter().chain(own).chain(after))
 }
 
 /// What the values that were read hold: equal tokens have one number.
-fn known(situation: &Situation) -> Contents {
-    let versions = [&situation.previous, &situation.current, &situation.candidate, &situation.pending];
+fn known(world: &World) -> Contents {
+    let versions = [&world.previous, &world.current, &world.candidate, &world.pending];
     let versions = versions.into_iter().flatten().map(|known| (known.id.as_str(), StoredToken::of(&known.document)));
-    let own = situation.document.iter().map(|document| (situation.version.as_str(), StoredToken::of(document)));
-    let slot =
-        situation.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
-    let read = situation.read.iter().map(|(version, stored)| (version.as_str(), stored.clone()));
+    let own = world.document.iter().map(|document| (world.version.as_str(), StoredToken::of(document)));
+    let slot = world.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
+    let read = world.read.iter().map(|read| (read.version.as_str(), read.stored.clone()));
     let mut numbers: Vec<StoredToken> = Vec::new();
     let content = |(version, held): (&str, StoredToken)| {
         let token_id = held.token_id.clone();
@@ -191,7 +192,7 @@ fn known(situation: &Situation) -> Contents {
 /// Reads versions' values. One that is there is read once, since a value never changes under its id; one that is not may come.
 async fn read(
     services: &Services,
-    situation: &mut Situation,
+    world: &mut World,
     secret: &Secret,
     versions: &BTreeSet<String>,
     contents: &mut Contents,
@@ -201,7 +202,7 @@ async fn read(
         match services.store.value(&secret.arn, version, secret.any_label(version)).await? {
             None => absent.push((version.clone(), Stored::Gone)),
             Some(value) => match StoredToken::parse(&value) {
-                Some(stored) => situation.read.push((version.clone(), stored)),
+                Some(stored) => world.read.push(ReadToken { version: version.clone(), stored }),
                 None => absent.push((version.clone(), Stored::Unreadable)),
             },
         }
@@ -210,7 +211,7 @@ async fn read(
     // what was absent a moment ago still is, for this decision
     let earlier = std::mem::take(contents).into_iter();
     *contents = earlier.filter(|(_, content)| matches!(content.stored, Stored::Gone | Stored::Unreadable)).collect();
-    contents.extend(known(situation));
+    contents.extend(known(world));
     contents.extend(absent);
     Ok(())
 }

@@ -3,10 +3,11 @@
 use futures_util::future::{join, join3, join5};
 use hubkeeper_core::connector::Found;
 use hubkeeper_core::error::{Error, Kind};
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::plan::admission::{admit, is_shown};
 use hubkeeper_core::plan::membership::carries_on;
-use hubkeeper_core::plan::state::{Enrolment, Keeping, Slot, Version};
-use hubkeeper_core::plan::{Admission, Situation};
+use hubkeeper_core::plan::state::{Keeping, OffboardedConnector, Slot, Version};
+use hubkeeper_core::plan::{Admission, Progress, State, World};
 use hubkeeper_core::report::{Change, ConnectorReport, Report};
 use hubkeeper_core::request::{Request, Trigger};
 use hubkeeper_core::secret::document::ConnectorId;
@@ -62,7 +63,7 @@ pub(crate) async fn documents(
     label: Label,
     value: Option<SecretString>,
     stack: Option<String>,
-) -> Result<Situation, Error> {
+) -> Result<State, Error> {
     let store = &services.store;
     let arn = secret.arn.as_str();
     let subject = async {
@@ -131,58 +132,56 @@ pub(crate) async fn documents(
         Err(error) if error.kind() == Kind::Misconfigured => Ok(None),
         version => version,
     };
-    let mut situation = Situation {
-        now,
-        secret,
-        version,
-        label,
-        document,
-        current,
-        candidate,
-        pending: readable(pending)?,
-        previous: readable(previous)?,
-        aside,
-        pats: Ok(Vec::new()),
-        looked_up: false,
-        revived: false,
-        read: Vec::new(),
-        slot: None,
-        dead: std::collections::BTreeSet::new(),
-        connector: None,
-        verdict: None,
-        enrolment: Enrolment::default(),
-        keeping: Keeping { stack, ..Keeping::default() },
+    let mut state = State {
+        world: World {
+            now,
+            secret,
+            version,
+            label,
+            document,
+            current,
+            candidate,
+            pending: readable(pending)?,
+            previous: readable(previous)?,
+            pats: Ok(Vec::new()),
+            read: Vec::new(),
+            slot: None,
+            connector: None,
+            roster: None,
+            keeping: Keeping { stack, ..Keeping::default() },
+        },
+        progress: Progress { ignored_candidate: aside, ..Progress::default() },
     };
-    if onboards || (reconciles && carries_on(&situation)) {
-        let without_token = situation.document.as_ref().is_some_and(|document| document.access_token.is_none());
+    if onboards || (reconciles && carries_on(&state.world)) {
+        let without_token = state.world.document.as_ref().is_some_and(|document| document.access_token.is_none());
         if without_token {
-            read_slot(services, &mut situation).await?;
+            read_slot(services, &mut state).await?;
         }
     }
-    Ok(situation)
+    Ok(state)
 }
 
 /// AWSCURRENT, where the version in question is another.
-pub(crate) async fn current(services: &Services, situation: &Situation) -> Result<Option<Version>, Error> {
-    let Some(id) = situation.secret.version(Label::Current).filter(|id| *id != situation.version) else {
+pub(crate) async fn current(services: &Services, world: &World) -> Result<Option<Version>, Error> {
+    let Some(id) = world.secret.version(Label::Current).filter(|id| *id != world.version) else {
         return Ok(None);
     };
-    let value = services.store.value(&situation.secret.arn, id, Some(Label::Current.name())).await?;
+    let value = services.store.value(&world.secret.arn, id, Some(Label::Current.name())).await?;
     let document = value.map(|value| Document::parse(&value)).transpose()?;
     Ok(document.map(|document| Version { id: id.to_owned(), document }))
 }
 
 /// The derived version id of an onboarding that mints, and what stands there: past every one whose token is dead.
-pub(crate) async fn read_slot(services: &Services, situation: &mut Situation) -> Result<(), Error> {
-    let Some(current) = situation.secret.version(Label::Current) else { return Ok(()) };
-    let mut id = situation.secret.derived_version(current);
-    while situation.dead.contains(&id) {
-        id = situation.secret.derived_version(&id);
+pub(crate) async fn read_slot(services: &Services, state: &mut State) -> Result<(), Error> {
+    let Some(current) = state.world.secret.version(Label::Current) else { return Ok(()) };
+    let mut id = state.world.secret.derived_version(current);
+    while state.progress.skipped.contains(&id) {
+        id = state.world.secret.derived_version(&id);
     }
-    let stage = situation.secret.any_label(&id);
-    let value = services.store.value(&situation.secret.arn, &id, stage).await?;
+    let label = state.world.secret.any_label(&id);
+    let value = services.store.value(&state.world.secret.arn, &id, label).await?;
     let document = value.map(|value| Document::parse(&value)).transpose()?;
-    situation.slot = Some(Slot { id, document });
+    state.world.slot = Some(Slot { id, document });
     Ok(())
 }
 
@@ -190,28 +189,32 @@ pub(crate) async fn read_slot(services: &Services, situation: &mut Situation) ->
 pub(crate) async fn connector(
     services: &Services,
     trigger: &Trigger,
-    situation: &mut Situation,
+    world: &mut World,
     report: &mut Report,
 ) -> Result<(), Error> {
     let reconciles = matches!(trigger, Trigger::Reconcile { .. });
-    let ends = matches!(trigger, Trigger::Offboard) || (reconciles && situation.is_offboarded());
-    let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
-    let named = document.map(|document| (document.organization.clone(), document.connector.id.clone()));
-    let Some((organization, id)) = (if ends { situation.offboarded_connector() } else { named }) else { return Ok(()) };
-    let fingerprint = situation.secret.fingerprint();
-    let reconciles = reconciles && situation.secret.managed() == Managed::Yes;
+    let ends = matches!(trigger, Trigger::Offboard) || (reconciles && world.is_offboarded());
+    let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
+    let named = document.map(|document| OffboardedConnector {
+        organization: document.organization.clone(),
+        connector: document.connector.id.clone(),
+    });
+    let subject = if ends { world.offboarded_connector() } else { named };
+    let Some(OffboardedConnector { organization, connector: id }) = subject else { return Ok(()) };
+    let fingerprint = world.secret.fingerprint();
+    let reconciles = reconciles && world.secret.managed() == Managed::Yes;
     let looks = reconciles || matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. });
     let neighbours = async {
         if looks { neighbours(services, &id, &organization, &fingerprint).await } else { Neighbours::default() }
     };
     let health = async { if reconciles { services.arm.health(&id).await } else { None } };
     let (read, neighbours, health) = Box::pin(join3(services.arm.read(&id), neighbours, health)).await;
-    situation.keeping.has_twin = neighbours.has_twin;
+    world.keeping.has_twin = neighbours.has_twin;
     if let Some(warning) = neighbours.warning {
         report.warn(warning);
     }
     let found = read.and_then(|read| if ends { Ok(read.or_absent()) } else { read.required() });
-    if matches!(&found, Ok(Found::There(_))) && health.is_some() {
+    if matches!(&found, Ok(Found::Present(_))) && health.is_some() {
         if health.as_ref().is_some_and(|health| !health.is_healthy()) {
             report.warn(Warning::new(WarningCode::ConnectorNotHealthy,
                 "Defender reports the connector as not healthy: see `connector.health`, and the connector in the portal",
@@ -221,7 +224,7 @@ pub(crate) async fn connector(
     }
     match (found, trigger) {
         (Ok(found), _) => {
-            situation.connector = Some(found);
+            world.connector = Some(found);
             if report.connector.is_none() {
                 report.connector(id.to_string(), Change::None);
             }
@@ -230,7 +233,7 @@ pub(crate) async fn connector(
         (Err(error), Trigger::Verify { .. }) => {
             report
                 .warn(Warning::new(WarningCode::ConnectorUnknown, format!("the connector could not be read: {error}")));
-            situation.connector = Some(Found::Absent);
+            world.connector = Some(Found::Absent);
         }
         (Err(error), _) => return Err(error),
     }
@@ -251,7 +254,7 @@ pub(crate) async fn neighbours(
     services: &Services,
     id: &ConnectorId,
     organization: &str,
-    fingerprint: &str,
+    fingerprint: &Fingerprint,
 ) -> Neighbours {
     let Ok(others) = services.arm.others(id, organization, fingerprint).await else { return Neighbours::default() };
     let names: Vec<&str> = others.iter().map(|other| other.name.as_str()).collect();
@@ -265,16 +268,16 @@ pub(crate) async fn neighbours(
 }
 
 /// The versions with a staging label that name another connector than the document, or are no document.
-pub(crate) async fn read_versions(services: &Services, situation: &mut Situation) -> Result<(), Error> {
-    let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
+pub(crate) async fn read_versions(services: &Services, world: &mut World) -> Result<(), Error> {
+    let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let Some(wanted) = document.map(KeptConnector::of) else { return Ok(()) };
     let mut named = Vec::new();
-    for version in situation.secret.versions.keys() {
-        let is_same = if let Some(document) = situation.document_of(version) {
+    for version in world.secret.versions.keys() {
+        let is_same = if let Some(document) = world.document_of(version) {
             KeptConnector::of(document) == wanted
         } else {
-            let stage = situation.secret.any_label(version);
-            let value = services.store.value(&situation.secret.arn, version, stage).await?;
+            let stage = world.secret.any_label(version);
+            let value = services.store.value(&world.secret.arn, version, stage).await?;
             let document = value.map(|value| Document::parse(&value));
             document.is_none_or(|document| document.is_ok_and(|document| KeptConnector::of(&document) == wanted))
         };
@@ -282,22 +285,22 @@ pub(crate) async fn read_versions(services: &Services, situation: &mut Situation
             named.push(version.clone());
         }
     }
-    situation.keeping.named = Some(named);
+    world.keeping.named = Some(named);
     Ok(())
 }
 
 /// The connector that the tag of an offboarded secret names.
-pub(crate) async fn read_former(services: &Services, situation: &mut Situation) -> Result<(), Error> {
-    let Kept::Connector(kept) = situation.secret.kept() else { return Ok(()) };
-    situation.keeping.former = Some(services.arm.read(&kept.connector).await?.or_absent());
+pub(crate) async fn read_former(services: &Services, world: &mut World) -> Result<(), Error> {
+    let Kept::Connector(kept) = world.secret.kept() else { return Ok(()) };
+    world.keeping.former = Some(services.arm.read(&kept.connector).await?.or_absent());
     Ok(())
 }
 
 /// Connectors elsewhere in the subscription that bear the secret's fingerprint; none where the role does not permit the look.
-pub(crate) async fn look_elsewhere(services: &Services, situation: &mut Situation) -> Result<(), Error> {
-    let document = situation.document.as_ref().or(situation.current.as_ref().map(|current| &current.document));
+pub(crate) async fn look_elsewhere(services: &Services, world: &mut World) -> Result<(), Error> {
+    let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let Some(id) = document.map(|document| document.connector.id.clone()) else { return Ok(()) };
-    let elsewhere = services.arm.bearing(&id, &situation.secret.fingerprint()).await?;
-    situation.keeping.elsewhere = Some(elsewhere.unwrap_or_default());
+    let elsewhere = services.arm.bearing(&id, &world.secret.fingerprint()).await?;
+    world.keeping.elsewhere = Some(elsewhere.unwrap_or_default());
     Ok(())
 }

@@ -1,15 +1,15 @@
 //! Values that the tests of several modules begin with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use time::macros::datetime;
 
 use crate::connector::merge::{Desired, merge};
-use crate::connector::{Found, Observed};
-use crate::plan::Situation;
-use crate::plan::state::{Enrolment, Keeping, Version};
+use crate::connector::{Coverage, Found, Observed};
+use crate::ids::Fingerprint;
+use crate::plan::state::{Keeping, Progress, State, Version, World};
 use crate::request::Trigger;
 use crate::secret::kept::CONNECTOR_TAG;
 use crate::secret::{Document, KeptConnector, Label, Secret};
@@ -35,10 +35,10 @@ pub(crate) fn written(document: &Document, version: &str, observed: Option<&Obse
     let desired = Desired {
         document,
         token: &token,
-        fingerprint: "0123456789ab",
+        fingerprint: &fingerprint("0123456789ab"),
         version,
         proved_at: datetime!(2026-11-24 10:00 UTC),
-        proved: (7, 3),
+        proved: Coverage { repositories: 7, private: 3 },
     };
     merge(&desired, observed)
 }
@@ -68,51 +68,53 @@ pub(crate) const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
 pub(crate) const DERIVED: &str = "dddddddddddddddddddddddddddddddd";
 
 /// AWSCURRENT is `OLD`, AWSPENDING is `VERSION`; no connector, no verdict.
-pub(crate) fn rotating() -> Situation {
+pub(crate) fn rotating() -> State {
     let mut secret = secret(&[(OLD, &["AWSCURRENT"]), (VERSION, &["AWSPENDING"])]);
     secret.tags.insert("hubkeeper".into(), "managed".into());
     secret.tags.insert(CONNECTOR_TAG.into(), KeptConnector::of(&document(|_| {})).tag_value().unwrap());
-    Situation {
-        secret,
-        version: VERSION.into(),
-        label: Label::Pending,
-        document: Some(document(|value| value["accessToken"] = json!("dckr_pat_new"))),
-        current: Some(Version { id: OLD.into(), document: document(|_| {}) }),
-        candidate: None,
-        pending: None,
-        previous: None,
-        aside: None,
-        pats: Ok(Vec::new()),
-        looked_up: false,
-        revived: false,
-        read: Vec::new(),
-        slot: None,
-        dead: BTreeSet::new(),
-        connector: Some(Found::Absent),
-        verdict: None,
-        enrolment: Enrolment::default(),
-        keeping: Keeping { elsewhere: Some(Vec::new()), ..Keeping::default() },
-        now: NOW,
+    State {
+        world: World {
+            secret,
+            version: VERSION.into(),
+            label: Label::Pending,
+            document: Some(document(|value| value["accessToken"] = json!("dckr_pat_new"))),
+            current: Some(Version { id: OLD.into(), document: document(|_| {}) }),
+            candidate: None,
+            pending: None,
+            previous: None,
+            pats: Ok(Vec::new()),
+            read: Vec::new(),
+            slot: None,
+            connector: Some(Found::Absent),
+            roster: None,
+            keeping: Keeping { elsewhere: Some(Vec::new()), ..Keeping::default() },
+            now: NOW,
+        },
+        progress: Progress::default(),
     }
 }
 
 /// AWSCURRENT is `VERSION`, nothing else.
-pub(crate) fn settled() -> Situation {
-    let mut situation = rotating();
-    situation.secret.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
-    situation.label = Label::Current;
-    situation.document = Some(document(|_| {}));
-    situation.current = Some(Version { id: VERSION.into(), document: document(|_| {}) });
-    situation
+pub(crate) fn settled() -> State {
+    let mut state = rotating();
+    state.world.secret.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
+    state.world.label = Label::Current;
+    state.world.document = Some(document(|_| {}));
+    state.world.current = Some(Version { id: VERSION.into(), document: document(|_| {}) });
+    state
 }
 
-pub(crate) fn connector(situation: &Situation, version: &str, change: impl FnOnce(&mut Value)) -> Found {
+pub(crate) fn connector(world: &World, version: &str, change: impl FnOnce(&mut Value)) -> Found {
     let mut body = written(&document(|_| {}), version, None);
-    body["tags"]["hubkeeper-secret"] = json!(situation.secret.fingerprint());
+    body["tags"]["hubkeeper-secret"] = json!(world.secret.fingerprint());
     change(&mut body);
-    Found::There(Box::new(Observed::parse(body).unwrap()))
+    Found::Present(Box::new(Observed::parse(body).unwrap()))
 }
 
 pub(crate) fn onboard_trigger() -> Trigger {
     Trigger::Onboard { force: false, fix_role: false, version: None }
+}
+
+pub(crate) fn fingerprint(digits: &str) -> Fingerprint {
+    Fingerprint::parse(digits).unwrap()
 }

@@ -1,4 +1,47 @@
-//! What the ids of other systems look like.
+//! What the ids of other systems look like, and types for them.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use serde::Serialize;
+
+/// A secret's fingerprint: 12 lower-case hexadecimal digits. `Secret::fingerprint` makes it; tags and labels carry it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Hexadecimal digits of a fingerprint.
+    const DIGITS: usize = 12;
+
+    /// Reads one; `None` where the text is anything else than 12 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hexadecimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (text.len() == Self::DIGITS && hexadecimal).then(|| Self(text.to_owned()))
+    }
+
+    /// The first digits of a SHA-256 in lower-case hex.
+    pub(crate) fn of_digest(hex: &str) -> Self {
+        Self(hex.chars().take(Self::DIGITS).collect())
+    }
+
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for Fingerprint {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// What Secrets Manager takes as a name or an ARN.
 pub fn is_secret_id(id: &str) -> bool {
@@ -24,4 +67,18 @@ pub fn is_uuid(text: &str) -> bool {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_twelve_lower_case_hexadecimal_digits() {
+        assert_eq!(Fingerprint::parse("0123456789ab").map(|known| known.to_string()), Some("0123456789ab".to_owned()));
+        assert_eq!(Fingerprint::of_digest(&"ab".repeat(32)).as_str(), "abababababab");
+        for text in ["", "0123456789a", "0123456789abc", "0123456789AB", "0123456789ag", "somebody"] {
+            assert_eq!(Fingerprint::parse(text), None, "{text}");
+        }
+    }
 }

@@ -216,6 +216,14 @@ impl Report {
         self.connector = Some(ConnectorReport { id, change, health });
     }
 
+    /// Keeps a proof's verdict, and its warnings among those of the run.
+    pub fn note_verdict(&mut self, verdict: &Verdict) {
+        self.verdict = Some(verdict.clone());
+        for warning in &verdict.warnings {
+            self.warn(warning.clone());
+        }
+    }
+
     /// Adds a warning, once.
     pub fn warn(&mut self, warning: Warning) {
         if !self.warnings.contains(&warning) {

@@ -22,7 +22,7 @@ impl io::Write for Logs {
     }
 }
 
-/// What was logged since the last [`Scene`] began.
+/// What was logged since the last [`Scene`](crate::scene::Scene) began.
 pub fn logged() -> String {
     LINES.with_borrow(|lines| String::from_utf8_lossy(lines).into_owned())
 }

@@ -8,6 +8,7 @@ use hubkeeper_core::connector::health::Health;
 use hubkeeper_core::connector::observed::{Found, Observed};
 use hubkeeper_core::error::{Error, Kind};
 use hubkeeper_core::failure::arm;
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::{ExposeSecret, SecretString};
@@ -109,7 +110,7 @@ impl Arm {
                 let observed = observed.ok_or_else(|| {
                     Error::retryable("ARM's answer about the connector cannot be read", "repeat the event")
                 })?;
-                Ok(Read::Found(Found::There(Box::new(observed))))
+                Ok(Read::Found(Found::Present(Box::new(observed))))
             }
             404 if refused(&response).is_absent() => Ok(Read::Found(Found::Absent)),
             404 if refused(&response).has_no_group() => Ok(Read::NoGroup(refused(&response).error(&[]))),
@@ -148,7 +149,7 @@ impl Arm {
         &self,
         id: &ConnectorId,
         organization: &str,
-        fingerprint: &str,
+        fingerprint: &Fingerprint,
     ) -> Result<Vec<Neighbour>, Error> {
         let connectors = self.list(self.url(id, None)?).await?.unwrap_or_default();
         let others = connectors.iter().filter_map(|observed| {
@@ -166,7 +167,11 @@ impl Arm {
     ///
     /// # Errors
     /// `Retryable` where ARM does not answer.
-    pub async fn bearing(&self, id: &ConnectorId, fingerprint: &str) -> Result<Option<Vec<ConnectorId>>, Error> {
+    pub async fn bearing(
+        &self,
+        id: &ConnectorId,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<Vec<ConnectorId>>, Error> {
         let connectors = match self.list(self.subscription_url(id)?).await {
             Ok(Some(connectors)) => connectors,
             Err(error) if error.kind() == Kind::Retryable => return Err(error),

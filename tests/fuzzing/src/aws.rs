@@ -12,6 +12,7 @@ use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
 use hubkeeper_core::config::Config;
 use hubkeeper_core::error::Error;
+use hubkeeper_core::secret::labels::TokenLabel;
 use hubkeeper_core::secret::schedule::ends_before_rotation;
 use hubkeeper_core::secret::{Document, Label, Secret};
 use hubkeeper_core::time::rfc3339;
@@ -123,13 +124,13 @@ fn clear<T>(answer: Result<T, Error>, input: &[u8]) -> Option<T> {
 
 /// Whatever the labels are, what is derived from them can be told and reckoned with.
 fn labels(secret: &Secret) {
-    assert_eq!(secret.fingerprint().len(), 12);
+    assert_eq!(secret.fingerprint().as_str().len(), 12);
     if let Some(pending) = secret.rotation_in_progress() {
         assert!(secret.bears(pending, Label::Pending) && secret.version(Label::Current) != Some(pending));
     }
     assert!(secret.stuck_rotation(NOW).is_none(), "its age is not known here");
     let label = secret.token_label(VERSION);
-    assert_eq!(secret.version_of_label(&label), Some((VERSION, false)));
+    assert_eq!(secret.version_of_label(&label), Some(TokenLabel { version: VERSION, is_retiring: false }));
     if let Some(schedule) = &secret.schedule {
         let due = schedule.after(NOW).or(schedule.next);
         let _ = ends_before_rotation(schedule, due, NOW, time::Duration::DAY);

@@ -11,7 +11,8 @@ use hubkeeper::clients::azure::arm::{Arm, ConnectorWriter};
 use hubkeeper::clients::azure::entra::BearerCache;
 use hubkeeper::http::{Request, Response};
 use hubkeeper_core::connector::merge::{Desired, merge};
-use hubkeeper_core::connector::{Found, Observed};
+use hubkeeper_core::connector::{Coverage, Found, Observed};
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::secret::Document;
 use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::SecretString;
@@ -26,6 +27,10 @@ const ARM: &str = "management.azure.com";
 const ENTRA: &str = "login.microsoftonline.com";
 const VERSION: &str = "11111111-1111-4111-a111-111111111111";
 const FINGERPRINT: &str = "0123456789ab";
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint::parse(FINGERPRINT).unwrap()
+}
 
 thread_local! {
     /// Bearers that were got well, and are good until ARM refuses one.
@@ -46,7 +51,7 @@ pub(crate) fn check(input: &[u8]) {
     let id = &document.connector.id;
     match operation {
         "get" => {
-            if let Some(Found::There(observed)) = clear(answers::run(arm.get(id)), input) {
+            if let Some(Found::Present(observed)) = clear(answers::run(arm.get(id)), input) {
                 written(&observed, &document);
             }
         }
@@ -77,7 +82,7 @@ fn clear<T>(answer: Result<T, hubkeeper_core::error::Error>, input: &[u8]) -> Op
 }
 
 fn others(arm: &Arm, id: &ConnectorId, input: &[u8]) {
-    for other in clear(answers::run(arm.others(id, "acme", FINGERPRINT)), input).into_iter().flatten() {
+    for other in clear(answers::run(arm.others(id, "acme", &fingerprint())), input).into_iter().flatten() {
         // it is shown without characters that no name has, and may then look like the connector's own
         assert!(other.name.chars().count() <= 64);
     }
@@ -86,14 +91,20 @@ fn others(arm: &Arm, id: &ConnectorId, input: &[u8]) {
 /// A connector that was read, merged and read again carries what was written.
 fn written(observed: &Observed, document: &Document) {
     let token = SecretString::from("dckr_pat_new");
-    let desired =
-        Desired { document, token: &token, fingerprint: FINGERPRINT, version: VERSION, proved_at: NOW, proved: (7, 3) };
+    let desired = Desired {
+        document,
+        token: &token,
+        fingerprint: &fingerprint(),
+        version: VERSION,
+        proved_at: NOW,
+        proved: Coverage { repositories: 7, private: 3 },
+    };
     let body = merge(&desired, Some(observed));
     let pointer = "/properties/environmentData/authentication/accessToken";
     assert_eq!(body.pointer(pointer).and_then(Value::as_str), Some("dckr_pat_new"));
     let again = Observed::parse(body.clone()).expect("what is written is a connector");
     assert_eq!(merge(&desired, Some(&again)), body, "a merge of what was merged changes nothing");
-    assert_eq!(again.carries(document, FINGERPRINT, VERSION), Ok(()));
+    assert_eq!(again.carries(document, &fingerprint(), VERSION), Ok(()));
     // the time of the proof changes with the version alone
     assert!(again.proved_at() == Some(NOW) || observed.version() == Some(VERSION));
     if let Some(at) = observed.proved_at() {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use crate::connector::observed::{Observed, TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION, plan_of};
+use crate::connector::observed::{Coverage, Observed, TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION, plan_of};
+use crate::ids::Fingerprint;
 use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, rfc3339};
@@ -21,13 +22,13 @@ pub struct Desired<'a> {
     /// Its token.
     pub token: &'a SecretString,
     /// Fingerprint of the secret.
-    pub fingerprint: &'a str,
+    pub fingerprint: &'a Fingerprint,
     /// The version.
     pub version: &'a str,
     /// When it was proven.
     pub proved_at: Timestamp,
-    /// Repositories seen by the proof, and how many of them are private.
-    pub proved: (usize, usize),
+    /// What the proof saw.
+    pub proved: Coverage,
 }
 
 /// The body of the PUT: what is ours over what was there.
@@ -72,17 +73,16 @@ fn take(parent: &mut Map<String, Value>, name: &str) -> Map<String, Value> {
 
 fn tags(desired: &Desired<'_>, observed: Option<&Observed>, present: Option<&Value>) -> Map<String, Value> {
     let mut tags = present.and_then(Value::as_object).cloned().unwrap_or_default();
-    let (repositories, private) = desired.proved;
     // what was proven, and when, changes only together with the version: the grace of replaced tokens runs from it
     let same = observed.filter(|found| {
-        found.tag(TAG_SECRET) == Some(desired.fingerprint) && found.tag(TAG_VERSION) == Some(desired.version)
+        found.tag(TAG_SECRET) == Some(desired.fingerprint.as_str()) && found.tag(TAG_VERSION) == Some(desired.version)
     });
     let kept = |name: &str| same.and_then(|found| found.tag(name)).map(str::to_owned);
     let ours: BTreeMap<&str, String> = [
-        (TAG_SECRET, desired.fingerprint.to_owned()),
+        (TAG_SECRET, desired.fingerprint.to_string()),
         (TAG_VERSION, desired.version.to_owned()),
         (TAG_PROVED_AT, kept(TAG_PROVED_AT).unwrap_or_else(|| rfc3339(desired.proved_at))),
-        (TAG_PROVED, kept(TAG_PROVED).unwrap_or_else(|| format!("{repositories}/{private}"))),
+        (TAG_PROVED, kept(TAG_PROVED).unwrap_or_else(|| desired.proved.to_string())),
     ]
     .into();
     let named = desired.document.connector.tags.iter().map(|(name, value)| (name.as_str(), value.clone()));

@@ -5,7 +5,7 @@ pub mod merge;
 pub mod observed;
 
 pub use health::{Health, HealthIssue};
-pub use observed::{Found, Observed, Ownership};
+pub use observed::{Coverage, Found, Observed, Ownership};
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,36 @@
 //! A connector as ARM describes it: whose it is, what it carries, and in what it drifted.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
-use crate::ids::is_version_id;
+use crate::ids::{Fingerprint, is_version_id};
 use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, parse_rfc3339};
+
+/// What a proof saw: repositories, and how many of them are private.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Coverage {
+    /// Repositories that the token sees.
+    pub repositories: usize,
+    /// How many of them are private.
+    pub private: usize,
+}
+
+impl Coverage {
+    /// Reads the tag's value, `<repositories>/<private>`; `None` where it is anything else.
+    pub fn parse(value: &str) -> Option<Self> {
+        let (repositories, private) = value.split_once('/')?;
+        Some(Self { repositories: repositories.parse().ok()?, private: private.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.repositories, self.private)
+    }
+}
 
 /// What a GET found.
 #[derive(Clone)]
@@ -13,7 +38,7 @@ pub enum Found {
     /// No connector of that name.
     Absent,
     /// This one.
-    There(Box<Observed>),
+    Present(Box<Observed>),
 }
 
 impl Found {
@@ -21,7 +46,7 @@ impl Found {
     pub fn observed(&self) -> Option<&Observed> {
         match self {
             Found::Absent => None,
-            Found::There(observed) => Some(observed),
+            Found::Present(observed) => Some(observed),
         }
     }
 }
@@ -114,10 +139,9 @@ impl Observed {
         self.tag(TAG_PROVED_AT).and_then(parse_rfc3339)
     }
 
-    /// What the last proof of a written version saw: repositories, and how many of them are private.
-    pub fn proved(&self) -> Option<(usize, usize)> {
-        let (repositories, private) = self.tag(TAG_PROVED)?.split_once('/')?;
-        Some((repositories.parse().ok()?, private.parse().ok()?))
+    /// What the last proof of a written version saw.
+    pub fn proved(&self) -> Option<Coverage> {
+        self.tag(TAG_PROVED).and_then(Coverage::parse)
     }
 
     fn offerings(&self) -> Vec<&str> {
@@ -132,7 +156,7 @@ impl Observed {
     }
 
     /// Whose it is, for this organization and secret.
-    pub fn ownership(&self, organization: &str, fingerprint: &str) -> Ownership {
+    pub fn ownership(&self, organization: &str, fingerprint: &Fingerprint) -> Ownership {
         if !self.is_docker_hub() {
             return Ownership::Foreign("it is a connector of another environment than Docker Hub".into());
         }
@@ -141,7 +165,7 @@ impl Observed {
             return Ownership::Foreign("it is the connector of another organization".into());
         }
         match (self.tag(TAG_SECRET), told) {
-            (Some(tag), _) if tag == fingerprint => Ownership::Ours,
+            (Some(tag), _) if tag == fingerprint.as_str() => Ownership::Ours,
             (Some(_), _) => Ownership::Foreign("another secret keeps it (tag hubkeeper-secret)".into()),
             (None, Some(_)) => Ownership::Untagged,
             (None, None) => Ownership::Foreign(
@@ -156,8 +180,8 @@ impl Observed {
     }
 
     /// Whether it bears this secret's fingerprint, whatever organization it is for.
-    pub fn bears(&self, fingerprint: &str) -> bool {
-        self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint)
+    pub fn bears(&self, fingerprint: &Fingerprint) -> bool {
+        self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint.as_str())
     }
 
     /// Whether it carries this version of this secret: both tags say so, and the user name agrees where ARM tells it. What
@@ -165,7 +189,7 @@ impl Observed {
     ///
     /// # Errors
     /// The first difference, for people.
-    pub fn carries(&self, document: &Document, fingerprint: &str, version: &str) -> Result<(), String> {
+    pub fn carries(&self, document: &Document, fingerprint: &Fingerprint, version: &str) -> Result<(), String> {
         if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
             return Err("it does not bear this secret's tag".into());
         }

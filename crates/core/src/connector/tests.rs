@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use super::observed::*;
-use crate::fixtures::{CLIENT, VERSION, document, written};
+use crate::fixtures::{CLIENT, VERSION, document, fingerprint, written};
 
 fn portal() -> Observed {
     Observed::parse(json!({
@@ -60,7 +60,7 @@ fn what_a_connector_says_of_itself_is_read() {
     assert_eq!(portal.foreign_offerings(), ["FutureOffering"]);
     assert_eq!((portal.version(), portal.proved()), (None, None), "`old` is no version id");
     let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();
-    assert_eq!((ours.version(), ours.proved()), (Some(VERSION), Some((7, 3))));
+    assert_eq!((ours.version(), ours.proved()), (Some(VERSION), Some(Coverage { repositories: 7, private: 3 })));
     for version in ["x".repeat(31), "x".repeat(65), format!("{VERSION} x")] {
         let mut body = written(&document(|_| {}), VERSION, None);
         body["tags"]["hubkeeper-version"] = json!(version);
@@ -80,7 +80,15 @@ fn the_time_and_the_counts_of_a_proof_change_with_the_version_alone() {
         body["tags"]["hubkeeper-proved-at"] = json!("2026-01-01T00:00:00Z");
         body["tags"][tag] = json!(value);
         let again = Observed::parse(written(&document(|_| {}), VERSION, Observed::parse(body).as_ref())).unwrap();
-        assert_eq!(again.proved(), Some(if kept { (1, 1) } else { (7, 3) }), "{tag}");
+        assert_eq!(
+            again.proved(),
+            Some(if kept {
+                Coverage { repositories: 1, private: 1 }
+            } else {
+                Coverage { repositories: 7, private: 3 }
+            }),
+            "{tag}"
+        );
         let expected = if kept { datetime!(2026-01-01 0:00 UTC) } else { datetime!(2026-11-24 10:00 UTC) };
         assert_eq!(again.proved_at(), Some(expected), "{tag}");
     }
@@ -99,7 +107,7 @@ fn what_was_written_carries_the_version_and_each_drift_is_seen() {
     let carries = |change: &dyn Fn(&mut Value)| {
         let mut body = written(&document, VERSION, None);
         change(&mut body);
-        Observed::parse(body).unwrap().carries(&document, "0123456789ab", VERSION)
+        Observed::parse(body).unwrap().carries(&document, &fingerprint("0123456789ab"), VERSION)
     };
     assert_eq!(carries(&|_| {}), Ok(()));
     let username = "/properties/environmentData/authentication/username";
@@ -155,18 +163,21 @@ fn a_connector_that_tells_no_organization_is_ours_by_its_tag_alone() {
     let mut body = written(&document(|_| {}), VERSION, None);
     body["properties"]["hierarchyIdentifier"] = Value::Null;
     let observed = Observed::parse(body.clone()).unwrap();
-    assert_eq!(observed.ownership("acme", "0123456789ab"), Ownership::Ours);
+    assert_eq!(observed.ownership("acme", &fingerprint("0123456789ab")), Ownership::Ours);
     body["tags"] = json!({});
-    assert!(matches!(Observed::parse(body).unwrap().ownership("acme", "0123456789ab"), Ownership::Foreign(_)));
+    assert!(matches!(
+        Observed::parse(body).unwrap().ownership("acme", &fingerprint("0123456789ab")),
+        Ownership::Foreign(_)
+    ));
 }
 
 #[test]
 fn ownership_follows_environment_organization_and_tag() {
-    assert_eq!(portal().ownership("acme", "0123456789ab"), Ownership::Untagged);
-    assert!(matches!(portal().ownership("other", "0123456789ab"), Ownership::Foreign(_)));
+    assert_eq!(portal().ownership("acme", &fingerprint("0123456789ab")), Ownership::Untagged);
+    assert!(matches!(portal().ownership("other", &fingerprint("0123456789ab")), Ownership::Foreign(_)));
     let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();
-    assert_eq!(ours.ownership("acme", "0123456789ab"), Ownership::Ours);
-    assert!(matches!(ours.ownership("acme", "ba9876543210"), Ownership::Foreign(_)));
+    assert_eq!(ours.ownership("acme", &fingerprint("0123456789ab")), Ownership::Ours);
+    assert!(matches!(ours.ownership("acme", &fingerprint("ba9876543210")), Ownership::Foreign(_)));
 }
 
 #[test]

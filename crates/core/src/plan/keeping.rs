@@ -4,7 +4,7 @@
 use crate::connector::observed::Ownership;
 use crate::error::Error;
 use crate::plan::refusals::{exists_elsewhere, keeps_another, still_there, unreadable_tag, which_connector};
-use crate::plan::state::Situation;
+use crate::plan::state::World;
 use crate::plan::steps::Step;
 use crate::request::Trigger;
 use crate::secret::kept::STACK_TAG;
@@ -27,12 +27,12 @@ pub enum Keeps {
 ///
 /// # Errors
 /// `NeedsHuman` where the secret keeps another connector, or where it is not known which.
-pub fn keeps(situation: &Situation, document: &Document) -> Result<Keeps, Error> {
-    let secret = &situation.secret;
+pub fn keeps(world: &World, document: &Document) -> Result<Keeps, Error> {
+    let secret = &world.secret;
     let wanted = KeptConnector::of(document);
     match secret.kept() {
         Kept::Connector(kept) if kept == wanted => Ok(Keeps::Known),
-        Kept::Connector(kept) if secret.managed() == Managed::Offboarded => match &situation.keeping.former {
+        Kept::Connector(kept) if secret.managed() == Managed::Offboarded => match &world.keeping.former {
             None => Ok(Keeps::ReadFormer),
             Some(found) if found.observed().is_some_and(|former| former.bears(&secret.fingerprint())) => {
                 Err(still_there(&kept.organization, &kept.connector))
@@ -41,10 +41,8 @@ pub fn keeps(situation: &Situation, document: &Document) -> Result<Keeps, Error>
         },
         Kept::Connector(kept) => Err(keeps_another(&kept, &wanted)),
         Kept::Unreadable => Err(unreadable_tag(secret)),
-        Kept::Unknown if secret.managed() != Managed::Yes || is_ours(situation, document) => {
-            Ok(Keeps::Remember(wanted))
-        }
-        Kept::Unknown => match &situation.keeping.named {
+        Kept::Unknown if secret.managed() != Managed::Yes || is_ours(world, document) => Ok(Keeps::Remember(wanted)),
+        Kept::Unknown => match &world.keeping.named {
             None => Ok(Keeps::ReadVersions),
             Some(others) if others.is_empty() => Ok(Keeps::Remember(wanted)),
             Some(others) => Err(which_connector(secret, &wanted, others)),
@@ -56,32 +54,32 @@ pub fn keeps(situation: &Situation, document: &Document) -> Result<Keeps, Error>
 ///
 /// # Errors
 /// As [`keeps`].
-pub fn keeps_no_other(situation: &Situation, document: &Document) -> Result<(), Error> {
+pub fn keeps_no_other(world: &World, document: &Document) -> Result<(), Error> {
     let wanted = KeptConnector::of(document);
-    match situation.secret.kept() {
+    match world.secret.kept() {
         Kept::Connector(kept) if kept != wanted => Err(keeps_another(&kept, &wanted)),
-        Kept::Unreadable => Err(unreadable_tag(&situation.secret)),
+        Kept::Unreadable => Err(unreadable_tag(&world.secret)),
         Kept::Connector(_) | Kept::Unknown => Ok(()),
     }
 }
 
-fn is_ours(situation: &Situation, document: &Document) -> bool {
-    let fingerprint = situation.secret.fingerprint();
-    situation.observed().is_some_and(|found| found.ownership(&document.organization, &fingerprint) == Ownership::Ours)
+fn is_ours(world: &World, document: &Document) -> bool {
+    let fingerprint = world.secret.fingerprint();
+    world.observed().is_some_and(|found| found.ownership(&document.organization, &fingerprint) == Ownership::Ours)
 }
 
 /// The step that sets the secret's tags, where one is missing.
 ///
 /// # Errors
 /// `Misconfigured` where the names are too long for a tag.
-pub fn tag_step(trigger: &Trigger, situation: &Situation, document: &Document) -> Result<Option<Step>, Error> {
-    let secret = &situation.secret;
-    let connector = match keeps(situation, document) {
+pub fn tag_step(trigger: &Trigger, world: &World, document: &Document) -> Result<Option<Step>, Error> {
+    let secret = &world.secret;
+    let connector = match keeps(world, document) {
         Ok(Keeps::Remember(kept)) => Some(kept.tag_value()?),
         _ => None,
     };
-    let creates = matches!(trigger, Trigger::Onboard { .. }) && situation.observed().is_none();
-    let stack = situation.keeping.stack.clone().filter(|stack| creates && secret.tags.get(STACK_TAG) != Some(stack));
+    let creates = matches!(trigger, Trigger::Onboard { .. }) && world.observed().is_none();
+    let stack = world.keeping.stack.clone().filter(|stack| creates && secret.tags.get(STACK_TAG) != Some(stack));
     let missing = secret.managed() != Managed::Yes || connector.is_some() || stack.is_some();
     Ok(missing.then_some(Step::TagManaged { connector, stack }))
 }
@@ -90,8 +88,8 @@ pub fn tag_step(trigger: &Trigger, situation: &Situation, document: &Document) -
 ///
 /// # Errors
 /// `NeedsHuman` with both ids.
-pub fn may_create(situation: &Situation, document: &Document) -> Result<bool, Error> {
-    match &situation.keeping.elsewhere {
+pub fn may_create(world: &World, document: &Document) -> Result<bool, Error> {
+    match &world.keeping.elsewhere {
         None => Ok(false),
         Some(elsewhere) if elsewhere.is_empty() => Ok(true),
         Some(elsewhere) => Err(exists_elsewhere(document, elsewhere)),

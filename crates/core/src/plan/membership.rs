@@ -8,7 +8,7 @@ use time::Duration;
 
 use crate::error::Error;
 use crate::hub::{Invite, Member, Roster};
-use crate::plan::state::Situation;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::secret::document::{InvitationRequest, Role};
 use crate::secret::invitation::{INVITE_TAG, RESENDS};
@@ -60,28 +60,27 @@ pub fn standing<'a>(roster: &'a Roster, username: &str, email: &str) -> Standing
 }
 
 /// Whether a reconcile carries an onboarding from zero on: it began, and the user is not a member yet or there is no token.
-pub fn carries_on(situation: &Situation) -> bool {
-    let Some(document) = &situation.document else { return false };
-    let at_rest = situation.secret.managed() == Managed::Yes && situation.stuck().is_none();
-    let began = situation.secret.tags.contains_key(INVITE_TAG);
-    let joined = matches!(situation.secret.invitation(), Ok(Some(Invitation::Member)));
+pub fn carries_on(world: &World) -> bool {
+    let Some(document) = &world.document else { return false };
+    let at_rest = world.secret.managed() == Managed::Yes && world.stuck().is_none();
+    let began = world.secret.tags.contains_key(INVITE_TAG);
+    let joined = matches!(world.secret.invitation(), Ok(Some(Invitation::Member)));
     at_rest
         && began
-        && (document.access_token.is_none()
-            || (document.invitation.is_some() && (!joined || situation.enrolment.roster.is_some())))
+        && (document.access_token.is_none() || (document.invitation.is_some() && (!joined || world.roster.is_some())))
 }
 
 /// What has to happen before the token is looked at.
 ///
 /// # Errors
 /// A refusal, or what a person has to do first.
-pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, Error> {
-    let Some((document, requested)) = asked(situation) else { return Ok(Membership::Settled) };
-    let tag = situation.secret.invitation()?;
+pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
+    let Some((document, requested)) = asked(&state.world) else { return Ok(Membership::Settled) };
+    let tag = state.world.secret.invitation()?;
     if tag == Some(Invitation::Member) {
         return Ok(Membership::Settled);
     }
-    let Some(roster) = &situation.enrolment.roster else { return Ok(Membership::Look) };
+    let Some(roster) = &state.world.roster else { return Ok(Membership::Look) };
     let first = |steps| Ok(Membership::First(steps, Vec::new()));
     let invite = Step::Invite { role: requested.role, team: requested.team.clone() };
     match (standing(roster, &document.username, &requested.email), tag) {
@@ -96,16 +95,16 @@ pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, E
         )),
         (Standing::Invited(_), Some(Invitation::Pending { sent_at, resends })) => {
             let due = sent_at + PATIENCE * (i32::from(resends) + 1);
-            if resends < RESENDS && situation.now >= due && !situation.enrolment.resent {
+            if resends < RESENDS && state.world.now >= due && !state.progress.resent {
                 // counted first: a run that is killed here sends one less, never one more
                 let state = Invitation::Pending { sent_at, resends: resends + 1 };
                 return first(vec![Step::TagInvite { state }, Step::Resend]);
             }
-            Ok(Membership::Awaiting(acceptance(document, requested, sent_at, resends, situation.now)))
+            Ok(Membership::Awaiting(acceptance(document, requested, sent_at, resends, state.world.now)))
         }
         (Standing::Invited(invite), _) => {
             // made by this run, by one that was killed, or by a person
-            let sent_at = invite.created_at.filter(|at| *at <= situation.now).unwrap_or(situation.now);
+            let sent_at = invite.created_at.filter(|at| *at <= state.world.now).unwrap_or(state.world.now);
             first(vec![Step::TagInvite { state: Invitation::Pending { sent_at, resends: 0 } }])
         }
         (Standing::Stranger, Some(Invitation::Pending { sent_at, .. })) => Err(Error::needs_human(
@@ -115,7 +114,7 @@ pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, E
             ),
             format!(
                 "it lapsed, was cancelled, or was accepted under another name: see at Docker Hub; to invite anew, take the tag off and onboard: {}",
-                situation.secret.untag_invitation()
+                state.world.secret.untag_invitation()
             ),
         )),
         (Standing::Stranger, Some(Invitation::Asked)) => first(vec![invite]),
@@ -124,8 +123,8 @@ pub fn membership(situation: &Situation, fix_role: bool) -> Result<Membership, E
 }
 
 /// The document and whom it asks for, where it asks for somebody.
-pub fn asked(situation: &Situation) -> Option<(&Document, &InvitationRequest)> {
-    let document = situation.document.as_ref()?;
+pub fn asked(world: &World) -> Option<(&Document, &InvitationRequest)> {
+    let document = world.document.as_ref()?;
     document.invitation.as_ref().map(|requested| (document, requested))
 }
 
@@ -200,23 +199,22 @@ fn acceptance(
 }
 
 /// What the steps would leave, for a plan that goes on without running them.
-pub fn foresee(situation: &mut Situation, steps: &[Step]) {
+pub fn foresee(state: &mut State, steps: &[Step]) {
     let Some((username, email)) =
-        asked(situation).map(|(document, requested)| (document.username.clone(), requested.email.clone()))
+        asked(&state.world).map(|(document, requested)| (document.username.clone(), requested.email.clone()))
     else {
         return;
     };
-    let now = situation.now;
+    let now = state.world.now;
     for step in steps {
         if let Step::TagManaged { connector, stack } = step {
-            situation.note_tags(connector.as_deref(), stack.as_deref());
+            state.world.note_tags(connector.as_deref(), stack.as_deref());
         }
-        let enrolment = &mut situation.enrolment;
-        match (step, &mut enrolment.roster) {
-            (Step::TagInvite { state }, _) => {
-                situation.secret.tags.insert(INVITE_TAG.to_owned(), state.value());
+        match (step, &mut state.world.roster) {
+            (Step::TagInvite { state: invitation }, _) => {
+                state.world.secret.tags.insert(INVITE_TAG.to_owned(), invitation.value());
             }
-            (Step::Resend, _) => enrolment.resent = true,
+            (Step::Resend, _) => state.progress.resent = true,
             (Step::Invite { .. }, Some(roster)) => {
                 roster.invites.push(Invite { id: String::new(), invitee: email.clone(), created_at: Some(now) });
             }

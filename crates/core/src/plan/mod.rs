@@ -18,5 +18,5 @@ pub mod rules;
 pub mod state;
 pub mod steps;
 
-pub use state::{Admission, Look, Situation};
+pub use state::{Admission, Progress, Recheck, State, World};
 pub use steps::Step;

@@ -5,52 +5,52 @@ use crate::outcome::Outcome;
 use crate::plan::refusals::refusal;
 use crate::plan::retirement::token_of_another_secret;
 use crate::plan::rules::{Next, Plan, ask, carried, connect, connector_warnings, drift, no_token, same_subject, write};
-use crate::plan::state::Situation;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::invitation::INVITE_TAG;
 use crate::secret::{Document, Label};
 
 /// Proof, connector, AWSCURRENT, label: a version that waits to be taken up.
-pub(super) fn adopt(situation: &Situation, version: &str) -> Result<Plan, Error> {
-    let Some(document) = situation.document_of(version).filter(|document| document.access_token.is_some()) else {
+pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
+    let Some(document) = state.world.document_of(version).filter(|document| document.access_token.is_some()) else {
         return Ok(Plan::of(Next::Nothing(Outcome::Ignored, "the version holds no token".into())));
     };
-    same_subject(situation, document)?;
-    if let Some(question) = ask(situation, document)? {
+    same_subject(&state.world, document)?;
+    if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
     }
-    let warnings = connector_warnings(situation, document)?;
+    let warnings = connector_warnings(&state.world, document)?;
     // proven even where the connector carries it: AWSCURRENT moves to a proven version only
-    match situation.verdict_on(version) {
+    match state.progress.verdict_on(version) {
         None => return Ok(Plan { next: Next::Prove(version.to_owned()), warnings }),
         Some(verdict) if verdict.is_complete() => {}
         Some(verdict) => return Err(refusal(verdict)),
     }
     let mut steps = Vec::new();
-    if !situation.secret.bears(version, Label::Candidate) && !situation.secret.bears(version, Label::Current) {
-        steps.extend(stage(situation, version));
+    if !state.world.secret.bears(version, Label::Candidate) && !state.world.secret.bears(version, Label::Current) {
+        steps.extend(stage(&state.world, version));
     }
-    if carried(situation, version, document).is_err() {
-        steps.push(write(situation, version));
+    if carried(&state.world, version, document).is_err() {
+        steps.push(write(&state.world, version));
     }
-    steps.extend(promote(situation, version));
+    steps.extend(promote(&state.world, version));
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
 /// Stages the version as the candidate. A version that bears the label now was judged unusable; one that is staged after this plan
 /// was made keeps it.
-fn stage(situation: &Situation, version: &str) -> Vec<Step> {
-    let unusable = situation.secret.version(Label::Candidate).filter(|staged| *staged != version);
+fn stage(world: &World, version: &str) -> Vec<Step> {
+    let unusable = world.secret.version(Label::Candidate).filter(|staged| *staged != version);
     let mut steps: Vec<Step> = unusable.map(|staged| Step::Unstage { from: staged.to_owned() }).into_iter().collect();
     steps.push(Step::StageCandidate { version: version.to_owned() });
     steps
 }
 
 /// AWSCURRENT to the version, then the candidate's label off.
-fn promote(situation: &Situation, version: &str) -> Vec<Step> {
+fn promote(world: &World, version: &str) -> Vec<Step> {
     let mut steps = Vec::new();
-    match situation.secret.version(Label::Current) {
+    match world.secret.version(Label::Current) {
         Some(current) if current != version => {
             steps.push(Step::MoveCurrent { from: current.to_owned(), to: version.to_owned() });
         }
@@ -61,78 +61,79 @@ fn promote(situation: &Situation, version: &str) -> Vec<Step> {
 }
 
 /// Which token an onboarding goes on with: the current one, a candidate, one that an earlier onboarding made, a new one.
-pub(super) fn onboard(situation: &Situation, client_id: &str, force: bool) -> Result<Plan, Error> {
-    let current = situation.document.as_ref().ok_or_else(|| no_token(situation))?;
-    let usable =
-        |version: &str, document: &Document| document.access_token.is_some() && !situation.dead.contains(version);
-    if usable(&situation.version, current) {
-        if let Some(next) = whose_token(situation, current) {
+pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Plan, Error> {
+    let current = state.world.document.as_ref().ok_or_else(|| no_token(&state.world))?;
+    let usable = |version: &str, document: &Document| {
+        document.access_token.is_some() && !state.progress.skipped.contains(version)
+    };
+    if usable(&state.world.version, current) {
+        if let Some(next) = whose_token(state, current) {
             return Ok(next);
         }
-        return match situation.verdict_on(&situation.version) {
+        return match state.progress.verdict_on(&state.world.version) {
             None => {
-                let warnings = connector_warnings(situation, current)?;
-                Ok(Plan { next: Next::Prove(situation.version.clone()), warnings })
+                let warnings = connector_warnings(&state.world, current)?;
+                Ok(Plan { next: Next::Prove(state.world.version.clone()), warnings })
             }
             Some(verdict) if verdict.result == Finding::Rejected && current.manager.is_some() => {
-                Ok(Plan::of(Next::Dead(situation.version.clone())))
+                Ok(Plan::of(Next::SkipVersion(state.world.version.clone())))
             }
             Some(verdict) if !verdict.is_complete() => Err(refusal(verdict)),
             Some(_) => {
-                let repairs = drift(situation, current, client_id).is_some();
-                connect(situation, &situation.version, current, force || repairs)
+                let repairs = drift(&state.world, current, client_id).is_some();
+                connect(state, &state.world.version, current, force || repairs)
             }
         };
     }
-    let candidate = situation.candidate.as_ref().map(|known| (known.id.as_str(), &known.document));
-    let slot = situation.slot.as_ref().and_then(|slot| Some((slot.id.as_str(), slot.document.as_ref()?)));
+    let candidate = state.world.candidate.as_ref().map(|known| (known.id.as_str(), &known.document));
+    let slot = state.world.slot.as_ref().and_then(|slot| Some((slot.id.as_str(), slot.document.as_ref()?)));
     if let Some((version, document)) =
         candidate.into_iter().chain(slot).find(|(version, document)| usable(version, document))
     {
-        return match situation.verdict_on(version) {
+        return match state.progress.verdict_on(version) {
             Some(verdict) if verdict.result == Finding::Rejected && document.manager.is_some() => {
-                Ok(Plan::of(Next::Dead(version.to_owned())))
+                Ok(Plan::of(Next::SkipVersion(version.to_owned())))
             }
-            _ => adopt(situation, version),
+            _ => adopt(state, version),
         };
     }
-    let Some(slot) = situation.slot.as_ref().filter(|_| current.manager.is_some()) else {
-        return without_token(situation, current);
+    let Some(slot) = state.world.slot.as_ref().filter(|_| current.manager.is_some()) else {
+        return without_token(&state.world, current);
     };
-    let warnings = connector_warnings(situation, current)?;
+    let warnings = connector_warnings(&state.world, current)?;
     let mut steps = vec![
         Step::MintToken { version: slot.id.clone(), label: Label::Minted },
-        Step::RevokeStrays { version: slot.id.clone() },
+        Step::RevokeOrphaned { version: slot.id.clone() },
     ];
-    steps.extend(stage(situation, &slot.id));
+    steps.extend(stage(&state.world, &slot.id));
     steps.push(Step::Prove { version: slot.id.clone() });
-    steps.push(write(situation, &slot.id));
-    steps.extend(promote(situation, &slot.id));
+    steps.push(write(&state.world, &slot.id));
+    steps.extend(promote(&state.world, &slot.id));
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
 /// A token that was made for another secret is retired with that one: it counts as dead. `None` where it is this secret's, or
 /// nobody can tell.
-fn whose_token(situation: &Situation, current: &Document) -> Option<Plan> {
+fn whose_token(state: &State, current: &Document) -> Option<Plan> {
     let id = current.token_id.as_deref().filter(|_| current.manager.is_some())?;
-    if !situation.looked_up {
+    if !state.progress.looked_up {
         return Some(Plan::of(Next::LookUpToken));
     }
-    let named = situation.pats.iter().flatten().find(|pat| pat.id == id)?;
-    situation.secret.is_label_of_another(&named.label).then(|| Plan {
-        next: Next::Dead(situation.version.clone()),
-        warnings: vec![token_of_another_secret(&situation.version, id, "another token is made")],
+    let named = state.world.pats.iter().flatten().find(|pat| pat.id == id)?;
+    state.world.secret.is_label_of_another(&named.label).then(|| Plan {
+        next: Next::SkipVersion(state.world.version.clone()),
+        warnings: vec![token_of_another_secret(&state.world.version, id, "another token is made")],
     })
 }
 
 /// Nobody can make a token but a person: an error, or what an onboarding from zero waits for.
-fn without_token(situation: &Situation, current: &Document) -> Result<Plan, Error> {
-    if current.invitation.is_none() && !situation.secret.tags.contains_key(INVITE_TAG) {
-        return Err(no_token(situation));
+fn without_token(world: &World, current: &Document) -> Result<Plan, Error> {
+    if current.invitation.is_none() && !world.secret.tags.contains_key(INVITE_TAG) {
+        return Err(no_token(world));
     }
     let reason = format!(
         "the dedicated user {} is a member, and the secret holds no usable token and names no `manager`: log in to Docker Hub as that user, make a token with the permission Read-only, and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json. Nothing else was touched; the connector follows by itself",
-        current.username, situation.secret.arn
+        current.username, world.secret.arn
     );
     Ok(Plan::of(Next::Nothing(Outcome::Awaiting, reason)))
 }

@@ -5,7 +5,7 @@ use crate::connector::observed::Ownership;
 use crate::error::Error;
 use crate::plan::admission::no_rotation;
 use crate::plan::refusals::{foreign, ours_to_delete, replaced_already};
-use crate::plan::state::{Look, Situation};
+use crate::plan::state::{Recheck, World};
 use crate::request::Trigger;
 use crate::secret::document::ConnectorId;
 use crate::secret::{Document, Label, Managed, Secret};
@@ -18,8 +18,8 @@ pub fn may_write(
     trigger: &Trigger,
     version: &str,
     document: &Document,
-    before: &Situation,
-    look: &Look,
+    before: &World,
+    look: &Recheck,
 ) -> Result<(), Error> {
     let changed = |what: &str| {
         Err(Error::retryable(
@@ -52,8 +52,8 @@ pub fn may_move(
     from: &str,
     to: &str,
     document: &Document,
-    before: &Situation,
-    look: &Look,
+    before: &World,
+    look: &Recheck,
 ) -> Result<(), Error> {
     still_admitted(trigger, to, before, &look.secret)?;
     still_kept(document, &look.secret)?;
@@ -87,7 +87,7 @@ fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
 ///
 /// # Errors
 /// `Retryable` where they changed meanwhile.
-pub fn still_admitted(trigger: &Trigger, version: &str, before: &Situation, secret: &Secret) -> Result<(), Error> {
+pub fn still_admitted(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> Result<(), Error> {
     let changed = |what: String| Err(Error::retryable(what, "nothing was written; repeat the event"));
     if secret.deleted {
         return changed("the secret was scheduled for deletion meanwhile".into());
@@ -123,7 +123,7 @@ pub fn still_admitted(trigger: &Trigger, version: &str, before: &Situation, secr
 ///
 /// # Errors
 /// `Retryable` where somebody took the secret up again meanwhile; a refusal where the connector is not this secret's.
-pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Look) -> Result<(), Error> {
+pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Recheck) -> Result<(), Error> {
     if look.secret.managed() != Managed::Offboarded {
         return Err(Error::retryable(
             "the secret is no longer tagged hubkeeper = offboarded",
@@ -149,7 +149,7 @@ pub enum After {
 
 /// Judges labels and tags read after the connector was written with `version`: a write that was under way while others
 /// moved on must not have the last word.
-pub fn after_write(trigger: &Trigger, version: &str, before: &Situation, secret: &Secret) -> After {
+pub fn after_write(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> After {
     if secret.managed() == Managed::Offboarded && before.secret.managed() != Managed::Offboarded {
         After::Offboarded
     } else if !trigger.is_rotation()

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::plan::onboard::adopt;
 use crate::plan::refusals::{ours_to_delete, refusal, still_there, unstick};
 use crate::plan::rules::{Next, Plan, ask, carried, connector_warnings, drift, no_token, write};
-use crate::plan::state::Situation;
+use crate::plan::state::{OffboardedConnector, State, World};
 use crate::plan::steps::Step;
 use crate::proof::Finding;
 use crate::secret::{Document, Label, Managed};
@@ -19,106 +19,106 @@ use crate::warning::{Warning, WarningCode};
 const LEFTOVER: Duration = Duration::HOUR;
 
 /// One secret's turn of a reconcile, up to its tokens.
-pub(super) fn reconcile(situation: &Situation, client_id: &str) -> Result<Plan, Error> {
-    if situation.secret.managed() == Managed::Offboarded {
-        return finish(situation);
+pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
+    if state.world.secret.managed() == Managed::Offboarded {
+        return finish(&state.world);
     }
-    let stuck = situation.stuck();
+    let stuck = state.world.stuck();
     if stuck.is_none()
-        && situation.aside.is_none()
-        && let Some(candidate) = &situation.candidate
-        && !situation.secret.bears(&candidate.id, Label::Current)
+        && state.progress.ignored_candidate.is_none()
+        && let Some(candidate) = &state.world.candidate
+        && !state.world.secret.bears(&candidate.id, Label::Current)
     {
         // a candidate that cannot be taken up must not keep what is current from being looked after
-        return Ok(match adopt(situation, &candidate.id) {
+        return Ok(match adopt(state, &candidate.id) {
             Ok(Plan { next: Next::Nothing(_, why), warnings }) => {
                 let error = Error::needs_human(
                     format!("version {} waits as HUBKEEPER_CANDIDATE: {why}", candidate.id),
                     "stage a document with `accessToken`, or take the label off",
                 );
-                Plan { next: Next::SetAside(error), warnings }
+                Plan { next: Next::IgnoreCandidate(error), warnings }
             }
             Ok(plan) => plan,
-            Err(error) => Plan::of(Next::SetAside(error)),
+            Err(error) => Plan::of(Next::IgnoreCandidate(error)),
         });
     }
-    let document = situation.document.as_ref().filter(|document| document.access_token.is_some());
-    let document = document.ok_or_else(|| no_token(situation))?;
-    if let Some(question) = ask(situation, document)? {
+    let document = state.world.document.as_ref().filter(|document| document.access_token.is_some());
+    let document = document.ok_or_else(|| no_token(&state.world))?;
+    if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
     }
-    let mut warnings = connector_warnings(situation, document)?;
-    warnings.extend(stuck.map(|pending| stuck_warning(situation, pending)));
-    warnings.extend(leftover_warning(situation));
-    warnings.extend(replaced(situation, document));
-    let version = &situation.version;
-    match situation.verdict_on(version) {
+    let mut warnings = connector_warnings(&state.world, document)?;
+    warnings.extend(stuck.map(|pending| stuck_warning(&state.world, pending)));
+    warnings.extend(leftover_warning(&state.world));
+    warnings.extend(replaced(&state.world, document));
+    let version = &state.world.version;
+    match state.progress.verdict_on(version) {
         None => return Ok(Plan { next: Next::Prove(version.clone()), warnings }),
         Some(verdict)
             if verdict.result == Finding::Rejected
                 && stuck.is_none()
-                && !situation.revived
+                && !state.progress.reactivated
                 && document.manager.is_some() =>
         {
-            return Ok(Plan { next: Next::Revive, warnings });
+            return Ok(Plan { next: Next::Reactivate, warnings });
         }
         Some(verdict) if !verdict.is_complete() => return Err(refusal(verdict)),
         Some(_) => {}
     }
     let mut steps = Vec::new();
-    let differs = match carried(situation, version, document) {
-        Err(_) if carries_stuck(situation) => None,
+    let differs = match carried(&state.world, version, document) {
+        Err(_) if carries_stuck(&state.world) => None,
         Err(why) => Some(why.what().to_owned()),
-        Ok(()) => drift(situation, document, client_id).map(|why| format!("the connector drifted: {why}")),
+        Ok(()) => drift(&state.world, document, client_id).map(|why| format!("the connector drifted: {why}")),
     };
     if let Some(differs) = differs {
         warnings.push(Warning::new(WarningCode::ConnectorDrifted, differs));
-        steps.push(write(situation, version));
+        steps.push(write(&state.world, version));
     }
     // an adoption that was cut off before its last step
-    if stuck.is_none() && situation.secret.bears(version, Label::Candidate) {
+    if stuck.is_none() && state.world.secret.bears(version, Label::Candidate) {
         steps.push(Step::Unstage { from: version.clone() });
     }
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
 /// Whether the connector carries the pending version of a rotation that is stuck: then it is not written.
-fn carries_stuck(situation: &Situation) -> bool {
-    let pending = situation.pending.as_ref().filter(|pending| situation.stuck() == Some(pending.id.as_str()));
-    pending.is_some_and(|pending| carried(situation, &pending.id, &pending.document).is_ok())
+fn carries_stuck(world: &World) -> bool {
+    let pending = world.pending.as_ref().filter(|pending| world.stuck() == Some(pending.id.as_str()));
+    pending.is_some_and(|pending| carried(world, &pending.id, &pending.document).is_ok())
 }
 
-fn stuck_warning(situation: &Situation, pending: &str) -> Warning {
-    let since = situation.secret.pending_since.map(rfc3339).unwrap_or_default();
+fn stuck_warning(world: &World, pending: &str) -> Warning {
+    let since = world.secret.pending_since.map(rfc3339).unwrap_or_default();
     Warning::new(
         WarningCode::RotationStuck,
         format!(
             "version {pending} has been AWSPENDING since {since}: the rotation does not go on. See why its steps fail, or end it: {}",
-            unstick(&situation.secret, pending)
+            unstick(&world.secret, pending)
         ),
     )
 }
 
 /// AWSPENDING that a rotation which is over left behind: `RotateSecret` fails while it is there.
-fn leftover_warning(situation: &Situation) -> Option<Warning> {
-    let version = situation.secret.leftover_pending()?;
+fn leftover_warning(world: &World) -> Option<Warning> {
+    let version = world.secret.leftover_pending()?;
     // the secret's last change is the latest that the label can have come to lie there
-    let old = situation.secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= situation.now);
+    let old = world.secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= world.now);
     old.then(|| {
         Warning::new(WarningCode::PendingLeftover,
             format!(
                 "version {version} is still staged AWSPENDING though its rotation is over, and RotateSecret fails until the label is taken off: {}",
-                unstick(&situation.secret, version)
+                unstick(&world.secret, version)
             ),
         )
     })
 }
 
 /// A replaced token that nobody but a person can revoke.
-fn replaced(situation: &Situation, document: &Document) -> Option<Warning> {
-    let previous = situation.previous.as_ref()?;
+fn replaced(world: &World, document: &Document) -> Option<Warning> {
+    let previous = world.previous.as_ref()?;
     let old = &previous.document;
-    let ended = old.expires_at.is_some_and(|expires_at| expires_at <= situation.now);
+    let ended = old.expires_at.is_some_and(|expires_at| expires_at <= world.now);
     if old.access_token.is_none() || old.same_token(document) || ended {
         return None;
     }
@@ -142,19 +142,19 @@ fn replaced(situation: &Situation, document: &Document) -> Option<Warning> {
 }
 
 /// The tag, then the connector that the secret keeps. The secret's tokens are left to reconcile, the secret to its owner.
-pub(super) fn offboard(situation: &Situation) -> Result<Plan, Error> {
-    let Some((organization, connector)) = situation.offboarded_connector() else {
+pub(super) fn offboard(world: &World) -> Result<Plan, Error> {
+    let Some(OffboardedConnector { organization, connector }) = world.offboarded_connector() else {
         return Err(Error::needs_human(
             "neither the secret's tag hubkeeper-connector nor its value names a connector",
             "tag the secret hubkeeper = offboarded and delete the connector by hand",
         ));
     };
     let mut steps = Vec::new();
-    if !situation.is_offboarded() {
+    if !world.is_offboarded() {
         steps.push(Step::TagOffboarded);
     }
-    if let Some(observed) = situation.observed() {
-        ours_to_delete(observed, &organization, &connector, &situation.secret)?;
+    if let Some(observed) = world.observed() {
+        ours_to_delete(observed, &organization, &connector, &world.secret)?;
         steps.push(Step::DeleteConnector);
     }
     Ok(Plan::of(Next::Do(steps)))
@@ -162,19 +162,20 @@ pub(super) fn offboard(situation: &Situation) -> Result<Plan, Error> {
 
 /// What is left of an offboarding: its tokens. A connector that still exists is for a person: a tag, which many may set, never
 /// deletes one.
-fn finish(situation: &Situation) -> Result<Plan, Error> {
+fn finish(world: &World) -> Result<Plan, Error> {
     let mut warnings = Vec::new();
-    if let Some(document) = &situation.document
+    if let Some(document) = &world.document
         && document.access_token.is_some()
         && document.token_id.is_none()
     {
         warnings.push(Warning::new(WarningCode::ReplacedByHand,
-            format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", situation.version),
+            format!("the secret is offboarded and the token of version {} was made by hand: revoke it at Docker Hub once nothing else uses it", world.version),
         ));
     }
-    if let (Some((organization, connector)), Some(observed)) = (situation.offboarded_connector(), situation.observed())
+    if let (Some(OffboardedConnector { organization, connector }), Some(observed)) =
+        (world.offboarded_connector(), world.observed())
     {
-        match observed.ownership(&organization, &situation.secret.fingerprint()) {
+        match observed.ownership(&organization, &world.secret.fingerprint()) {
             Ownership::Ours => return Err(still_there(&organization, &connector)),
             Ownership::Untagged | Ownership::Foreign(_) => warnings.push(Warning::new(WarningCode::ConnectorLeft,
                 "the secret is offboarded and a connector of that name exists without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",

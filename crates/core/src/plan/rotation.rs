@@ -5,38 +5,38 @@ use crate::outcome::Outcome;
 use crate::plan::keeping::{keeps_no_other, tag_step};
 use crate::plan::refusals::{refusal, unstick};
 use crate::plan::rules::{Next, Plan, carried, no_pending_value, other_subject, same_subject};
-use crate::plan::state::Situation;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::request::Trigger;
 use crate::secret::Label;
 use crate::warning::{Warning, WarningCode};
 
-pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
-    let version = situation.version.clone();
-    if let Some(pending) = &situation.document {
+pub(super) fn create_secret(world: &World) -> Result<Next, Error> {
+    let version = world.version.clone();
+    if let Some(pending) = &world.document {
         // kept as it is; a token that an earlier attempt made and could not store is revoked
         let minted = pending.manager.is_some() && pending.token_id.is_some();
-        return Ok(Next::Do(if minted { vec![Step::RevokeStrays { version }] } else { Vec::new() }));
+        return Ok(Next::Do(if minted { vec![Step::RevokeOrphaned { version }] } else { Vec::new() }));
     }
-    let current = situation.current.as_ref().ok_or_else(|| {
+    let current = world.current.as_ref().ok_or_else(|| {
         Error::needs_human(
             "the secret has no AWSCURRENT value",
             "put the secret's document first; docs/secret.md shows it",
         )
     })?;
-    keeps_no_other(situation, &current.document)?;
+    keeps_no_other(world, &current.document)?;
     if current.document.manager.is_some() {
         return Ok(Next::Do(vec![
             Step::MintToken { version: version.clone(), label: Label::Pending },
-            Step::RevokeStrays { version },
+            Step::RevokeOrphaned { version },
         ]));
     }
-    let Some(candidate) = &situation.candidate else {
+    let Some(candidate) = &world.candidate else {
         return Err(Error::needs_human(
             "there is no manager to mint with and no version is staged HUBKEEPER_CANDIDATE",
             format!(
                 "make a read-only token by hand and stage it: aws secretsmanager put-secret-value --secret-id {} --version-stages HUBKEEPER_CANDIDATE --secret-string file://document.json; it is then proven and adopted without a rotation",
-                situation.secret.arn
+                world.secret.arn
             ),
         ));
     };
@@ -49,18 +49,18 @@ pub(super) fn create_secret(situation: &Situation) -> Result<Next, Error> {
     Ok(Next::Do(vec![Step::CopyCandidate { from: candidate.id.clone(), to: version }]))
 }
 
-pub(super) fn test_secret(situation: &Situation) -> Result<Plan, Error> {
-    let current = situation.current.as_ref();
-    let of_its_own = situation.document.as_ref().filter(|document| {
+pub(super) fn test_secret(state: &State) -> Result<Plan, Error> {
+    let current = state.world.current.as_ref();
+    let of_its_own = state.world.document.as_ref().filter(|document| {
         document.access_token.is_some() && !current.is_some_and(|current| current.document.same_token(document))
     });
     if let Some(document) = of_its_own {
-        let carried = match situation.observed() {
+        let carried = match state.world.observed() {
             None => Err("it does not exist".to_owned()),
-            Some(observed) => observed.carries(document, &situation.secret.fingerprint(), &situation.version),
+            Some(observed) => observed.carries(document, &state.world.secret.fingerprint(), &state.world.version),
         };
         return match carried {
-            Ok(()) => Ok(Plan::of(Next::Test(situation.version.clone()))),
+            Ok(()) => Ok(Plan::of(Next::Test(state.world.version.clone()))),
             Err(why) => Err(Error::retryable(
                 format!("the connector does not carry the pending version: {why}"),
                 "let the rotation run again: setSecret writes the connector",
@@ -69,7 +69,7 @@ pub(super) fn test_secret(situation: &Situation) -> Result<Plan, Error> {
     }
     // RotateImmediately=false: the rotation is only tried out, so what is current is proven
     let mut warnings = Vec::new();
-    if situation.observed().is_none() {
+    if state.world.observed().is_none() {
         warnings.push(Warning::new(
             WarningCode::ConnectorAbsent,
             "there is no connector yet: onboard the secret, or rotate it",
@@ -83,7 +83,7 @@ pub(super) fn test_secret(situation: &Situation) -> Result<Plan, Error> {
         let next = Next::Nothing(Outcome::Unchanged, "there is no token yet to test".into());
         return Ok(Plan { next, warnings });
     };
-    let next = match situation.verdict_on(&current.id) {
+    let next = match state.progress.verdict_on(&current.id) {
         None => Next::Prove(current.id.clone()),
         Some(verdict) if verdict.is_complete() => Next::Do(Vec::new()),
         Some(verdict) => return Err(refusal(verdict)),
@@ -91,15 +91,15 @@ pub(super) fn test_secret(situation: &Situation) -> Result<Plan, Error> {
     Ok(Plan { next, warnings })
 }
 
-pub(super) fn finish_secret(trigger: &Trigger, situation: &Situation) -> Result<Next, Error> {
-    let secret = &situation.secret;
-    let version = &situation.version;
-    let document = situation.document.as_ref().ok_or_else(no_pending_value)?;
+pub(super) fn finish_secret(trigger: &Trigger, world: &World) -> Result<Next, Error> {
+    let secret = &world.secret;
+    let version = &world.version;
+    let document = world.document.as_ref().ok_or_else(no_pending_value)?;
     let mut steps = Vec::new();
     if !secret.bears(version, Label::Current) {
-        same_subject(situation, document)?;
-        keeps_no_other(situation, document)?;
-        carried(situation, version, document)?;
+        same_subject(world, document)?;
+        keeps_no_other(world, document)?;
+        carried(world, version, document)?;
         let from = secret.version(Label::Current).unwrap_or_default().to_owned();
         steps.push(Step::MoveCurrent { from, to: version.clone() });
     }
@@ -108,12 +108,12 @@ pub(super) fn finish_secret(trigger: &Trigger, situation: &Situation) -> Result<
     {
         steps.push(Step::Unstage { from: candidate.clone() });
     }
-    steps.extend(tag_step(trigger, situation, document)?);
+    steps.extend(tag_step(trigger, world, document)?);
     Ok(Next::Do(steps))
 }
 
 /// What is to be known, and done, after Secrets Manager gave a rotation up.
-pub(super) fn ended(situation: &Situation, abandoned: bool, step: Option<&str>, version: Option<&str>) -> String {
+pub(super) fn ended(world: &World, abandoned: bool, step: Option<&str>, version: Option<&str>) -> String {
     let of = version.map(|version| format!(" of version {version}")).unwrap_or_default();
     if abandoned {
         return format!(
@@ -121,11 +121,11 @@ pub(super) fn ended(situation: &Situation, abandoned: bool, step: Option<&str>, 
         );
     }
     let at = step.map(|step| format!(" in step {step}")).unwrap_or_default();
-    let pending = situation.secret.rotation_in_progress();
-    let unstick = pending.map(|pending| format!("; to end it instead: {}", unstick(&situation.secret, pending)));
+    let pending = world.secret.rotation_in_progress();
+    let unstick = pending.map(|pending| format!("; to end it instead: {}", unstick(&world.secret, pending)));
     format!(
         "the rotation{of} failed{at}; the connector and AWSCURRENT are as the step left them, with a live token. Remedy: see this function's error for the step, mend what it names, and start the rotation again: aws secretsmanager rotate-secret --secret-id {}{}",
-        situation.secret.arn,
+        world.secret.arn,
         unstick.unwrap_or_default()
     )
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::plan::keeping::{Keeps, keeps};
 use crate::plan::refusals::{foreign, refusal};
-use crate::plan::state::Situation;
+use crate::plan::state::{State, World};
 use crate::plan::steps::Step;
 use crate::secret::Document;
 use crate::warning::{Warning, WarningCode};
@@ -30,11 +30,11 @@ pub enum Next {
     /// A sample of this version's repositories has to be pulled; then it is done.
     Test(String),
     /// Docker Hub rejected this version's token, and another can take its place: note it, read on, ask again.
-    Dead(String),
+    SkipVersion(String),
     /// The token in use is rejected, and may be one that an interrupted run deactivated: look, and ask again.
-    Revive,
+    Reactivate,
     /// The candidate cannot be taken up, for this reason: note it, go on with what is current, and end with it.
-    SetAside(Error),
+    IgnoreCandidate(Error),
     /// These steps, in this order; none: all is as it should be.
     Do(Vec<Step>),
     /// Nothing, for this reason.
@@ -57,30 +57,30 @@ impl Plan {
 }
 
 /// Proof, then the connector: what setSecret, a changed secret and an onboarding have in common.
-pub(super) fn connect(situation: &Situation, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
-    if let Some(question) = ask(situation, document)? {
+pub(super) fn connect(state: &State, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
+    if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
     }
-    let warnings = connector_warnings(situation, document)?;
-    let carries = carried(situation, version, document).is_ok();
+    let warnings = connector_warnings(&state.world, document)?;
+    let carries = carried(&state.world, version, document).is_ok();
     if carries && !force {
         return Ok(Plan { next: Next::Do(Vec::new()), warnings });
     }
-    let next = match situation.verdict_on(version) {
+    let next = match state.progress.verdict_on(version) {
         None => Next::Prove(version.to_owned()),
-        Some(verdict) if verdict.is_complete() => Next::Do(vec![write(situation, version)]),
+        Some(verdict) if verdict.is_complete() => Next::Do(vec![write(&state.world, version)]),
         Some(verdict) => return Err(refusal(verdict)),
     };
     Ok(Plan { next, warnings })
 }
 
-pub(super) fn write(situation: &Situation, version: &str) -> Step {
-    Step::WriteConnector { version: version.to_owned(), create: situation.observed().is_none() }
+pub(super) fn write(world: &World, version: &str) -> Step {
+    Step::WriteConnector { version: version.to_owned(), create: world.observed().is_none() }
 }
 
 /// What has to be read before it is known whether the secret keeps the document's connector.
-pub(super) fn ask(situation: &Situation, document: &Document) -> Result<Option<Plan>, Error> {
-    Ok(match keeps(situation, document)? {
+pub(super) fn ask(world: &World, document: &Document) -> Result<Option<Plan>, Error> {
+    Ok(match keeps(world, document)? {
         Keeps::Known | Keeps::Remember(_) => None,
         Keeps::ReadVersions => Some(Plan::of(Next::ReadVersions)),
         Keeps::ReadFormer => Some(Plan::of(Next::ReadFormer)),
@@ -88,15 +88,15 @@ pub(super) fn ask(situation: &Situation, document: &Document) -> Result<Option<P
 }
 
 /// In what the connector drifted from what hubkeeper wrote.
-pub(super) fn drift(situation: &Situation, document: &Document, client_id: &str) -> Option<String> {
-    let writers: Vec<&str> = std::iter::once(client_id).chain(situation.secret.writer()).collect();
-    situation.observed()?.drift(document, &writers)
+pub(super) fn drift(world: &World, document: &Document, client_id: &str) -> Option<String> {
+    let writers: Vec<&str> = std::iter::once(client_id).chain(world.secret.writer()).collect();
+    world.observed()?.drift(document, &writers)
 }
 
-pub(super) fn carried(situation: &Situation, version: &str, document: &Document) -> Result<(), Error> {
-    let carried = match situation.observed() {
+pub(super) fn carried(world: &World, version: &str, document: &Document) -> Result<(), Error> {
+    let carried = match world.observed() {
         None => Err("it does not exist".to_owned()),
-        Some(observed) => observed.carries(document, &situation.secret.fingerprint(), version),
+        Some(observed) => observed.carries(document, &world.secret.fingerprint(), version),
     };
     carried.map_err(|why| {
         Error::retryable(
@@ -107,10 +107,10 @@ pub(super) fn carried(situation: &Situation, version: &str, document: &Document)
 }
 
 /// Whether the connector may be touched at all, and what is odd about it.
-pub(super) fn connector_warnings(situation: &Situation, document: &Document) -> Result<Vec<Warning>, Error> {
+pub(super) fn connector_warnings(world: &World, document: &Document) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
-    let Some(observed) = situation.observed() else { return Ok(warnings) };
-    match observed.ownership(&document.organization, &situation.secret.fingerprint()) {
+    let Some(observed) = world.observed() else { return Ok(warnings) };
+    match observed.ownership(&document.organization, &world.secret.fingerprint()) {
         Ownership::Ours => {}
         Ownership::Untagged => warnings.push(Warning::new(
             WarningCode::ConnectorTakenOver,
@@ -133,8 +133,8 @@ fn same_location(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-pub(super) fn same_subject(situation: &Situation, document: &Document) -> Result<(), Error> {
-    match &situation.current {
+pub(super) fn same_subject(world: &World, document: &Document) -> Result<(), Error> {
+    match &world.current {
         Some(current) if !current.document.same_subject(document) => Err(other_subject()),
         _ => Ok(()),
     }
@@ -151,12 +151,12 @@ pub(super) fn no_pending_value() -> Error {
     Error::retryable("the pending version has no value", "let the rotation run again: createSecret puts the value")
 }
 
-pub(super) fn no_token(situation: &Situation) -> Error {
+pub(super) fn no_token(world: &World) -> Error {
     Error::needs_human(
         "the secret holds no usable token",
         format!(
             "make a read-only token as the dedicated user and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json; or name a `manager` secret that mints",
-            situation.secret.arn
+            world.secret.arn
         ),
     )
 }

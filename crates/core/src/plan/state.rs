@@ -32,6 +32,33 @@ pub enum Admission {
     },
 }
 
+/// A version and the verdict on its token.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proven {
+    /// Version id.
+    pub version: String,
+    /// What its proof came to.
+    pub verdict: Verdict,
+}
+
+/// A version and the token that it holds. No `Debug`: it holds the token.
+#[derive(Clone)]
+pub struct ReadToken {
+    /// Version id.
+    pub version: String,
+    /// Its token.
+    pub stored: StoredToken,
+}
+
+/// The connector that an offboarding is about, and its organization, each as it was written where it was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OffboardedConnector {
+    /// Docker Hub organization.
+    pub organization: String,
+    /// The connector in ARM.
+    pub connector: ConnectorId,
+}
+
 /// A version and its document. No `Debug`: it holds the token.
 #[derive(Clone)]
 pub struct Version {
@@ -41,9 +68,18 @@ pub struct Version {
     pub document: Document,
 }
 
+/// What the planner is given beside the trigger: what was observed, and what this run remembers. No `Debug`: it holds tokens.
+#[derive(Clone)]
+pub struct State {
+    /// What was read.
+    pub world: World,
+    /// What this run did and learned.
+    pub progress: Progress,
+}
+
 /// The state of the world as it was read for one event. No `Debug`: it holds tokens.
 #[derive(Clone)]
-pub struct Situation {
+pub struct World {
     /// Labels and tags.
     pub secret: Secret,
     /// The version that the event is about.
@@ -60,37 +96,35 @@ pub struct Situation {
     pub pending: Option<Version>,
     /// AWSPREVIOUS.
     pub previous: Option<Version>,
-    /// Reconcile: why the candidate is not taken up.
-    pub aside: Option<Error>,
     /// Reconcile, and onboard once it looked the token up: every PAT of the dedicated user, or why they could not be listed.
     pub pats: Result<Vec<Pat>, Error>,
-    /// Onboard: whether the PATs were listed to look up whose the token is.
-    pub looked_up: bool,
-    /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
-    pub revived: bool,
-    /// Tokens of versions that were read besides, to be compared: version id and token.
-    pub read: Vec<(String, StoredToken)>,
+    /// Tokens of versions that were read besides, to be compared.
+    pub read: Vec<ReadToken>,
     /// Onboard: what stands under the derived version id, and that id.
     pub slot: Option<Slot>,
-    /// Versions whose token Docker Hub rejected in this run.
-    pub dead: BTreeSet<String>,
     /// The connector of the document in question; `None` where it was not read.
     pub connector: Option<Found>,
-    /// A version and the verdict on it, once there is one.
-    pub verdict: Option<(String, Verdict)>,
-    /// What is known of the dedicated user's membership.
-    pub enrolment: Enrolment,
+    /// Onboarding from zero: what the owner sees; `None` where nobody looked.
+    pub roster: Option<Roster>,
     /// What is known of the connector that the secret keeps.
     pub keeping: Keeping,
     /// When this was read.
     pub now: Timestamp,
 }
 
-/// Onboarding from zero, as far as this run knows and did. No `Debug`: addresses are in it.
+/// What one run did and learned, which no read would tell.
 #[derive(Clone, Default)]
-pub struct Enrolment {
-    /// What the owner sees; `None` where nobody looked.
-    pub roster: Option<Roster>,
+pub struct Progress {
+    /// The verdict of this run's last proof, once there is one.
+    pub proven: Option<Proven>,
+    /// Versions whose token Docker Hub rejected in this run.
+    pub skipped: BTreeSet<String>,
+    /// Reconcile: why the candidate is not taken up.
+    pub ignored_candidate: Option<Error>,
+    /// Onboard: whether the PATs were listed to look up whose the token is.
+    pub looked_up: bool,
+    /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
+    pub reactivated: bool,
     /// Whether this run has sent the invitation again: once is enough.
     pub resent: bool,
 }
@@ -120,22 +154,33 @@ pub struct Slot {
     pub document: Option<Document>,
 }
 
-impl Situation {
+impl Progress {
+    /// The verdict on a version, if there is one.
+    pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
+        self.proven.as_ref().filter(|proven| proven.version == version).map(|proven| &proven.verdict)
+    }
+}
+
+impl World {
     /// The connector as it was read; `None` where there is none.
     pub fn observed(&self) -> Option<&Observed> {
         self.connector.as_ref().and_then(|found| found.observed())
     }
 
-    /// The connector that an offboarding is about: the one that the tag names, else the document's; with its organization.
+    /// The connector that an offboarding is about: the one that the tag names, else the document's.
     /// `None` where neither names one.
-    pub fn offboarded_connector(&self) -> Option<(String, ConnectorId)> {
+    pub fn offboarded_connector(&self) -> Option<OffboardedConnector> {
+        let of = |document: &Document| OffboardedConnector {
+            organization: document.organization.clone(),
+            connector: document.connector.id.clone(),
+        };
         let document = self.document.as_ref().map(|document| (document, KeptConnector::of(document)));
         match (self.secret.kept(), document) {
-            (Kept::Connector(kept), Some((document, named))) if kept == named => {
-                Some((document.organization.clone(), document.connector.id.clone()))
+            (Kept::Connector(kept), Some((document, named))) if kept == named => Some(of(document)),
+            (Kept::Connector(KeptConnector { organization, connector }), _) => {
+                Some(OffboardedConnector { organization, connector })
             }
-            (Kept::Connector(kept), _) => Some((kept.organization, kept.connector)),
-            (_, Some((document, _))) => Some((document.organization.clone(), document.connector.id.clone())),
+            (_, Some((document, _))) => Some(of(document)),
             (_, None) => None,
         }
     }
@@ -158,11 +203,6 @@ impl Situation {
         self.secret.stuck_rotation(self.now)
     }
 
-    /// The verdict on a version, if there is one.
-    pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
-        self.verdict.as_ref().filter(|(subject, _)| subject == version).map(|(_, verdict)| verdict)
-    }
-
     /// The document of a version, where it was read.
     pub fn document_of(&self, version: &str) -> Option<&Document> {
         let named = |known: &&Version| known.id == version;
@@ -179,7 +219,7 @@ impl Situation {
 
 /// A second look, right before a write.
 #[derive(Clone)]
-pub struct Look {
+pub struct Recheck {
     /// Labels and tags.
     pub secret: Secret,
     /// The connector.

@@ -76,8 +76,9 @@ pub enum Step {
         /// The pending version.
         to: String,
     },
-    /// Revoke every PAT with this version's label that is not the one stored under it.
-    RevokeStrays {
+    /// Revoke every orphaned token: a PAT with this version's label that is not the one stored under it.
+    #[serde(rename = "revokeStrays")]
+    RevokeOrphaned {
         /// Version id.
         version: String,
     },
@@ -129,7 +130,7 @@ impl Step {
             Step::ActivateToken { .. } => "activateToken",
             Step::MintToken { .. } => "mintToken",
             Step::CopyCandidate { .. } => "copyCandidate",
-            Step::RevokeStrays { .. } => "revokeStrays",
+            Step::RevokeOrphaned { .. } => "revokeStrays",
             Step::StageCandidate { .. } => "stageCandidate",
             Step::Prove { .. } => "prove",
             Step::WriteConnector { .. } => "writeConnector",

@@ -1,5 +1,6 @@
 //! What was seen of a token: plain values, no secret among them.
 
+use crate::connector::Coverage;
 use crate::hub::{Head, HubError, Repository};
 use crate::secret::document::Expected;
 
@@ -66,8 +67,8 @@ pub struct Evidence {
     pub visible: Vec<Repository>,
     /// What others see.
     pub references: Vec<Reference>,
-    /// What the last proof saw, where a token is proven again: repositories, and how many of them are private.
-    pub last_proof: Option<(usize, usize)>,
+    /// What the last proof saw, where a token is proven again.
+    pub last_proof: Option<Coverage>,
     /// What the secret says must be there.
     pub expected: Vec<Expected>,
     /// What completeness leaves out.

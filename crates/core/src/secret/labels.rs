@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::ids::Fingerprint;
 use crate::secret::schedule::Schedule;
 use crate::time::Timestamp;
 
@@ -95,6 +96,15 @@ pub struct Secret {
     pub pending_since: Option<Timestamp>,
 }
 
+/// What the label of a PAT of this secret tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenLabel<'a> {
+    /// The version that the PAT was made for.
+    pub version: &'a str,
+    /// Whether the PAT is being retired.
+    pub is_retiring: bool,
+}
+
 /// When each version was made that holds a value, those without a label included (`ListSecretVersionIds`).
 pub type History = BTreeMap<String, Timestamp>;
 
@@ -142,10 +152,8 @@ impl Secret {
     }
 
     /// The secret's fingerprint: 12 hexadecimal digits of the SHA-256 of its ARN.
-    pub fn fingerprint(&self) -> String {
-        let mut hex = hex_sha256(&[self.arn.as_str()]);
-        hex.truncate(FINGERPRINT_DIGITS);
-        hex
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_digest(&hex_sha256(&[self.arn.as_str()]))
     }
 
     /// The label of a PAT that is minted for a version.
@@ -159,29 +167,25 @@ impl Secret {
         format!("{}{RETIRING}", self.token_label(version))
     }
 
-    /// The version in the label of a PAT of this secret, and whether it is being retired; `None` for every other PAT, and for
-    /// a label that names no version.
-    pub fn version_of_label<'a>(&self, label: &'a str) -> Option<(&'a str, bool)> {
+    /// What the label of a PAT tells; `None` for a PAT that is not of this secret, and for a label that names no version.
+    pub fn version_of_label<'a>(&self, label: &'a str) -> Option<TokenLabel<'a>> {
         let (fingerprint, rest) = parts_of_label(label)?;
-        if fingerprint != self.fingerprint() {
+        if fingerprint != self.fingerprint().as_str() {
             return None;
         }
-        let (version, retiring) = match rest.strip_suffix(RETIRING) {
+        let (version, is_retiring) = match rest.strip_suffix(RETIRING) {
             Some(version) => (version, true),
             None => (rest, false),
         };
         VERSION_ID_BYTES.contains(&version.len()).then_some(())?;
-        (!version.contains('/')).then_some((version, retiring))
+        (!version.contains('/')).then_some(TokenLabel { version, is_retiring })
     }
 
     /// Whether a PAT bears the label of another secret that hubkeeper keeps: it is retired with that secret.
     pub fn is_label_of_another(&self, label: &str) -> bool {
         parts_of_label(label).is_some_and(|(fingerprint, rest)| {
-            let hexadecimal = fingerprint.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            fingerprint.len() == FINGERPRINT_DIGITS
-                && hexadecimal
-                && !rest.is_empty()
-                && fingerprint != self.fingerprint()
+            let known = Fingerprint::parse(fingerprint);
+            !rest.is_empty() && known.is_some_and(|known| known != self.fingerprint())
         })
     }
 
@@ -195,8 +199,6 @@ impl Secret {
 
 /// What the label of a PAT ends with while it is being retired.
 const RETIRING: &str = "/retiring";
-/// Hexadecimal digits of a fingerprint.
-const FINGERPRINT_DIGITS: usize = 12;
 /// Length of a version id (AWS's reference of `ClientRequestToken`).
 const VERSION_ID_BYTES: std::ops::RangeInclusive<usize> = 32..=64;
 
@@ -219,6 +221,7 @@ pub fn hex_sha256(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::TokenLabel;
     use crate::fixtures::secret;
 
     #[test]
@@ -242,7 +245,7 @@ mod tests {
     fn the_fingerprint_is_of_the_arn_alone() {
         let one = secret(&[("a", &["AWSCURRENT"])]);
         assert_eq!(one.fingerprint(), secret(&[]).fingerprint());
-        assert_eq!(one.fingerprint().len(), 12);
+        assert_eq!(one.fingerprint().as_str().len(), 12);
         assert!(one.retiring_label(&"v".repeat(64)).len() <= 100, "Docker Hub takes labels of 1 to 100 characters");
     }
 
@@ -251,12 +254,12 @@ mod tests {
         let (one, mut other) = (secret(&[]), secret(&[]));
         other.arn.push('x');
         let version = "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01";
-        assert_eq!(one.version_of_label(&one.token_label(version)), Some((version, false)));
-        assert_eq!(one.version_of_label(&one.retiring_label(version)), Some((version, true)));
+        assert_eq!(one.version_of_label(&one.token_label(version)), Some(TokenLabel { version, is_retiring: false }));
+        assert_eq!(one.version_of_label(&one.retiring_label(version)), Some(TokenLabel { version, is_retiring: true }));
         for label in [
             other.token_label(version),
             "by hand".into(),
-            one.fingerprint(),
+            one.fingerprint().to_string(),
             format!("hubkeeper/{}", one.fingerprint()),
             one.token_label(""),
             one.retiring_label(""),

@@ -1,8 +1,9 @@
 //! The merge of a connector keeps what is not hubkeeper's, sets what is, and never copies a credential from what a GET showed.
 
-use hubkeeper_core::connector::Observed;
 use hubkeeper_core::connector::merge::{Desired, merge};
 use hubkeeper_core::connector::observed::{TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION};
+use hubkeeper_core::connector::{Coverage, Observed};
+use hubkeeper_core::ids::Fingerprint;
 use hubkeeper_core::secret::Document;
 use hubkeeper_core::secret::document::Plan;
 use proptest::collection::{btree_map, vec};
@@ -17,6 +18,10 @@ use hubkeeper_test_support::property::{ensure, holds, refuted};
 
 const VERSION: &str = "11111111-1111-4111-a111-111111111111";
 const FINGERPRINT: &str = "0123456789ab";
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint::parse(FINGERPRINT).unwrap()
+}
 const SHOWN: &str = "shown-by-the-service";
 const TAGS: [&str; 4] = [TAG_SECRET, TAG_VERSION, TAG_PROVED_AT, TAG_PROVED];
 
@@ -147,10 +152,10 @@ fn merged(document: &Document, observed: Option<&Observed>) -> Value {
     let desired = Desired {
         document,
         token: &token,
-        fingerprint: FINGERPRINT,
+        fingerprint: &fingerprint(),
         version: VERSION,
         proved_at: datetime!(2026-11-24 10:00 UTC),
-        proved: (7, 3),
+        proved: Coverage { repositories: 7, private: 3 },
     };
     merge(&desired, observed)
 }
@@ -245,7 +250,7 @@ fn settles(merge: Merge) -> impl Fn((Value, Case)) -> Result<(), String> {
         let after = merge(&document, Observed::parse(before).as_ref());
         ensure(!after.to_string().contains(SHOWN), || "the credential that the service showed goes back".into())?;
         let again = Observed::parse(after.clone()).ok_or("what is written is no connector")?;
-        let carried = again.carries(&document, FINGERPRINT, VERSION);
+        let carried = again.carries(&document, &fingerprint(), VERSION);
         ensure(carried.is_ok(), || format!("what is written does not carry the version: {carried:?}"))?;
         ensure(merge(&document, Some(&again)) == after, || "a second merge changes it".into())
     }

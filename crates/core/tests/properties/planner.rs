@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hubkeeper_core::connector::merge::{Desired, merge};
-use hubkeeper_core::connector::{Found, Observed};
+use hubkeeper_core::connector::{Coverage, Found, Observed};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::admission::admit;
 use hubkeeper_core::plan::planner::plan;
 use hubkeeper_core::plan::rules::Next;
-use hubkeeper_core::plan::state::{Enrolment, Keeping, Slot, Version};
-use hubkeeper_core::plan::{Admission, Situation, Step};
+use hubkeeper_core::plan::state::{Keeping, Proven, Slot, Version};
+use hubkeeper_core::plan::{Admission, Progress, State, Step};
 use hubkeeper_core::proof::{Finding, NotScanned, Verdict};
 use hubkeeper_core::request::Trigger;
 use hubkeeper_core::secret::{Document, KeptConnector, Label, Secret};
@@ -196,10 +196,10 @@ enum Came {
     Failed(Error),
 }
 
-type Planner = fn(&Trigger, &Situation) -> Result<Next, Error>;
+type Planner = fn(&Trigger, &State) -> Result<Next, Error>;
 
-fn real(trigger: &Trigger, situation: &Situation) -> Result<Next, Error> {
-    plan(trigger, situation, CLIENT).map(|plan| plan.next)
+fn real(trigger: &Trigger, state: &State) -> Result<Next, Error> {
+    plan(trigger, state, CLIENT).map(|plan| plan.next)
 }
 
 impl World {
@@ -211,8 +211,14 @@ impl World {
     fn write(&mut self, version: &str, document: &Document) {
         let token = document.access_token.clone().unwrap_or_else(|| SecretString::from("none"));
         let fingerprint = self.secret.fingerprint();
-        let desired =
-            Desired { document, token: &token, fingerprint: &fingerprint, version, proved_at: NOW, proved: (7, 3) };
+        let desired = Desired {
+            document,
+            token: &token,
+            fingerprint: &fingerprint,
+            version,
+            proved_at: NOW,
+            proved: Coverage { repositories: 7, private: 3 },
+        };
         let mut body = merge(&desired, self.observed().as_ref());
         body["systemData"] = json!({"lastModifiedBy": CLIENT});
         self.connector = Some(body);
@@ -250,71 +256,71 @@ impl World {
         Some(Slot { id, document })
     }
 
-    fn situation(&self, version: String, label: Label) -> Situation {
-        let mut situation = Situation {
-            secret: self.secret.clone(),
-            label,
-            document: self.documents.get(&version).cloned(),
-            current: self.version_of(Label::Current),
-            candidate: self.version_of(Label::Candidate).filter(|candidate| candidate.id != version),
-            pending: None,
-            previous: self.version_of(Label::Previous),
-            aside: None,
-            pats: Ok(Vec::new()),
-            looked_up: false,
-            revived: false,
-            read: Vec::new(),
-            slot: None,
-            dead: BTreeSet::new(),
-            connector: Some(self.observed().map_or(Found::Absent, |observed| Found::There(Box::new(observed)))),
-            enrolment: Enrolment::default(),
-            keeping: Keeping::default(),
-            verdict: None,
-            now: NOW,
-            version,
+    fn state(&self, version: String, label: Label) -> State {
+        let mut state = State {
+            world: hubkeeper_core::plan::World {
+                secret: self.secret.clone(),
+                label,
+                document: self.documents.get(&version).cloned(),
+                current: self.version_of(Label::Current),
+                candidate: self.version_of(Label::Candidate).filter(|candidate| candidate.id != version),
+                pending: None,
+                previous: self.version_of(Label::Previous),
+                pats: Ok(Vec::new()),
+                read: Vec::new(),
+                slot: None,
+                connector: Some(self.observed().map_or(Found::Absent, |observed| Found::Present(Box::new(observed)))),
+                roster: None,
+                keeping: Keeping::default(),
+                now: NOW,
+                version,
+            },
+            progress: Progress::default(),
         };
-        if situation.document.as_ref().is_some_and(|document| document.access_token.is_none()) {
-            situation.slot = self.slot(&situation.dead);
+        if state.world.document.as_ref().is_some_and(|document| document.access_token.is_none()) {
+            state.world.slot = self.slot(&state.progress.skipped);
         }
-        situation
+        state
     }
 
-    /// An event up to its steps, as the flow asks for them; and the situation that they were planned from.
-    fn ask(&self, planner: Planner, trigger: &Trigger) -> Result<(Came, Option<Situation>), String> {
+    /// An event up to its steps, as the flow asks for them; and the state that they were planned from.
+    fn ask(&self, planner: Planner, trigger: &Trigger) -> Result<(Came, Option<State>), String> {
         let (version, label) = match admit(trigger, Some(NEXT), &self.secret, NOW) {
             Ok(Admission::Version { version, label }) => (version, label),
             Ok(Admission::Nothing { .. }) => return Ok((Came::Nothing, None)),
             Err(error) => return Ok((Came::Failed(error), None)),
         };
-        let mut situation = self.situation(version, label);
+        let mut state = self.state(version, label);
         for _ in 0..TURNS {
-            match planner(trigger, &situation) {
-                Err(error) => return Ok((Came::Failed(error), Some(situation))),
-                Ok(Next::Do(steps)) => return Ok((Came::Steps(steps), Some(situation))),
+            match planner(trigger, &state) {
+                Err(error) => return Ok((Came::Failed(error), Some(state))),
+                Ok(Next::Do(steps)) => return Ok((Came::Steps(steps), Some(state))),
                 Ok(Next::Nothing(..) | Next::Test(_)) => return Ok((Came::Nothing, None)),
-                Ok(Next::Prove(version)) => situation.verdict = Some((version.clone(), self.verdict(&version))),
-                Ok(Next::Revive) => situation.revived = true,
-                Ok(Next::LookUpToken) => situation.looked_up = true,
+                Ok(Next::Prove(version)) => {
+                    state.progress.proven = Some(Proven { verdict: self.verdict(&version), version });
+                }
+                Ok(Next::Reactivate) => state.progress.reactivated = true,
+                Ok(Next::LookUpToken) => state.progress.looked_up = true,
                 Ok(Next::ReadVersions) => {
-                    let wanted = situation.document.as_ref().map(KeptConnector::of);
+                    let wanted = state.world.document.as_ref().map(KeptConnector::of);
                     let named = |id: &&String| {
                         let document = self.documents.get(*id).map(KeptConnector::of);
                         document.is_some() && document != wanted
                     };
-                    situation.keeping.named = Some(self.secret.versions.keys().filter(named).cloned().collect());
+                    state.world.keeping.named = Some(self.secret.versions.keys().filter(named).cloned().collect());
                 }
-                Ok(Next::ReadFormer) => situation.keeping.former = Some(Found::Absent),
-                Ok(Next::LookElsewhere) => situation.keeping.elsewhere = Some(Vec::new()),
+                Ok(Next::ReadFormer) => state.world.keeping.former = Some(Found::Absent),
+                Ok(Next::LookElsewhere) => state.world.keeping.elsewhere = Some(Vec::new()),
                 // no document here asks for the way from zero
                 Ok(Next::Roster | Next::First(_)) => return Err("an owner is asked for nothing".into()),
-                Ok(Next::Dead(version)) => {
-                    situation.dead.insert(version);
-                    situation.verdict = None;
-                    situation.slot = self.slot(&situation.dead);
+                Ok(Next::SkipVersion(version)) => {
+                    state.progress.skipped.insert(version);
+                    state.progress.proven = None;
+                    state.world.slot = self.slot(&state.progress.skipped);
                 }
-                Ok(Next::SetAside(error)) => {
-                    situation.aside = Some(error);
-                    situation.verdict = None;
+                Ok(Next::IgnoreCandidate(error)) => {
+                    state.progress.ignored_candidate = Some(error);
+                    state.progress.proven = None;
                 }
             }
         }
@@ -329,11 +335,11 @@ impl World {
         self.secret.versions.retain(|_, labels| !labels.is_empty());
     }
 
-    fn apply(&mut self, step: &Step, situation: &mut Situation) -> Result<(), String> {
+    fn apply(&mut self, step: &Step, state: &mut State) -> Result<(), String> {
         match step {
             Step::TagManaged { connector, stack } => {
-                situation.note_tags(connector.as_deref(), stack.as_deref());
-                self.secret.tags = situation.secret.tags.clone();
+                state.world.note_tags(connector.as_deref(), stack.as_deref());
+                self.secret.tags = state.world.secret.tags.clone();
             }
             Step::TagOffboarded => drop(self.secret.tags.insert("hubkeeper".into(), "offboarded".into())),
             Step::DeleteConnector => {
@@ -361,9 +367,11 @@ impl World {
                     self.partial.insert(to.clone());
                 }
             }
-            Step::Prove { version } => situation.verdict = Some((version.clone(), self.verdict(version))),
+            Step::Prove { version } => {
+                state.progress.proven = Some(Proven { version: version.clone(), verdict: self.verdict(version) });
+            }
             Step::WriteConnector { version, create } => {
-                let complete = situation.verdict_on(version).is_some_and(Verdict::is_complete);
+                let complete = state.progress.verdict_on(version).is_some_and(Verdict::is_complete);
                 ensure(complete, || format!("version {version} is written without a complete verdict"))?;
                 ensure(*create == self.connector.is_none(), || "create".into())?;
                 let document = self.documents[version].clone();
@@ -386,7 +394,7 @@ impl World {
                 self.secret.versions.retain(|_, labels| !labels.is_empty());
             }
             // a look, where there is nothing to revoke; tokens have properties of their own
-            Step::RevokeStrays { .. } => {}
+            Step::RevokeOrphaned { .. } => {}
             Step::DeactivateToken { .. }
             | Step::DeleteToken { .. }
             | Step::ActivateToken { .. }
@@ -404,20 +412,20 @@ fn settles(planner: Planner) -> impl Fn((World, Trigger)) -> Result<(), String> 
     move |(mut world, trigger)| {
         // a reconcile that adopted a candidate reads everything anew, and so does an event that was overtaken
         for _ in 0..3 {
-            let (came, situation) = world.ask(planner, &trigger)?;
-            let (Came::Steps(steps), Some(mut situation)) = (came, situation) else { return Ok(()) };
-            if steps.iter().all(|step| matches!(step, Step::RevokeStrays { .. })) {
+            let (came, state) = world.ask(planner, &trigger)?;
+            let (Came::Steps(steps), Some(mut state)) = (came, state) else { return Ok(()) };
+            if steps.iter().all(|step| matches!(step, Step::RevokeOrphaned { .. })) {
                 return Ok(());
             }
             for step in &steps {
-                world.apply(step, &mut situation).map_err(|why| format!("{why}: {steps:?}"))?;
+                world.apply(step, &mut state).map_err(|why| format!("{why}: {steps:?}"))?;
             }
             if matches!(trigger, Trigger::Reconcile { .. }) {
                 continue;
             }
             let (again, _) = world.ask(planner, &trigger)?;
             let nothing = match &again {
-                Came::Steps(steps) => steps.iter().all(|step| matches!(step, Step::RevokeStrays { .. })),
+                Came::Steps(steps) => steps.iter().all(|step| matches!(step, Step::RevokeOrphaned { .. })),
                 Came::Nothing => true,
                 Came::Failed(_) => false,
             };
@@ -438,7 +446,7 @@ fn the_property_finds_a_planner_that_writes_unproven_or_for_ever() {
     // takes every proof for done
     refuted(
         &cases,
-        settles(|trigger, situation| match real(trigger, situation)? {
+        settles(|trigger, state| match real(trigger, state)? {
             Next::Prove(version) => Ok(Next::Do(vec![Step::WriteConnector { create: false, version }])),
             next => Ok(next),
         }),
@@ -446,7 +454,7 @@ fn the_property_finds_a_planner_that_writes_unproven_or_for_ever() {
     // moves AWSCURRENT before it writes the connector
     refuted(
         &cases,
-        settles(|trigger, situation| match real(trigger, situation)? {
+        settles(|trigger, state| match real(trigger, state)? {
             Next::Do(mut steps) => {
                 steps.sort_by_key(|step| !matches!(step, Step::MoveCurrent { .. }));
                 Ok(Next::Do(steps))
@@ -457,9 +465,9 @@ fn the_property_finds_a_planner_that_writes_unproven_or_for_ever() {
     // never sees that the connector carries the version
     refuted(
         &cases,
-        settles(|trigger, situation| match real(trigger, situation)? {
+        settles(|trigger, state| match real(trigger, state)? {
             Next::Do(steps) if steps.is_empty() => {
-                Ok(Next::Do(vec![Step::WriteConnector { version: situation.version.clone(), create: false }]))
+                Ok(Next::Do(vec![Step::WriteConnector { version: state.world.version.clone(), create: false }]))
             }
             next => Ok(next),
         }),
@@ -472,15 +480,15 @@ fn a_rotation_ends_with_what_the_connector_carries() {
     holds(&worlds(), |mut world| {
         let before = world.secret.version(Label::Current).map(str::to_owned);
         for trigger in [Trigger::CreateSecret, Trigger::SetSecret, Trigger::FinishSecret] {
-            let (came, situation) = world.ask(real, &trigger)?;
-            match (came, situation) {
+            let (came, state) = world.ask(real, &trigger)?;
+            match (came, state) {
                 (Came::Failed(_), _) => {
                     let now = world.secret.version(Label::Current).map(str::to_owned);
                     return ensure(now == before, || "a rotation that failed moved AWSCURRENT".into());
                 }
-                (Came::Steps(steps), Some(mut situation)) => {
+                (Came::Steps(steps), Some(mut state)) => {
                     for step in &steps {
-                        world.apply(step, &mut situation)?;
+                        world.apply(step, &mut state)?;
                     }
                 }
                 _ => {}

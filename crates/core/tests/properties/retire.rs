@@ -171,7 +171,7 @@ impl World {
             };
             let wants = wants(&inventory);
             if wants == Wants::default() {
-                return plan(&inventory).0;
+                return plan(&inventory).steps;
             }
             assert!(wants.history || wants.values.iter().all(|version| !contents.contains_key(version)), "asked twice");
             if wants.history {
@@ -216,7 +216,10 @@ fn touched(step: &Step) -> Option<&str> {
 
 fn is_careful(plan: impl Fn(&World) -> Vec<Step>) -> impl Fn(World) -> Result<(), String> {
     move |world| {
-        let ours = world.connector.as_ref().is_some_and(|body| body["tags"][TAG_SECRET] == world.secret.fingerprint());
+        let ours = world
+            .connector
+            .as_ref()
+            .is_some_and(|body| body["tags"][TAG_SECRET] == world.secret.fingerprint().as_str());
         for step in plan(&world) {
             let known = if world.offboarded() { world.connector.is_none() } else { ours };
             ensure(known, || format!("{step:?}, though what is in use is not known"))?;

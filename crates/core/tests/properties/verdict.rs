@@ -1,6 +1,7 @@
 //! The verdict is monotone: whatever is taken away from a token, or found against it, the result is never a better one.
 
 use hubkeeper_core::config::OverPrivilege;
+use hubkeeper_core::connector::Coverage;
 use hubkeeper_core::hub::{Head, HubError, Repository};
 use hubkeeper_core::proof::evidence::{Evidence, Login, Pulls, Push, Reference};
 use hubkeeper_core::proof::verdict::{NAMED, Verdict, sample_verdict, verdict};
@@ -75,7 +76,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             scope,
             visible,
             references,
-            last_proof,
+            last_proof: last_proof.map(|(repositories, private)| Coverage { repositories, private }),
             expected,
             excluded,
             pulls,
@@ -234,7 +235,7 @@ fn is_whole(evidence: &Evidence, over_privilege: OverPrivilege) -> bool {
         && !evidence.visible.is_empty()
         && !public
         && !(over_privilege == OverPrivilege::Refuse && (writes || evidence.push == Push::Granted))
-        && !(private == 0 && evidence.last_proof.is_some_and(|(_, then)| then > 0))
+        && !(private == 0 && evidence.last_proof.is_some_and(|then| then.private > 0))
         && evidence.denied.iter().chain(&evidence.unreadable).all(|name| left_out(name))
         && evidence
             .references

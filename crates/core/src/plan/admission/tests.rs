@@ -203,7 +203,7 @@ fn admission_follows_labels_and_tags() {
         ("candidate event, none staged", Trigger::CandidateStaged { version: None }, none, "ignored"),
     ];
     for (name, trigger, change, expected) in table {
-        let mut secret = rotating().secret;
+        let mut secret = rotating().world.secret;
         change(&mut secret);
         let got = match admit(&trigger, Some(VERSION), &secret, NOW) {
             Ok(Admission::Version { label, .. }) => format!("version {}", label.name()),
@@ -218,17 +218,21 @@ fn admission_follows_labels_and_tags() {
 
 #[test]
 fn after_a_leak_a_reconcile_that_a_rotation_holds_up_says_that_nothing_was_revoked() {
-    let said =
-        |revoke_replaced: bool| match admit(&Trigger::Reconcile { revoke_replaced }, None, &rotating().secret, NOW) {
-            Ok(Admission::Nothing { reason, .. }) => reason,
-            _ => panic!("it goes on"),
-        };
+    let said = |revoke_replaced: bool| match admit(
+        &Trigger::Reconcile { revoke_replaced },
+        None,
+        &rotating().world.secret,
+        NOW,
+    ) {
+        Ok(Admission::Nothing { reason, .. }) => reason,
+        _ => panic!("it goes on"),
+    };
     assert!(said(true).contains("no token was revoked") && !said(false).contains("no token was revoked"));
 }
 
 #[test]
 fn what_waits_for_a_rotation_is_told_the_command_that_ends_it() {
-    let secret = rotating().secret;
+    let secret = rotating().world.secret;
     let error = admit(&onboard_trigger(), None, &secret, NOW).err().unwrap().to_string();
     for word in ["update-secret-version-stage", &secret.arn, &format!("--remove-from-version-id {VERSION}")] {
         assert!(error.contains(word), "{word}: {error}");
@@ -239,7 +243,7 @@ fn what_waits_for_a_rotation_is_told_the_command_that_ends_it() {
 fn an_event_about_another_version_says_which_it_is() {
     let said = |version: &str| {
         let trigger = Trigger::SecretChanged { version: Some(version.into()) };
-        match admit(&trigger, None, &rotating().secret, NOW) {
+        match admit(&trigger, None, &rotating().world.secret, NOW) {
             Ok(Admission::Nothing { outcome: Outcome::Ignored, reason }) => reason,
             _ => panic!("{version} goes on"),
         }
@@ -254,7 +258,7 @@ fn label(secret: &mut Secret, version: &str, labels: &[&str]) {
 
 #[test]
 fn each_check_of_a_rotation_has_its_error() {
-    let mut secret = rotating().secret;
+    let mut secret = rotating().world.secret;
     for trigger in [Trigger::CreateSecret, Trigger::SetSecret, Trigger::TestSecret, Trigger::FinishSecret] {
         assert!(matches!(
             admit(&trigger, Some(VERSION), &secret, NOW),
@@ -268,7 +272,7 @@ fn each_check_of_a_rotation_has_its_error() {
 
 #[test]
 fn a_notice_about_a_version_that_is_not_shown_waits_while_it_is_young() {
-    let mut secret = settled().secret;
+    let mut secret = settled().world.secret;
     let changed = |version: &str| Trigger::SecretChanged { version: Some(version.into()) };
     let staged = |version: &str| Trigger::CandidateStaged { version: Some(version.into()) };
     for trigger in [changed(DERIVED), staged(DERIVED)] {
@@ -287,7 +291,7 @@ fn a_notice_about_a_version_that_is_not_shown_waits_while_it_is_young() {
 
 #[test]
 fn a_secret_that_is_scheduled_for_deletion_is_named_with_the_command_before_anything_else() {
-    let mut secret = rotating().secret;
+    let mut secret = rotating().world.secret;
     secret.deleted = true;
     let rotation = [Trigger::CreateSecret, Trigger::SetSecret, Trigger::TestSecret, Trigger::FinishSecret];
     for trigger in rotation.into_iter().chain([onboard_trigger(), RECONCILE, Trigger::Offboard]) {

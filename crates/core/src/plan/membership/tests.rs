@@ -21,26 +21,26 @@ fn sees(members: Vec<Member>, invites: Vec<Invite>, team: Option<&[&str]>) -> Ro
 }
 
 /// A secret without a token that asks for this user, with this tag and this roster.
-fn situation(user: &serde_json::Value, tag: Option<&str>, roster: Option<Roster>) -> Situation {
-    let mut situation = settled();
+fn state(user: &serde_json::Value, tag: Option<&str>, roster: Option<Roster>) -> State {
+    let mut state = settled();
     let document = document(|value| {
         value["username"] = json!("acme-scanner");
         value["owner"] = json!("vault/owner");
         value["user"] = user.clone();
         value["accessToken"] = json!(null);
     });
-    situation.document = Some(document);
-    situation.now = NOW;
+    state.world.document = Some(document);
+    state.world.now = NOW;
     if let Some(tag) = tag {
-        situation.secret.tags.insert(INVITE_TAG.into(), tag.into());
+        state.world.secret.tags.insert(INVITE_TAG.into(), tag.into());
     }
-    situation.enrolment.roster = roster;
-    situation
+    state.world.roster = roster;
+    state
 }
 
 /// What follows, in one word for each step.
-fn follows(situation: &Situation, fix_role: bool) -> String {
-    match membership(situation, fix_role) {
+fn follows(state: &State, fix_role: bool) -> String {
+    match membership(state, fix_role) {
         Err(error) => error.kind().name().to_owned(),
         Ok(Membership::Look) => "look".into(),
         Ok(Membership::Settled) => "settled".into(),
@@ -124,7 +124,7 @@ fn what_follows_from_tag_roster_and_who_is_asked_for() {
         ),
     ];
     for (name, user, tag, roster, fix_role, expected) in table {
-        assert_eq!(follows(&situation(user, tag.as_deref(), roster), fix_role), expected, "{name}");
+        assert_eq!(follows(&state(user, tag.as_deref(), roster), fix_role), expected, "{name}");
     }
 }
 
@@ -133,12 +133,12 @@ fn once_a_run_is_enough_and_a_plan_goes_on_with_what_its_steps_would_leave() {
     let user = json!({"email": EMAIL});
     let long_ago = Invitation::Pending { sent_at: NOW - Duration::days(30), resends: 0 }.value();
     let roster = sees(Vec::new(), vec![invited(EMAIL, 30)], None);
-    let mut waits = situation(&user, Some(&long_ago), Some(roster));
+    let mut waits = state(&user, Some(&long_ago), Some(roster));
     let Ok(Membership::First(steps, _)) = membership(&waits, false) else { panic!("due") };
     foresee(&mut waits, &steps);
     assert_eq!(follows(&waits, false), "awaiting");
 
-    let mut stranger = situation(&user, None, Some(sees(Vec::new(), Vec::new(), None)));
+    let mut stranger = state(&user, None, Some(sees(Vec::new(), Vec::new(), None)));
     for expected in ["asked, invite", "pending 2026-11-24T10:00:00Z 0", "awaiting"] {
         assert_eq!(follows(&stranger, false), expected);
         if let Ok(Membership::First(steps, _)) = membership(&stranger, false) {
@@ -147,20 +147,20 @@ fn once_a_run_is_enough_and_a_plan_goes_on_with_what_its_steps_would_leave() {
     }
 
     let below = sees(vec![member("acme-scanner", None, Some(Role::Member))], Vec::new(), None);
-    let mut below = situation(&user, None, Some(below));
+    let mut below = state(&user, None, Some(below));
     for expected in ["setRole", "member", "settled"] {
         assert_eq!(follows(&below, true), expected);
         if let Ok(Membership::First(steps, _)) = membership(&below, true) {
             foresee(&mut below, &steps);
         }
     }
-    below.secret.tags.remove("hubkeeper");
+    below.world.secret.tags.remove("hubkeeper");
     foresee(&mut below, &[Step::TagManaged { connector: None, stack: None }]);
-    assert_eq!(below.secret.managed(), Managed::Yes);
+    assert_eq!(below.world.secret.managed(), Managed::Yes);
 
     let reader = json!({"email": EMAIL, "team": "readers", "role": "member"});
     let outside = sees(vec![member("acme-scanner", None, Some(Role::Member))], Vec::new(), Some(&[]));
-    let mut outside = situation(&reader, None, Some(outside));
+    let mut outside = state(&reader, None, Some(outside));
     for expected in ["addToTeam", "member", "settled"] {
         assert_eq!(follows(&outside, true), expected);
         if let Ok(Membership::First(steps, _)) = membership(&outside, true) {
@@ -176,7 +176,7 @@ fn an_invitation_s_age_is_in_full_days() {
     }
     let pending = Invitation::Pending { sent_at: NOW - Duration::days(2), resends: 0 }.value();
     let roster = sees(Vec::new(), vec![invited(EMAIL, 2)], None);
-    let waits = situation(&json!({"email": EMAIL}), Some(&pending), Some(roster));
+    let waits = state(&json!({"email": EMAIL}), Some(&pending), Some(roster));
     let Ok(Membership::Awaiting(reason)) = membership(&waits, false) else { panic!("it waits") };
     assert!(reason.contains("2 days ago"), "{reason}");
 }
@@ -184,34 +184,34 @@ fn an_invitation_s_age_is_in_full_days() {
 #[test]
 fn a_reconcile_carries_on_what_began_and_nothing_else() {
     let user = json!({"email": EMAIL});
-    let with = |tag: Option<&str>, token: bool, change: fn(&mut Situation)| {
-        let mut situation = situation(&user, tag, None);
-        situation.secret.tags.insert("hubkeeper".into(), "managed".into());
-        if token && let Some(document) = &mut situation.document {
+    let with = |tag: Option<&str>, token: bool, change: fn(&mut State)| {
+        let mut state = state(&user, tag, None);
+        state.world.secret.tags.insert("hubkeeper".into(), "managed".into());
+        if token && let Some(document) = &mut state.world.document {
             document.access_token = Some("dckr_pat_x".into());
         }
-        change(&mut situation);
-        carries_on(&situation)
+        change(&mut state);
+        carries_on(&state.world)
     };
-    let as_is: fn(&mut Situation) = |_| {};
+    let as_is: fn(&mut State) = |_| {};
     assert!(with(Some("asked"), false, as_is) && with(Some("asked"), true, as_is));
     assert!(with(Some("member"), false, as_is));
     assert!(with(Some("what is this"), true, as_is), "its error has to be said");
     assert!(!with(Some("member"), true, as_is), "all is done");
     assert!(!with(None, false, as_is) && !with(None, true, as_is), "it did not begin");
-    let no_owner: fn(&mut Situation) = |situation| {
-        if let Some(document) = &mut situation.document {
+    let no_owner: fn(&mut State) = |state| {
+        if let Some(document) = &mut state.world.document {
             document.invitation = None;
         }
     };
     assert!(!with(Some("asked"), true, no_owner));
-    let offboarded: fn(&mut Situation) = |situation| {
-        situation.secret.tags.insert("hubkeeper".into(), "offboarded".into());
+    let offboarded: fn(&mut State) = |state| {
+        state.world.secret.tags.insert("hubkeeper".into(), "offboarded".into());
     };
     assert!(!with(Some("asked"), false, offboarded));
-    let stuck: fn(&mut Situation) = |situation| {
-        situation.secret.versions.insert("p".into(), vec!["AWSPENDING".into()]);
-        situation.secret.pending_since = Some(NOW - Duration::days(2));
+    let stuck: fn(&mut State) = |state| {
+        state.world.secret.versions.insert("p".into(), vec!["AWSPENDING".into()]);
+        state.world.secret.pending_since = Some(NOW - Duration::days(2));
     };
     assert!(!with(Some("asked"), false, stuck));
 }

@@ -1,3 +1,4 @@
+use crate::plan::State;
 use serde_json::json;
 use time::Duration;
 
@@ -10,7 +11,7 @@ const RECONCILE: Trigger = Trigger::Reconcile { revoke_replaced: false };
 
 #[test]
 fn the_second_look_stops_a_write_after_any_change_that_matters() {
-    type Change = fn(&mut Look);
+    type Change = fn(&mut Recheck);
     let document = document(|_| {});
     let before = rotating();
     let changes: [(&str, Change, Option<Kind>); 6] = [
@@ -30,38 +31,47 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
             },
             Some(Kind::Retryable),
         ),
-        ("written by somebody", |look| look.connector = connector(&rotating(), DERIVED, |_| {}), Some(Kind::Retryable)),
+        (
+            "written by somebody",
+            |look| look.connector = connector(&rotating().world, DERIVED, |_| {}),
+            Some(Kind::Retryable),
+        ),
         (
             "another's now",
             |look| {
-                look.connector = connector(&rotating(), VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("x"));
+                look.connector =
+                    connector(&rotating().world, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("x"));
             },
             Some(Kind::Refused),
         ),
     ];
     for (name, change, expected) in changes {
-        let mut look = Look { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
+        let mut look = Recheck { secret: before.world.secret.clone(), connector: Found::Absent, at: before.world.now };
         change(&mut look);
-        let got = may_write(&Trigger::SetSecret, VERSION, &document, &before, &look).err().map(|error| error.kind());
+        let got =
+            may_write(&Trigger::SetSecret, VERSION, &document, &before.world, &look).err().map(|error| error.kind());
         assert_eq!(got, expected, "{name}");
     }
-    let mut look =
-        Look { secret: before.secret.clone(), connector: connector(&before, VERSION, |_| {}), at: before.now };
-    let may = |look: &Look| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before, look);
+    let mut look = Recheck {
+        secret: before.world.secret.clone(),
+        connector: connector(&before.world, VERSION, |_| {}),
+        at: before.world.now,
+    };
+    let may = |look: &Recheck| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before.world, look);
     assert!(may(&look).is_ok());
     look.connector = Found::Absent;
     assert!(may(&look).is_err(), "AWSCURRENT moves to what the connector carries");
-    look.connector = connector(&before, VERSION, |_| {});
+    look.connector = connector(&before.world, VERSION, |_| {});
     look.secret.versions.insert(OLD.into(), vec![]);
     assert!(may(&look).is_err(), "a compare-and-swap");
 }
 
 /// Whether a write may go on that another event than a rotation asked for, after labels and tags changed so.
-fn goes_on(before: &Situation, change: impl FnOnce(&mut Secret)) -> Option<Kind> {
-    let mut look = Look { secret: before.secret.clone(), connector: Found::Absent, at: before.now };
+fn goes_on(before: &State, change: impl FnOnce(&mut Secret)) -> Option<Kind> {
+    let mut look = Recheck { secret: before.world.secret.clone(), connector: Found::Absent, at: before.world.now };
     change(&mut look.secret);
     let trigger = Trigger::SecretChanged { version: None };
-    may_write(&trigger, &before.version, &document(|_| {}), before, &look).err().map(|error| error.kind())
+    may_write(&trigger, &before.world.version, &document(|_| {}), &before.world, &look).err().map(|error| error.kind())
 }
 
 fn label(secret: &mut Secret, version: &str, labels: &[&str]) {
@@ -85,31 +95,31 @@ fn a_write_goes_on_only_with_the_labels_that_admitted_it() {
     );
 
     let mut candidate = settled();
-    candidate.label = Label::Candidate;
-    label(&mut candidate.secret, VERSION, &["HUBKEEPER_CANDIDATE"]);
+    candidate.world.label = Label::Candidate;
+    label(&mut candidate.world.secret, VERSION, &["HUBKEEPER_CANDIDATE"]);
     assert_eq!(goes_on(&candidate, |_| {}), None);
     assert_eq!(goes_on(&candidate, |secret| label(secret, VERSION, &["AWSCURRENT"])), None, "somebody was quicker");
     assert_eq!(goes_on(&candidate, |secret| label(secret, VERSION, &[])), Some(Kind::Retryable));
 
     // another version than the one that admitted the event: what an onboarding has just made
-    let look = Look { secret: candidate.secret.clone(), connector: Found::Absent, at: NOW };
+    let look = Recheck { secret: candidate.world.secret.clone(), connector: Found::Absent, at: NOW };
     let mut onboarding = settled();
-    onboarding.version = OLD.into();
-    assert!(may_write(&onboard_trigger(), VERSION, &document(|_| {}), &onboarding, &look).is_ok());
+    onboarding.world.version = OLD.into();
+    assert!(may_write(&onboard_trigger(), VERSION, &document(|_| {}), &onboarding.world, &look).is_ok());
 }
 
 #[test]
 fn a_write_beside_a_stuck_rotation_is_beside_that_one_alone() {
     let mut stuck = settled();
-    label(&mut stuck.secret, DERIVED, &["AWSPENDING"]);
-    stuck.secret.pending_since = Some(NOW - Duration::days(2));
+    label(&mut stuck.world.secret, DERIVED, &["AWSPENDING"]);
+    stuck.world.secret.pending_since = Some(NOW - Duration::days(2));
     assert_eq!(goes_on(&stuck, |_| {}), None);
     let another = |secret: &mut Secret| {
         label(secret, DERIVED, &[]);
         label(secret, OLD, &["AWSPENDING"]);
     };
     assert_eq!(goes_on(&stuck, another), Some(Kind::Retryable));
-    stuck.secret.pending_since = Some(NOW);
+    stuck.world.secret.pending_since = Some(NOW);
     assert_eq!(goes_on(&stuck, |_| {}), Some(Kind::Retryable), "not stuck yet");
 }
 
@@ -118,20 +128,20 @@ fn what_was_offboarded_before_is_no_change() {
     let mut before = settled();
     let offboard = |secret: &mut Secret| drop(secret.tags.insert("hubkeeper".into(), "offboarded".into()));
     assert_eq!(goes_on(&before, offboard), Some(Kind::Retryable));
-    offboard(&mut before.secret);
+    offboard(&mut before.world.secret);
     assert_eq!(goes_on(&before, |_| {}), None);
 }
 
 #[test]
 fn a_connector_that_others_wrote_meanwhile_is_left_unless_it_carries_the_version_already() {
     let mut before = settled();
-    let may = |before: &Situation, version: Option<&str>| {
-        let connector = version.map_or(Found::Absent, |version| connector(before, version, |_| {}));
-        let look = Look { secret: before.secret.clone(), connector, at: NOW };
-        let answer = may_write(&onboard_trigger(), VERSION, &document(|_| {}), before, &look);
+    let may = |before: &State, version: Option<&str>| {
+        let connector = version.map_or(Found::Absent, |version| connector(&before.world, version, |_| {}));
+        let look = Recheck { secret: before.world.secret.clone(), connector, at: NOW };
+        let answer = may_write(&onboard_trigger(), VERSION, &document(|_| {}), &before.world, &look);
         answer.err().map(|error| error.kind())
     };
-    before.connector = Some(connector(&before, OLD, |_| {}));
+    before.world.connector = Some(connector(&before.world, OLD, |_| {}));
     assert_eq!(may(&before, Some(OLD)), None);
     assert_eq!(may(&before, Some(VERSION)), None);
     assert_eq!(may(&before, Some(DERIVED)), Some(Kind::Retryable));
@@ -140,29 +150,29 @@ fn a_connector_that_others_wrote_meanwhile_is_left_unless_it_carries_the_version
 
 #[test]
 fn only_an_offboarded_secret_s_own_connector_is_deleted() {
-    let situation = settled();
+    let state = settled();
     let answer = |tag: &str, connector: Found| {
-        let mut look = Look { secret: situation.secret.clone(), connector, at: NOW };
+        let mut look = Recheck { secret: state.world.secret.clone(), connector, at: NOW };
         look.secret.tags.insert("hubkeeper".into(), tag.into());
         let document = document(|_| {});
         may_delete(&document.organization, &document.connector.id, &look).err().map(|error| error.kind())
     };
-    assert_eq!(answer("offboarded", connector(&situation, VERSION, |_| {})), None);
+    assert_eq!(answer("offboarded", connector(&state.world, VERSION, |_| {})), None);
     assert_eq!(answer("offboarded", Found::Absent), None);
-    assert_eq!(answer("managed", connector(&situation, VERSION, |_| {})), Some(Kind::Retryable), "taken up again");
-    let untagged = connector(&situation, VERSION, |body| body["tags"] = json!({}));
+    assert_eq!(answer("managed", connector(&state.world, VERSION, |_| {})), Some(Kind::Retryable), "taken up again");
+    let untagged = connector(&state.world, VERSION, |body| body["tags"] = json!({}));
     assert_eq!(answer("offboarded", untagged), Some(Kind::Refused));
-    let another = connector(&situation, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
+    let another = connector(&state.world, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("ba9876543210"));
     assert_eq!(answer("offboarded", another), Some(Kind::Refused));
 }
 
 #[test]
 fn what_labels_say_after_a_write() {
     let before = settled();
-    let after = |trigger: &Trigger, before: &Situation, change: fn(&mut Secret)| {
-        let mut secret = before.secret.clone();
+    let after = |trigger: &Trigger, before: &State, change: fn(&mut Secret)| {
+        let mut secret = before.world.secret.clone();
         change(&mut secret);
-        after_write(trigger, VERSION, before, &secret)
+        after_write(trigger, VERSION, &before.world, &secret)
     };
     let offboard: fn(&mut Secret) = |secret| drop(secret.tags.insert("hubkeeper".into(), "offboarded".into()));
     let overtaken: fn(&mut Secret) = |secret| label(secret, VERSION, &["AWSPREVIOUS"]);
@@ -171,9 +181,9 @@ fn what_labels_say_after_a_write() {
     assert_eq!(after(&RECONCILE, &before, offboard), After::Offboarded);
     assert_eq!(after(&Trigger::SetSecret, &before, overtaken), After::Same, "a rotation's own next step sees to it");
     let mut candidate = settled();
-    label(&mut candidate.secret, VERSION, &["HUBKEEPER_CANDIDATE"]);
+    label(&mut candidate.world.secret, VERSION, &["HUBKEEPER_CANDIDATE"]);
     assert_eq!(after(&RECONCILE, &candidate, overtaken), After::Same, "it was not current");
     let mut offboarded = settled();
-    offboard(&mut offboarded.secret);
+    offboard(&mut offboarded.world.secret);
     assert_eq!(after(&RECONCILE, &offboarded, |_| {}), After::Same);
 }

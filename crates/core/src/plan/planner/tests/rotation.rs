@@ -4,56 +4,56 @@ use super::*;
 
 #[test]
 fn a_candidate_without_a_token_is_not_copied() {
-    let mut situation = rotating();
-    situation.document = None;
-    situation.candidate =
+    let mut state = rotating();
+    state.world.document = None;
+    state.world.candidate =
         Some(Version { id: DERIVED.into(), document: document(|value| value["accessToken"] = Value::Null) });
-    assert_eq!(kind(&Trigger::CreateSecret, &situation), Kind::NeedsHuman);
-    situation.current = None;
-    assert_eq!(kind(&Trigger::CreateSecret, &situation), Kind::NeedsHuman);
+    assert_eq!(kind(&Trigger::CreateSecret, &state), Kind::NeedsHuman);
+    state.world.current = None;
+    assert_eq!(kind(&Trigger::CreateSecret, &state), Kind::NeedsHuman);
 }
 
 #[test]
 fn a_value_by_hand_leaves_no_strays_to_look_for() {
-    let mut situation = rotating();
-    situation.document = Some(document(|value| value["manager"] = json!("m")));
-    assert_eq!(steps(&Trigger::CreateSecret, &situation), [""; 0]);
-    situation.document = Some(document(|value| value["tokenId"] = json!("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001")));
-    assert_eq!(steps(&Trigger::CreateSecret, &situation), [""; 0]);
+    let mut state = rotating();
+    state.world.document = Some(document(|value| value["manager"] = json!("m")));
+    assert_eq!(steps(&Trigger::CreateSecret, &state), [""; 0]);
+    state.world.document = Some(document(|value| value["tokenId"] = json!("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001")));
+    assert_eq!(steps(&Trigger::CreateSecret, &state), [""; 0]);
 }
 
 #[test]
 fn a_rotation_on_trial_proves_what_is_current_and_says_what_is_not_there() {
-    let mut situation = rotating();
-    situation.document = None;
-    assert_eq!(codes(&Trigger::TestSecret, &situation), ["connectorAbsent"]);
-    situation.connector = Some(connector(&situation, OLD, |_| {}));
-    assert_eq!(codes(&Trigger::TestSecret, &situation), [""; 0]);
-    situation.verdict = Some((OLD.into(), verdict(Finding::Complete)));
-    assert_eq!(steps(&Trigger::TestSecret, &situation), [""; 0]);
-    situation.verdict = Some((OLD.into(), verdict(Finding::Partial)));
-    assert_eq!(kind(&Trigger::TestSecret, &situation), Kind::Refused);
-    situation.current = None;
-    assert_eq!(codes(&Trigger::TestSecret, &situation), ["tokenAbsent"]);
+    let mut state = rotating();
+    state.world.document = None;
+    assert_eq!(codes(&Trigger::TestSecret, &state), ["connectorAbsent"]);
+    state.world.connector = Some(connector(&state.world, OLD, |_| {}));
+    assert_eq!(codes(&Trigger::TestSecret, &state), [""; 0]);
+    state.progress.proven = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });
+    assert_eq!(steps(&Trigger::TestSecret, &state), [""; 0]);
+    state.progress.proven = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Partial) });
+    assert_eq!(kind(&Trigger::TestSecret, &state), Kind::Refused);
+    state.world.current = None;
+    assert_eq!(codes(&Trigger::TestSecret, &state), ["tokenAbsent"]);
     // a pending value without a token is none of its own
-    situation.document = Some(document(|value| value["accessToken"] = Value::Null));
-    assert_eq!(steps(&Trigger::TestSecret, &situation), ["nothing"]);
+    state.world.document = Some(document(|value| value["accessToken"] = Value::Null));
+    assert_eq!(steps(&Trigger::TestSecret, &state), ["nothing"]);
 }
 
 #[test]
 fn a_step_that_has_no_value_to_go_on_with_is_tried_again() {
-    let mut situation = rotating();
-    situation.document = None;
+    let mut state = rotating();
+    state.world.document = None;
     for trigger in [Trigger::SetSecret, Trigger::FinishSecret] {
-        assert_eq!(kind(&trigger, &situation), Kind::Retryable, "{trigger:?}");
+        assert_eq!(kind(&trigger, &state), Kind::Retryable, "{trigger:?}");
     }
 }
 
 #[test]
 fn what_is_said_of_a_rotation_that_was_given_up() {
-    let said = |situation: &Situation, abandoned: bool, step: Option<&'static str>, version: Option<&str>| {
+    let said = |state: &State, abandoned: bool, step: Option<&'static str>, version: Option<&str>| {
         let version = version.map(str::to_owned);
-        match plan(&Trigger::RotationEnded { abandoned, step, version }, situation, CLIENT).unwrap().next {
+        match plan(&Trigger::RotationEnded { abandoned, step, version }, state, CLIENT).unwrap().next {
             Next::Nothing(Outcome::Recorded, text) => text,
             other => panic!("{other:?}"),
         }
@@ -61,7 +61,7 @@ fn what_is_said_of_a_rotation_that_was_given_up() {
     let pending = rotating();
     let failed = said(&pending, false, Some("setSecret"), Some(VERSION));
     for word in
-        ["of version", VERSION, " in step setSecret", "rotate-secret", "to end it instead: ", &pending.secret.arn]
+        ["of version", VERSION, " in step setSecret", "rotate-secret", "to end it instead: ", &pending.world.secret.arn]
     {
         assert!(failed.contains(word), "{word}: {failed}");
     }

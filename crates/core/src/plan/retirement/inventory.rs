@@ -1,0 +1,204 @@
+//! When a PAT that is not in use may go: the grace, and what stays longer.
+
+use time::Duration;
+
+use crate::connector::Observed;
+use crate::connector::observed::Ownership;
+use crate::hub::Pat;
+use crate::plan::retirement::stock::{Labelled, Own, Stock, Stored};
+use crate::plan::steps::Step;
+use crate::secret::Label;
+use crate::secret::labels::History;
+use crate::time::{Timestamp, rfc3339};
+use crate::warning::{Warning, WarningCode};
+
+/// How much longer than its grace a replaced token stays while it is still being used.
+const STILL_USED: Duration = Duration::days(7);
+/// What a token that an onboarding may be storing at this moment gets on top of its grace, before it counts as left behind:
+/// an invocation lasts 15 minutes at most, and the clock that dated the token may be an hour off.
+const IN_FLIGHT: Duration = Duration::hours(2);
+/// A token that ended this long ago is dead by every clock.
+const SURELY: Duration = Duration::DAY;
+/// Versions that onboardings derive one from another: more than are ever dead in a row.
+const DERIVED: usize = 8;
+
+/// Whether the connector that the secret's tag remembers is that of AWSCURRENT's document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Remembered {
+    /// The secret has no such tag.
+    Nothing,
+    /// It is the same.
+    Same,
+    /// It is another: what that one holds is not known.
+    Another,
+}
+
+/// Everything that a token's retirement depends on. Read in this order: the PATs, the labels, the connector.
+pub struct Inventory<'a> {
+    /// The PATs, labels, connector and values.
+    pub stock: Stock<'a>,
+    /// Docker Hub organization.
+    pub organization: &'a str,
+    /// When versions were made; `None` where that is not known.
+    pub history: Option<&'a History>,
+    /// The connector that the secret's tag remembers.
+    pub remembered: Remembered,
+    /// Whether other connectors bear this secret's tag: what they hold is not known.
+    pub elsewhere: bool,
+    /// The grace.
+    pub grace: Duration,
+    /// Whether the grace is skipped, after a leak.
+    pub skip_grace: bool,
+}
+
+/// Whether tokens may be touched at all.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Touch {
+    /// Those that are due.
+    WhatIsDue,
+    /// None, with the warning that says why, where nobody else does.
+    Nothing(Option<Warning>),
+}
+
+impl Inventory<'_> {
+    /// Whether a rotation is stuck: then only what it left behind goes.
+    pub(super) fn stuck(&self) -> bool {
+        !self.stock.offboarded() && self.stock.secret.stuck_rotation(self.stock.now).is_some()
+    }
+
+    /// First inactive, then gone; what expired long ago needs no deactivation.
+    pub(super) fn next_phase(&self, pat: &Pat) -> Step {
+        let dead = pat.expires_at.is_some_and(|expires_at| expires_at + SURELY <= self.stock.now);
+        let id = pat.id.clone();
+        if pat.active && !dead { Step::DeactivateToken { id } } else { Step::DeleteToken { id } }
+    }
+
+    /// Whether any token may be touched.
+    pub(super) fn touch(&self) -> Touch {
+        let Stock { secret, connector, contents, .. } = &self.stock;
+        let said = |why: &str| {
+            Touch::Nothing(Some(Warning::new(
+                WarningCode::NothingRetired,
+                format!("{why}: what is in use is not known, so no token is retired"),
+            )))
+        };
+        if self.remembered == Remembered::Another {
+            return said(
+                "AWSCURRENT names another connector than the secret's tag hubkeeper-connector (offboard the secret and onboard it again, or put the document before it back)",
+            );
+        }
+        if self.elsewhere {
+            return said("another connector bears this secret's tag (delete the one that is not needed)");
+        }
+        let carried = |found: &Observed| found.version().and_then(|version| contents.get(version));
+        match (self.stock.offboarded(), *connector) {
+            // said by the planner already: a connector stands there that is not ours to delete
+            (true, Some(_)) => Touch::Nothing(None),
+            (false, None) => said("there is no connector"),
+            (false, Some(found)) if found.ownership(self.organization, &secret.fingerprint()) != Ownership::Ours => {
+                said("the connector does not bear this secret's tag")
+            }
+            (false, Some(found))
+                if found.version() != secret.rotation_in_progress()
+                    && carried(found).is_some_and(|content| content.stored == Stored::Gone) =>
+            {
+                said("the value of the version in the connector's tag is gone")
+            }
+            _ => Touch::WhatIsDue,
+        }
+    }
+
+    /// Since when the grace of a PAT has been running, where it is over; `None` where it may not go yet.
+    pub(super) fn due(&self, labelled: &Labelled<'_>) -> Option<Timestamp> {
+        let (pat, version, now) = (labelled.pat, labelled.version, self.stock.now);
+        let grace = if self.skip_grace { Duration::ZERO } else { self.grace };
+        if self.may_be_in_flight(version) {
+            let since = self.past(pat.created_at)?;
+            return (since + grace + IN_FLIGHT <= now).then_some(since);
+        }
+        let last_changed = self.past(self.stock.secret.last_changed);
+        let since = if self.stock.offboarded() {
+            last_changed
+        } else if self.was_current(version) {
+            let proved = self.past(self.stock.connector.and_then(Observed::proved_at));
+            proved.and_then(|proved| Some(proved.max(last_changed?)))
+        } else {
+            self.past(pat.created_at)
+        };
+        match since {
+            Some(since) => (since + grace <= now).then_some(since),
+            // after a leak there is nothing to wait for
+            None => self.skip_grace.then_some(now),
+        }
+    }
+
+    /// Ignores a start that is missing or in the future.
+    pub(super) fn past(&self, start: Option<Timestamp>) -> Option<Timestamp> {
+        start.filter(|start| *start <= self.stock.now)
+    }
+
+    /// Whether an onboarding may be about to store this PAT under a version id that it derived, and that is not there yet.
+    pub(super) fn may_be_in_flight(&self, version: &str) -> bool {
+        let secret = self.stock.secret;
+        let Some(current) = secret.version(Label::Current) else { return false };
+        let known =
+            secret.versions.contains_key(version) || self.history.is_some_and(|history| history.contains_key(version));
+        let derived = std::iter::successors(Some(current.to_owned()), |from| Some(secret.derived_version(from)));
+        !known && derived.skip(1).take(DERIVED).any(|derived| derived == version)
+    }
+
+    /// Whether a version may have been AWSCURRENT. What was made later than AWSPREVIOUS and is neither of the two never was,
+    /// since AWSCURRENT came right after AWSPREVIOUS; of what is older nobody can tell, so it counts as replaced.
+    pub(super) fn was_current(&self, version: &str) -> bool {
+        let secret = self.stock.secret;
+        if secret.bears(version, Label::Current) || secret.bears(version, Label::Previous) {
+            return true;
+        }
+        let Some(history) = self.history else { return true };
+        let previous = secret.version(Label::Previous).and_then(|previous| history.get(previous));
+        match (history.get(version), previous) {
+            (Some(made), Some(previous)) => made <= previous,
+            // without AWSPREVIOUS there was one current version; what AWS does not list was never stored, or long ago
+            _ => false,
+        }
+    }
+
+    /// Why a PAT whose grace is over stays a little longer.
+    pub(super) fn still_used(&self, labelled: &Labelled<'_>, since: Timestamp) -> Option<Warning> {
+        let Labelled { pat, version, .. } = *labelled;
+        let last_used = pat.last_used?;
+        let recently = last_used + STILL_USED > self.stock.now;
+        let at = rfc3339(last_used);
+        let kept = |why: String| Some(Warning::new(WarningCode::StillUsed, why));
+        if self.stock.offboarded() {
+            // a connector that was moved to another resource group looks gone, and goes on using its token
+            return recently.then(|| kept(format!("the secret is offboarded and its token {} was last used at {at}: its connector may have been moved to another resource group. The token is kept until it was not used for seven days; find out by whom, and revoke it at Docker Hub if that is nobody's", pat.id)))?;
+        }
+        // its value is gone, and a version in use does not name its own: it may be this one, so what is being used stays
+        let nameless = self.stock.own(labelled) == Own::Gone
+            && self.stock.held().any(|(_, content)| match content.stored {
+                Stored::Token(number) => content.token_id.is_none() && !self.stock.holders.contains_key(&number),
+                _ => false,
+            });
+        if nameless && recently {
+            return kept(format!(
+                "the token {} was last used at {at}, and a version in use names no `tokenId`, so it may be this one: it is kept while it is used; write the `tokenId` into the document, or revoke the token by hand",
+                pat.id
+            ));
+        }
+        let used = if self.was_current(version) {
+            last_used >= since
+        } else {
+            // a rotation that was abandoned has used its token itself, to prove it
+            last_used > self.past(self.stock.secret.last_changed).map_or(since, |ended| ended.max(since))
+        };
+        if !used || self.stock.now >= since + self.grace + STILL_USED || self.skip_grace {
+            return None;
+        }
+        kept(format!(
+            "the replaced token {} was used at {at}, after it was replaced: find out by whom; it is kept until {}",
+            pat.id,
+            rfc3339(since + self.grace + STILL_USED)
+        ))
+    }
+}

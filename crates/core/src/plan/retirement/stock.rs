@@ -1,0 +1,243 @@
+//! Which PATs are in use: by their labels, the labels of the secret, the connector's tag, and what versions hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use time::Duration;
+
+use crate::connector::Observed;
+use crate::hub::Pat;
+use crate::secret::labels::TokenLabel;
+use crate::secret::{Label, Managed, Secret};
+use crate::time::Timestamp;
+
+/// A PAT of a rotation that is stuck is left behind once it is this old.
+const LEFT_BEHIND: Duration = Duration::DAY;
+
+/// A token's number: equal tokens of one run have equal numbers, which tell nothing else about them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TokenNumber(pub usize);
+
+/// What a version holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stored {
+    /// This token.
+    Token(TokenNumber),
+    /// A JSON object without a token.
+    NoToken,
+    /// Something else than a JSON object.
+    Unreadable,
+    /// No value: not yet, or no longer (`ResourceNotFoundException`).
+    Gone,
+}
+
+/// What a version holds, and the `tokenId` beside it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// The token.
+    pub stored: Stored,
+    /// The `tokenId` in the same document. A hint: people copy it and forget it.
+    pub token_id: Option<String>,
+}
+
+/// What versions hold, as far as they were read.
+pub type Contents = BTreeMap<String, Content>;
+
+/// Whether a PAT is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// A version in use holds its token, or will: it has no value yet.
+    InUse,
+    /// A version in use names its uuid; the values were not compared.
+    Named,
+    /// No version in use holds its token.
+    Unused,
+    /// Its own value cannot be read any more, and the versions in use do not tell that it is none of theirs.
+    Unknown,
+    /// Values have to be read first.
+    Unread,
+}
+
+/// Where the token of a PAT is, by its label.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Own {
+    Unread,
+    Token(TokenNumber),
+    /// Stored nowhere: the version of its label holds another PAT of the same label.
+    Nowhere,
+    Gone,
+    Unreadable,
+}
+
+/// A PAT of this secret.
+#[derive(Clone, Copy)]
+pub(super) struct Labelled<'a> {
+    pub(super) pat: &'a Pat,
+    /// The version in its label.
+    pub(super) version: &'a str,
+    /// Whether its label says that it is being retired.
+    pub(super) retiring: bool,
+}
+
+/// The PATs of a secret, and what its versions hold: enough to tell which are in use.
+pub struct Stock<'a> {
+    pub(super) all: &'a [Pat],
+    pub(super) ours: Vec<Labelled<'a>>,
+    pub(super) secret: &'a Secret,
+    pub(super) connector: Option<&'a Observed>,
+    pub(super) contents: &'a Contents,
+    pub(super) now: Timestamp,
+    pub(super) in_use: BTreeSet<&'a str>,
+    /// Which PATs hold a token, by the versions of their labels.
+    pub(super) holders: BTreeMap<TokenNumber, Vec<&'a str>>,
+}
+
+/// Versions whose values tell which PATs are in use.
+pub fn versions_in_use<'a>(secret: &'a Secret, connector: Option<&'a Observed>) -> BTreeSet<&'a str> {
+    let labels = [secret.version(Label::Current), secret.rotation_in_progress(), secret.version(Label::Candidate)];
+    labels.into_iter().flatten().chain(connector.and_then(Observed::version)).collect()
+}
+
+impl<'a> Stock<'a> {
+    /// The stock: every PAT of the dedicated user, labels and tags, the connector (`None` where there is none), what versions
+    /// hold, and now.
+    pub fn new(
+        pats: &'a [Pat],
+        secret: &'a Secret,
+        connector: Option<&'a Observed>,
+        contents: &'a Contents,
+        now: Timestamp,
+    ) -> Self {
+        let ours = pats.iter().filter_map(|pat| {
+            let TokenLabel { version, is_retiring } = secret.version_of_label(&pat.label)?;
+            Some(Labelled { pat, version, retiring: is_retiring })
+        });
+        let in_use = versions_in_use(secret, connector);
+        let ours = ours.collect();
+        let mut stock = Self { all: pats, ours, secret, connector, contents, now, in_use, holders: BTreeMap::new() };
+        for labelled in &stock.ours {
+            if let Own::Token(number) = stock.own(labelled) {
+                stock.holders.entry(number).or_default().push(labelled.pat.id.as_str());
+            }
+        }
+        stock
+    }
+
+    pub(super) fn offboarded(&self) -> bool {
+        self.secret.managed() == Managed::Offboarded
+    }
+
+    pub(super) fn labelled(&self, id: &str) -> Option<&Labelled<'a>> {
+        self.ours.iter().find(|labelled| labelled.pat.id == id)
+    }
+
+    /// The versions in use, and what they hold as far as that was read.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&'a str, &'a Content)> {
+        self.in_use.iter().filter_map(|version| Some((*version, self.contents.get(*version)?)))
+    }
+
+    /// Versions in use that were not read.
+    pub(super) fn unread(&self) -> impl Iterator<Item = &'a str> {
+        self.in_use.iter().copied().filter(|version| !self.contents.contains_key(*version))
+    }
+
+    pub(super) fn own(&self, labelled: &Labelled<'_>) -> Own {
+        let Some(content) = self.contents.get(labelled.version) else { return Own::Unread };
+        // a version is written once, by who made the PAT: of several with its label it holds the one that it names
+        let of_another = content
+            .token_id
+            .as_deref()
+            .filter(|id| *id != labelled.pat.id)
+            .is_some_and(|id| self.labelled(id).is_some_and(|other| other.version == labelled.version));
+        match content.stored {
+            Stored::Token(_) if of_another => Own::Nowhere,
+            Stored::Token(number) => Own::Token(number),
+            Stored::NoToken | Stored::Gone => Own::Gone,
+            Stored::Unreadable => Own::Unreadable,
+        }
+    }
+
+    /// Whether a listed PAT other than this one holds a token.
+    pub(super) fn held_by_another(&self, number: TokenNumber, id: &str) -> bool {
+        self.holders.get(&number).is_some_and(|holders| holders.iter().any(|holder| *holder != id))
+    }
+
+    /// Whether the values refute that a version in use holds the PAT that it names.
+    pub(super) fn refuted(&self, labelled: &Labelled<'_>, content: &Content) -> bool {
+        match (content.stored, self.own(labelled)) {
+            (Stored::Token(number), Own::Token(own)) => number != own,
+            (Stored::Token(number), _) => self.held_by_another(number, &labelled.pat.id),
+            (_, own) => matches!(own, Own::Token(_)),
+        }
+    }
+
+    pub(super) fn is_named(&self, labelled: &Labelled<'_>) -> bool {
+        self.held().any(|(_, content)| {
+            content.token_id.as_deref() == Some(labelled.pat.id.as_str()) && !self.refuted(labelled, content)
+        })
+    }
+
+    /// Whether every token in use is another listed PAT's, or was made by hand.
+    pub(super) fn is_accounted_for(&self, labelled: &Labelled<'_>) -> bool {
+        self.held().all(|(_, content)| match content.stored {
+            Stored::Token(number) => content.token_id.is_none() || self.held_by_another(number, &labelled.pat.id),
+            Stored::NoToken => true,
+            Stored::Unreadable | Stored::Gone => false,
+        })
+    }
+
+    /// Whether a PAT of a rotation that is stuck was never stored, and no longer will be: what makes a token stores it within
+    /// minutes.
+    pub(super) fn is_left_behind(&self, labelled: &Labelled<'_>) -> bool {
+        let stored = self.contents.get(labelled.version).map(|content| content.stored);
+        self.secret.stuck_rotation(self.now) == Some(labelled.version)
+            && (stored == Some(Stored::Gone) || self.own(labelled) == Own::Nowhere)
+            && labelled.pat.created_at.is_some_and(|created_at| created_at + LEFT_BEHIND <= self.now)
+            && !self.is_named(labelled)
+    }
+
+    pub(super) fn judge(&self, labelled: &Labelled<'_>) -> Use {
+        // of an offboarded secret whose connector is gone nothing is in use
+        if self.offboarded() {
+            return Use::Unused;
+        }
+        if self.unread().next().is_some() {
+            return Use::Unread;
+        }
+        let stored = self.contents.get(labelled.version).map(|content| content.stored);
+        if self.in_use.contains(labelled.version) && stored == Some(Stored::Gone) {
+            return if self.is_left_behind(labelled) { Use::Unused } else { Use::InUse };
+        }
+        let own = self.own(labelled);
+        match own {
+            Own::Token(number) if self.held().any(|(_, content)| content.stored == Stored::Token(number)) => Use::InUse,
+            Own::Unread if self.is_named(labelled) => Use::Named,
+            _ if self.is_named(labelled) => Use::InUse,
+            Own::Unread => Use::Unread,
+            Own::Token(_) | Own::Nowhere => Use::Unused,
+            Own::Gone if self.is_accounted_for(labelled) => Use::Unused,
+            Own::Gone | Own::Unreadable => Use::Unknown,
+        }
+    }
+
+    /// Whether a PAT is in use; one that is not this secret's is [`Use::Unknown`].
+    pub fn use_of(&self, id: &str) -> Use {
+        self.labelled(id).map_or(Use::Unknown, |labelled| self.judge(labelled))
+    }
+
+    /// Versions that have to be read before [`Stock::use_of`] can tell.
+    pub fn needs(&self, id: &str) -> BTreeSet<String> {
+        let in_use: BTreeSet<String> = self.unread().map(str::to_owned).collect();
+        if !in_use.is_empty() || self.offboarded() {
+            return in_use;
+        }
+        let Some(labelled) = self.labelled(id) else { return in_use };
+        match (self.own(labelled), self.judge(labelled)) {
+            (Own::Unread, Use::Unread | Use::Named) => [labelled.version.to_owned()].into(),
+            (Own::Gone, Use::Unknown) => {
+                let others = self.ours.iter().filter(|other| self.own(other) == Own::Unread);
+                others.map(|other| other.version.to_owned()).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What is odd about the `tokenId` in documents: ids of other tokens, of other secrets, and copies.
+
+use crate::connector::Observed;
+use crate::plan::retirement::stock::Stock;
+use crate::secret::{Document, Label};
+use crate::warning::{Warning, WarningCode};
+
+impl Stock<'_> {
+    /// What is odd about the `tokenId` in the versions in use.
+    pub(super) fn odd_ids(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let connected = self.connector.and_then(Observed::version);
+        for (version, content) in self.held() {
+            let Some(id) = content.token_id.as_deref() else { continue };
+            match self.labelled(id) {
+                Some(labelled) if self.refuted(labelled, content) => warnings.push(token_id_mismatch(version, id)),
+                Some(_) => {}
+                None => {
+                    let in_use = self.secret.bears(version, Label::Current) || connected == Some(version);
+                    let named = self.all.iter().find(|pat| pat.id == id);
+                    if in_use && named.is_some_and(|pat| self.secret.is_label_of_another(&pat.label)) {
+                        let remedy = format!(
+                            "give this secret a token of its own: aws secretsmanager rotate-secret --secret-id {}",
+                            self.secret.arn
+                        );
+                        warnings.push(token_of_another_secret(version, id, &remedy));
+                    }
+                }
+            }
+        }
+        warnings
+    }
+}
+
+/// The warning about a version whose `tokenId` is of another token than the one that it holds.
+pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
+    Warning::new(
+        WarningCode::TokenIdMismatch,
+        format!(
+            "version {version} names the token {id} in `tokenId` and holds another token: `tokenId` protects nothing there. Put the document once more with the `tokenId` and `expiresAt` of the token in `accessToken`, or without both"
+        ),
+    )
+}
+
+/// The warning about a token in use that was made for another secret.
+pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning {
+    Warning::new(
+        WarningCode::TokenOfAnotherSecret,
+        format!(
+            "the token {id} of version {version} was made for another secret and is retired with that one: {remedy}"
+        ),
+    )
+}
+
+/// Documents that were read and that name one `tokenId` for different tokens: each later one is warned about. `documents` are in
+/// the order in which they came into use.
+pub fn copied_ids<'a>(documents: impl IntoIterator<Item = (&'a str, &'a Document)>) -> Vec<Warning> {
+    let mut seen: Vec<&Document> = Vec::new();
+    let mut warnings = Vec::new();
+    for (version, document) in documents {
+        let Some(id) = document.token_id.as_deref().filter(|_| document.access_token.is_some()) else { continue };
+        let copied = |known: &&Document| known.token_id.as_deref() == Some(id) && !known.same_token(document);
+        if seen.iter().any(copied) {
+            warnings.push(token_id_mismatch(version, id));
+        }
+        seen.push(document);
+    }
+    warnings
+}
