@@ -23,7 +23,8 @@ fn read(path: impl AsRef<Path>) -> String {
 fn documents() -> Vec<String> {
     let pages = |folder: &str| -> Vec<String> {
         let names = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
-        let names = names.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".md"));
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        let names = names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"));
         names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }).collect()
     };
     let mut pages: Vec<String> = ["", "docs", "tests", "infra/azure"].into_iter().flat_map(pages).collect();
@@ -331,7 +332,8 @@ fn the_code_cites_pages_of_this_repository() {
     let mut cited = BTreeSet::new();
     for (name, text) in sources() {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"/._-".contains(c));
-        for page in words.map(|word| word.trim_end_matches('.')).filter(|word| word.ends_with(".md")) {
+        let is_page = |word: &&str| Path::new(word).extension().is_some_and(|extension| extension == "md");
+        for page in words.map(|word| word.trim_end_matches('.')).filter(is_page) {
             assert!(root().join(page).is_file(), "{name} cites {page}, which is not there");
             cited.insert(page.to_owned());
         }
