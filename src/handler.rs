@@ -12,6 +12,7 @@ use hubkeeper_core::event;
 use hubkeeper_core::event::{Event, Payload};
 use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::report::{FleetReport, Report};
+use hubkeeper_core::status::Page;
 use hubkeeper_core::time::{Timestamp, until};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use time::OffsetDateTime;
 use crate::clients::Sessions;
 use crate::http::HttpShared;
 use crate::process::Process;
-use crate::{cloudformation, fleet, metrics};
+use crate::{cloudformation, fleet, metrics, status};
 
 /// Time kept free before the function's deadline, for the report: this, or a tenth of the time where that is less.
 const RESERVE: Duration = Duration::from_secs(3);
@@ -156,6 +157,16 @@ impl Handler {
                     Err(error)
                 }
             },
+            Ok(Event::Status(query)) => match status::run(process, &query, end).await {
+                Ok(page) => {
+                    log_status(&page);
+                    Ok(serde_json::to_value(&page).unwrap_or(Value::Null))
+                }
+                Err(error) => {
+                    log_error(&error, None);
+                    Err(error)
+                }
+            },
             Ok(Event::Records(records)) => {
                 let handled = fleet::records(process, records, end).await;
                 let failed = handled.iter().filter(|record| record.is_to_come_again());
@@ -248,6 +259,16 @@ fn log_fleet(fleet: &FleetReport) {
     }
     let counts = json!(counts).to_string();
     tracing::info!(outcome = fleet.outcome.name(), items = fleet.items.len(), counts, "fleet handled");
+}
+
+/// What a page of the status comes to. Its items are in the response alone: reading them changes nothing.
+fn log_status(page: &Page) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for item in &page.items {
+        *counts.entry(item.state.name()).or_default() += 1;
+    }
+    let counts = json!(counts).to_string();
+    tracing::info!(outcome = page.outcome.name(), items = page.items.len(), counts, "status read");
 }
 
 #[cfg(test)]

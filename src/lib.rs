@@ -26,3 +26,4 @@ pub mod process;
 pub mod prove;
 pub mod read;
 pub mod run;
+pub mod status;

@@ -97,6 +97,10 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
             Ok(Event::CustomResource(_)) => {
                 entry.error = Some(Error::bad_event("a record holds a request of CloudFormation").at("event"));
             }
+            Ok(Event::Status(_)) => {
+                entry.error =
+                    Some(Error::bad_event("a record asks for the status, which nobody would read").at("event"));
+            }
             Ok(Event::Records(_)) => entry.error = Some(Error::bad_event("a record holds records").at("event")),
             Err(error) => entry.error = Some(error),
         }

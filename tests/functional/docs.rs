@@ -114,6 +114,11 @@ fn every_example_is_understood_as_its_name_says() {
                     Some(ids) => format!("{} {action}", if ids.len() > 1 { "many" } else { "named" }),
                 }
             }
+            Event::Status(query) => match (query.secret_ids, query.next) {
+                (None, None) => "all status".to_owned(),
+                (None, Some(_)) => "next status".to_owned(),
+                (Some(_), _) => "named status".to_owned(),
+            },
             Event::Records(records) => {
                 assert!(records.len() > 1 && records.iter().all(|record| record.event.is_ok()), "{name}");
                 "records".to_owned()
@@ -134,6 +139,9 @@ fn every_example_is_understood_as_its_name_says() {
             "rotation-test-secret.json" => "rotation testSecret",
             "rotation-finish-secret.json" => "rotation finishSecret",
             "onboard-many.json" => "many onboard",
+            "status.json" => "all status",
+            "status-many.json" => "named status",
+            "status-next.json" => "next status",
             "secret-label-updated-candidate.json" => "adopt",
             "secret-label-updated-current.json"
             | "cloudtrail-put-secret-value.json"
@@ -254,6 +262,14 @@ fn the_page_of_the_report_explains_every_warning_and_no_other() {
     let explained: BTreeSet<String> =
         rows(&section("docs/report.md", "## Warnings")).iter().flat_map(|row| quoted(&row[0])).collect();
     assert_eq!(explained, codes);
+}
+
+#[test]
+fn the_page_of_operation_explains_every_state_worst_first() {
+    let table = rows(&section("docs/operating.md", "## See the state of every secret"));
+    let explained: Vec<String> = table.iter().flat_map(|row| quoted(&row[0])).collect();
+    let states: Vec<&str> = hubkeeper_core::status::State::ALL.iter().map(|state| state.name()).collect();
+    assert_eq!(explained, states);
 }
 
 #[test]

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 11] = [
     &["handler"],
     &["cloudformation"],
     &["fleet"],
-    &["run"],
+    &["run", "status"],
     &["apply"],
     &["prove"],
     &["read", "process"],
@@ -21,7 +21,8 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// The core's modules from top to bottom.
-const CORE: [&[&str]; 9] = [
+const CORE: [&[&str]; 10] = [
+    &["status"],
     &["report", "event"],
     &["plan"],
     &["proof"],

@@ -31,6 +31,7 @@ mod reconcile;
 mod retiring;
 mod rotation;
 mod secrecy;
+mod status;
 mod transport;
 mod truth;
 mod zero;

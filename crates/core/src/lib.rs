@@ -31,5 +31,6 @@ pub mod redact;
 pub mod report;
 pub mod request;
 pub mod secret;
+pub mod status;
 pub mod time;
 pub mod warning;

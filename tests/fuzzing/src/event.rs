@@ -45,6 +45,12 @@ fn understood(event: &Event, input: &[u8]) {
             }
         }
         Event::Fleet(fleet) => message(fleet),
+        Event::Status(query) => {
+            assert!(query.secret_ids.as_ref().is_none_or(|ids| !ids.is_empty()));
+            for id in query.secret_ids.iter().flatten().chain(&query.next) {
+                secret_id(id);
+            }
+        }
         Event::Records(records) => {
             for record in records {
                 match &record.event {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::event::parsed::{Event, Fleet};
+use crate::event::parsed::{Event, Fleet, StatusQuery};
 use crate::fields::{FieldError, Fields};
 use crate::ids::{is_secret_id, is_version_id};
 use crate::request::{Mode, Request, Trigger};
@@ -13,7 +13,8 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
         "reconcile" => reconcile(fields),
         "verify" => verify(fields),
         "offboard" => offboard(fields),
-        _ => Err(fields.wrong("action", "is none of onboard, reconcile, verify, offboard")),
+        "status" => status(fields),
+        _ => Err(fields.wrong("action", "is none of onboard, reconcile, verify, offboard, status")),
     }
 }
 
@@ -61,6 +62,13 @@ fn verify(fields: &Fields<'_>) -> Result<Event, FieldError> {
     let mode = mode(fields)?;
     let trigger = Trigger::Verify { version: version(fields)? };
     Ok(one(trigger, mode, fields.secret_id("secretId")?))
+}
+
+fn status(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    fields.only(&["action", "secretIds", "next"])?;
+    let secret_ids = if fields.has("secretIds") { Some(secret_ids(fields)?) } else { None };
+    let next = if fields.has("next") { Some(fields.secret_id("next")?) } else { None };
+    Ok(Event::Status(StatusQuery { secret_ids, next }))
 }
 
 fn mode(fields: &Fields<'_>) -> Result<Mode, FieldError> {

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::fields::{FieldError, Fields};
 
 pub use cloudformation::CustomResource;
-pub use parsed::{Event, Fleet, Record};
+pub use parsed::{Event, Fleet, Record, StatusQuery};
 pub use payload::{Payload, read};
 
 /// Most bytes of a text in an event: the longest ARN that AWS documents.
@@ -106,6 +106,10 @@ mod tests {
             (json!({"action": "reconcile", "revokeReplaced": true}), "`revokeReplaced`"),
             (json!({"action": "reconcile", "secretIds": [arn], "revokeReplaced": "yes"}), "`revokeReplaced`"),
             (json!({"action": "reconcile", "force": true}), "`force`"),
+            (json!({"action": "status", "secretId": arn}), "`secretId`"),
+            (json!({"action": "status", "mode": "plan"}), "`mode`"),
+            (json!({"action": "status", "secretIds": []}), "`secretIds`"),
+            (json!({"action": "status", "next": "a b"}), "`next`"),
             (json!({"action": "offboard"}), "`secretId`"),
             (json!({"action": "offboard", "secretIds": [arn]}), "`secretIds`"),
             (json!({"RequestType": "Create"}), "`ResponseURL`"),

@@ -13,6 +13,8 @@ pub enum Event {
     One(Request),
     /// One action on several secrets, or on all that are managed.
     Fleet(Fleet),
+    /// The status of several secrets, or of all that are managed.
+    Status(StatusQuery),
     /// `CloudFormation` asks for, changes or gives up a custom resource.
     CustomResource(Box<CustomResource>),
     /// Records of a queue, each an event by itself.
@@ -62,6 +64,15 @@ impl Fleet {
         }
         event
     }
+}
+
+/// Which secrets' status is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StatusQuery {
+    /// ARNs or names; `None` for every managed secret.
+    pub secret_ids: Option<Vec<String>>,
+    /// The `next` of the page before: this page begins after it.
+    pub next: Option<String>,
 }
 
 /// One record of a queue. No `Debug`: its event may hold a rotation token.

@@ -1,6 +1,6 @@
 //! Events, each with what it is understood as: the shapes of docs/events.md, and the edges between them.
 
-use hubkeeper_core::event::{Event, Fleet, parse};
+use hubkeeper_core::event::{Event, Fleet, StatusQuery, parse};
 use hubkeeper_core::request::{Mode, Trigger};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ fn said(event: &Event) -> String {
             format!("{}: {:?} {id}{version}{token}", request.mode.name(), request.trigger)
         }
         Event::Fleet(Fleet { trigger, mode, secret_ids }) => format!("{}: {trigger:?} of {secret_ids:?}", mode.name()),
+        Event::Status(StatusQuery { secret_ids, next }) => format!("status of {secret_ids:?} after {next:?}"),
         Event::Records(records) => {
             let said = records.iter().map(|record| match &record.event {
                 Ok(event) => format!("{}: {}", record.message_id, said(event)),
@@ -320,4 +321,17 @@ fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer
         }
     }
     check(&table);
+}
+
+#[test]
+fn the_status_is_of_all_or_of_some_and_goes_on_after_a_page() {
+    check(&[
+        (json!({"action": "status"}), "status of None after None".into()),
+        (
+            json!({"action": "status", "secretIds": [ARN, ARN, "b"]}),
+            format!("status of Some([{ARN:?}, \"b\"]) after None"),
+        ),
+        (json!({"action": "status", "next": ARN}), format!("status of None after Some({ARN:?})")),
+        (json!({"action": "status", "next": ["x"]}), "refused: field `next` is not a string".into()),
+    ]);
 }

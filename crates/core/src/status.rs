@@ -1,0 +1,425 @@
+//! The status of a managed secret: what was read in, one item out. Nothing of it comes from Docker Hub.
+
+use serde::Serialize;
+
+use crate::connector::{Found, Health, Observed};
+use crate::error::Error;
+use crate::plan::refusals::unstick;
+use crate::report::InvitationReport;
+use crate::secret::document::expiry_warning;
+use crate::secret::{Document, Invitation, Kept, KeptConnector, Label, Managed, Secret};
+use crate::time::{Timestamp, rfc3339};
+use crate::warning::WarningCode;
+
+/// AWSPENDING that a finished rotation left behind counts as stuck after this time: AWS removes it by itself within minutes.
+const LEFTOVER: time::Duration = time::Duration::HOUR;
+
+/// The state of one secret, worst first: the state of an item is the least that holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// The token in use has expired.
+    Expired,
+    /// A rotation has been under way for more than a day, or its leftover AWSPENDING blocks the next one.
+    Stuck,
+    /// The secret or its connector could not be read.
+    Unknown,
+    /// The connector is not what the secret says: missing, with another version, or changed by somebody else.
+    Drifted,
+    /// A person has to act before there is a token: accept the invitation, or put a token.
+    Awaiting,
+    /// A version staged `HUBKEEPER_CANDIDATE` has not been adopted.
+    CandidateWaiting,
+    /// The token in use expires within 30 days.
+    Expiring,
+    /// A rotation is under way.
+    Rotating,
+    /// The secret was offboarded.
+    Offboarded,
+    /// The connector carries AWSCURRENT, and nothing needs anybody.
+    Ready,
+}
+
+impl State {
+    /// Every state, worst first.
+    pub const ALL: [State; 10] = [
+        State::Expired,
+        State::Stuck,
+        State::Unknown,
+        State::Drifted,
+        State::Awaiting,
+        State::CandidateWaiting,
+        State::Expiring,
+        State::Rotating,
+        State::Offboarded,
+        State::Ready,
+    ];
+
+    /// The wire name.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Expired => "expired",
+            State::Stuck => "stuck",
+            State::Unknown => "unknown",
+            State::Drifted => "drifted",
+            State::Awaiting => "awaiting",
+            State::CandidateWaiting => "candidateWaiting",
+            State::Expiring => "expiring",
+            State::Rotating => "rotating",
+            State::Offboarded => "offboarded",
+            State::Ready => "ready",
+        }
+    }
+}
+
+/// What was read of one secret. No `Debug`: the document holds a token.
+pub struct Seen {
+    /// Labels and tags; with `pending_since` where a rotation is under way.
+    pub secret: Secret,
+    /// The document of AWSCURRENT, or why it cannot be used; `None` where AWSCURRENT has no value.
+    pub document: Result<Option<Document>, Error>,
+    /// The document of the pending version of a rotation that is under way, where it has one.
+    pub pending: Option<Document>,
+    /// The connector, or why it could not be read; `None` where neither tag nor document names one.
+    pub connector: Option<Result<Found, Error>>,
+    /// What Defender says of the connector, where it could be read.
+    pub health: Option<Health>,
+}
+
+/// The status of one secret.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// Docker Hub organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// ARN; where the secret could not be read, the id that was asked for.
+    pub secret_id: String,
+    /// The worst state that holds.
+    pub state: State,
+    /// Why, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the token in use expires, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Full days until then; negative after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<i64>,
+    /// AWSCURRENT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// The version in the connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried_version_id: Option<String>,
+    /// When the version in the connector was first proven, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proved_at: Option<String>,
+    /// Repositories that the proof of that version read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repositories: Option<usize>,
+    /// How many of them are private.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private: Option<usize>,
+    /// What Defender says about the connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// When Secrets Manager rotates next, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_rotation_at: Option<String>,
+    /// The version staged `HUBKEEPER_CANDIDATE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate_version_id: Option<String>,
+    /// How far the invitation of the dedicated user is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<InvitationReport>,
+    /// The type of the error of state `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<&'static str>,
+}
+
+/// A page of the fleet's status.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Page {
+    /// Always `unchanged`: nothing is written.
+    pub outcome: crate::outcome::Outcome,
+    /// The items, worst first.
+    pub items: Vec<Item>,
+    /// Where the next page begins; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// Sorts the items, worst first, and by organization where they are equally bad.
+    pub fn new(mut items: Vec<Item>, next: Option<String>) -> Self {
+        items.sort_by(|one, other| {
+            (one.state, &one.organization, &one.secret_id).cmp(&(other.state, &other.organization, &other.secret_id))
+        });
+        Self { outcome: crate::outcome::Outcome::Unchanged, items, next }
+    }
+}
+
+impl Item {
+    fn empty(secret_id: String) -> Self {
+        Self {
+            organization: None,
+            secret_id,
+            state: State::Ready,
+            reason: None,
+            expires_at: None,
+            days_left: None,
+            version_id: None,
+            carried_version_id: None,
+            proved_at: None,
+            repositories: None,
+            private: None,
+            health: None,
+            next_rotation_at: None,
+            candidate_version_id: None,
+            invitation: None,
+            error_type: None,
+        }
+    }
+
+    /// A secret that could not be read.
+    pub fn unreadable(secret_id: String, error: &Error) -> Self {
+        Self {
+            state: State::Unknown,
+            reason: Some(error.to_string()),
+            error_type: Some(error.kind().name()),
+            ..Self::empty(secret_id)
+        }
+    }
+
+    /// What was read, as an item. `client_id` is the function's own, `now` the time of reading.
+    pub fn of(seen: &Seen, client_id: &str, now: Timestamp) -> Self {
+        let secret = &seen.secret;
+        let document = seen.document.as_ref().ok().and_then(Option::as_ref);
+        let kept = match secret.kept() {
+            Kept::Connector(kept) => Some(kept),
+            Kept::Unknown | Kept::Unreadable => None,
+        };
+        let mut item = Self::empty(secret.arn.clone());
+        item.organization =
+            document.map(|document| document.organization.clone()).or(kept.map(|kept| kept.organization));
+        if let Some(expires_at) = document.and_then(|document| document.expires_at) {
+            item.expires_at = Some(rfc3339(expires_at));
+            item.days_left = Some((expires_at - now).whole_seconds().div_euclid(86_400));
+        }
+        item.version_id = secret.version(Label::Current).map(str::to_owned);
+        item.candidate_version_id = secret.version(Label::Candidate).map(str::to_owned);
+        item.next_rotation_at = secret.schedule.as_ref().and_then(|schedule| schedule.next).map(rfc3339);
+        item.invitation = secret.invitation().ok().flatten().map(|invitation| InvitationReport::new(invitation, now));
+        if let Some(observed) = seen.ours(item.organization.as_deref()) {
+            item.carried_version_id = observed.version().map(str::to_owned);
+            item.proved_at = observed.proved_at().map(rfc3339);
+            if let Some(proved) = observed.proved() {
+                (item.repositories, item.private) = (Some(proved.repositories), Some(proved.private));
+            }
+            item.health.clone_from(&seen.health);
+        }
+        let mut findings = seen.findings(client_id, now);
+        findings.sort_by_key(|finding| finding.state);
+        if let Some(worst) = findings.into_iter().next() {
+            item.state = worst.state;
+            item.reason = Some(worst.reason);
+            item.error_type = worst.error_type;
+        } else if let Some(health) = seen.health.as_ref().filter(|health| !health.is_healthy()) {
+            item.reason = Some(unhealthy(health));
+        }
+        item
+    }
+}
+
+/// One thing that holds, with what to do about it.
+struct Finding {
+    state: State,
+    reason: String,
+    error_type: Option<&'static str>,
+}
+
+impl Finding {
+    fn new(state: State, reason: impl Into<String>) -> Self {
+        Self { state, reason: reason.into(), error_type: None }
+    }
+
+    fn of(error: &Error) -> Self {
+        Self { state: State::Unknown, reason: error.to_string(), error_type: Some(error.kind().name()) }
+    }
+}
+
+impl Seen {
+    /// The connector, where it bears this secret's fingerprint.
+    fn ours(&self, organization: Option<&str>) -> Option<&Observed> {
+        let observed = self.connector.as_ref()?.as_ref().ok()?.observed()?;
+        organization?;
+        observed.bears(&self.secret.fingerprint()).then_some(observed)
+    }
+
+    fn findings(&self, client_id: &str, now: Timestamp) -> Vec<Finding> {
+        match self.secret.managed() {
+            Managed::Offboarded => return vec![self.offboarded()],
+            Managed::No => {
+                let reason = format!(
+                    "the secret is not tagged hubkeeper = managed; to have it kept, send {}",
+                    event("onboard", &self.secret)
+                );
+                return vec![Finding::new(State::Unknown, reason)];
+            }
+            Managed::Yes => {}
+        }
+        let mut findings = self.rotation(now);
+        let document = match &self.document {
+            Err(error) => {
+                findings.push(Finding::of(error));
+                return findings;
+            }
+            Ok(None) => {
+                findings.push(Finding::new(State::Unknown, "AWSCURRENT has no value: put the secret's document"));
+                return findings;
+            }
+            Ok(Some(document)) => document,
+        };
+        findings.extend(self.token(document, now));
+        if document.access_token.is_some() {
+            findings.extend(self.connector(document, client_id));
+        }
+        if let Some(candidate) = self.secret.version(Label::Candidate)
+            && !self.secret.bears(candidate, Label::Current)
+        {
+            let reason = format!(
+                "version {candidate} waits as HUBKEEPER_CANDIDATE: to adopt it, or to learn why it is refused, send {}",
+                event("onboard", &self.secret)
+            );
+            findings.push(Finding::new(State::CandidateWaiting, reason));
+        }
+        findings
+    }
+
+    fn offboarded(&self) -> Finding {
+        let reason = match &self.connector {
+            Some(Ok(Found::Present(observed))) if observed.bears(&self.secret.fingerprint()) => {
+                format!("its connector still exists: to delete it, send {}", event("offboard", &self.secret))
+            }
+            Some(Err(error)) => error.to_string(),
+            _ => "delete the secret once reconcile has retired its tokens".to_owned(),
+        };
+        Finding::new(State::Offboarded, reason)
+    }
+
+    fn rotation(&self, now: Timestamp) -> Vec<Finding> {
+        let secret = &self.secret;
+        if let Some(pending) = secret.stuck_rotation(now) {
+            let since = secret.pending_since.map(rfc3339).unwrap_or_default();
+            return vec![Finding::new(
+                State::Stuck,
+                format!(
+                    "version {pending} has been AWSPENDING since {since}: see why its steps fail, or end the rotation: {}",
+                    unstick(secret, pending)
+                ),
+            )];
+        }
+        if let Some(pending) = secret.rotation_in_progress() {
+            return vec![Finding::new(State::Rotating, format!("version {pending} is AWSPENDING"))];
+        }
+        let old = secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= now);
+        secret
+            .leftover_pending()
+            .filter(|_| old)
+            .map(|pending| {
+                let command = unstick(secret, pending);
+                Finding::new(
+                    State::Stuck,
+                    format!("AWSPENDING is left over from a finished rotation and blocks the next: {command}"),
+                )
+            })
+            .into_iter()
+            .collect()
+    }
+
+    fn token(&self, document: &Document, now: Timestamp) -> Option<Finding> {
+        if document.access_token.is_none() {
+            let reason = match self.secret.invitation() {
+                Ok(Some(Invitation::Pending { .. })) => {
+                    "the dedicated user has to accept the invitation to the organization".to_owned()
+                }
+                _ => format!(
+                    "the secret holds no token: stage one as HUBKEEPER_CANDIDATE, or send {}",
+                    event("onboard", &self.secret)
+                ),
+            };
+            return Some(Finding::new(State::Awaiting, reason));
+        }
+        let warning = expiry_warning(document, now)?;
+        let next = if document.manager.is_some() {
+            format!("rotate the secret: aws secretsmanager rotate-secret --secret-id {}", self.secret.arn)
+        } else {
+            "stage a new token as HUBKEEPER_CANDIDATE".to_owned()
+        };
+        match warning.code {
+            WarningCode::Expired => Some(Finding::new(State::Expired, format!("{}; {next}", warning.message))),
+            WarningCode::ExpiresSoon => Some(Finding::new(State::Expiring, format!("{}; {next}", warning.message))),
+            _ => None,
+        }
+    }
+
+    fn connector(&self, document: &Document, client_id: &str) -> Option<Finding> {
+        let repair = || event("reconcile", &self.secret);
+        if self.secret.keeps_another(document) {
+            let named = KeptConnector::of(document);
+            return Some(Finding::new(
+                State::Drifted,
+                format!(
+                    "the secret keeps another connector than its document names ({named}): put a document that names the connector that is kept, or send {} and onboard anew",
+                    event("offboard", &self.secret)
+                ),
+            ));
+        }
+        let observed = match self.connector.as_ref()? {
+            Err(error) => return Some(Finding::of(error)),
+            Ok(Found::Absent) => {
+                return Some(Finding::new(
+                    State::Drifted,
+                    format!("the connector does not exist: to create it, send {}", repair()),
+                ));
+            }
+            Ok(Found::Present(observed)) => observed,
+        };
+        let fingerprint = self.secret.fingerprint();
+        let current = self.secret.version(Label::Current).unwrap_or_default();
+        if let Err(why) = observed.carries(document, &fingerprint, current) {
+            let rotates = self.secret.rotation_in_progress().zip(self.pending.as_ref());
+            let is_ahead =
+                rotates.is_some_and(|(version, pending)| observed.carries(pending, &fingerprint, version).is_ok());
+            return (!is_ahead).then(|| {
+                Finding::new(State::Drifted, format!("the connector drifted: {why}; to repair it, send {}", repair()))
+            });
+        }
+        let writers: Vec<&str> = std::iter::once(client_id).chain(self.secret.writer()).collect();
+        let drift = observed.drift(document, &writers)?;
+        Some(Finding::new(State::Drifted, format!("the connector drifted: {drift}; to repair it, send {}", repair())))
+    }
+}
+
+/// The event that a reason asks for, as it can be sent.
+fn event(action: &str, secret: &Secret) -> String {
+    let (name, id) = match action {
+        "reconcile" => ("secretIds", serde_json::json!([secret.arn])),
+        _ => ("secretId", serde_json::json!(secret.arn)),
+    };
+    serde_json::json!({ "action": action, name: id }).to_string()
+}
+
+fn unhealthy(health: &Health) -> String {
+    let issue = health.issues.first();
+    let words = issue.map(|issue| match &issue.remediation {
+        Some(remediation) => format!("{}: {remediation}", issue.name),
+        None => issue.name.clone(),
+    });
+    let words = words.or_else(|| health.reason.clone()).unwrap_or_else(|| "see the connector in the portal".into());
+    format!("Defender reports the connector as not healthy: {words}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! The status of managed secrets: Secrets Manager and ARM are read, nobody logs in at Docker Hub, nothing is written.
+
+use futures_util::future::join;
+use futures_util::stream::{self, StreamExt};
+use hubkeeper_core::error::Error;
+use hubkeeper_core::event::StatusQuery;
+use hubkeeper_core::secret::{Document, Kept, Label, Managed};
+use hubkeeper_core::status::{Item, Page, Seen};
+use hubkeeper_core::time::Timestamp;
+
+use crate::clients::{Services, Sessions};
+use crate::process::Process;
+
+/// Items of one page.
+const PAGE: usize = 100;
+/// Secrets that are read side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+/// One page of the status. The ids of all managed secrets are sorted, so that a page begins where the one before ended,
+/// whatever was added or deleted between the two.
+///
+/// # Errors
+/// Where the managed secrets cannot be listed. A secret that cannot be read is an item.
+pub async fn run(process: &Process, query: &StatusQuery, end: Timestamp) -> Result<Page, Error> {
+    let services = process.services(end, &Sessions::default());
+    let explained = |error: Error| services.http_client.explain(error).at("status");
+    let ids = if let Some(named) = &query.secret_ids {
+        after(named.clone(), query.next.as_deref())
+    } else {
+        let mut managed = services.store.managed().await.map_err(explained)?;
+        managed.sort_unstable();
+        managed.retain(|id| query.next.as_ref().is_none_or(|next| id > next));
+        managed
+    };
+    let more = ids.len() > PAGE;
+    let page: Vec<String> = ids.into_iter().take(PAGE).collect();
+    let next = page.last().filter(|_| more).cloned();
+    let items = stream::iter(page)
+        .map(|id| async {
+            let seen = Box::pin(see(&services, &id)).await;
+            match seen {
+                Ok(seen) => Item::of(&seen, &services.config.client_id, services.now()),
+                Err(error) => Item::unreadable(id, &explained(error)),
+            }
+        })
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await;
+    Ok(Page::new(items, next))
+}
+
+/// The named ids that follow the last one of the page before.
+fn after(named: Vec<String>, next: Option<&str>) -> Vec<String> {
+    match next {
+        None => named,
+        Some(next) => named.into_iter().skip_while(|id| id != next).skip(1).collect(),
+    }
+}
+
+/// Reads one secret and its connector.
+async fn see(services: &Services, id: &str) -> Result<Seen, Error> {
+    let store = &services.store;
+    let mut secret = store.describe(id).await?;
+    let pending = secret.rotation_in_progress().map(str::to_owned);
+    let dated = async {
+        match &pending {
+            Some(pending) => {
+                let at = store.history(&secret.arn).await?.get(pending).copied();
+                // without a value the version is not in the history: it came with the last change, or before
+                Ok(at.or(secret.last_changed))
+            }
+            None => Ok::<_, Error>(None),
+        }
+    };
+    let pending_document = async {
+        let document = document(services, &secret.arn, pending.as_deref(), Label::Pending).await;
+        document.ok().flatten()
+    };
+    let current = document(services, &secret.arn, secret.version(Label::Current), Label::Current);
+    let (since, (pending_document, current)) = Box::pin(join(dated, join(pending_document, current))).await;
+    secret.pending_since = since?;
+    let kept = match secret.kept() {
+        Kept::Connector(kept) => Some(kept.connector),
+        Kept::Unknown | Kept::Unreadable => None,
+    };
+    let named = current.as_ref().ok().and_then(Option::as_ref).map(|document| document.connector.id.clone());
+    let id = if secret.managed() == Managed::Offboarded { kept.or(named) } else { named.or(kept) };
+    let (connector, health) = match &id {
+        None => (None, None),
+        Some(id) => {
+            let (read, health) = join(services.arm.read(id), services.arm.health(id)).await;
+            // a resource group that is gone took the connector with it
+            (Some(read.map(crate::clients::azure::arm::Read::or_absent)), health)
+        }
+    };
+    Ok(Seen { secret, document: current, pending: pending_document, connector, health })
+}
+
+async fn document(
+    services: &Services,
+    arn: &str,
+    version: Option<&str>,
+    label: Label,
+) -> Result<Option<Document>, Error> {
+    let Some(version) = version else { return Ok(None) };
+    let value = services.store.value(arn, version, Some(label.name())).await?;
+    value.map(|value| Document::parse(&value)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_named_secrets_begins_after_the_last_one_of_the_page_before() {
+        let named = || vec!["b".to_owned(), "a".to_owned(), "c".to_owned()];
+        assert_eq!(after(named(), None), named());
+        assert_eq!(after(named(), Some("b")), ["a", "c"]);
+        assert_eq!(after(named(), Some("c")), [""; 0]);
+    }
+}
