@@ -1,4 +1,4 @@
-//! The four steps, with a manager and with a candidate (contract, section 5).
+//! The four steps, with a manager and with a candidate (docs/events.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{aws, hub};

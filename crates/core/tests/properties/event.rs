@@ -1,4 +1,4 @@
-//! Events, each with what it is understood as: the shapes of the contract's section 3, and the edges between them.
+//! Events, each with what it is understood as: the shapes of docs/events.md, and the edges between them.
 
 use hubkeeper_core::event::{Event, Fleet, StatusQuery, parse};
 use hubkeeper_core::request::{Mode, Trigger};
