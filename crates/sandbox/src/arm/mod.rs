@@ -28,23 +28,23 @@ use throttle::Spending;
 
 use crate::world::{Request, Response, State, json};
 
-/// The state of Azure. The public members are switches: how the service behaves.
+/// The state of Azure. The public fields are switches that change how the service behaves.
 #[derive(Default)]
 pub struct Arm {
-    /// What answers say of the stored access token; the swagger does not promise that it is left out. Default: nothing.
+    /// What responses show of the stored access token. The swagger does not promise that the field is omitted. Default: nothing.
     pub echo_token: EchoToken,
-    /// Whether answers carry an `etag`, which an update must then give back in its body. Default `false` (never observed).
+    /// Whether responses carry an `etag`, which an update must then send back in its body. Default `false` (never observed).
     pub etags: bool,
-    /// Connectors on a page of a list; `None` (default) for all of them on one.
+    /// Connectors per page of a list. `None` (default) puts all of them on one page.
     pub page_size: Option<usize>,
-    /// How long a role assignment takes to work. Default zero.
+    /// Delay before a role assignment takes effect. Default zero.
     pub role_delay: Duration,
-    /// Throttling by token buckets; `None` (default) for none.
+    /// Throttling by token buckets. `None` (default) turns it off.
     pub throttle: Option<Throttle>,
-    /// By subscription id, lower case.
+    /// Subscriptions by id, lower case.
     subscriptions: BTreeMap<String, Subscription>,
     grants: Vec<Grant>,
-    /// Reports by connector id, lower case.
+    /// Health reports by connector id, lower case.
     health: BTreeMap<String, Vec<serde_json::Value>>,
     spending: Spending,
 }
@@ -53,7 +53,7 @@ pub struct Arm {
 struct Subscription {
     id: String,
     unregistered: bool,
-    /// By name, lower case.
+    /// Resource groups by name, lower case.
     groups: BTreeMap<String, Group>,
 }
 
@@ -61,7 +61,7 @@ struct Subscription {
 struct Group {
     name: String,
     locked: bool,
-    /// By name, lower case.
+    /// Connectors by name, lower case.
     connectors: BTreeMap<String, Connector>,
 }
 
@@ -69,18 +69,18 @@ struct Group {
 struct Grant {
     client: String,
     subscription: String,
-    /// `None` for the whole subscription.
+    /// The resource group; `None` for the whole subscription.
     group: Option<String>,
     actions: Vec<String>,
     made_at: OffsetDateTime,
 }
 
-/// What a path names, as the caller spelled it.
+/// The resource that a path names, as the caller spelled it.
 #[derive(Clone, Debug, Default)]
 struct Target {
     subscription: String,
     group: Option<String>,
-    /// `None` for a list.
+    /// The connector's name; `None` for a list.
     name: Option<String>,
     health: bool,
 }
@@ -120,7 +120,7 @@ impl Target {
         })
     }
 
-    /// The scope that an `AuthorizationFailed` names.
+    /// The scope that an `AuthorizationFailed` error names.
     fn scope(&self) -> String {
         let Target { subscription, group, name, .. } = self;
         match (group, name) {
@@ -133,13 +133,13 @@ impl Target {
     }
 }
 
-/// A path segment without percent-encoding.
+/// A path segment, percent-decoded.
 fn decoded(segment: &str) -> String {
     let form = segment.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     url::form_urlencoded::parse(form.as_bytes()).next().map_or_else(String::new, |(text, _)| text.into_owned())
 }
 
-/// A query parameter; names compare without case.
+/// A query parameter. Names are case-insensitive.
 fn parameter(request: &Request, name: &str) -> Option<String> {
     url::form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes())
         .find(|(key, _)| key.eq_ignore_ascii_case(name))

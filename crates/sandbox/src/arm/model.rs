@@ -1,4 +1,4 @@
-//! A connector as Azure stores it and as it answers.
+//! A connector as Azure stores it, and as a response shows it.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-/// What an answer says of the stored access token.
+/// What a response shows of the stored access token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum EchoToken {
-    /// The member is left out.
+    /// The field is omitted.
     #[default]
     Never,
     /// `***`
@@ -30,35 +30,35 @@ pub struct Credential {
 /// A stored connector.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    /// Subscription id, as first spelled.
+    /// Subscription id, in its first spelling.
     pub subscription: String,
-    /// Resource group, as first spelled.
+    /// Resource group, in its first spelling.
     pub resource_group: String,
-    /// Name, as first spelled.
+    /// Name, in its first spelling.
     pub name: String,
-    /// As the caller spelled it.
+    /// Location, as the caller spelled it.
     pub location: String,
-    /// Kind of the resource, if one was given.
+    /// Kind of the resource, if the caller gave one.
     pub kind: Option<String>,
-    /// Tags; names compare without case.
+    /// Tags. Names are case-insensitive.
     pub tags: BTreeMap<String, String>,
-    /// `properties`, without the access token and without what the service adds.
+    /// `properties`, without the access token and without the fields that the service adds.
     pub properties: Value,
-    /// The Docker Hub login; `None` for another environment, or where none was given.
+    /// The Docker Hub login. `None` for another environment, or if the caller gave none.
     pub credential: Option<Credential>,
-    /// Changes with every write.
+    /// The etag. It changes with every write.
     pub etag: String,
-    /// Who made it: a client id, or a person.
+    /// The creator: a client id, or a person's name.
     pub created_by: String,
-    /// `Application` or `User`.
+    /// The creator's type: `Application` or `User`.
     pub created_by_type: &'static str,
-    /// When.
+    /// Time of creation.
     pub created_at: OffsetDateTime,
-    /// Who wrote it last.
+    /// The last writer: a client id, or a person's name.
     pub modified_by: String,
-    /// `Application` or `User`.
+    /// The last writer's type: `Application` or `User`.
     pub modified_by_type: &'static str,
-    /// When.
+    /// Time of the last write.
     pub modified_at: OffsetDateTime,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Takes a body apart as it is; what must be checked was checked before.
+    /// Splits a body into the stored parts. It validates nothing: the caller has done so.
     pub(super) fn of(body: &Value) -> Content {
         let mut properties = body["properties"].clone();
         if let Some(members) = properties.as_object_mut() {
@@ -109,7 +109,7 @@ fn time(at: OffsetDateTime) -> String {
 }
 
 impl Connector {
-    /// The resource's id in the casing of real answers: `resourcegroups`, `securityconnectors`.
+    /// The resource's id in the casing of real responses: `resourcegroups`, `securityconnectors`.
     #[must_use]
     pub fn id(&self) -> String {
         let Self { subscription, resource_group, name, .. } = self;
@@ -124,20 +124,20 @@ impl Connector {
         self.credential.as_ref().map(|credential| (credential.username.as_str(), credential.access_token.as_str()))
     }
 
-    /// A tag; names compare without case.
+    /// A tag. Names are case-insensitive.
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<&str> {
         self.tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The types of its offerings.
+    /// The types of the connector's offerings.
     #[must_use]
     pub fn offerings(&self) -> Vec<&str> {
         let offerings = self.properties["offerings"].as_array().into_iter().flatten();
         offerings.filter_map(|offering| offering["offeringType"].as_str()).collect()
     }
 
-    /// What may be written again: the stored members, the token among them.
+    /// The body of a PUT that stores the same connector again, token included.
     pub(super) fn body(&self) -> Value {
         let mut properties = self.properties.clone();
         if let Some(credential) = &self.credential {
@@ -146,7 +146,7 @@ impl Connector {
         json!({ "location": self.location, "kind": self.kind, "tags": self.tags, "properties": properties })
     }
 
-    /// The answer to a GET.
+    /// The response body of a GET.
     pub(super) fn view(&self, echo: EchoToken, etags: bool) -> Value {
         let mut view = self.body();
         let authentication = &mut view["properties"]["environmentData"]["authentication"];

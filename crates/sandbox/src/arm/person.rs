@@ -1,4 +1,4 @@
-//! What people do in Azure, and what tests may know of it.
+//! What people do in Azure, and what tests may read of its state.
 
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -23,28 +23,28 @@ fn find<'a>(state: &'a State, subscription: &str, resource_group: &str) -> Optio
     state.arm.subscriptions.get(&subscription.to_lowercase())?.groups.get(&resource_group.to_lowercase())
 }
 
-/// A resource group; a subscription (a uuid) that is new comes into being, registered for `Microsoft.Security`.
+/// Creates a resource group. A subscription (a uuid) that does not exist is created too, registered for `Microsoft.Security`.
 pub fn add_resource_group(state: &mut State, subscription: &str, resource_group: &str) {
     group(state, subscription, resource_group);
 }
 
-/// Deletes a resource group and what is in it; role assignments stay.
+/// Deletes a resource group and its contents. Role assignments remain.
 pub fn delete_resource_group(state: &mut State, subscription_id: &str, resource_group: &str) {
     subscription(state, subscription_id).groups.remove(&resource_group.to_lowercase());
 }
 
-/// Registers a subscription for `Microsoft.Security` or takes that away (409 `MissingSubscriptionRegistration`).
+/// Registers a subscription for `Microsoft.Security`, or unregisters it (409 `MissingSubscriptionRegistration`).
 pub fn set_registered(state: &mut State, subscription_id: &str, registered: bool) {
     subscription(state, subscription_id).unregistered = !registered;
 }
 
-/// Puts a lock on a resource group (409 `ScopeLocked` for every write) or takes it off.
+/// Locks a resource group (409 `ScopeLocked` for every write), or unlocks it.
 pub fn set_locked(state: &mut State, subscription: &str, resource_group: &str, locked: bool) {
     group(state, subscription, resource_group).locked = locked;
 }
 
-/// A role assignment: `actions` of `read`, `write`, `delete` on securityConnectors, at a resource group, or at the whole
-/// subscription where `resource_group` is `*`. Works after `role_delay`.
+/// Assigns a role: `actions` of `read`, `write`, `delete` on securityConnectors, at a resource group, or at the whole
+/// subscription if `resource_group` is `*`. It takes effect after `role_delay`.
 pub fn grant(state: &mut State, client_id: &str, subscription: &str, resource_group: &str, actions: &[&str]) {
     let grant = Grant {
         client: client_id.to_lowercase(),
@@ -56,13 +56,13 @@ pub fn grant(state: &mut State, client_id: &str, subscription: &str, resource_gr
     state.arm.grants.push(grant);
 }
 
-/// Takes every role assignment of a client away.
+/// Removes every role assignment of a client.
 pub fn revoke_grants(state: &mut State, client_id: &str) {
     let client = client_id.to_lowercase();
     state.arm.grants.retain(|grant| grant.client != client);
 }
 
-/// A connector as it is stored, the token included. Names compare without case.
+/// A connector as it is stored, token included. Names are case-insensitive.
 #[must_use]
 pub fn connector<'a>(state: &'a State, subscription: &str, resource_group: &str, name: &str) -> Option<&'a Connector> {
     find(state, subscription, resource_group)?.connectors.get(&name.to_lowercase())
@@ -74,8 +74,8 @@ pub fn connectors(state: &State) -> impl Iterator<Item = &Connector> {
     groups.flat_map(|group| group.connectors.values())
 }
 
-/// Writes a connector as a person in the portal does: no role, no validation, and a resource group that is missing comes
-/// into being. `by` is the person's name (`systemData.lastModifiedBy`, type `User`).
+/// Writes a connector as a person in the portal does, without a role and without validation. A missing resource group is created.
+/// `by` is the person's name (`systemData.lastModifiedBy`, type `User`).
 pub fn put_connector(
     state: &mut State,
     subscription_id: &str,
@@ -90,8 +90,8 @@ pub fn put_connector(
     write(group, &id, name, body, Writer { who: by, kind: "User", now, etag });
 }
 
-/// Turns Defender for Containers off and sets another scan interval, as a person in the portal does; the login stays. `false` if
-/// there is no such connector.
+/// Turns Defender for Containers off and sets another scan interval, as a person in the portal does; the login stays. Returns
+/// `false` if the connector does not exist.
 pub fn edit_connector(state: &mut State, subscription: &str, resource_group: &str, name: &str, by: &str) -> bool {
     let Some(mut body) = connector(state, subscription, resource_group, name).map(Connector::body) else {
         return false;
@@ -104,7 +104,7 @@ pub fn edit_connector(state: &mut State, subscription: &str, resource_group: &st
     true
 }
 
-/// Moves every date of the connectors into the past, those in tags with them: for whoever cannot wait. It counts as no write.
+/// Moves every date of the connectors into the past, dates in tags included. It does not count as a write.
 pub fn age(state: &mut State, by: Duration) {
     let groups = state.arm.subscriptions.values_mut().flat_map(|subscription| subscription.groups.values_mut());
     for connector in groups.flat_map(|group| group.connectors.values_mut()) {
@@ -118,13 +118,13 @@ pub fn age(state: &mut State, by: Duration) {
     }
 }
 
-/// Deletes a connector; `false` if there was none.
+/// Deletes a connector. Returns `false` if it does not exist.
 pub fn delete_connector(state: &mut State, subscription: &str, resource_group: &str, name: &str) -> bool {
     group(state, subscription, resource_group).connectors.remove(&name.to_lowercase()).is_some()
 }
 
-/// Sets the health report of a connector: `code` of `Healthy`, `NotHealthy`, `NotApplicable`, or `None` for no report (404,
-/// the default). Reports of Docker Hub connectors are not evidenced; the shape is that of Microsoft's example for AWS.
+/// Sets the health report of a connector: `code` is `Healthy`, `NotHealthy`, `NotApplicable`, or `None` for no report (404, the
+/// default). No report of a Docker Hub connector has been observed; the shape is that of Microsoft's example for AWS.
 pub fn set_health(
     state: &mut State,
     subscription: &str,
@@ -142,8 +142,8 @@ pub fn set_health(
     }
 }
 
-/// Adds a health report to those of the connector with this ARM id: its issues are pairs of name and remediation steps.
-/// Lists of reports are paged by [`Arm::page_size`](super::Arm), as lists of connectors are.
+/// Adds a health report to those of the connector with this ARM id. Its issues are pairs of name and remediation steps. Lists of
+/// reports have pages of [`Arm::page_size`](super::Arm), like lists of connectors.
 pub fn add_health(state: &mut State, id: &str, code: &str, reason: &str, issues: &[(&str, &str)]) {
     let report_name = state.uuid();
     let now = report_time(state.now());

@@ -1,15 +1,15 @@
-//! The two shapes of a refusal: Resource Manager's own, and the security provider's.
+//! The two shapes of an error response: Resource Manager's own, and the security provider's.
 
 use serde_json::{Value, json};
 
 pub(super) const CHALLENGE: &str = "Bearer authorization_uri=\"https://login.microsoftonline.com/\", \
      error=\"invalid_token\", error_description=\"The authentication failed because of missing or invalid access token.\"";
 
-/// A refusal, before it has its correlation id.
+/// An error response before it has its correlation id.
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) body: Box<dyn FnOnce(&str) -> Value>,
-    /// Seconds.
+    /// `Retry-After`, in seconds.
     pub(super) retry_after: Option<u32>,
 }
 
@@ -19,7 +19,7 @@ pub(super) fn arm(status: u16, code: &str, message: impl Into<String>) -> Refusa
     Refusal { status, body: Box::new(move |_| body), retry_after: None }
 }
 
-/// `{"statusCode","errorMessage","errorCorrelation"}`: the provider's validation, spelled as observed.
+/// `{"statusCode","errorMessage","errorCorrelation"}`: the shape of the provider's validation errors, spelled as observed.
 pub(super) fn provider(message: &str) -> Refusal {
     let message = format!("error occured for security connector: {message}");
     Refusal {

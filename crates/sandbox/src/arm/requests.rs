@@ -1,4 +1,4 @@
-//! One request to Resource Manager: the checks in their order, then the verb.
+//! One request to Resource Manager: the checks in their order, then the method.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -10,7 +10,7 @@ use super::{Group, Target, parameter, validate};
 use crate::entra;
 use crate::world::{Request, Response, State, empty, json as json_response};
 
-/// The api-versions that the sandbox serves; the first knows nothing of Docker Hub.
+/// The api-versions that the sandbox serves. The first one does not know Docker Hub.
 const VERSIONS: [&str; 4] = ["2023-10-01-preview", "2024-07-01-preview", "2024-08-01-preview", "2026-08-01-preview"];
 const HEALTH_VERSIONS: [&str; 2] = ["2023-02-01-preview", "2023-05-01-preview"];
 
@@ -230,7 +230,7 @@ fn body_of(request: &Request) -> Result<Value, Refusal> {
     if body.is_object() { Ok(body) } else { Err(invalid_content("an object is expected")) }
 }
 
-/// PATCH is partial at the top level alone: `tags` and `properties` are replaced as a whole (observed for tags).
+/// PATCH merges at the top level only: it replaces `tags` and `properties` as a whole (observed for tags).
 fn laid_over(stored: Value, patch: Value) -> Value {
     let (Value::Object(mut stored), Value::Object(patch)) = (stored, patch) else { return Value::Null };
     for (member, value) in patch {
@@ -250,7 +250,7 @@ fn check_etag(body: &Value, existing: &Connector) -> Result<(), Refusal> {
     }
 }
 
-/// Who writes, and when.
+/// Who writes, and the time.
 pub(super) struct Writer<'a> {
     pub(super) who: &'a str,
     pub(super) kind: &'static str,
@@ -258,7 +258,7 @@ pub(super) struct Writer<'a> {
     pub(super) etag: String,
 }
 
-/// Stores a whole resource; what an earlier one of that name had and the body has not is gone.
+/// Stores a whole resource. Fields of an existing resource that the body lacks are lost.
 pub(super) fn write<'a>(
     group: &'a mut Group,
     subscription: &str,
@@ -294,7 +294,7 @@ pub(super) fn write<'a>(
     group.connectors.entry(key).or_insert(connector)
 }
 
-/// A time in an Azure health report.
+/// A time as Azure health reports write it.
 pub(super) fn report_time(at: OffsetDateTime) -> String {
     at.to_offset(time::UtcOffset::UTC)
         .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"))

@@ -1,4 +1,4 @@
-//! Resource Manager's behaviour, through real-shaped requests.
+//! Tests of Resource Manager with requests in their real shape.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,4 +1,4 @@
-//! Throttling by token buckets, one for each subscription, principal and kind of operation (Microsoft, "Understand how Azure
+//! Throttling by token buckets: one for each subscription, principal and kind of operation (Microsoft, "Understand how Azure
 //! Resource Manager throttles requests").
 
 use std::collections::BTreeMap;
@@ -7,16 +7,16 @@ use time::{Duration, OffsetDateTime};
 
 use super::refusal::{Refusal, arm};
 
-/// One bucket.
+/// The size of a token bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
-    /// Requests that a full bucket holds.
+    /// Requests in a full bucket.
     pub capacity: u32,
-    /// Requests that come back in a second.
+    /// Requests refilled per second.
     pub refill_per_second: u32,
 }
 
-/// The buckets; the default has Microsoft's figures.
+/// The buckets. The default has Microsoft's figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Throttle {
     /// GET and HEAD: 250, 25 a second.
@@ -25,7 +25,7 @@ pub struct Throttle {
     pub writes: Bucket,
     /// DELETE: 200, 10 a second.
     pub deletes: Bucket,
-    /// Seconds in `Retry-After`. An earlier retry is not processed and renews the wait. Default 5.
+    /// Value of `Retry-After`, in seconds. An earlier retry is rejected and restarts the wait. Default 5.
     pub retry_after: u32,
 }
 
@@ -47,12 +47,12 @@ struct Level {
     blocked_until: Option<OffsetDateTime>,
 }
 
-/// What was taken from the buckets.
+/// Current levels of the buckets.
 #[derive(Default)]
 pub(super) struct Spending(BTreeMap<(String, String, &'static str), Level>);
 
 impl Spending {
-    /// Takes one request out of a bucket; gives what is left in it.
+    /// Takes one request out of a bucket and returns what is left.
     pub(super) fn take(
         &mut self,
         throttle: &Throttle,

@@ -1,6 +1,7 @@
-//! What a connector's body must be like: Resource Manager's rules for every resource, then the provider's.
+//! Validates a connector's body: Resource Manager's rules for every resource first, then the provider's.
 //!
-//! Microsoft's swagger requires the discriminators alone; where the service's own rules are unknown, the stricter one is taken.
+//! Microsoft's swagger requires only the discriminators. Where the service's own rules are unknown, the sandbox applies the
+//! stricter one.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use super::model::Connector;
 use super::refusal::{Refusal, arm, provider};
 
-/// The members that a resource may have at its top.
+/// The fields that a resource may have at its top level.
 const MEMBERS: [&str; 12] = [
     "id",
     "name",
@@ -57,7 +58,7 @@ const OFFERINGS: [&str; 19] = [
     "DefenderCspmJFrog",
 ];
 
-/// Checks the body of a PUT, or a stored resource with a PATCH laid over it (its properties only where the PATCH has some).
+/// Validates the body of a PUT, or a stored resource merged with a PATCH (its properties only if the PATCH has some).
 pub(super) fn resource(
     body: &Map<String, Value>,
     existing: Option<&Connector>,
@@ -168,7 +169,7 @@ fn check_properties(
 
 fn check_docker_hub(data: &Map<String, Value>, existing: Option<&Connector>) -> Result<(), Refusal> {
     const KNOWN: [&str; 3] = ["environmentType", "authentication", "scanInterval"];
-    // What the resource has already, from a newer api-version, it may keep.
+    // the resource may keep fields that it already has from a newer api-version
     let had =
         |member: &str| existing.is_some_and(|connector| connector.properties["environmentData"].get(member).is_some());
     if let Some(member) = data.keys().find(|member| !KNOWN.contains(&member.as_str()) && !had(member)) {

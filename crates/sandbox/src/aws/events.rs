@@ -1,4 +1,4 @@
-//! The events that AWS sends to `EventBridge`, kept in [`super::Aws::events`] in the order in which they arose.
+//! The events that AWS sends to `EventBridge`, kept in [`super::Aws::events`], oldest first.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -7,15 +7,15 @@ use time::format_description::well_known::Rfc3339;
 use super::model::{Moved, PENDING, PREVIOUS};
 use crate::world::State;
 
-/// A time as events spell it: RFC 3339, whole seconds, `Z`.
+/// A time as events write it: RFC 3339, whole seconds, `Z`.
 #[must_use]
 pub fn time_text(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC);
     at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
-/// Notes `Secret Label Updated` for every label that moved to a version, but for `AWSPENDING` and `AWSPREVIOUS` (AWS's user guide,
-/// "Secret Label Updated event").
+/// Records `Secret Label Updated` for every label that moved to a version, except `AWSPENDING` and `AWSPREVIOUS` (AWS's user
+/// guide, "Secret Label Updated event").
 pub(super) fn labels_moved(state: &mut State, arn: &str, moved: &[Moved]) {
     let name = state.aws.secrets.get(arn).map(|secret| secret.name.clone()).unwrap_or_default();
     for Moved { label, version_id } in moved {
@@ -37,8 +37,8 @@ pub(super) fn labels_moved(state: &mut State, arn: &str, moved: &[Moved]) {
     }
 }
 
-/// Notes an `AWS Service Event via CloudTrail`: `RotationStarted`, `RotationSucceeded`, `RotationFailed`, `RotationAbandoned`.
-/// The secret stands in `detail.additionalEventData.SecretId`, `requestParameters` is null (as captured in AWS's samples).
+/// Records an `AWS Service Event via CloudTrail`: `RotationStarted`, `RotationSucceeded`, `RotationFailed`, `RotationAbandoned`.
+/// The secret is in `detail.additionalEventData.SecretId`; `requestParameters` is null (as captured in AWS's samples).
 pub(super) fn rotation(state: &mut State, name: &str, arn: &str, version_id: &str) {
     let (id, event_id) = (state.uuid(), state.uuid());
     let time = time_text(state.now());

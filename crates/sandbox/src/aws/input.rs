@@ -1,4 +1,4 @@
-//! Typed reading of a JSON request: a member of the wrong type is refused as the service's deserialiser does.
+//! Typed reading of a JSON request. A field of the wrong type is rejected as the service's deserialiser rejects it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use crate::world::State;
 
 const VALUE_BYTES: usize = 65_536;
 
-/// The members of a request.
+/// The fields of a request.
 pub(super) struct Input<'a>(&'a Map<String, Value>);
 
 fn wrong_type(name: &str) -> Refusal {
@@ -66,7 +66,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// `ClientRequestToken`: 32 to 64 characters. Whoever calls without an SDK must send it.
+    /// `ClientRequestToken`: 32 to 64 characters. A client without an SDK must send it.
     pub(super) fn version_id(&self) -> Result<&'a str, Refusal> {
         let Some(token) = self.text("ClientRequestToken")? else {
             return Err(Refusal::parameter(
@@ -79,7 +79,7 @@ impl<'a> Input<'a> {
         Ok(token)
     }
 
-    /// `SecretString` or `SecretBinary`, not both, at most 65,536 bytes; `None` where neither came.
+    /// `SecretString` or `SecretBinary`, not both, at most 65,536 bytes. `None` if the request has neither.
     pub(super) fn value(&self) -> Result<Option<Stored>, Refusal> {
         let (length, stored) = match (self.text("SecretString")?, self.text("SecretBinary")?) {
             (None, None) => return Ok(None),
@@ -119,7 +119,7 @@ impl<'a> Input<'a> {
         Ok(tags)
     }
 
-    /// The ARN of the secret that `SecretId` names: its friendly name, its ARN, or its ARN without the random suffix.
+    /// The ARN of the secret that `SecretId` names by its friendly name, its ARN, or its ARN without the random suffix.
     pub(super) fn arn(&self, state: &State) -> Result<String, Refusal> {
         let id = self.required("SecretId")?;
         let arn = if state.aws.secrets.contains_key(id) {
@@ -152,14 +152,14 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 pub(super) fn invalid_name() -> Refusal {
-    // the kind is no member of the service's model (observed)
+    // the service's model does not list this kind of error (observed)
     Refusal::new(
         "ValidationException",
         "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
     )
 }
 
-/// The secret of an ARN that [`Input::arn`] gave.
+/// The secret with an ARN that [`Input::arn`] returned.
 pub(super) fn secret<'s>(state: &'s mut State, arn: &str) -> Result<&'s mut Secret, Refusal> {
     state.aws.secrets.get_mut(arn).ok_or_else(|| Refusal::not_found("Secrets Manager can't find the specified secret."))
 }

@@ -1,4 +1,4 @@
-//! `UpdateSecretVersionStage`: labels move by compare-and-swap.
+//! `UpdateSecretVersionStage`: moves labels by compare-and-swap.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub(super) fn update(state: &mut State, input: &Input<'_>) -> Result<Value, Refu
         let Some(version) = secret.versions.get(to) else {
             return Err(Refusal::not_found("Secrets Manager can't find the specified secret version."));
         };
-        // Not documented: that a version without a value cannot become current is inferred from what its readers would get.
+        // undocumented, inferred: a version without a value cannot become current, since its readers would get nothing
         if label == CURRENT && version.value.is_none() {
             return Err(Refusal::request("You can't attach AWSCURRENT to a version that has no value."));
         }

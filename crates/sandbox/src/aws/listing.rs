@@ -13,7 +13,7 @@ use super::model::{Secret, Version};
 use super::values::seconds;
 use crate::world::State;
 
-/// What `DescribeSecret` and an entry of `ListSecrets` have in common. Members that have no value are left out, as the service does.
+/// The fields that `DescribeSecret` and an entry of `ListSecrets` share. Fields without a value are omitted, as the service does.
 fn description(secret: &Secret, versions: &str) -> Map<String, Value> {
     let stages: BTreeMap<&String, _> = secret
         .versions
@@ -45,7 +45,7 @@ fn description(secret: &Secret, versions: &str) -> Map<String, Value> {
     members.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// On or before this date the next rotation is due; none while rotation is off. A schedule expression is not computed.
+/// The next rotation is due on or before this date. `None` while rotation is off. Schedule expressions are not computed.
 fn next_rotation(secret: &Secret) -> Option<OffsetDateTime> {
     let days = secret.rotation_rules.as_ref()?["AutomaticallyAfterDays"].as_i64()?;
     let last = secret.last_rotated.unwrap_or(secret.created);
@@ -63,7 +63,7 @@ pub(super) fn describe(state: &mut State, input: &Input<'_>) -> Result<Value, Re
     Ok(Value::Object(answer))
 }
 
-/// One page of a list. A token holds the offset of its page and whether the empty page before it was already given.
+/// One page of a list. A token holds the offset of its page, and whether the empty page before it was already returned.
 fn page(entries: Vec<Value>, input: &Input<'_>, empty_pages: bool) -> Result<(Vec<Value>, Option<String>), Refusal> {
     let invalid = || Refusal::new("InvalidNextTokenException", "The NextToken value is invalid.");
     let size = input.page_size()?;
@@ -87,7 +87,7 @@ fn page(entries: Vec<Value>, input: &Input<'_>, empty_pages: bool) -> Result<(Ve
     Ok((page, next))
 }
 
-/// A filter value: a prefix, or with `!` before it one that must not match. Case counts but in descriptions.
+/// A filter value: a prefix, or with a leading `!` a prefix that must not match. Only descriptions ignore case.
 fn matches(value: &str, texts: &[&str], case_counts: bool) -> bool {
     let (negated, prefix) = value.strip_prefix('!').map_or((false, value), |rest| (true, rest));
     let found = texts.iter().any(|text| {
@@ -96,7 +96,7 @@ fn matches(value: &str, texts: &[&str], case_counts: bool) -> bool {
     found != negated
 }
 
-/// Whether a secret passes a filter: any of the filter's values fits. `tag-key` and `tag-value` look at any tag each.
+/// Whether a secret matches a filter: at least one of the filter's values matches. `tag-key` and `tag-value` each match any tag.
 fn passes(secret: &Secret, key: &str, values: &[String]) -> Result<bool, Refusal> {
     let keys = || secret.tags.keys().map(String::as_str);
     let tag_values = || secret.tags.values().map(String::as_str);
@@ -157,7 +157,7 @@ pub(super) fn versions(state: &mut State, input: &Input<'_>) -> Result<Value, Re
     let deprecated = input.flag("IncludeDeprecated")?.unwrap_or(false);
     let empty_pages = state.aws.empty_pages;
     let secret = super::input::secret(state, &arn)?;
-    // a version that holds no value is not listed, whatever labels it bears
+    // a version without a value is not listed, whatever its labels
     let listed = |version: &Version| version.value.is_some() && (deprecated || !version.stages.is_empty());
     let mut versions: Vec<_> = secret.versions.iter().filter(|(_, version)| listed(version)).collect();
     versions.sort_by_key(|(id, version)| (version.created, *id));

@@ -1,6 +1,6 @@
-//! AWS: Secrets Manager, STS and SQS behind one endpoint, told apart by `X-Amz-Target` or the form's `Action`.
+//! AWS: Secrets Manager, STS and SQS behind one endpoint, distinguished by `X-Amz-Target` or the form's `Action`.
 //!
-//! A request must carry a Signature Version 4 in its `Authorization` header; whether the signature is right is not checked.
+//! A request must carry a Signature Version 4 in its `Authorization` header. The sandbox does not verify the signature.
 
 use std::collections::BTreeMap;
 
@@ -42,23 +42,23 @@ pub struct Aws {
     pub secrets: BTreeMap<String, model::Secret>,
     /// The events that AWS sent to `EventBridge`, oldest first.
     pub events: Vec<Value>,
-    /// Every page of a list is preceded by an empty one that has a `NextToken`: the service may do so.
+    /// Whether an empty page with a `NextToken` precedes every page of a list, as the service may do.
     pub empty_pages: bool,
-    /// Whether tagging changes `LastChangedDate`, "modified in any way" by AWS's reference. On.
+    /// Whether tagging changes `LastChangedDate` ("modified in any way", AWS's reference). Default on.
     pub tags_change_date: bool,
-    /// Whether rotations give their function a `RotationToken`. On.
+    /// Whether rotations pass a `RotationToken` to their function. Default on.
     pub rotation_tokens: bool,
-    /// Whether `AWSPENDING` stays on the current version after a rotation that succeeded: the service cleans it off late.
+    /// Whether `AWSPENDING` stays on the current version after a successful rotation, as if the service cleaned up late.
     pub leave_pending: bool,
-    /// Whether the pending version of a test-only rotation holds a copy of the current value, rather than none.
+    /// Whether the pending version of a test-only rotation holds a copy of the current value. Otherwise it has no value.
     pub test_copies_current: bool,
-    /// The primary Region of every secret, where the secrets of this Region are replicas.
+    /// The primary Region of every secret, if the secrets of this Region are replicas.
     pub primary_region: Option<String>,
-    /// The security token service.
+    /// The security token service (STS).
     pub sts: sts::Sts,
-    /// The queues.
+    /// The queues (SQS).
     pub sqs: sqs::Sqs,
-    /// Rotation tokens that were given out.
+    /// Rotation tokens that the sandbox issued.
     pub(crate) rotation_tokens_given: Vec<String>,
 }
 
@@ -82,19 +82,19 @@ impl Default for Aws {
     }
 }
 
-/// A refusal in AWS's JSON protocols: `{"__type","Message"}`.
+/// An error response in AWS's JSON protocols: `{"__type","Message"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The status; 400 but for the service's own errors.
+    /// The status: 400, except for the service's own errors.
     pub status: u16,
     /// The error's name, `__type`.
     pub kind: &'static str,
-    /// The text.
+    /// The error's message.
     pub message: String,
 }
 
 impl Refusal {
-    /// A refusal with status 400.
+    /// An error response with status 400.
     #[must_use]
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         Self { status: 400, kind, message: message.into() }
@@ -113,7 +113,7 @@ impl Refusal {
     }
 }
 
-/// The service that a request means.
+/// The service that a request addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     SecretsManager,
@@ -156,7 +156,7 @@ pub fn handle(state: &mut State, request: &Request) -> Response {
     answer(content_type, &request_id, result)
 }
 
-/// What every request of the JSON protocols must be: a signed POST of a JSON object in the service's own content type.
+/// Checks what every request of the JSON protocols must be: a signed POST of a JSON object in the service's own content type.
 fn admit(request: &Request, kind: Kind, content_type: &str) -> Result<Value, Refusal> {
     let given = header(request, "content-type");
     let given = given.split(';').next().unwrap_or_default().trim();
@@ -227,7 +227,7 @@ pub fn action(request: &Request) -> Option<String> {
         .filter(|action| !action.is_empty() && action.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// Whether the action changes something that lasts: secrets, or messages sent to a queue.
+/// Whether the action changes lasting state: secrets, or the messages of a queue.
 #[must_use]
 pub fn is_write(request: &Request) -> bool {
     const WRITES: [&str; 8] = ["Put", "Update", "Create", "Delete", "Tag", "Untag", "Rotate", "Restore"];

@@ -8,15 +8,15 @@ use super::Refusal;
 
 /// The label of the version in use.
 pub const CURRENT: &str = "AWSCURRENT";
-/// The label of the version that a rotation prepares.
+/// The label of the version that a rotation creates.
 pub const PENDING: &str = "AWSPENDING";
-/// The label of the version that was in use before.
+/// The label of the previous version in use.
 pub const PREVIOUS: &str = "AWSPREVIOUS";
 
 const LABELS_A_VERSION: usize = 20;
 const VERSIONS_A_SECRET: usize = 100;
 
-/// What a version holds: text or bytes, never both.
+/// The value of a version: text or bytes, never both.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Stored {
     /// `SecretString`.
@@ -28,22 +28,22 @@ pub enum Stored {
 /// One version of a secret.
 #[derive(Clone)]
 pub struct Version {
-    /// The value; `None` for the version that a rotation made before its function put a value.
+    /// The value. `None` for a version that a rotation created until its function puts a value.
     pub value: Option<Stored>,
-    /// The labels; none means deprecated.
+    /// The labels. A version without labels is deprecated.
     pub stages: BTreeSet<String>,
-    /// When it was made.
+    /// Time of creation.
     pub created: OffsetDateTime,
-    /// Whether the value was put with the rotation's own `RotationToken`.
+    /// Whether the request that put the value carried the rotation's own `RotationToken`.
     pub put_by_rotation: bool,
 }
 
-/// A rotation that is under way.
+/// A rotation in progress.
 #[derive(Clone)]
 pub struct Rotating {
-    /// The pending version.
+    /// The id of the pending version.
     pub version_id: String,
-    /// The `RotationToken` that `PutSecretValue` must carry; `None` where the rotation asks for none.
+    /// The `RotationToken` that `PutSecretValue` must carry. `None` if the rotation requires none.
     pub token: Option<String>,
 }
 
@@ -56,75 +56,75 @@ pub struct Secret {
     pub name: String,
     /// The description.
     pub description: Option<String>,
-    /// The KMS key, where it is not the default one.
+    /// The KMS key, if it is not the default one.
     pub kms_key_id: Option<String>,
     /// The versions by id.
     pub versions: BTreeMap<String, Version>,
     /// The tags.
     pub tags: BTreeMap<String, String>,
-    /// `None`: rotation was never set.
+    /// Whether rotation is on. `None`: it was never configured.
     pub rotation_enabled: Option<bool>,
     /// The rotation function.
     pub rotation_lambda_arn: Option<String>,
-    /// `RotationRules` as they were given.
+    /// `RotationRules`, as the caller gave them.
     pub rotation_rules: Option<serde_json::Value>,
-    /// The rotation under way, failed ones included until a person clears them.
+    /// The rotation in progress. A failed one stays until a person cancels it.
     pub rotating: Option<Rotating>,
-    /// When it was made.
+    /// Time of creation.
     pub created: OffsetDateTime,
-    /// When it was last changed in any way.
+    /// Time of the last change of any kind.
     pub last_changed: OffsetDateTime,
-    /// When a value was last read (the service keeps the day alone).
+    /// Time at which a value was last read (the service keeps only the day).
     pub last_accessed: Option<OffsetDateTime>,
-    /// When a rotation last succeeded.
+    /// Time of the last successful rotation.
     pub last_rotated: Option<OffsetDateTime>,
-    /// Scheduled for deletion: when it will be gone.
+    /// The deletion date of a secret that is scheduled for deletion.
     pub deleted: Option<OffsetDateTime>,
 }
 
-/// A label that moved to a version (of this secret), to be announced.
+/// A label that moved to another version of this secret, to be announced as an event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
     /// The label.
     pub label: String,
-    /// The version that carries it now.
+    /// The version that has it now.
     pub version_id: String,
 }
 
-/// What came of a value that was put.
+/// The result of storing a value.
 pub struct Put {
     /// The labels that moved.
     pub moved: Vec<Moved>,
-    /// The pending version of a rotation that this put abandoned.
+    /// The pending version of a rotation that this write abandoned.
     pub abandoned: Option<String>,
 }
 
-/// A value to be stored.
+/// A value to store.
 pub struct NewValue<'a> {
     /// The version's id, `ClientRequestToken`.
     pub version_id: &'a str,
     /// The value.
     pub value: Stored,
-    /// The labels asked for, [`CURRENT`] if none were named.
+    /// The requested labels; [`CURRENT`] if the request names none.
     pub stages: Vec<String>,
-    /// The `RotationToken` that came with it.
+    /// The `RotationToken` of the request.
     pub rotation_token: Option<&'a str>,
 }
 
 impl Secret {
-    /// The version that carries a label.
+    /// The version that has a label.
     #[must_use]
     pub fn version_with(&self, label: &str) -> Option<&str> {
         self.versions.iter().find(|(_, version)| version.stages.contains(label)).map(|(id, _)| id.as_str())
     }
 
-    /// The version that is [`PENDING`] without being [`CURRENT`].
+    /// The version that is [`PENDING`] and not [`CURRENT`].
     #[must_use]
     pub fn pending(&self) -> Option<&str> {
         self.version_with(PENDING).filter(|id| self.version_with(CURRENT) != Some(id))
     }
 
-    /// Puts a label on a version, off the one that had it. [`CURRENT`] takes [`PREVIOUS`] along.
+    /// Moves a label to a version. The old version of [`CURRENT`] becomes [`PREVIOUS`].
     pub fn move_label(&mut self, label: &str, to: &str) -> Vec<Moved> {
         let from = self.version_with(label).map(str::to_owned);
         if from.as_deref() == Some(to) {
@@ -144,16 +144,16 @@ impl Secret {
         moved
     }
 
-    /// Takes a label off a version.
+    /// Removes a label from a version.
     pub fn take_label(&mut self, label: &str, from: &str) {
         if let Some(version) = self.versions.get_mut(from) {
             version.stages.remove(label);
         }
     }
 
-    /// Stores a value, by the rules of `PutSecretValue`: the token is the version's id, the same token with the same data does
-    /// nothing, with other data it is refused; a label that is named leaves its old version; the first value of a secret gets
-    /// [`CURRENT`] besides what is asked; a value for another version than the one that a rotation prepares abandons the rotation.
+    /// Stores a value by the rules of `PutSecretValue`. The request token is the version's id: the same token with the same data
+    /// changes nothing, with other data it is rejected. A requested label leaves its old version. The first value of a secret
+    /// also gets [`CURRENT`]. A value for a version other than the pending one abandons the rotation in progress.
     ///
     /// # Errors
     /// `ResourceExistsException`, `LimitExceededException`, `InvalidParameterException`.
@@ -208,7 +208,7 @@ impl Secret {
         Ok(Put { moved, abandoned })
     }
 
-    /// The service keeps about a hundred versions: above that, those without a label go, but none that is younger than a day.
+    /// The service keeps about a hundred versions. Above that it deletes versions without labels that are older than a day.
     fn forget_old_versions(&mut self, now: OffsetDateTime) -> Result<(), Refusal> {
         while self.versions.len() >= VERSIONS_A_SECRET {
             let oldest = self

@@ -11,15 +11,15 @@ use super::model::{CURRENT, NewValue, Stored, Version};
 use super::values::{announce, blank};
 use crate::world::State;
 
-/// Makes a secret with a first version, which is `AWSCURRENT`, and tags; gives its ARN. A JSON string is stored as plain text, any
-/// other value as JSON text.
+/// Creates a secret with a first version, labelled `AWSCURRENT`, and tags. Returns its ARN. A JSON string is stored as plain
+/// text, any other value as JSON text.
 pub fn create_secret(state: &mut State, name: &str, value: &Value, tags: &[(&str, &str)]) -> String {
     let arn = create_empty_secret(state, name, tags);
     put_version(state, &arn, None, value, &[CURRENT]);
     arn
 }
 
-/// Makes a secret that has no version yet; gives its ARN.
+/// Creates a secret without versions. Returns its ARN.
 pub fn create_empty_secret(state: &mut State, name: &str, tags: &[(&str, &str)]) -> String {
     let mut secret = blank(state, name);
     secret.tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -32,9 +32,9 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Puts a version as a person does (`PutSecretValue` without a rotation token); gives its id, a new uuid where none is asked for.
-/// No stage at all makes a version without labels. An id that already holds another value is overwritten: no service does that,
-/// and a test that wants a refusal sends a request.
+/// Puts a version as a person does (`PutSecretValue` without a rotation token). Returns its id, a new uuid if the caller gives
+/// none. Without stages the version has no labels. An existing id is overwritten, which no service does: a test that expects an
+/// error sends a request.
 pub fn put_version(state: &mut State, arn: &str, version_id: Option<&str>, value: &Value, stages: &[&str]) -> String {
     let version_id = version_id.map_or_else(|| state.uuid(), str::to_owned);
     let now = state.now();
@@ -59,7 +59,7 @@ pub fn put_version(state: &mut State, arn: &str, version_id: Option<&str>, value
     version_id
 }
 
-/// The value of a version, read as JSON; text that is no JSON comes as a JSON string. `None`: no such version, no value, or bytes.
+/// The value of a version, parsed as JSON. Other text is returned as a JSON string. `None`: no such version, no value, or bytes.
 #[must_use]
 pub fn value_of(state: &State, arn: &str, version_id: &str) -> Option<Value> {
     match state.aws.secrets.get(arn)?.versions.get(version_id)?.value.as_ref()? {
@@ -68,13 +68,13 @@ pub fn value_of(state: &State, arn: &str, version_id: &str) -> Option<Value> {
     }
 }
 
-/// The id of the version that carries a label.
+/// The id of the version that has a label.
 #[must_use]
 pub fn version_with(state: &State, arn: &str, label: &str) -> Option<String> {
     state.aws.secrets.get(arn)?.version_with(label).map(str::to_owned)
 }
 
-/// The tags of a secret; none for an unknown one.
+/// The tags of a secret. Empty for an unknown one.
 #[must_use]
 pub fn tags(state: &State, arn: &str) -> BTreeMap<String, String> {
     state.aws.secrets.get(arn).map(|secret| secret.tags.clone()).unwrap_or_default()
@@ -87,7 +87,7 @@ pub fn set_tag(state: &mut State, arn: &str, key: &str, value: &str) {
     }
 }
 
-/// Turns rotation on, with a function and an interval of 30 days where it had none, or off.
+/// Turns rotation on or off. A secret that has no function or interval gets a function and 30 days.
 pub fn enable_rotation(state: &mut State, arn: &str, on: bool) {
     let function = format!("arn:aws:lambda:{}:{}:function:rotate", state.aws.region, state.aws.account);
     if let Some(secret) = state.aws.secrets.get_mut(arn) {
@@ -99,8 +99,8 @@ pub fn enable_rotation(state: &mut State, arn: &str, on: bool) {
     }
 }
 
-/// Everything secret that AWS holds or gave out: values that are plain text, the members `accessToken`, `password` and `totpSecret` of
-/// values that are JSON, rotation tokens, web identity tokens.
+/// Every secret value that AWS holds or issued: plain-text values, the fields `accessToken`, `password` and `totpSecret` of JSON
+/// values, rotation tokens, web identity tokens.
 #[must_use]
 pub fn all_secret_values(state: &State) -> Vec<String> {
     let mut found = BTreeSet::new();
@@ -120,7 +120,7 @@ pub fn all_secret_values(state: &State) -> Vec<String> {
     found.into_iter().filter(|secret| !secret.is_empty()).collect()
 }
 
-/// Moves every date of the secrets into the past, and `expiresAt` in their values with them: for whoever cannot wait.
+/// Moves every date of the secrets, and `expiresAt` in their values, into the past.
 pub fn age(state: &mut State, by: Duration) {
     for secret in state.aws.secrets.values_mut() {
         secret.created -= by;
@@ -141,7 +141,7 @@ pub fn age(state: &mut State, by: Duration) {
     }
 }
 
-/// Removes the secrets whose recovery window is over.
+/// Removes the secrets whose recovery window has ended.
 pub(super) fn purge(state: &mut State) {
     let now = state.now();
     state.aws.secrets.retain(|_, secret| secret.deleted.is_none_or(|at| at > now));

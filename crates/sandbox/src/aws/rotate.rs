@@ -1,5 +1,4 @@
-//! `RotateSecret`, `CancelRotateSecret`, and what the service does around a rotation. The steps themselves are
-//! [`crate::rotation`]'s.
+//! `RotateSecret`, `CancelRotateSecret`, and the service's work around a rotation. [`crate::rotation`] runs the steps.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +56,7 @@ pub(super) fn cancel(state: &mut State, input: &Input<'_>) -> Result<Value, Refu
         return Err(Refusal::request(NO_FUNCTION));
     }
     let pending = secret.rotating.take().map(|rotating| rotating.version_id);
-    // the function and the schedule are still described
+    // `DescribeSecret` still shows the function and the schedule
     secret.rotation_enabled = Some(false);
     secret.last_changed = now;
     let mut body = json!({ "ARN": secret.arn, "Name": secret.name });
@@ -67,7 +66,7 @@ pub(super) fn cancel(state: &mut State, input: &Input<'_>) -> Result<Value, Refu
     Ok(body)
 }
 
-/// Makes the pending version, without a value, and the rotation token.
+/// Creates the pending version, without a value, and the rotation token.
 fn prepare(state: &mut State, arn: &str, version_id: &str, with_token: bool) -> Option<String> {
     let token = with_token.then(|| state.uuid());
     state.aws.rotation_tokens_given.extend(token.clone());
@@ -81,9 +80,9 @@ fn prepare(state: &mut State, arn: &str, version_id: &str, with_token: bool) -> 
     token
 }
 
-/// Begins a rotation, as the service does before it calls the function: a version id staged `AWSPENDING` that has no value.
-/// Gives the version id, which is the steps' `ClientRequestToken`, and the rotation token where one is wanted. While an earlier
-/// rotation is not complete, that one is taken up again, under its own id.
+/// Begins a rotation, as the service does before it calls the function: creates a version with the label `AWSPENDING` and no
+/// value. Returns the version id, which is the `ClientRequestToken` of the steps, and the rotation token if the function gets
+/// one. If an earlier rotation is incomplete, that rotation continues under its own id.
 pub fn begin_rotation(state: &mut State, arn: &str, rotation_token: bool) -> (String, Option<String>) {
     let pending = state.aws.secrets.get(arn).and_then(|secret| {
         let pending = secret.pending()?.to_owned();
@@ -106,12 +105,12 @@ pub fn begin_rotation(state: &mut State, arn: &str, rotation_token: bool) -> (St
     (version_id, token)
 }
 
-/// Notes one of the rotation's own events.
+/// Records one of the rotation's own events.
 pub(crate) fn rotation_event(state: &mut State, name: &str, arn: &str, version_id: &str) {
     events::rotation(state, name, arn, version_id);
 }
 
-/// Makes the pending version of a test-only rotation. `None` while another rotation is not complete.
+/// Creates the pending version of a test-only rotation. `None` while another rotation is incomplete.
 pub(crate) fn begin_test(state: &mut State, arn: &str) -> Option<(String, Option<String>)> {
     if state.aws.secrets.get(arn)?.pending().is_some() {
         return None;

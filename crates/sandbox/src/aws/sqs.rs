@@ -1,4 +1,4 @@
-//! SQS: standard queues, as much as sending and receiving need.
+//! SQS: standard queues, limited to sending and receiving.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::Refusal;
 use super::input::Input;
 use crate::world::State;
 
-/// One message, and one batch, may be this long (AWS's quotas of 2025: 1 MiB).
+/// Maximum size of one message, and of one batch (AWS's quotas of 2025: 1 MiB).
 const BYTES: usize = 1_048_576;
 
 /// The queues.
@@ -18,26 +18,26 @@ const BYTES: usize = 1_048_576;
 pub struct Sqs {
     /// The queues by URL, `https://sqs.{region}.amazonaws.com/{account}/{name}`.
     pub queues: BTreeMap<String, Vec<Message>>,
-    /// The positions of the entries of the next `SendMessageBatch` that fail, inside a 200. Empty after that call.
+    /// The positions of the entries that fail in the next `SendMessageBatch`, which still returns 200. Empty after that call.
     pub fail_entries: BTreeSet<usize>,
 }
 
-/// A message that waits, or that was received and not deleted.
+/// A message that waits, or that was received and not yet deleted.
 #[derive(Clone)]
 pub struct Message {
     /// `MessageId`.
     pub id: String,
     /// The body.
     pub body: String,
-    /// The handle of the last receipt.
+    /// The latest receipt handle.
     pub receipt: Option<String>,
-    /// How often it was received.
+    /// The receive count.
     pub received: u32,
-    /// Hidden until then.
+    /// The end of the visibility timeout.
     pub visible: OffsetDateTime,
 }
 
-/// Makes a queue; gives its URL.
+/// Creates a queue. Returns its URL.
 pub fn add_queue(state: &mut State, name: &str) -> String {
     let url = format!("https://sqs.{}.amazonaws.com/{}/{name}", state.aws.region, state.aws.account);
     state.aws.sqs.queues.entry(url.clone()).or_default();
@@ -51,7 +51,8 @@ pub fn bodies(state: &State, url: &str) -> Vec<String> {
     messages.iter().map(|message| message.body.clone()).collect()
 }
 
-/// Takes up to `count` visible messages as an event source mapping does and gives the Lambda event; whoever handles it deletes.
+/// Receives up to `count` visible messages as an event source mapping does. Returns the Lambda event. The caller deletes the
+/// messages.
 pub fn lambda_event(state: &mut State, url: &str, count: usize) -> Value {
     let arn = format!(
         "arn:aws:sqs:{}:{}:{}",
@@ -88,7 +89,7 @@ fn queue_error(kind: &'static str, message: &str) -> Refusal {
 }
 
 fn queue(state: &State, input: &Input<'_>) -> Result<String, Refusal> {
-    // Behind an endpoint of its own a queue's URL has another host: the path names it.
+    // behind an endpoint of its own a queue's URL has another host, so the path identifies the queue
     let path = |url: &str| url::Url::parse(url).ok().map(|url| url.path().to_owned());
     let wanted = input.required("QueueUrl").ok().and_then(path);
     let found = state.aws.sqs.queues.keys().find(|url| wanted.is_some() && path(url) == wanted);

@@ -1,4 +1,4 @@
-//! STS: `GetWebIdentityToken` in the query protocol (a form in, XML out).
+//! STS: `GetWebIdentityToken` in the query protocol (form request, XML response).
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -14,13 +14,13 @@ const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 pub struct Sts {
     /// The account's own issuer, `https://{uuid}.tokens.sts.global.api.aws`.
     pub issuer: String,
-    /// The ARN of the role that calls: the token's subject.
+    /// The ARN of the calling role: the subject of the token.
     pub role_arn: String,
-    /// The account has not turned outbound federation on: every call is refused.
+    /// Whether the account has outbound federation turned off. Every call then fails.
     pub federation_disabled: bool,
-    /// How long the role's own credentials live, in seconds: a longer token is refused.
+    /// Lifetime of the role's own credentials, in seconds. A request for a longer token fails.
     pub session_seconds: i64,
-    /// Every token given out.
+    /// Every issued token.
     pub issued: Vec<String>,
 }
 
@@ -94,7 +94,7 @@ fn answer(state: &mut State, request: &Request) -> Result<(String, String), Deni
     if !super::is_signed(request) {
         return Err(denied(403, "MissingAuthenticationToken", "Request is missing Authentication Token"));
     }
-    // The global endpoint does not serve this action (AWS's reference).
+    // the global endpoint does not serve this action (AWS's reference)
     let host = request.uri().host().unwrap_or_else(|| super::header(request, "host"));
     let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -140,7 +140,7 @@ fn answer(state: &mut State, request: &Request) -> Result<(String, String), Deni
     Ok(issue(state, &audiences, seconds))
 }
 
-/// A token and the time it ends.
+/// A token and its expiry.
 fn issue(state: &mut State, audiences: &[&str], seconds: i64) -> (String, String) {
     let audience = match audiences {
         [one] => json!(one),

@@ -9,7 +9,7 @@ use super::model::{CURRENT, NewValue, Put, Secret, Stored};
 use super::{Refusal, events};
 use crate::world::State;
 
-/// A time as the JSON protocol spells it: seconds since 1970, with a fraction.
+/// A time as the JSON protocol writes it: seconds since 1970, with a fraction.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]
 pub(super) fn seconds(at: time::OffsetDateTime) -> Value {
     json!((at.unix_timestamp_nanos() / 1_000_000) as f64 / 1000.0)
@@ -52,7 +52,7 @@ pub(super) fn get(state: &mut State, input: &Input<'_>) -> Result<Value, Refusal
     Ok(Value::Object(body))
 }
 
-/// Announces what a put did.
+/// Records the events of a write.
 pub(super) fn announce(state: &mut State, arn: &str, put: &Put) {
     if let Some(pending) = &put.abandoned {
         events::rotation(state, "RotationAbandoned", arn, pending);
@@ -89,7 +89,7 @@ pub(super) fn is_label(label: &str) -> bool {
     (1..=256).contains(&label.chars().count())
 }
 
-/// A secret without any version.
+/// A secret without versions.
 pub(super) fn blank(state: &mut State, name: &str) -> Secret {
     let suffix = state.random_text(6);
     let arn = format!("arn:aws:secretsmanager:{}:{}:secret:{name}-{suffix}", state.aws.region, state.aws.account);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A secret with a second version that carries a label of its own.
+/// A secret with a second version that has a label of its own.
 fn staged(world: &World) -> (String, String) {
     let arn = made(world);
     world.with(|state| put_version(state, &arn, Some(&id(2)), &json!("two"), &["CANDIDATE"]));
@@ -71,7 +71,7 @@ fn a_pending_version_blocks_the_next_rotation_until_its_label_is_taken_off() {
     ask(&world, "CancelRotateSecret", json!({ "SecretId": arn })).expect("a cancellation");
     let described = ask(&world, "DescribeSecret", json!({ "SecretId": arn })).expect("a description");
     assert_eq!(described["RotationEnabled"], json!(false));
-    // the function stays described; a secret that never had one has nothing to cancel
+    // the function is still described; a secret that never had one has no rotation to cancel
     assert!(described["RotationLambdaARN"].is_string());
     ask(&world, "CreateSecret", json!({ "Name": "other" })).expect("a secret");
     let refused = ask(&world, "CancelRotateSecret", json!({ "SecretId": "other" }));

@@ -67,7 +67,7 @@ fn versions_without_labels_are_listed_on_request_alone() {
     assert_eq!(ids(false).len(), 1);
     let all = ids(true);
     assert_eq!((&all[1]["VersionId"], all[1].get("VersionStages")), (&json!(id(2)), None));
-    // one that holds no value yet is described, but not listed
+    // a version without a value is described, but not listed
     let (pending, _) = world.with(|state| begin_rotation(state, &arn, false));
     assert_eq!((ids(false).len(), ids(true).len()), (1, 2));
     let described = ask(&world, "DescribeSecret", json!({ "SecretId": arn })).expect("a description");

@@ -1,4 +1,4 @@
-//! The services of AWS through requests as the SDKs send them.
+//! Tests of the AWS services with requests as the SDKs send them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -42,7 +42,7 @@ fn send(world: &World, request: Request) -> (u16, Value) {
     (response.status().as_u16(), serde_json::from_slice(response.body()).expect("JSON"))
 }
 
-/// A call of Secrets Manager: the body of a success, the error's name of a refusal.
+/// Calls Secrets Manager. Returns the body of a success, or the name of the error.
 #[expect(clippy::needless_pass_by_value, reason = "calls read better with the body in place")]
 fn ask(world: &World, action: &str, body: Value) -> Result<Value, String> {
     let (status, body) = send(world, request(&format!("secretsmanager.{action}"), TYPE, body.to_string()));
@@ -53,7 +53,7 @@ fn ask(world: &World, action: &str, body: Value) -> Result<Value, String> {
     Err(body["__type"].as_str().expect("a type").to_owned())
 }
 
-/// A version id of 36 characters that ends with `n`.
+/// A version id of 36 characters that ends in `n`.
 fn id(n: u32) -> String {
     format!("00000000-0000-4000-a000-{n:012}")
 }
