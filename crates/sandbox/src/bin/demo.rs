@@ -1,6 +1,6 @@
-//! `demo FUNCTION [EVENT]`: the function behind a Lambda Runtime API, against the sandbox in this process. Without an event file the
-//! whole life of a token; with one, that event alone. Exits with 1 where anything is not as it is expected to be, or where the
-//! function refuses the event; with 2 where there is nothing to run.
+//! `demo FUNCTION [EVENT]`: runs the function behind a Lambda Runtime API against the sandbox in this process. Without an event
+//! file it shows the whole life of a token; with one, that event alone. Exits with 1 if an expectation fails or the function
+//! rejects the event, with 2 if there is nothing to run.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! `package BINARY ZIP [--quick]`: the Lambda package, a zip archive that holds the binary as `bootstrap`. The same binary gives the
-//! same bytes. Fails above [`MOST_BYTES`]. With `--quick` a package for tests alone, of whatever size and hardly compressed.
+//! `package BINARY ZIP [--quick]`: builds the Lambda package, a zip archive that holds the binary as `bootstrap`. The same binary
+//! gives the same bytes. Fails above [`MOST_BYTES`]. `--quick` builds a package for tests only: of any size, with little
+//! compression.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it did")]
 
@@ -12,9 +13,9 @@ use std::process::ExitCode;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-/// 3.6 MB: what an upload and a cold start are meant to cost at most.
+/// 3.6 MB: keeps uploads and cold starts short.
 const MOST_BYTES: usize = 3_600_000;
-/// The C library of `provided.al2023`: 2.34.
+/// The glibc version of `provided.al2023`: 2.34.
 const GLIBC: (u32, u32) = (2, 34);
 
 fn main() -> ExitCode {
@@ -42,7 +43,7 @@ fn package(binary: &Path, archive: &Path, quick: bool) -> Result<bool, Box<dyn E
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
-        // above 9 it is zopfli, by as many iterations: three in a hundred smaller, for some seconds
+        // levels above 9 select zopfli with that many iterations: 3 % smaller, for some seconds
         .compression_level(Some(if quick { 1 } else { 14 }))
         .last_modified_time(DateTime::default())
         .unix_permissions(0o755);
@@ -75,7 +76,7 @@ fn package(binary: &Path, archive: &Path, quick: bool) -> Result<bool, Box<dyn E
     Ok(fits)
 }
 
-/// The newest version of glibc that a binary names among its symbols' versions.
+/// The newest glibc version among the symbol versions of a binary.
 fn glibc_needed(program: &[u8]) -> Option<(u32, u32)> {
     const MARK: &[u8] = b"GLIBC_";
     let versions =

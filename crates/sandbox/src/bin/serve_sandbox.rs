@@ -1,11 +1,12 @@
-//! `serve_sandbox AUTHORITY_FILE`: the example world behind real sockets, for a test in another program. The services are served on
+//! `serve_sandbox AUTHORITY_FILE`: serves the example world over sockets, for a test in another program. The services listen on
 //! 127.0.0.1 until standard input ends.
 //!
-//! With `SANDBOX_TLS=localhost` every service speaks TLS, not Entra alone.
+//! With `SANDBOX_TLS=localhost` every service uses TLS. By default only Entra does.
 //!
-//! The first line on standard output says where they are. Then each line on standard input is a request, a JSON object with the
-//! member `do`, and is answered by one line: `{"ok":true,…}`, or `{"ok":false,"error":"…"}` where nothing was done. Secrets are
-//! answered to `password`, `organization`, `owner`, `token`, `organization_token` and `client_secret` alone; an error quotes no value.
+//! The first line on standard output gives the addresses. Then each line on standard input is a request, a JSON object with the
+//! field `do`. The response is one line: `{"ok":true,…}`, or `{"ok":false,"error":"…"}` if nothing was done. Only responses to
+//! `password`, `organization`, `owner`, `token`, `organization_token` and `client_secret` contain secrets. An error quotes no
+//! value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Write};
@@ -26,7 +27,7 @@ const SERVICES: [(Service, &str); 6] = [
     (Service::HubAuth, "hubAuth"),
     (Service::Registry, "registry"),
 ];
-/// Who changes connectors in the portal.
+/// The name of the person who changes connectors in the portal.
 const PERSON: &str = "somebody@acme.example";
 
 #[tokio::main]
@@ -64,7 +65,8 @@ fn say(line: &Value) -> io::Result<()> {
     output.flush()
 }
 
-/// Where the services are, and the names in the example. Of AWS the program under test finds STS here, and no other service.
+/// The addresses of the services, and the names in the example. The environment points the program under test to STS alone of the
+/// AWS services.
 fn ready(served: &Served) -> Value {
     let variables = scene::environment(served).into_iter().map(|(name, value)| {
         let name = if name == "AWS_ENDPOINT_URL" { "AWS_ENDPOINT_URL_STS".to_owned() } else { name };
@@ -81,7 +83,7 @@ fn ready(served: &Served) -> Value {
             "repositories": repositories, "subscription": scene::SUBSCRIPTION, "group": scene::GROUP,
             "connector": scene::CONNECTOR, "private": private,
         },
-        // what a registry must be given to believe the token service
+        // a registry needs this certificate to trust the token service
         "tokenCertificate": keys::registry_certificate(),
     })
 }
@@ -94,7 +96,7 @@ struct Sandbox {
     counts: Arc<Mutex<Counts>>,
 }
 
-/// What a request is answered with; the error says what is wrong with it.
+/// The response to a request. The error says what is wrong with the request.
 type Answer = Result<Value, String>;
 
 impl Sandbox {
@@ -170,7 +172,7 @@ impl Sandbox {
     }
 }
 
-/// A request's members. What is wrong with one is said by its name: its value may be a secret.
+/// The fields of a request. An error names the field only, since its value may be a secret.
 struct Members<'a>(&'a Map<String, Value>);
 
 impl Members<'_> {
@@ -204,26 +206,26 @@ impl Members<'_> {
         self.0.get(name).and_then(Value::as_bool).ok_or_else(|| format!("`{name}` is neither true nor false"))
     }
 
-    /// A whole number whose amount is at most a hundred years in hours.
+    /// A whole number of at most a hundred years in hours, negative or positive.
     fn number(&self, name: &str) -> Result<i64, String> {
         let number = self.0.get(name).and_then(Value::as_i64).filter(|number| number.unsigned_abs() <= 876_000);
         number.ok_or_else(|| format!("`{name}` is not a whole number, or too large"))
     }
 
-    /// The moment so many `days` from now; none where they are left out.
+    /// The time `days` from now. `None` if the field is absent.
     fn end(&self, state: &State) -> Result<Option<OffsetDateTime>, String> {
         let days = if self.has("days") { Some(self.number("days")?) } else { None };
         Ok(days.map(|days| state.now() + Duration::days(days)))
     }
 
-    /// The name of a user that there is.
+    /// The name of a user that exists.
     fn user(&self, state: &State) -> Result<&str, String> {
         let name = self.text("user")?;
         hub::user(state, name).map(|_| name).ok_or_else(|| "there is no such user".to_owned())
     }
 }
 
-/// Who calls STS from now on, and that Entra trusts that role alone.
+/// Sets the role that calls STS. Entra then trusts only that role.
 fn role(state: &mut State, request: &Members) -> Answer {
     let arn = request.text("roleArn")?;
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
@@ -247,7 +249,7 @@ fn role(state: &mut State, request: &Members) -> Answer {
     Ok(json!({ "issuer": state.aws.sts.issuer, "roleArn": state.aws.sts.role_arn }))
 }
 
-/// A client secret of the application, for those who do not federate; days below zero make one that has ended.
+/// A client secret of the application, for callers that do not federate. Negative days make an expired one.
 fn client_secret(state: &mut State, request: &Members) -> Answer {
     let expires_at = request.end(state)?;
     Ok(json!({ "secret": entra::add_client_secret(state, scene::CLIENT, expires_at) }))
@@ -266,7 +268,7 @@ fn password(state: &mut State, request: &Members) -> Answer {
     Ok(json!({ "password": user.map(|user| user.password.as_str()) }))
 }
 
-/// A new user who owns an organization, and so may push to it.
+/// A new user who owns an organization, and so can push to it.
 fn owner(state: &mut State, request: &Members) -> Answer {
     let (organization, user) = (request.text("organization")?, request.text("user")?);
     if hub::organization(state, organization).is_none() || hub::user(state, user).is_some() {
@@ -278,7 +280,7 @@ fn owner(state: &mut State, request: &Members) -> Answer {
     Ok(json!({ "password": password }))
 }
 
-/// An organization access token with these scopes for these repositories, named without the organization, or `*`.
+/// An organization access token with these scopes on these repositories. Repositories are named without the organization, or `*`.
 fn organization_token(state: &mut State, request: &Members) -> Answer {
     let organization = request.text("organization")?;
     if hub::organization(state, organization).is_none() {
@@ -293,7 +295,7 @@ fn organization_token(state: &mut State, request: &Members) -> Answer {
     Ok(json!({ "token": token, "uuid": uuid }))
 }
 
-/// A personal access token as a person makes it on the web page; days below zero make one that has ended.
+/// A personal access token, as a person creates it on the web page. Negative days make an expired one.
 fn token(state: &mut State, request: &Members) -> Answer {
     let (user, scope) = (request.user(state)?, request.text("scope")?);
     if !hub::is_scope(scope) {
@@ -313,7 +315,7 @@ fn revoke(state: &mut State, request: &Members) -> Answer {
     Ok(json!({}))
 }
 
-/// Takes a user into a team of the user's organization, or out of it.
+/// Adds a user to a team of the user's organization, or removes the user from it.
 fn team(state: &mut State, request: &Members) -> Answer {
     let (user, team, member) = (request.user(state)?, request.text("team")?, request.flag("member")?);
     let organizations = hub::organizations_of(state, user);
@@ -337,7 +339,7 @@ fn tokens(state: &mut State, request: &Members) -> Answer {
     Ok(json!({ "tokens": pats.collect::<Vec<_>>() }))
 }
 
-/// Every connector, and what Docker Hub says at this moment of the token in it.
+/// Every connector, and what Docker Hub says about its token now.
 fn connectors(state: &State) -> Value {
     let connectors = arm::connectors(state).map(|connector| {
         let organization = connector.properties["hierarchyIdentifier"].as_str().unwrap_or_default();
@@ -387,7 +389,7 @@ fn age(state: &mut State, request: &Members) -> Answer {
     Ok(json!({}))
 }
 
-/// Looks for every secret of this world, and for those that the caller knows, in texts.
+/// Searches texts for every secret of this world, and for those that the caller knows.
 fn secrets_in(state: &mut State, request: &Members) -> Answer {
     let texts = request.texts("texts")?;
     let secrets: BTreeSet<String> = leak::secrets_of(state).into_iter().chain(request.texts("also")?).collect();

@@ -1,4 +1,4 @@
-//! One event out of a file, sent into the example world.
+//! One event from a file, sent into the example world.
 
 use crate::rotation::rotate;
 use crate::{aws, hub, leak, responses, scene};
@@ -14,19 +14,19 @@ use crate::demo::zero;
 const SECOND_SECRET: &str = "hubkeeper/umbrella";
 const SECOND_ORGANIZATION: &str = "umbrella";
 
-/// What stands in for the ids of a file.
+/// The replacements for the ids of a file.
 struct Ids {
     arn: String,
-    /// The second secret, where the file names several.
+    /// The second secret, if the file names several.
     second: Option<String>,
     version: String,
     rotation_token: Option<String>,
-    /// Where the answer to a custom resource goes.
+    /// The response URL of a custom resource.
     response_url: String,
 }
 
-/// Makes the situation that the event tells of, puts the example's ids into it, sends it, and shows what changed. Says whether the
-/// function did what the event asks for.
+/// Prepares the situation that the event describes, puts the example's ids into the event, sends it, and shows what changed.
+/// Returns whether the function did what the event asks for.
 pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) -> bool {
     stage.page.line(&format!("hubkeeper: one event, {path}"));
     stage.page.line("");
@@ -42,7 +42,7 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) -> boo
     let answer = stage.invoke(event).await;
     stage.show(&answer);
     if answer.as_ref().is_ok_and(|answer| answer["batchItemFailures"].is_array()) {
-        // the answer to a queue holds no reports: they are in the log
+        // the response to a queue holds no reports: they are in the log
         for report in reports_in(stage.host.output().get(logged..).unwrap_or_default()) {
             stage.item("log", &report);
         }
@@ -92,7 +92,7 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) -> boo
     undone.is_none()
 }
 
-/// What of the event was refused or failed: all of it, items of a list, records of a queue, or the change of a stack.
+/// The failed parts of the event: all of it, items of a list, records of a queue, or the change of a stack.
 fn undone(answer: &Answer, to_the_stack: &[&Value]) -> Option<String> {
     let report = match answer {
         Ok(report) => report,
@@ -111,7 +111,7 @@ fn undone(answer: &Answer, to_the_stack: &[&Value]) -> Option<String> {
     failed.then(|| "the stack was told FAILED".to_owned())
 }
 
-/// Which ids of the file are replaced, where it has any.
+/// The ids of the file that are replaced, if it has any.
 fn show_ids(stage: &mut Stage, event: &Value, ids: &Ids) {
     let text = event.to_string();
     let mut parts = Vec::new();
@@ -136,7 +136,7 @@ fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The events that a file holds: those of a queue's records, the action in an event's detail, or the event itself.
+/// The events in a file: those of a queue's records, the action in an event's detail, or the event itself.
 fn inner(event: &Value) -> Vec<Value> {
     if let Some(records) = event["Records"].as_array() {
         let bodies = records.iter().filter_map(|record| serde_json::from_str(record["body"].as_str()?).ok());
@@ -172,7 +172,7 @@ async fn prepare(stage: &mut Stage, event: &Value) -> Ids {
     ids
 }
 
-/// What happened before the event was sent.
+/// Creates the state before the event.
 async fn situation(stage: &mut Stage, events: &[Value], happened: &mut Vec<String>) -> Ids {
     let arn = stage.arn.clone();
     let first = events.first().cloned().unwrap_or_default();
@@ -223,7 +223,7 @@ async fn situation(stage: &mut Stage, events: &[Value], happened: &mut Vec<Strin
     Ids { arn, second, version, rotation_token: None, response_url: stage.response_url() }
 }
 
-/// A second organization of the same user, with a secret and a connector of its own; onboarded, unless that is the event.
+/// A second organization of the same user, with its own secret and connector. It is onboarded, unless that is the event.
 async fn second(stage: &mut Stage, event: &Value, happened: &mut Vec<String>) -> String {
     let mut document = scene::document();
     document["organization"] = json!(SECOND_ORGANIZATION);
@@ -247,7 +247,7 @@ async fn second(stage: &mut Stage, event: &Value, happened: &mut Vec<String>) ->
     arn
 }
 
-/// A rotation that has come as far as the steps before `until`.
+/// A rotation that has completed the steps before `until`.
 async fn begun(stage: &mut Stage, steps: &[&str], until: &str, happened: &mut Vec<String>) -> Ids {
     let arn = stage.arn.clone();
     let (version, rotation_token) = stage.world.with(|state| aws::begin_rotation(state, &arn, true));
@@ -269,7 +269,7 @@ fn step_event(step: &str, ids: &Ids) -> Value {
     event
 }
 
-/// A person makes a token and puts it under a label; gives the version.
+/// A person creates a token and stores it under a label. Returns the version.
 fn put_by_hand(stage: &Stage, label: &str, happened: &mut Vec<String>) -> String {
     let (uuid, mut document) = by_hand(&stage.world, "made by hand", "repo:read", 60);
     document["manager"] = json!(scene::MANAGER);
@@ -277,7 +277,7 @@ fn put_by_hand(stage: &Stage, label: &str, happened: &mut Vec<String>) -> String
     stage.world.with(|state| aws::put_version(state, &stage.arn, None, &document, &[label]))
 }
 
-/// Puts the example's ids in the places of the file's.
+/// Replaces the ids of the file with those of the example.
 fn adapt(event: &mut Value, ids: &Ids) {
     match event {
         Value::Object(members) => {
@@ -314,7 +314,7 @@ fn adapt(event: &mut Value, ids: &Ids) {
     }
 }
 
-/// The event without its rotation token and its URL, which are as secret as a password.
+/// The event without its rotation token and its URL, which are secrets.
 fn shown(event: &Value) -> String {
     let mut shown = event.clone();
     for name in ["RotationToken", "ResponseURL"] {

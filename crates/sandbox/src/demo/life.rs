@@ -1,4 +1,4 @@
-//! What goes well afterwards: a scheduled rotation, a token made by hand; and the summary.
+//! The normal course after onboarding: a scheduled rotation, a token made by hand, and the summary.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ pub(crate) fn introduce(stage: &mut Stage, function: &Path) {
     page.row("ids", "version ids and uuids are cut to their first 8 characters");
 }
 
-/// The version and the token that the connector carries are those of AWSCURRENT.
+/// The connector has the version and the token of AWSCURRENT.
 pub(crate) fn in_step(stage: &mut Stage) {
     let (carried, current, same) = stage.world.with(|state| {
         let current = aws::version_with(state, &stage.arn, "AWSCURRENT");
@@ -68,14 +68,14 @@ pub(crate) fn expect_report(stage: &mut Stage, answer: &Answer, expected: &[(&st
     }
 }
 
-/// What AWS sends after our own change is `unchanged`: the connector carries the version already.
+/// The function reports `unchanged` for an event about its own change: the connector has that version already.
 pub(crate) async fn echoes(stage: &mut Stage) {
     for event in stage.take_events() {
         let name = match event["detail"]["labelUpdated"].as_str() {
             Some(label) => format!("Secret Label Updated, {label}"),
             None => event["detail"]["eventName"].as_str().unwrap_or_default().to_owned(),
         };
-        // the template's rules pass neither on
+        // the template's rules forward neither event
         if name == "RotationStarted" || event["detail"]["labelUpdated"] == "HUBKEEPER_MINTED" {
             continue;
         }
@@ -140,7 +140,7 @@ pub(crate) async fn rotation(stage: &mut Stage) {
     echoes(stage).await;
 }
 
-/// Makes a token on Docker Hub's web page, with an end some days from now, and gives uuid, value and end.
+/// Creates a token on Docker Hub's web page that expires in some days. Returns its uuid, value and expiry.
 pub(crate) fn by_hand(world: &World, label: &str, scope: &str, days: i64) -> (String, Value) {
     world.with(|state| {
         let end = state.now() + Duration::days(days);
@@ -149,7 +149,7 @@ pub(crate) fn by_hand(world: &World, label: &str, scope: &str, days: i64) -> (St
     })
 }
 
-/// Stages a document as the candidate, as a person does; gives the version and the event that AWS sends.
+/// Stages a document as the candidate, as a person does. Returns the version and the event that AWS sends.
 pub(crate) fn put_candidate(stage: &mut Stage, mut document: Value) -> (String, Value) {
     document["manager"] = json!(scene::MANAGER);
     let version =

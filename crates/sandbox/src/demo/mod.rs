@@ -1,5 +1,5 @@
-//! The demonstration: the function behind a Lambda Runtime API, against the sandbox in this process. The program `demo` prints it;
-//! a test draws a part of it for the README.
+//! The demonstration: the function behind a Lambda Runtime API, against the sandbox in this process. The program `demo` prints
+//! it. A test draws a part of it for the README.
 
 mod event;
 mod life;
@@ -17,10 +17,10 @@ use stage::Stage;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Runs the whole life of a token and writes it to `page`, which then also tells what was not as expected.
+/// Runs the whole life of a token and writes it to `page`, which also records every failed expectation.
 ///
 /// # Errors
-/// The function cannot be started, or the sandbox cannot listen.
+/// The function cannot start, or the sandbox cannot listen.
 pub async fn whole_life(function: &Path, page: Page) -> Result<Page, Failure> {
     let mut stage = Stage::open(function, page).await?;
     zero::prepare(&stage);
@@ -40,10 +40,11 @@ pub async fn whole_life(function: &Path, page: Page) -> Result<Page, Failure> {
     Ok(std::mem::take(&mut stage.page))
 }
 
-/// Sends the event in the file at `path` alone. Returns whether the function did what the event asks, and all was as expected.
+/// Sends the event in the file at `path`, and nothing else. Returns whether the function did what the event asks and all
+/// expectations hold.
 ///
 /// # Errors
-/// The file cannot be read or is not JSON, the function cannot be started, or the sandbox cannot listen.
+/// The file cannot be read or is not JSON, the function cannot start, or the sandbox cannot listen.
 pub async fn one_event(function: &Path, path: &str, page: Page) -> Result<bool, Failure> {
     let text = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
     let event = serde_json::from_slice(&text).map_err(|error| format!("{path}: {error}"))?;

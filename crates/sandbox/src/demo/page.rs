@@ -1,13 +1,13 @@
-//! The text that a person reads, and the expectations that it stands on.
+//! The text of the demonstration, and its expectations.
 
 use std::io::Write;
 
 const WIDTH: usize = 118;
 const NAME: usize = 12;
 
-/// What was printed, and what was not as expected.
+/// The printed lines, and the failed expectations.
 pub struct Page {
-    /// Columns of a row, its indent and name included.
+    /// Columns of a row, with its indent and name.
     width: usize,
     is_printed: bool,
     text: String,
@@ -62,7 +62,7 @@ impl Page {
         }
     }
 
-    /// Where something is not as expected, says so, and the demonstration fails at its end.
+    /// Reports a failed expectation. The demonstration then fails at its end.
     pub(crate) fn expect(&mut self, held: bool, what: &str) {
         if !held {
             self.failures += 1;
@@ -70,7 +70,7 @@ impl Page {
         }
     }
 
-    /// How many expectations were not met.
+    /// The number of failed expectations.
     pub fn failures(&self) -> usize {
         self.failures
     }
@@ -79,13 +79,13 @@ impl Page {
         self.scenes
     }
 
-    /// Everything so far.
+    /// The whole text so far.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// Breaks at spaces; a longer word has a line of its own.
+/// Breaks at spaces. A word longer than a line gets its own line.
 fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {

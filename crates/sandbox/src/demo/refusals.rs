@@ -1,4 +1,4 @@
-//! Credentials that look good and are not: each is refused, and the connector stays as it was.
+//! Bad credentials that look good: the function rejects each, and the connector stays as it is.
 
 use crate::{aws, hub, scene};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn candidate(stage: &mut Stage, document: Value, verdict: &str, words: &st
     refused(stage, event, verdict, words).await;
 }
 
-/// Sends the event, and holds the connector of before against that of after.
+/// Sends the event, and compares the connector before and after it.
 async fn refused(stage: &mut Stage, event: Value, verdict: &str, words: &str) {
     let look = |stage: &Stage| {
         stage.world.with(|state| (seen::carried_now(state), aws::version_with(state, &stage.arn, "AWSCURRENT")))

@@ -1,4 +1,4 @@
-//! What there is to see of the sandbox: labels, tags, tokens by their ids, the connector. Never a secret.
+//! What the demonstration shows of the sandbox: labels, tags, tokens by their ids, the connector. Never a secret.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) fn carried_version(state: &State) -> Option<String> {
     connector(state)?.tag("hubkeeper-version").map(str::to_owned)
 }
 
-/// A token by the uuid and the label of the PAT that it is.
+/// A token by its PAT's uuid and label.
 pub(crate) fn token_name(state: &State, token: &str) -> String {
     match hub::pats_of(state, scene::USER).into_iter().find(|pat| pat.value == token) {
         Some(pat) => {
@@ -29,7 +29,7 @@ pub(crate) fn token_name(state: &State, token: &str) -> String {
     }
 }
 
-/// Labels of minted tokens end in a version id, and in a mark while they are being retired.
+/// Labels of minted tokens end in a version id, followed by a marker during retirement.
 fn brief_label(label: &str) -> String {
     let (rest, mark) = label.strip_suffix("/retiring").map_or((label, ""), |rest| (rest, "/retiring"));
     match rest.rsplit_once('/') {
@@ -38,7 +38,7 @@ fn brief_label(label: &str) -> String {
     }
 }
 
-/// What the connector carries, for a person.
+/// The connector's tag and credential, for a person.
 pub(crate) fn carried(state: &State) -> String {
     let Some(connector) = connector(state) else { return "none".to_owned() };
     let Some((username, token)) = connector.credential() else {
@@ -54,7 +54,7 @@ pub(crate) fn carried(state: &State) -> String {
     )
 }
 
-/// What a connector is known by before and after: its tag, its credential, its stamp, which changes with every write.
+/// The identity of a connector before and after an event: its tag, its credential, and its etag, which changes with every write.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Carried {
     pub(crate) version: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) struct Carried {
     stamp: String,
 }
 
-/// The example's connector; `None` where it does not exist.
+/// The example's connector. `None` if it does not exist.
 pub(crate) fn carried_now(state: &State) -> Option<Carried> {
     connector(state).map(|connector| Carried {
         version: connector.tag("hubkeeper-version").map(str::to_owned),
@@ -71,7 +71,7 @@ pub(crate) fn carried_now(state: &State) -> Option<Carried> {
     })
 }
 
-/// Everything that an event could have changed, by name.
+/// Everything that an event can change, by name.
 pub(crate) fn everything(state: &State) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for secret in state.aws.secrets.values() {
@@ -107,7 +107,7 @@ pub(crate) fn everything(state: &State) -> BTreeMap<String, String> {
     all
 }
 
-/// What differs, one line each.
+/// The differences, one per line.
 pub(crate) fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, value) in after {

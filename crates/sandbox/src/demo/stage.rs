@@ -16,24 +16,24 @@ use crate::demo::page::{Page, count, short};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the function answered.
+/// The function's response.
 pub(crate) type Answer = Result<Value, FunctionError>;
 
-/// What was watched so far.
+/// The observations so far.
 #[derive(Default)]
 pub(crate) struct Watched {
-    /// Requests after which a connector's token was looked at.
+    /// Requests after which a connector's token was checked.
     pub(crate) looks: usize,
-    /// Moments at which a connector's token was not accepted by Docker Hub.
+    /// Checks that found a connector's token not accepted by Docker Hub.
     pub(crate) dead: usize,
     /// Credentials that were written into a connector.
     pub(crate) written: usize,
-    /// Those that did not read everything, or could do more, when they were written.
+    /// Written credentials that could not read everything, or could do more, at the time of the write.
     pub(crate) unproven: usize,
     last: Option<String>,
 }
 
-/// Writes by service.
+/// Writes, by service.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Writes {
     pub(crate) aws: usize,
@@ -56,7 +56,7 @@ pub(crate) struct Stage {
     pub(crate) host: LambdaHost,
     function: PathBuf,
     environment: Vec<(String, String)>,
-    /// What functions wrote that ran beside the host.
+    /// The output of functions that ran beside the host.
     beside: String,
     watched: Arc<Mutex<Watched>>,
     authority: PathBuf,
@@ -96,7 +96,7 @@ impl Stage {
         self.host.invoke(event).await
     }
 
-    /// Sends an event to a function with one more variable in its environment; gives what it wrote, too.
+    /// Sends an event to a function with one more environment variable. Also returns its output.
     pub(crate) async fn invoke_with(&mut self, variable: (&str, &str), event: Value) -> (Answer, String) {
         let (name, value) = variable;
         let mut environment = self.environment.clone();
@@ -114,12 +114,12 @@ impl Stage {
         (answer, output)
     }
 
-    /// Everything that functions wrote so far.
+    /// The output of all functions so far.
     pub(crate) fn output(&self) -> String {
         self.host.output() + &self.beside
     }
 
-    /// The writes since this was last asked, which the sum keeps.
+    /// The writes since the previous call. The total keeps them.
     pub(crate) fn take_writes(&mut self) -> Writes {
         let mut writes = Writes::default();
         for entry in self.world.take_record().iter().filter(|entry| entry.is_write()) {
@@ -135,17 +135,17 @@ impl Stage {
         writes
     }
 
-    /// A URL for the answer to a custom resource.
+    /// A response URL for a custom resource.
     pub(crate) fn response_url(&self) -> String {
         self.served.url(Service::Responses) + &self.world.with(responses::presign)
     }
 
-    /// The events that AWS sent meanwhile.
+    /// The events that AWS sent since the previous call.
     pub(crate) fn take_events(&self) -> Vec<Value> {
         self.world.with(|state| std::mem::take(&mut state.aws.events))
     }
 
-    /// Prints an answer: the outcome and what there is to it, or the error.
+    /// Prints a response: the outcome with its details, or the error.
     pub(crate) fn show(&mut self, answer: &Answer) {
         match answer {
             Ok(report) => {
@@ -181,13 +181,13 @@ impl Stage {
     }
 }
 
-/// The reports in lines of the function's log.
+/// The reports in the function's log lines.
 pub(crate) fn reports_in(log: &str) -> Vec<Value> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter_map(|line| serde_json::from_str(line["report"].as_str()?).ok()).collect()
 }
 
-/// Looks at every connector after every request: is its token alive, and was it whole when it was written?
+/// Checks every connector after every request: is its token alive, and was it whole when it was written?
 fn watch(world: &World, watched: &Arc<Mutex<Watched>>) {
     let watched = Arc::clone(watched);
     world.watch(move |state, _| {
@@ -210,7 +210,7 @@ fn watch(world: &World, watched: &Arc<Mutex<Watched>>) {
     });
 }
 
-/// The verdict that an error's message names.
+/// The verdict in an error's message.
 pub(crate) fn verdict_of(error: &FunctionError) -> Option<&str> {
     let rest = error.message.split_once("the verdict is ")?.1;
     rest.split_once(':').map(|(verdict, _)| verdict)

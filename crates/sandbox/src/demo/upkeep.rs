@@ -1,4 +1,4 @@
-//! What comes after the first day: reconcile, tokens that were replaced, a connector that a person changed, the end.
+//! After the first day: reconcile, replaced tokens, a connector that a person changed, offboarding.
 
 use crate::{State, arm, aws, hub, scene};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::demo::stage::{Stage, reports_in};
 const QUEUE_URL: &str = "HUBKEEPER_QUEUE_URL";
 const PERSON: &str = "somebody@acme.example";
 
-/// Sends a reconcile over all managed secrets: there is one. Gives the token that it retired.
+/// Sends a reconcile of all managed secrets, of which there is one. Returns the token that it retired.
 async fn reconcile(stage: &mut Stage, expected: &[(&str, Value)]) -> Option<String> {
     let event = json!({ "action": "reconcile" });
     stage.page.row("event", &event.to_string());
@@ -35,7 +35,7 @@ pub(crate) async fn well(stage: &mut Stage) {
     stage.page.row("writes", &count(writes.all(), "write"));
 }
 
-/// The same event, fanned out: the messages are delivered as an event source mapping does.
+/// The same event with a queue: messages arrive as an event source mapping delivers them.
 pub(crate) async fn queue(stage: &mut Stage) {
     stage.page.scene("3b The same with a queue: one message for each secret");
     let url = stage.world.with(|state| aws::sqs::add_queue(state, "hubkeeper"));
@@ -67,7 +67,7 @@ pub(crate) async fn queue(stage: &mut Stage) {
     stage.page.row("writes", &count(writes.all(), "write"));
 }
 
-/// The function runs on the system's clock, so the sandbox's dates move.
+/// The function runs on the system clock, so the sandbox moves its dates instead.
 fn days_pass(stage: &mut Stage, days: i64) {
     stage.world.with(|state| scene::age(state, Duration::days(days)));
     stage.page.row("happens", &format!("{days} days pass: the demo moves all dates in the sandbox back"));
@@ -89,7 +89,7 @@ fn minted(state: &State) -> Vec<String> {
     own.map(text).collect()
 }
 
-/// Whether a token is there, and active.
+/// Whether a token exists and is active.
 fn state_of(stage: &Stage, uuid: &str) -> Option<bool> {
     stage.world.with(|state| {
         let known = hub::pats_of(state, scene::USER);
@@ -116,7 +116,7 @@ pub(crate) async fn retirement(stage: &mut Stage) {
     show_writes(stage);
 }
 
-/// Another scan interval, and one plan less: what a person can do in the portal.
+/// Another scan interval, and one plan less: a change that a person can make in the portal.
 pub(crate) fn edit(state: &mut State) {
     arm::edit_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR, PERSON);
 }

@@ -1,4 +1,4 @@
-//! From zero: the invitation, the wait, the acceptance; then token, proof and connector.
+//! Starting without a dedicated user: invitation, wait, acceptance; then token, proof and connector.
 
 use crate::{State, aws, hub, scene};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ const OWNER: &str = "acme-owner";
 const EMAIL: &str = "scanner@acme.example";
 const TAG: &str = "hubkeeper-invite";
 
-/// The example before anybody was invited: the document asks for the dedicated user, who is in no organization.
+/// The example before any invitation: the document asks for the dedicated user, who is in no organization.
 pub(crate) fn prepare(stage: &Stage) {
     stage.world.with(|state| {
         hub::remove_member(state, scene::ORGANIZATION, scene::USER);
@@ -23,7 +23,7 @@ pub(crate) fn prepare(stage: &Stage) {
     });
 }
 
-/// The example with a dedicated user who is a member already, outside of the team that the document asks for.
+/// The example with a dedicated user who is already a member of the organization, but not of the team in the document.
 pub(crate) fn outside(stage: &Stage) {
     stage.world.with(|state| {
         hub::remove_from_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER);
@@ -51,7 +51,7 @@ fn tag(stage: &Stage) -> String {
     stage.world.with(|state| aws::tags(state, &stage.arn).get(TAG).cloned()).unwrap_or_default()
 }
 
-/// Invitations that were ever sent, and how often the one that waits was sent again.
+/// The number of invitations ever sent, and of resends of the open one.
 fn mails(stage: &Stage) -> (usize, usize) {
     stage.world.with(|state| {
         let waiting = hub::organization(state, scene::ORGANIZATION).map(|found| &found.invitations);
@@ -78,7 +78,7 @@ pub(crate) async fn invitation(stage: &mut Stage) {
     show_writes(stage);
 }
 
-/// All dates of the sandbox go back, that in the tag too: the function runs on the system's clock, which nobody here can move.
+/// Moves all dates of the sandbox, and that in the tag, into the past: the function runs on the system clock.
 fn days_pass(state: &mut State, arn: &str, days: i64) {
     scene::age(state, Duration::days(days));
     let value = aws::tags(state, arn).get(TAG).cloned().unwrap_or_default();
@@ -90,7 +90,7 @@ fn days_pass(state: &mut State, arn: &str, days: i64) {
     }
 }
 
-/// Sends a reconcile over all managed secrets; gives the report about the one that there is, or the error.
+/// Sends a reconcile of all managed secrets. Returns the report about the only one, or the error.
 async fn reconcile(stage: &Stage) -> Answer {
     let report = stage.invoke(json!({ "action": "reconcile" })).await?;
     Ok(report["items"][0].clone())
@@ -116,7 +116,7 @@ pub(crate) async fn wait(stage: &mut Stage) {
         stage.page.expect(told, &format!("one invitation, sent again {}", count(resends, "time")));
         before = again;
     }
-    // what the last of them says to a person
+    // the message of the last one tells a person what to do
     stage.show(&last);
     show_writes(stage);
 }
@@ -138,7 +138,7 @@ pub(crate) async fn acceptance(stage: &mut Stage) {
     let joined = stage.world.with(|state| {
         let joined = hub::accept_invitation(state, scene::ORGANIZATION, EMAIL, scene::USER);
         hub::add_to_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER);
-        // the owner's last login, with a code that is used up by it, was on another day
+        // the owner last logged in on another day: that login consumed its code
         days_pass(state, &stage.arn, 1);
         joined
     });

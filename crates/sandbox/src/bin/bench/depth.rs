@@ -1,8 +1,8 @@
-//! `bench depth FUNCTION`: how many answers `setSecret` waits for one after another. Depth is the wall time with 120 ms added to each
-//! answer, less that with 20 ms, in hundreds of milliseconds: what takes time of its own is in both.
+//! `bench depth FUNCTION`: the number of responses that `setSecret` waits for one after another. Depth is the wall time with 120
+//! ms of added latency minus that with 20 ms, in hundreds of milliseconds. Time that does not depend on latency cancels out.
 //!
-//! Each rotation runs in a new process, as after a month without one: no connection is open, no bearer is known. The
-//! sandbox runs in this process, without rate limits, without its record.
+//! Each rotation runs in a new process, as after a month without one: no open connection, no cached bearer. The sandbox runs in
+//! this process, without rate limits and without its record.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 
 use crate::NAMES;
 
-/// Repositories, and the runs that count at each latency.
+/// Numbers of repositories, and counted runs at each latency.
 const SIZES: [(usize, usize); 4] = [(10, 3), (100, 5), (1_000, 5), (10_000, 3)];
-/// Milliseconds added to each answer.
+/// Milliseconds added to each response.
 const LATENCIES: [u64; 2] = [20, 120];
 const TIMEOUT: Duration = Duration::from_mins(15);
 
-/// What one `setSecret` took.
+/// The cost of one `setSecret`.
 #[derive(Clone, Default)]
 struct Run {
     wall: Duration,
@@ -35,16 +35,16 @@ struct Run {
     memory: u64,
 }
 
-/// What the runs of one size come to.
+/// The result of all runs of one size.
 struct Row {
     repositories: usize,
     depth: f64,
     walls: [Duration; 2],
-    /// The most of all runs.
+    /// The maximum of all runs.
     most: Run,
 }
 
-/// The function, and a stop-watch around its `setSecret`. All other steps run without added latency.
+/// The function, and a stopwatch around its `setSecret`. All other steps run without added latency.
 struct Timed<'a> {
     host: &'a LambdaHost,
     served: &'a Served,
@@ -119,7 +119,7 @@ async fn size(function: &Path, repositories: usize, runs: usize) -> Result<Row, 
     let authority = scene::authority_file();
     let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
     let served = serve(world.clone(), options).await?;
-    // the first makes the connector, and does not count
+    // the first rotation creates the connector and does not count
     rotation(function, &world, &served, &arn, 0).await?;
     let mut walls = [Vec::new(), Vec::new()];
     let mut most = Run::default();
@@ -204,7 +204,7 @@ fn table(rows: &[Row]) {
     println!();
 }
 
-/// Prints every limit with what was measured; whether all are held.
+/// Prints every limit beside its measurement. Returns whether all are met.
 fn held(rows: &[Row]) -> bool {
     let row = |repositories: usize| rows.iter().find(|row| row.repositories == repositories);
     let (Some(ten), Some(hundred), Some(thousand), Some(most)) = (row(10), row(100), row(1_000), row(10_000)) else {

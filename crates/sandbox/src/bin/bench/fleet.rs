@@ -1,8 +1,8 @@
-//! `bench fleet FUNCTION`: what a reconcile of many organizations in one invocation costs, above all in memory: without a queue,
-//! without rate limits, from a new process, with 20 ms added to each answer. A fleet of three, measured beside it, is the baseline.
+//! `bench fleet FUNCTION`: the cost, above all in memory, of a reconcile of many organizations in one invocation: no queue, no
+//! rate limits, a new process, 20 ms added to each response. A fleet of three, measured in the same run, is the baseline.
 //!
-//! The sandbox runs in this process, without its record. All connectors stand in one resource group: each look at a connector's
-//! neighbours then reads all of them, which is the worst case.
+//! The sandbox runs in this process, without its record. All connectors are in one resource group, the worst case: each check for
+//! other connectors of the organization reads all of them.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,19 +19,19 @@ use crate::NAMES;
 
 /// Organizations: the baseline, and the fleet.
 const SIZES: [usize; 2] = [3, 300];
-/// Repositories of each; every second is private.
+/// Repositories of each organization. Every second one is private.
 const REPOSITORIES: usize = 50;
-/// Runs of each size; the most of them counts.
+/// Runs of each size. The maximum counts.
 const RUNS: usize = 2;
-/// Milliseconds added to each answer: without them hardly two requests are under way at once.
+/// Milliseconds added to each response. Without them two requests rarely overlap.
 const LATENCY: u64 = 20;
 const TIMEOUT: Duration = Duration::from_mins(15);
 /// MiB.
 const MEMORY: f64 = 40.0;
-/// Requests under way to one service.
+/// Concurrent requests to one service.
 const AT_ONCE: usize = 64;
 
-/// What the reconciles of a fleet took, at most.
+/// The maximum cost of the reconciles of a fleet.
 #[derive(Default)]
 struct Row {
     organizations: usize,
@@ -67,7 +67,7 @@ fn build(state: &mut State, organizations: usize) -> Vec<String> {
     (0..organizations).map(|index| add_organization(state, index)).collect()
 }
 
-/// An organization, its dedicated user, and its secret; gives the secret's ARN.
+/// Creates an organization, its dedicated user, and its secret. Returns the secret's ARN.
 fn add_organization(state: &mut State, index: usize) -> String {
     let organization = format!("{}-{index:03}", scene::ORGANIZATION);
     let username = format!("{organization}-scanner");
@@ -90,7 +90,7 @@ async fn size(function: &Path, organizations: usize) -> Result<Row, Box<dyn Erro
     let authority = scene::authority_file();
     let options = Options { authority_file: Some(authority.clone()), ..Options::default() };
     let served = serve(world, options).await?;
-    // makes the connectors, and does not count
+    // creates the connectors and does not count
     let onboard = json!({"action": "onboard", "secretIds": arns});
     invoke(function, &served, &onboard, organizations, "applied").await?;
     served.latency.store(LATENCY, Ordering::Relaxed);
@@ -109,8 +109,8 @@ async fn size(function: &Path, organizations: usize) -> Result<Row, Box<dyn Erro
     Ok(row)
 }
 
-/// One invocation of a new process, which must end with this outcome, and a whole proof, for every organization. Gives the time
-/// that it took and the most memory of the process, KiB.
+/// One invocation of a new process. It must end with this outcome, and a whole proof, for every organization. Returns its
+/// duration and the peak memory of the process, in KiB.
 async fn invoke(
     function: &Path,
     served: &Served,
@@ -172,7 +172,7 @@ fn table(rows: &[Row]) {
     println!();
 }
 
-/// Prints the ratio, and every limit with what was measured; whether all are held.
+/// Prints the ratio, and every limit beside its measurement. Returns whether all are met.
 fn held(rows: &[Row]) -> bool {
     let [few, many] = rows else { return false };
     let (baseline, memory) = (mebibytes(few.memory), mebibytes(many.memory));

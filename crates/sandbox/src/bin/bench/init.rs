@@ -1,5 +1,5 @@
-//! `bench init FUNCTION FLOOR`: how long the function takes from its start to its first poll of the Runtime API, as a multiple of
-//! an empty handler's time. Both are started alternately; the last line is `ratio N.NN`, of the best round.
+//! `bench init FUNCTION FLOOR`: the time from the function's start to its first poll of the Runtime API, as a multiple of an
+//! empty handler's time. The two start alternately. The last line is `ratio N.NN`, of the best round.
 
 use std::io;
 use std::path::Path;
@@ -13,9 +13,9 @@ use hubkeeper_sandbox::{World, scene};
 const ROUNDS: usize = 3;
 const STARTS: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Time for a killed process to be gone before the next one starts.
+/// Time for a killed process to exit before the next one starts.
 const PAUSE: Duration = Duration::from_millis(5);
-/// What the function may take at most.
+/// Maximum start-up time of the function, as a multiple of the empty handler's.
 const MOST: f64 = 2.0;
 
 pub(crate) async fn run(arguments: &[String]) -> ExitCode {
@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: &[String]) -> ExitCode {
 }
 
 async fn measure(function: &Path, floor: &Path) -> io::Result<f64> {
-    // a whole configuration, and as in Lambda no extra authority
+    // a complete configuration, and no additional certificate authority, as in Lambda
     let served = serve(World::new(), Options::default()).await?;
     let environment = scene::environment(&served);
     start(floor, &environment).await?;
@@ -77,7 +77,7 @@ async fn start(binary: &Path, environment: &[(String, String)]) -> io::Result<Du
     Ok(took)
 }
 
-/// A function that cannot read its configuration starts quickly: then there is nothing to measure.
+/// A function that cannot read its configuration fails fast, so its time means nothing.
 async fn configured(function: &Path, environment: &[(String, String)]) -> io::Result<()> {
     let host = LambdaHost::start(function, environment, PATIENCE)?;
     match host.invoke(serde_json::json!({})).await {

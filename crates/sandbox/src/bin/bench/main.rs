@@ -1,6 +1,6 @@
 //! `bench init FUNCTION FLOOR`, `bench depth FUNCTION`, `bench fleet FUNCTION`: measures a built function against the sandbox.
 //!
-//! Exit code: 0 within the limits, 1 above one of them, 2 where nothing was measured.
+//! Exit code: 0 if all limits are met, 1 if one is exceeded, 2 if nothing was measured.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command says what it measured")]
 
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use hubkeeper_sandbox::world::Service;
 
-/// The services whose requests are counted, with the heads of their columns.
+/// The services whose requests are counted, with their column headings.
 const NAMES: [(Service, &str); 6] = [
     (Service::Aws, "aws"),
     (Service::Entra, "entra"),
