@@ -1,7 +1,7 @@
-//! Entra: `POST /{tenant}/oauth2/v2.0/token` for clients with a secret or a federated credential, and the document by which
-//! Microsoft's libraries find that route.
+//! Entra: `POST /{tenant}/oauth2/v2.0/token` for clients with a secret or a federated credential, and the metadata document from
+//! which Microsoft's libraries learn that route.
 //!
-//! Statuses and `error` of the AADSTS codes are those that clients published in their logs.
+//! Statuses and `error` values of the AADSTS codes are those in published client logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 use crate::keys;
 use crate::world::{Request, Response, State, empty, json as json_response};
 
-/// The state of Entra. The public members are switches.
+/// The state of Entra. The public fields are switches.
 pub struct Entra {
-    /// How long after its making a federated credential is not found yet (70021). Default zero.
+    /// Time after its creation during which a federated credential is not found (70021). Default zero.
     pub federated_delay: Duration,
-    /// How long an access token lives. Default 3,599 seconds.
+    /// Lifetime of an access token. Default 3,599 seconds.
     pub bearer_life: Duration,
     tenants: BTreeSet<String>,
     applications: BTreeMap<String, Application>,
@@ -42,7 +42,7 @@ struct Application {
     tenant: String,
     object_id: String,
     disabled: bool,
-    /// Value and end.
+    /// Client secrets: value and expiry.
     secrets: Vec<(String, Option<OffsetDateTime>)>,
     federated: Vec<Federated>,
 }
@@ -59,8 +59,8 @@ struct Bearer {
     expires_at: OffsetDateTime,
 }
 
-/// An application (or a user-assigned managed identity) in a tenant; a tenant that is new comes into being. Ids compare
-/// without case.
+/// Registers an application (or a user-assigned managed identity) in a tenant. A missing tenant is created. Ids are
+/// case-insensitive.
 pub fn register_application(state: &mut State, tenant: &str, client_id: &str) {
     let object_id = state.uuid();
     let tenant = tenant.to_lowercase();
@@ -71,7 +71,7 @@ pub fn register_application(state: &mut State, tenant: &str, client_id: &str) {
         .insert(client_id.to_lowercase(), Application { tenant, object_id, ..Application::default() });
 }
 
-/// A client secret; `None` never ends. Returns its value.
+/// Adds a client secret. With `None` it never expires. Returns its value.
 pub fn add_client_secret(state: &mut State, client_id: &str, expires_at: Option<OffsetDateTime>) -> String {
     let value = format!("{}~{}", state.random_text(3), state.random_text(36));
     if let Some(application) = state.entra.applications.get_mut(&client_id.to_lowercase()) {
@@ -88,8 +88,8 @@ pub fn remove_client_secrets(state: &mut State, client_id: &str) {
     }
 }
 
-/// A federated credential: assertions whose `iss`, `sub` and `aud` equal these exactly are taken. Anything is accepted when
-/// it is written; a mistake shows at the exchange.
+/// Adds a federated credential. It accepts assertions whose `iss`, `sub` and `aud` equal these exactly. Entra validates nothing
+/// when it is written; a mistake shows at the exchange.
 pub fn add_federated_credential(state: &mut State, client_id: &str, issuer: &str, subject: &str, audience: &str) {
     let made_at = state.now();
     if let Some(application) = state.entra.applications.get_mut(&client_id.to_lowercase()) {
@@ -109,14 +109,14 @@ pub fn remove_federated_credentials(state: &mut State, client_id: &str) {
     }
 }
 
-/// Disables an application (7000112) or enables it.
+/// Disables an application (7000112), or enables it.
 pub fn set_disabled(state: &mut State, client_id: &str, disabled: bool) {
     if let Some(application) = state.entra.applications.get_mut(&client_id.to_lowercase()) {
         application.disabled = disabled;
     }
 }
 
-/// Ends every access token that was given out.
+/// Revokes every issued access token.
 pub fn expire_bearers(state: &mut State) {
     let now = state.now();
     for bearer in state.entra.bearers.values_mut() {
@@ -124,24 +124,24 @@ pub fn expire_bearers(state: &mut State) {
     }
 }
 
-/// The client of an access token that is good at this moment.
+/// The client of an access token that is valid now.
 #[must_use]
 pub fn bearer_client(state: &State, bearer: &str) -> Option<String> {
     known_bearer(state, bearer).filter(|(_, expired)| !expired).map(|(client, _)| client)
 }
 
-/// The client of an access token of this Entra, and whether the token's time is over.
+/// The client of an access token of this Entra, and whether the token has expired.
 pub(crate) fn known_bearer(state: &State, bearer: &str) -> Option<(String, bool)> {
     let found = state.entra.bearers.get(bearer)?;
     Some((found.client.clone(), found.expires_at <= state.now()))
 }
 
-/// The object id of an application's service principal, as it stands in ARM's refusals.
+/// The object id of an application's service principal, as ARM's errors show it.
 pub(crate) fn object_id(state: &State, client_id: &str) -> String {
     state.entra.applications.get(client_id).map_or_else(String::new, |application| application.object_id.clone())
 }
 
-/// Every client secret and every access token, ended ones too.
+/// Every client secret and every access token, expired ones included.
 #[must_use]
 pub fn all_secret_values(state: &State) -> Vec<String> {
     let entra = &state.entra;
@@ -152,7 +152,7 @@ pub fn all_secret_values(state: &State) -> Vec<String> {
     values
 }
 
-/// A refusal before it has its ids.
+/// An error response before it has its ids.
 struct Refusal {
     status: u16,
     error: &'static str,
@@ -175,7 +175,7 @@ pub fn handle(state: &mut State, request: &Request) -> Response {
     result.unwrap_or_else(|refusal| body_of(state, &refusal))
 }
 
-/// Where a tenant's routes are: on the host that was asked.
+/// The base URL of a tenant's routes: on the host of the request.
 fn discovery(state: &State, request: &Request, tenant: &str) -> Result<Response, Refusal> {
     if request.method() != "GET" {
         return Ok(empty(405));
@@ -199,7 +199,7 @@ fn discovery(state: &State, request: &Request, tenant: &str) -> Result<Response,
     ))
 }
 
-/// The tenant's id in lower case, if there is such a tenant.
+/// The tenant's id in lower case, if the tenant exists.
 fn known_tenant(state: &State, error: &'static str, tenant: &str) -> Result<String, Refusal> {
     let tenant = tenant.to_lowercase();
     if state.entra.tenants.contains(&tenant) {
@@ -236,7 +236,7 @@ fn body_of(state: &mut State, refusal: &Refusal) -> Response {
 
 type Form = BTreeMap<String, String>;
 
-/// The form's fields; empty where the body is no form, which Entra reports as missing parameters.
+/// The form's fields. Empty if the body is not a form, which Entra reports as missing parameters.
 fn form(request: &Request) -> Form {
     let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("");
     if content_type.split(';').next().unwrap_or("").trim() != "application/x-www-form-urlencoded" {
@@ -331,7 +331,7 @@ fn check_secret(application: &Application, client_id: &str, secret: &str, now: O
     }
 }
 
-/// RS256 by the issuer's key, in its time, and a federated credential that it equals, case included.
+/// Verifies an assertion: RS256 by the issuer's key, not expired, and equal to a federated credential, case included.
 fn check_assertion(
     application: &Application,
     assertion: &str,

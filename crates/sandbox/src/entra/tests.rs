@@ -1,4 +1,4 @@
-//! Entra's behaviour, through real-shaped requests.
+//! Tests of Entra with requests in their real shape.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

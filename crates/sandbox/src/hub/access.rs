@@ -1,4 +1,4 @@
-//! Who may do what: credentials, roles, and what a token's level leaves of them.
+//! Access control: credentials, roles, and the limits that a token's level adds.
 
 use time::OffsetDateTime;
 
@@ -6,27 +6,27 @@ use super::Hub;
 use super::model::{Kind, Level, OatResource, Organization, Permission, Repository, Role};
 use crate::world::State;
 
-/// Who asks, and with how much of their rights.
+/// The caller, and the part of the caller's rights that the credential carries.
 #[derive(Clone, Debug)]
 pub(crate) enum Principal {
     /// A user with the password (and the second factor).
     Password { username: String },
     /// A user with a personal access token of this level.
     Pat { username: String, uuid: String, level: Level, scopes: Vec<String> },
-    /// An organization access token; its resources as they were at the login.
+    /// An organization access token, with its resources at the time of the login.
     Oat { organization: String, uuid: String, resources: Vec<OatResource> },
 }
 
-/// Why a credential does not log in.
+/// Why a login fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
-    /// Unknown, of somebody else, deactivated, or not usable yet.
+    /// Unknown, another user's, deactivated, or not usable yet.
     Wrong,
-    /// A token past its end.
+    /// An expired token.
     Expired,
-    /// The password is right, single sign-on is enforced.
+    /// The password is right, but single sign-on is enforced.
     Sso,
-    /// The password is right, the second factor is missing.
+    /// The password is right, but the second factor is missing.
     SecondFactor,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum Refusal {
 pub(crate) struct InsufficientScope;
 
 impl Hub {
-    /// Looks a credential up; changes nothing.
+    /// Looks up a credential. Changes nothing.
     pub(crate) fn check(&self, now: OffsetDateTime, identifier: &str, secret: &str) -> Result<Principal, Refusal> {
         let ended = |expires_at: Option<OffsetDateTime>| expires_at.is_some_and(|end| end <= now);
         if let Some(pat) = self.pat_values.get(secret).and_then(|uuid| self.pats.get(uuid)) {
@@ -80,7 +80,7 @@ impl Hub {
         }
     }
 
-    /// The repositories of a namespace that the bearer sees, by name.
+    /// The repositories of a namespace that the bearer can see, by name.
     pub(crate) fn visible(&self, principal: &Principal, space: &str) -> Vec<(&str, &Repository)> {
         let Some(organization) = self.organizations.get(space) else { return Vec::new() };
         organization
@@ -91,8 +91,8 @@ impl Hub {
             .collect()
     }
 
-    /// The actions of those asked for that the registry grants. The account's want of a right grants less; a personal
-    /// access token whose scope is too low refuses the whole request (observed in 2026).
+    /// The requested actions that the registry grants. If the account lacks a right, the registry grants less. If the scope of a
+    /// personal access token is too low, it rejects the whole request (observed in 2026).
     pub(crate) fn grants<'a>(
         &self,
         principal: Option<&Principal>,
@@ -144,7 +144,7 @@ impl Hub {
     }
 }
 
-/// What a user may do with a repository, whatever the token.
+/// What a user may do with a repository, regardless of the token.
 pub(crate) fn permission(username: &str, organization: &Organization, name: &str, private: bool) -> Option<Permission> {
     let of_role = match organization.members.get(username) {
         Some(Role::Owner) => Some(Permission::Admin),
@@ -160,7 +160,7 @@ pub(crate) fn permission(username: &str, organization: &Organization, name: &str
     of_role.max((!private).then_some(Permission::Read))
 }
 
-/// Whether a repository is in sight of the bearer: of its list and of its own page.
+/// Whether the bearer can see a repository, in its list and on its own page.
 pub(crate) fn sees(
     principal: &Principal,
     space: &str,
@@ -190,9 +190,9 @@ fn needed_permission(action: &str) -> Permission {
     }
 }
 
-/// Whether Docker Hub would accept this token for a login at this moment: a personal access token with its user's name, an
-/// organization access token with the organization's. No side effect; the lock-out after failed logins is left out, since
-/// it says nothing of the token.
+/// Whether Docker Hub would accept this token for a login now: a personal access token with its user's name, an organization
+/// access token with the organization's. No side effect. The lock-out after failed logins is ignored, since it says nothing about
+/// the token.
 #[must_use]
 pub fn accepts(state: &State, username: &str, token: &str) -> bool {
     state.hub.check(state.hub_now(), username, token).is_ok()
@@ -209,14 +209,14 @@ fn may_on(state: &State, username: &str, token: &str, organization: &str, action
     Some((granted.count(), repositories.len()))
 }
 
-/// Whether the token pulls every repository of the organization that exists, private ones included, at this moment. `false`
-/// for an organization that is unknown or has no repository.
+/// Whether the token can now pull every repository of the organization, private ones included. `false` for an organization that
+/// is unknown or has no repository.
 #[must_use]
 pub fn can_pull_everything(state: &State, username: &str, token: &str, organization: &str) -> bool {
     may_on(state, username, token, organization, "pull").is_some_and(|(granted, all)| all > 0 && granted == all)
 }
 
-/// Whether the token pushes to any repository of the organization at this moment.
+/// Whether the token can now push to any repository of the organization.
 #[must_use]
 pub fn can_push(state: &State, username: &str, token: &str, organization: &str) -> bool {
     may_on(state, username, token, organization, "push").is_some_and(|(granted, _)| granted > 0)

@@ -12,7 +12,8 @@ use crate::world::{Request, Response, State, json as json_response};
 
 const ORDERINGS: [&str; 6] = ["name", "-name", "last_updated", "-last_updated", "pull_count", "-pull_count"];
 
-/// `GET /v2/namespaces/{space}/repositories`: no access is no error, an unknown or invisible namespace is an empty list.
+/// `GET /v2/namespaces/{space}/repositories`. A caller without access gets no error: an unknown or invisible namespace is an
+/// empty list.
 pub(super) fn repositories(state: &State, request: &Request, space: &str) -> Response {
     let Some(principal) = login::bearer(state, request) else { return wire::unauthorized() };
     let query = wire::query(request);
@@ -76,7 +77,7 @@ fn entry(space: &str, name: &str, repository: &Repository) -> Value {
     })
 }
 
-/// A repository in sight of the bearer, or the refusal: what is out of sight does not exist (observed).
+/// A repository that the bearer can see, or the error. An invisible repository looks like a missing one (observed).
 fn find<'a>(
     state: &'a State,
     request: &Request,
@@ -128,8 +129,8 @@ fn permissions(hub: &Hub, principal: &Principal, space: &str, name: &str, reposi
     })
 }
 
-/// A repository whose tags the bearer may read: an organization access token needs the scope `scope-tag-read` for that, of
-/// public repositories too (Docker's reference; that the refusal is a 403 is inferred from its other scopes).
+/// A repository whose tags the bearer may read. An organization access token needs the scope `scope-tag-read`, also for public
+/// repositories (Docker's reference; the 403 is inferred from its other scopes).
 fn find_tags<'a>(state: &'a State, request: &Request, space: &str, name: &str) -> Result<&'a Repository, Refused> {
     let (repository, principal) = find(state, request, space, name)?;
     match principal {
@@ -199,8 +200,8 @@ fn tag_entry(name: &str, tag: &Tag) -> Value {
     })
 }
 
-/// `/v2/repositories/...`, deprecated since 2025: refused to organization tokens, and here to everybody, so that nothing is
-/// built on it.
+/// `/v2/repositories/...`, deprecated since 2025. Docker Hub rejects organization tokens here. The sandbox rejects every caller,
+/// so that nothing depends on the route.
 pub(super) fn deprecated(state: &State, request: &Request) -> Response {
     match login::bearer(state, request) {
         None => wire::unauthorized(),

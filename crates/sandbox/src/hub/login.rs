@@ -1,4 +1,4 @@
-//! Logins, the second factor, the lock-out, and the bearers that logins give.
+//! Logins, the second factor, the lock-out, and the bearers that logins return.
 
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
@@ -8,13 +8,14 @@ use super::access::{Principal, Refusal};
 use super::{Bearer, wire};
 use crate::world::{Request, Response, State, json as json_response};
 
-/// How long a Hub bearer lives (Docker's reference).
+/// Lifetime of a Hub bearer (Docker's reference).
 const BEARER_LIFE: Duration = Duration::minutes(10);
-/// How long the first half of a login with a second factor waits for the other; not documented.
+/// Time between the first and the second half of a two-factor login. Undocumented.
 const HALF_LOGIN_LIFE: Duration = Duration::minutes(5);
-/// How long a TOTP code is shown (RFC 6238's default).
+/// Time for which a TOTP code is valid (RFC 6238's default).
 pub(super) const STEP_SECONDS: i64 = 30;
-/// Failed logins in an hour that are still borne: the message was observed, its number and window are quoted at second hand.
+/// Failed logins per hour before the lock-out. The error message was observed; its number and window come from second-hand
+/// reports.
 const FAILURES_BORNE: usize = 5;
 
 pub(super) const LOCKED_OUT: &str = "too many failed login attempts for username or IP address";
@@ -53,7 +54,7 @@ pub(super) fn auth_token(state: &mut State, request: &Request) -> Response {
     }
 }
 
-/// `POST /v2/users/login`: passwords alone.
+/// `POST /v2/users/login`: accepts passwords only.
 pub(super) fn password(state: &mut State, request: &Request) -> Response {
     let body = match wire::body(request) {
         Ok(body) => body,
@@ -83,7 +84,7 @@ pub(super) fn password(state: &mut State, request: &Request) -> Response {
     }
 }
 
-/// The password was right: no failure, but half of a login.
+/// The response to a right password without the second factor. It does not count as a failed login.
 fn first_half(state: &mut State, username: &str) -> Response {
     let now = state.hub_now();
     let claims = json!({ "sub": username, "exp": (now + HALF_LOGIN_LIFE).unix_timestamp() });
@@ -121,7 +122,7 @@ pub(super) fn second_factor(state: &mut State, request: &Request) -> Response {
     json_response(200, &json!({ "token": bearer }))
 }
 
-/// The 30-second step, of the present one and the one before, whose code this is (RFC 6238: SHA-1, 6 digits).
+/// The 30-second step of this code: the present one or the one before (RFC 6238: SHA-1, 6 digits).
 fn matching_step(seed: Option<&str>, code: &str, now: OffsetDateTime) -> Option<u64> {
     let seed = seed?;
     let present = u64::try_from(now.unix_timestamp() / STEP_SECONDS).ok()?;
@@ -134,7 +135,7 @@ pub(super) fn code_at(seed: &str, step: u64) -> Option<String> {
     Some(TOTP::new_unchecked(Algorithm::SHA1, 6, 0, 30, secret).generate(step * 30))
 }
 
-/// Notes a failed login of a name, known or not.
+/// Records a failed login of a name, known or not.
 pub(super) fn count_failure(state: &mut State, identifier: &str) {
     let now = state.hub_now();
     let failures = state.hub.failures.entry(identifier.to_owned()).or_default();
@@ -142,7 +143,7 @@ pub(super) fn count_failure(state: &mut State, identifier: &str) {
     failures.push(now);
 }
 
-/// Failed logins of the last hour.
+/// The number of failed logins in the last hour.
 pub(super) fn recent_failures(state: &State, identifier: &str) -> usize {
     let now = state.hub_now();
     state
@@ -156,7 +157,7 @@ pub(super) fn is_locked_out(state: &State, identifier: &str) -> bool {
     recent_failures(state, identifier) > FAILURES_BORNE
 }
 
-/// Notes that a token was used.
+/// Records a use of the token.
 pub(super) fn touch(state: &mut State, principal: &Principal) {
     let now = state.hub_now();
     if let Principal::Pat { uuid, .. } = principal
@@ -194,7 +195,7 @@ fn give_bearer(state: &mut State, principal: Principal) -> String {
     token
 }
 
-/// Who the bearer of a request is; `None` without one that is good at this moment. The form `JWT <token>` is the old one.
+/// The caller of a request. `None` without a bearer that is valid now. `JWT <token>` is the old form of the header.
 pub(super) fn bearer(state: &State, request: &Request) -> Option<Principal> {
     let header = request.headers().get("authorization")?.to_str().ok()?;
     let token = header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("JWT "))?;

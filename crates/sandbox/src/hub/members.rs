@@ -1,8 +1,8 @@
 //! Members, teams and invitations: `/v2/orgs/...` and `/v2/invites/...`.
 //!
-//! A personal access token may not use these routes (documented for changes and invitations; for the lists the stricter reading is
-//! taken). Bodies of refusals are not documented. An address that is invited already is answered with 409, which is
-//! documented for the route without saying for what.
+//! A personal access token may not use these routes. This is documented for changes and invitations; for the lists the sandbox
+//! applies the stricter reading. Bodies of errors are not documented. A second invitation of an address gets 409, which is
+//! documented for the route without a reason.
 
 use serde_json::{Value, json};
 
@@ -29,11 +29,10 @@ fn role_of(name: &str) -> Result<Role, Refused> {
     }
 }
 
-/// Who asks, if they may: an owner with the password; a person with a custom role that has "Member management", but not for a
-/// change of role, which is documented for owners; or an organization access token with the scope.
+/// The caller, if it may use these routes: an owner with the password; a user with a custom role that has "Member management",
+/// but not for a change of role, which is documented for owners; or an organization access token with the scope.
 ///
-/// That an organization access token without the scope is answered with 403 is inferred, and that `scope-group-edit` covers
-/// adding to a team.
+/// Inferred: an organization access token without the scope gets 403, and `scope-group-edit` includes adding to a team.
 fn manager(state: &State, request: &Request, organization: &str, scope: &str) -> Result<String, Refused> {
     let forbidden = || wire::refuse(403, "permission denied").into();
     let principal = match login::bearer(state, request) {
@@ -134,7 +133,7 @@ pub(super) fn team(state: &mut State, request: &Request, organization: &str, tea
 }
 
 fn invitation(organization: &str, invitation: &Invitation) -> Value {
-    // no team: an empty text
+    // an empty string means no team
     json!({
         "id": invitation.id, "inviter_username": invitation.inviter, "invitee": invitation.invitee, "org": organization,
         "team": invitation.team.as_deref().unwrap_or_default(), "created_at": wire::time(invitation.created_at),
@@ -224,7 +223,7 @@ fn invite_one(
     answer
 }
 
-/// `PATCH /v2/invites/{id}/resend`. No count of them is kept by the service; the sandbox keeps one for tests.
+/// `PATCH /v2/invites/{id}/resend`. The service keeps no count of resends. The sandbox keeps one for tests.
 pub(super) fn resend(state: &mut State, request: &Request, id: &str) -> Result<Response, Refused> {
     let has = |found: &Organization| found.invitations.iter().any(|pending| pending.id == id);
     let name = state.hub.organizations.iter().find(|(_, found)| has(found)).map(|(name, _)| name.clone());

@@ -1,7 +1,7 @@
 //! Docker Hub: the API of `hub.docker.com` and the token service of `auth.docker.io`.
 //!
-//! Statuses and bodies follow Docker's reference and what others observed of the live service. Where neither says anything,
-//! the stricter reading is taken, and the place says so.
+//! Statuses and bodies follow Docker's reference and published observations of the live service. Where neither says anything, the
+//! sandbox applies the stricter reading, and the comment there says so.
 
 mod access;
 mod lists;
@@ -36,37 +36,37 @@ use model::Oat;
 
 use crate::world::{Request, Response, State, json};
 
-/// The state of Docker Hub. The public members are switches: how the service behaves.
+/// The state of Docker Hub. The public fields are switches that change how the service behaves.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, not a state machine")]
 pub struct Hub {
-    /// How far the Hub's clock is ahead of the world's; the token service and the registry share it. Default zero.
+    /// How far Docker's clock is ahead of the world's. The token service and the registry use the same clock. Default zero.
     pub clock_skew: Duration,
-    /// How long a new personal access token is refused after it was made. Default zero.
+    /// Time for which a new personal access token is rejected. Default zero.
     pub usable_delay: Duration,
-    /// Whether `POST /v2/auth/token` takes passwords. Documented, but a client was refused with them; default `false`.
+    /// Whether `POST /v2/auth/token` accepts passwords. Documented, but a client saw them rejected. Default `false`.
     pub passwords_on_auth_token: bool,
-    /// The status (404 or 410) that `/v2/users/login` and `/v2/users/2fa-login` answer once they are gone.
+    /// The status (404 or 410) of `/v2/users/login` and `/v2/users/2fa-login` once Docker has removed them.
     pub legacy_login_gone: Option<u16>,
     /// Whether the bearer of a personal access token has the claim `scope`. Undocumented, observed; default `true`.
     pub scope_claim: bool,
-    /// The status of a deleted personal access token: 204 (documented, default) or 202 (observed).
+    /// The status of the deletion of a personal access token: 204 (documented, default) or 202 (observed).
     pub pat_delete_status: u16,
-    /// Requests a minute to the API before it answers 429; `None` (default) for no limit and no headers of one.
+    /// API requests per minute before a 429. `None` (default): no limit and no rate-limit headers.
     pub rate_limit_per_minute: Option<u32>,
-    /// Whether the token service says `Content-Type: text/plain` of its JSON (observed). Default `false`.
+    /// Whether the token service sends `Content-Type: text/plain` with its JSON (observed). Default `false`.
     pub plain_text_tokens: bool,
-    /// Whether a token request with several scopes is granted the first alone: the regression of March 2022. Default `false`.
+    /// Whether a token request with several scopes is granted only the first, the regression of March 2022. Default `false`.
     pub combined_scopes_lost: bool,
-    /// Whether a request above the token's scope counts as a failed login (not established). Default `false`.
+    /// Whether a request above the token's scope counts as a failed login (unknown). Default `false`.
     pub low_scope_counts_as_failure: bool,
-    /// Whether the answer to a bulk invitation is the list alone, as a client decodes it, and not an object around it more, as the
-    /// reference has it. Default `false`.
+    /// Whether the response to a bulk invitation is the bare list, as a client decodes it, instead of the reference's object
+    /// around the list. Default `false`.
     pub flat_invitees: bool,
-    /// The status of an invitation for which there is no seat (not documented). Default 402.
+    /// The status of an invitation without a free seat (undocumented). Default 402.
     pub no_seat_status: u16,
-    /// Addresses that Docker Hub takes for none.
+    /// Addresses that Docker Hub rejects as invalid.
     pub refused_addresses: std::collections::BTreeSet<String>,
-    /// Whether tokens given out are kept for [`all_secret_values`]. Benchmarks of many requests turn it off. Default `true`.
+    /// Whether issued tokens are kept for [`all_secret_values`]. Benchmarks of many requests turn it off. Default `true`.
     pub remember_tokens: bool,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) organizations: BTreeMap<String, Organization>,
@@ -75,11 +75,11 @@ pub struct Hub {
     pub(crate) pat_values: BTreeMap<String, String>,
     pub(crate) oats: BTreeMap<String, Oat>,
     pub(crate) bearers: BTreeMap<String, Bearer>,
-    /// User name and end, by the token of the first half of a login.
+    /// User name and expiry, by the token of the first half of a two-factor login.
     half_logins: BTreeMap<String, (String, OffsetDateTime)>,
     failures: BTreeMap<String, Vec<OffsetDateTime>>,
     window: Option<(OffsetDateTime, u32)>,
-    /// Values of tokens that were deleted, and the secret part of registry tokens.
+    /// Values of deleted tokens, and the secret part of registry tokens.
     pub(crate) spent: Vec<String>,
 }
 
@@ -114,14 +114,14 @@ impl Default for Hub {
     }
 }
 
-/// A Hub bearer that was given out. It outlives the token it came from.
+/// An issued Hub bearer. It outlives the token that it came from.
 pub(crate) struct Bearer {
     pub(crate) principal: Principal,
     pub(crate) expires_at: OffsetDateTime,
 }
 
 impl State {
-    /// The time by Docker's own clock.
+    /// The time on Docker's own clock.
     pub(crate) fn hub_now(&self) -> OffsetDateTime {
         self.now() + self.hub.clock_skew
     }

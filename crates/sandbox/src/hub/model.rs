@@ -1,4 +1,4 @@
-//! What Docker Hub keeps: users, organizations, repositories, teams, tokens.
+//! The objects of Docker Hub: users, organizations, repositories, teams, tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,29 +6,29 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-/// What a team may do with a repository; the greater one implies the lesser (Docker's reference).
+/// A team's permission on a repository. A greater one implies the lesser ones (Docker's reference).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Permission {
     /// See and pull.
     Read,
-    /// And push.
+    /// See, pull and push.
     Write,
-    /// And change settings.
+    /// See, pull, push and change settings.
     Admin,
 }
 
-/// A person's role in an organization (Docker's manual, "Core roles").
+/// A user's role in an organization (Docker's manual, "Core roles").
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// Does everything.
     Owner,
-    /// Sees, pushes to and edits every repository, invites nobody.
+    /// Sees, pushes to and edits every repository. Cannot invite.
     Editor,
-    /// Sees public repositories and those of the teams the person is in.
+    /// Sees public repositories and those of the user's teams.
     Member,
 }
 
-/// What a repository holds.
+/// The content type of a repository.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// Container images; `repository_type` `image`, scope type `repository`.
@@ -37,7 +37,7 @@ pub enum Kind {
     Plugin,
 }
 
-/// The media type of a manifest: the registry answers only to an `Accept` that names it exactly.
+/// The media type of a manifest. The registry returns a manifest only if `Accept` names its type exactly.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MediaType {
     /// `application/vnd.oci.image.index.v1+json`
@@ -48,9 +48,9 @@ pub enum MediaType {
     OciManifest,
     /// `application/vnd.docker.distribution.manifest.v2+json`
     DockerManifest,
-    /// `application/vnd.docker.distribution.manifest.v1+json`: schema 1 of Docker's early years.
+    /// `application/vnd.docker.distribution.manifest.v1+json`: schema 1, of Docker's early years.
     DockerSchema1,
-    /// `application/vnd.docker.distribution.manifest.v1+prettyjws`: the same with a signature.
+    /// `application/vnd.docker.distribution.manifest.v1+prettyjws`: schema 1 with a signature.
     DockerSchema1Signed,
 }
 
@@ -64,11 +64,11 @@ impl MediaType {
         MediaType::DockerSchema1,
         MediaType::DockerSchema1Signed,
     ];
-    /// Those that clients push today; new repositories have them in turn.
+    /// The types that clients push today. New repositories use them in turn.
     pub const PUSHED: [MediaType; 4] =
         [MediaType::OciIndex, MediaType::DockerList, MediaType::OciManifest, MediaType::DockerManifest];
 
-    /// As it stands in `Accept` and `Content-Type`.
+    /// The value in `Accept` and `Content-Type`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -82,14 +82,14 @@ impl MediaType {
     }
 }
 
-/// A tag and the manifest it names.
+/// A tag, and the manifest that it names.
 #[derive(Clone, Debug)]
 pub struct Tag {
     /// `sha256:` and 64 hexadecimal digits, of [`manifest`].
     pub digest: String,
     /// The manifest's media type.
     pub media_type: MediaType,
-    /// When it was pushed.
+    /// Time of the push.
     pub pushed_at: OffsetDateTime,
 }
 
@@ -101,7 +101,7 @@ impl Tag {
     }
 }
 
-/// The bytes of the manifest that a tag of `repository` (`org/name`) names; made up, but stable and different for each tag.
+/// The bytes of the manifest that a tag of `repository` (`org/name`) names: invented, but stable and different for each tag.
 #[must_use]
 pub fn manifest(repository: &str, tag: &str, media_type: MediaType) -> String {
     let mut body = json!({
@@ -133,9 +133,9 @@ pub struct Repository {
     pub tags: BTreeMap<String, Tag>,
     /// Short description.
     pub description: Option<String>,
-    /// When it was made.
+    /// Time of creation.
     pub registered_at: OffsetDateTime,
-    /// When it was pushed to last.
+    /// Time of the last push.
     pub updated_at: OffsetDateTime,
     /// Pulls so far.
     pub pull_count: u64,
@@ -144,55 +144,55 @@ pub struct Repository {
 /// A team of an organization.
 #[derive(Clone, Debug, Default)]
 pub struct Team {
-    /// Its people.
+    /// Its users.
     pub members: BTreeSet<String>,
-    /// What it may do, by repository name (without the organization).
+    /// Its permissions, by repository name (without the organization).
     pub permissions: BTreeMap<String, Permission>,
 }
 
-/// An organization: a namespace with people in it.
+/// An organization: a namespace with members.
 #[derive(Clone, Debug, Default)]
 pub struct Organization {
     /// Its uuid.
     pub uuid: String,
-    /// Single sign-on is enforced: passwords of its people are refused, their access tokens are not.
+    /// Whether single sign-on is enforced. Passwords of its members are then rejected, their access tokens are not.
     pub enforced_sso: bool,
     /// Repositories by name (without the organization).
     pub repositories: BTreeMap<String, Repository>,
-    /// People and their roles.
+    /// Members and their roles.
     pub members: BTreeMap<String, Role>,
     /// Teams by name.
     pub teams: BTreeMap<String, Team>,
-    /// Seats that members and invitations take; `None` for as many as one likes.
+    /// Seats for members and invitations. `None` for no limit.
     pub seats: Option<usize>,
-    /// Invitations that nobody has accepted yet, oldest first.
+    /// Open invitations, oldest first.
     pub invitations: Vec<Invitation>,
-    /// How many invitations were ever made.
+    /// The number of invitations ever created.
     pub invitations_sent: usize,
-    /// People with a custom role that has "Member management".
+    /// Users with a custom role that has "Member management".
     pub member_managers: BTreeSet<String>,
-    /// Roles that the list of members shows instead of a person's own: custom ones.
+    /// Custom roles, which the list of members shows instead of the user's core role.
     pub shown_roles: BTreeMap<String, String>,
 }
 
-/// An invitation into an organization.
+/// An invitation to an organization.
 #[derive(Clone, Debug)]
 pub struct Invitation {
     /// Its uuid.
     pub id: String,
-    /// Who made it.
+    /// The user who created it.
     pub inviter: String,
-    /// The address; of somebody who is registered with it the user name.
+    /// The address, or the user name of a registered user with that address.
     pub invitee: String,
-    /// What was asked for.
+    /// The address or user name in the request.
     pub address: String,
-    /// As what.
+    /// The role.
     pub role: Role,
-    /// Into which team.
+    /// The team.
     pub team: Option<String>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: OffsetDateTime,
-    /// How often it was sent again.
+    /// The number of resends.
     pub resends: usize,
 }
 
@@ -205,13 +205,13 @@ pub struct User {
     pub password: String,
     /// The e-mail address.
     pub email: String,
-    /// The seed of the second factor, base32 without padding; `None` where two-factor login is off.
+    /// The seed of the second factor, base32 without padding. `None` if two-factor login is off.
     pub totp: Option<String>,
-    /// The last 30-second step whose code was accepted: a code works once.
+    /// The last 30-second step whose code was accepted. A code works once.
     pub(crate) last_step: Option<u64>,
 }
 
-/// The reach of an access token; the greater one implies the lesser (Docker's reference).
+/// The level of an access token. A greater one implies the lesser ones (Docker's reference).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Level {
     Nothing,
@@ -222,7 +222,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The level that one scope gives; `None` for a scope that Docker Hub does not know.
+    /// The level of one scope. `None` for a scope that Docker Hub does not know.
     pub(crate) fn of(scope: &str) -> Option<Level> {
         match scope {
             "repo:admin" => Some(Level::Admin),
@@ -239,34 +239,34 @@ impl Level {
     }
 }
 
-/// A personal access token as Docker Hub keeps it, and as tests see it.
+/// A personal access token as Docker Hub stores it and tests see it.
 #[derive(Clone, Debug)]
 pub struct PatView {
     /// Its id.
     pub uuid: String,
-    /// Whose it is.
+    /// The user name of its owner.
     pub username: String,
-    /// `token_label`; need not be unique.
+    /// `token_label`. Not necessarily unique.
     pub label: String,
     /// `repo:admin`, `repo:write`, `repo:read`, `repo:public_read`, `sandbox:use`.
     pub scopes: Vec<String>,
-    /// The secret itself.
+    /// The secret value.
     pub value: String,
-    /// When it was made, by the Hub's clock.
+    /// Time of creation, on Docker's clock.
     pub created_at: OffsetDateTime,
-    /// From when on it is accepted, by the Hub's clock.
+    /// Start of its validity, on Docker's clock.
     pub usable_at: OffsetDateTime,
-    /// When it ends; `None` never.
+    /// Expiry. `None`: it never expires.
     pub expires_at: Option<OffsetDateTime>,
     /// `false` while it is deactivated.
     pub is_active: bool,
-    /// The last login or registry token request with it.
+    /// Time of the last login or registry token request with it.
     pub last_used: Option<OffsetDateTime>,
-    /// `User-Agent` of the request that made it.
+    /// `User-Agent` of the request that created it.
     pub creator_ua: String,
 }
 
-/// What a resource of an organization access token names.
+/// What a resource of an organization access token refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ResourceKind {
     /// `TYPE_REPO`: `org/repo`, `org/*` or `*/*/public`.
@@ -287,7 +287,7 @@ pub struct OatResource {
 }
 
 impl OatResource {
-    /// A resource of repositories.
+    /// A resource for repositories.
     #[must_use]
     pub fn repositories(path: &str, scopes: &[&str]) -> Self {
         Self {
@@ -297,21 +297,21 @@ impl OatResource {
         }
     }
 
-    /// Whether the resource gives the scope on the organization itself: its members, invitations and teams.
+    /// Whether the resource grants the scope on the organization itself: its members, invitations and teams.
     pub(crate) fn gives_on(&self, scope: &str, organization: &str) -> bool {
         self.kind == ResourceKind::Organization
             && self.path.trim_end_matches("/*") == organization
             && self.scopes.iter().any(|given| given == scope)
     }
 
-    /// A resource of the organization.
+    /// A resource for the organization.
     #[must_use]
     pub fn organization(path: &str, scopes: &[&str]) -> Self {
         Self { kind: ResourceKind::Organization, ..Self::repositories(path, scopes) }
     }
 
-    /// Whether it gives the scope for a repository. That an organization resource reaches all repositories of the
-    /// organization is inferred: Docker does not document it.
+    /// Whether it grants the scope on a repository. Inferred, since Docker does not document it: an organization resource covers
+    /// all repositories of the organization.
     pub(crate) fn gives(&self, scope: &str, organization: &str, name: &str, private: bool) -> bool {
         let reaches = match (self.kind, self.path.as_str()) {
             (_, "*/*/public") => !private,
@@ -335,7 +335,7 @@ pub(crate) struct Oat {
     pub(crate) expires_at: Option<OffsetDateTime>,
 }
 
-/// Repository names, tags and the like in a JSON list entry: what Docker calls media and content types.
+/// The `media_types` and `content_types` of a repository in a list.
 pub(crate) fn content(kind: Kind) -> (Value, Value) {
     match kind {
         Kind::Image => (json!(["application/vnd.docker.container.image.v1+json"]), json!(["image"])),

@@ -12,7 +12,7 @@ use super::model::{Level, PatView};
 use super::wire::{self, Page, Refused};
 use crate::world::{Request, Response, State, empty, json as json_response};
 
-/// The user who may manage tokens: a login by password alone gives that (observed).
+/// The user who may manage tokens: only a login with the password allows it (observed).
 fn manager(state: &State, request: &Request) -> Result<String, Refused> {
     match login::bearer(state, request) {
         None => Err(wire::unauthorized().into()),
@@ -26,7 +26,7 @@ fn manager(state: &State, request: &Request) -> Result<String, Refused> {
     }
 }
 
-/// The token object. Outside the answer that creates it `token` is empty.
+/// The token object. `token` is empty except in the response that creates it.
 fn view(pat: &PatView, value: &str) -> Value {
     json!({
         "uuid": pat.uuid,
@@ -100,7 +100,7 @@ fn create(state: &mut State, request: &Request, username: &str) -> Result<Respon
     Ok(json_response(201, &view(&pat, &pat.value)))
 }
 
-/// Makes a token; it is accepted after the Hub's `usable_delay`.
+/// Creates a token. It becomes valid after the Hub's `usable_delay`.
 pub(super) fn make(
     state: &mut State,
     username: &str,
@@ -128,7 +128,7 @@ pub(super) fn make(
     pat
 }
 
-/// `GET`, `PATCH` and `DELETE /v2/access-tokens/{uuid}`. Somebody else's token does not exist.
+/// `GET`, `PATCH` and `DELETE /v2/access-tokens/{uuid}`. Another user's token is not found.
 pub(super) fn one(state: &mut State, request: &Request, uuid: &str) -> Response {
     let username = match manager(state, request) {
         Ok(username) => username,

@@ -1,4 +1,4 @@
-//! What people do at Docker Hub, and what tests may know of it.
+//! What people do at Docker Hub, and what tests may read of its state.
 
 use time::{Duration, OffsetDateTime};
 
@@ -8,7 +8,7 @@ use super::model::{
 use super::{Hub, login, pats};
 use crate::world::State;
 
-/// A user with a password and without a second factor. Returns the uuid. The e-mail address is `{username}@example.com`.
+/// Creates a user with a password and without a second factor. Returns the uuid. The e-mail address is `{username}@example.com`.
 pub fn add_user(state: &mut State, username: &str, password: &str) -> String {
     let uuid = state.uuid();
     let user = User {
@@ -22,7 +22,7 @@ pub fn add_user(state: &mut State, username: &str, password: &str) -> String {
     uuid
 }
 
-/// A user as it is.
+/// The stored state of a user.
 #[must_use]
 pub fn user<'a>(state: &'a State, username: &str) -> Option<&'a User> {
     state.hub.users.get(username)
@@ -36,7 +36,7 @@ pub fn set_password(state: &mut State, username: &str, password: &str) {
     }
 }
 
-/// Turns two-factor login on, with a base32 seed, or off.
+/// Turns two-factor login on with a base32 seed, or off.
 pub fn set_totp(state: &mut State, username: &str, seed: Option<&str>) {
     if let Some(user) = state.hub.users.get_mut(username) {
         user.totp = seed.map(ToOwned::to_owned);
@@ -44,7 +44,7 @@ pub fn set_totp(state: &mut State, username: &str, seed: Option<&str>) {
     }
 }
 
-/// The six digits that the user's telephone shows at this moment of the Hub's clock.
+/// The six digits that the user's authenticator shows now, on Docker's clock.
 #[must_use]
 pub fn totp_code(state: &State, username: &str) -> Option<String> {
     let step = u64::try_from(state.hub_now().unix_timestamp() / login::STEP_SECONDS).ok()?;
@@ -59,25 +59,25 @@ fn space<'a>(state: &'a mut State, organization: &str) -> &'a mut Organization {
     state.hub.organizations.entry(organization.to_owned()).or_default()
 }
 
-/// An organization without people and repositories. All functions below make one that is missing.
+/// Creates an organization without members and repositories. All functions below create a missing one.
 pub fn add_organization(state: &mut State, organization: &str) {
     space(state, organization);
 }
 
-/// An organization as it is.
+/// The stored state of an organization.
 #[must_use]
 pub fn organization<'a>(state: &'a State, organization: &str) -> Option<&'a Organization> {
     state.hub.organizations.get(organization)
 }
 
-/// The organizations that a user is in.
+/// The organizations of a user.
 #[must_use]
 pub fn organizations_of(state: &State, username: &str) -> Vec<String> {
     let all = state.hub.organizations.iter().filter(|(_, organization)| organization.members.contains_key(username));
     all.map(|(name, _)| name.clone()).collect()
 }
 
-/// Refuses the passwords of the organization's people from now on, or takes them again.
+/// Enforces single sign-on: the passwords of the organization's members are rejected. Or lifts it.
 pub fn enforce_sso(state: &mut State, organization: &str, enforced: bool) {
     space(state, organization).enforced_sso = enforced;
 }
@@ -100,17 +100,17 @@ fn put_repository(state: &mut State, organization: &str, name: &str, private: bo
     repositories.insert(name.to_owned(), repository);
 }
 
-/// An image repository with the tag `latest`; the media types of the manifests take turns.
+/// Adds an image repository with the tag `latest`. The media types of the manifests alternate.
 pub fn add_repository(state: &mut State, organization: &str, name: &str, private: bool) {
     put_repository(state, organization, name, private, Kind::Image);
 }
 
-/// A plugin repository with the tag `latest`.
+/// Adds a plugin repository with the tag `latest`.
 pub fn add_plugin(state: &mut State, organization: &str, name: &str, private: bool) {
     put_repository(state, organization, name, private, Kind::Plugin);
 }
 
-/// `count` image repositories `{prefix}00000`, `{prefix}00001`, ...; every `private_every`th is private (0: none).
+/// Adds `count` image repositories `{prefix}00000`, `{prefix}00001`, ...; every `private_every`th is private (0: none).
 pub fn add_repositories(state: &mut State, organization: &str, prefix: &str, count: usize, private_every: usize) {
     for index in 0..count {
         let private = private_every > 0 && index % private_every == 0;
@@ -118,7 +118,7 @@ pub fn add_repositories(state: &mut State, organization: &str, prefix: &str, cou
     }
 }
 
-/// Deletes a repository; teams lose what they had on it.
+/// Deletes a repository. Teams lose their permissions on it.
 pub fn delete_repository(state: &mut State, organization: &str, name: &str) {
     let organization = space(state, organization);
     organization.repositories.remove(name);
@@ -134,7 +134,7 @@ pub fn set_private(state: &mut State, organization: &str, name: &str, private: b
     }
 }
 
-/// Pushes a tag; returns the manifest's digest.
+/// Pushes a tag. Returns the manifest's digest.
 pub fn add_tag(state: &mut State, organization: &str, name: &str, tag: &str, media_type: MediaType) -> Option<String> {
     let now = state.hub_now();
     let repository = space(state, organization).repositories.get_mut(name)?;
@@ -152,12 +152,12 @@ pub fn remove_tags(state: &mut State, organization: &str, name: &str) {
     }
 }
 
-/// Takes a user into an organization, or changes the role.
+/// Adds a user to an organization, or changes the user's role.
 pub fn add_member(state: &mut State, organization: &str, username: &str, role: Role) {
     space(state, organization).members.insert(username.to_owned(), role);
 }
 
-/// Takes a user out of an organization and of its teams.
+/// Removes a user from an organization and from its teams.
 pub fn remove_member(state: &mut State, organization: &str, username: &str) {
     let organization = space(state, organization);
     organization.members.remove(username);
@@ -173,29 +173,29 @@ pub fn set_email(state: &mut State, username: &str, email: &str) {
     }
 }
 
-/// Limits the seats of an organization, or takes the limit away.
+/// Limits the seats of an organization, or removes the limit.
 pub fn set_seats(state: &mut State, organization: &str, seats: Option<usize>) {
     space(state, organization).seats = seats;
 }
 
-/// Shows another role for a member than Docker's own: a custom one.
+/// Shows a custom role for a member instead of the core role.
 pub fn show_role(state: &mut State, organization: &str, username: &str, role: &str) {
     space(state, organization).shown_roles.insert(username.to_owned(), role.to_owned());
 }
 
-/// Gives a member a custom role that has "Member management"; the list of members shows it by its name.
+/// Gives a member a custom role that has "Member management". The list of members shows the role's name.
 pub fn grant_member_management(state: &mut State, organization: &str, username: &str) {
     space(state, organization).member_managers.insert(username.to_owned());
     show_role(state, organization, username, "People Manager");
 }
 
-/// Takes an address for none from now on.
+/// Rejects an address as invalid from now on.
 pub fn refuse_address(state: &mut State, email: &str) {
     state.hub.refused_addresses.insert(email.to_owned());
 }
 
-/// Somebody clicks on the link of an invitation and joins as this user, who has the address afterwards; `false` where there is
-/// no such invitation.
+/// Somebody follows the link of an invitation and joins as this user, who then has its address. Returns `false` if the invitation
+/// does not exist.
 pub fn accept_invitation(state: &mut State, organization: &str, email: &str, username: &str) -> bool {
     let found = space(state, organization);
     let Some(at) = found.invitations.iter().position(|pending| pending.address.eq_ignore_ascii_case(email)) else {
@@ -210,35 +210,35 @@ pub fn accept_invitation(state: &mut State, organization: &str, email: &str, use
     true
 }
 
-/// An invitation lapses, or an owner cancels it: it is no longer listed.
+/// An invitation expires, or an owner cancels it: it is no longer listed.
 pub fn lapse_invitation(state: &mut State, organization: &str, email: &str) {
     space(state, organization).invitations.retain(|pending| !pending.address.eq_ignore_ascii_case(email));
 }
 
-/// How many invitations an organization ever sent; resends are none.
+/// The number of invitations that an organization ever sent, without resends.
 #[must_use]
 pub fn invitations_sent(state: &State, organization: &str) -> usize {
     state.hub.organizations.get(organization).map_or(0, |found| found.invitations_sent)
 }
 
-/// A team without people and permissions.
+/// Creates a team without members and permissions.
 pub fn add_team(state: &mut State, organization: &str, team: &str) {
     space(state, organization).teams.entry(team.to_owned()).or_default();
 }
 
-/// Takes a user into a team (made if it is missing).
+/// Adds a user to a team. A missing team is created.
 pub fn add_to_team(state: &mut State, organization: &str, team: &str, username: &str) {
     space(state, organization).teams.entry(team.to_owned()).or_default().members.insert(username.to_owned());
 }
 
-/// Takes a user out of a team.
+/// Removes a user from a team.
 pub fn remove_from_team(state: &mut State, organization: &str, team: &str, username: &str) {
     if let Some(team) = space(state, organization).teams.get_mut(team) {
         team.members.remove(username);
     }
 }
 
-/// Gives a team a permission on a repository, or takes it away.
+/// Grants a team a permission on a repository, or revokes it.
 pub fn team_permission(
     state: &mut State,
     organization: &str,
@@ -259,7 +259,7 @@ pub fn is_scope(scope: &str) -> bool {
     Level::of(scope).is_some()
 }
 
-/// A personal access token, made on the web page: any end, even a past one. Returns uuid and value.
+/// Creates a personal access token as on the web page, with any expiry, even a past one. Returns uuid and value.
 pub fn add_pat(
     state: &mut State,
     username: &str,
@@ -272,7 +272,7 @@ pub fn add_pat(
     (pat.uuid, pat.value)
 }
 
-/// An organization access token without an end. Returns uuid and value.
+/// Creates an organization access token that never expires. Returns uuid and value.
 pub fn add_oat(state: &mut State, organization: &str, label: &str, resources: Vec<OatResource>) -> (String, String) {
     let uuid = state.uuid();
     let value = format!("dckr_oat_{}", state.random_text(27));
@@ -288,15 +288,14 @@ pub fn add_oat(state: &mut State, organization: &str, label: &str, resources: Ve
     (uuid, value)
 }
 
-/// Changes the permission of a personal access token, as its user may at any time on the web page. Bearers given out keep
-/// theirs.
+/// Changes the permission of a personal access token, as its user can at any time on the web page. Issued bearers keep theirs.
 pub fn set_pat_scopes(state: &mut State, uuid: &str, scopes: &[&str]) {
     if let Some(pat) = state.hub.pats.get_mut(uuid) {
         pat.scopes = scopes.iter().map(ToString::to_string).collect();
     }
 }
 
-/// Moves the end of a personal or an organization access token: a shortcut of tests, no person can.
+/// Moves the expiry of a personal or an organization access token, which no person can do: a shortcut for tests.
 pub fn set_expiry(state: &mut State, uuid: &str, expires_at: Option<OffsetDateTime>) {
     if let Some(pat) = state.hub.pats.get_mut(uuid) {
         pat.expires_at = expires_at;
@@ -306,7 +305,8 @@ pub fn set_expiry(state: &mut State, uuid: &str, expires_at: Option<OffsetDateTi
     }
 }
 
-/// Moves the dates of access tokens, invitations, failed logins and used TOTP codes into the past, as if so much time had passed.
+/// Moves the dates of access tokens, invitations, failed logins and used TOTP codes into the past, as if that much time had
+/// passed.
 pub fn age(state: &mut State, by: Duration) {
     let steps = u64::try_from(by.whole_seconds() / login::STEP_SECONDS).unwrap_or(0);
     for user in state.hub.users.values_mut() {
@@ -355,7 +355,7 @@ pub fn deactivate(state: &mut State, uuid: &str) {
     }
 }
 
-/// The personal access tokens of a user, oldest first; deleted ones are gone.
+/// The personal access tokens of a user, oldest first, without deleted ones.
 #[must_use]
 pub fn pats_of(state: &State, username: &str) -> Vec<PatView> {
     let mut pats: Vec<PatView> = state.hub.pats.values().filter(|pat| pat.username == username).cloned().collect();
@@ -363,7 +363,7 @@ pub fn pats_of(state: &State, username: &str) -> Vec<PatView> {
     pats
 }
 
-/// Failed logins of a name in the last hour.
+/// The number of failed logins of a name in the last hour.
 #[must_use]
 pub fn failed_logins(state: &State, username: &str) -> usize {
     login::recent_failures(state, username)
@@ -374,8 +374,8 @@ pub fn forget_failed_logins(state: &mut State) {
     state.hub.failures.clear();
 }
 
-/// Every secret that Docker Hub knows or gave out: passwords, seeds, access tokens (deleted ones too), bearers, tokens of
-/// half logins, and the signatures of registry tokens (what makes such a token more than a public text).
+/// Every secret that Docker Hub stores or issued: passwords, seeds, access tokens (deleted ones too), bearers, tokens of
+/// half-finished logins, and the signatures of registry tokens (the only secret part of such a token).
 #[must_use]
 pub fn all_secret_values(state: &State) -> Vec<String> {
     let hub = &state.hub;

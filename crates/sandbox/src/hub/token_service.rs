@@ -12,7 +12,7 @@ use crate::world::{Request, Response, State, json as json_response};
 
 /// Lifetime of a registry token in seconds (observed).
 const LIFE: i64 = 300;
-/// Longest request line in bytes; longer ones are refused by the proxy in front.
+/// Maximum length of a request line, in bytes. The proxy in front rejects longer ones.
 const LONGEST_LINE: usize = 8_000;
 
 fn refuse(status: u16, details: &str) -> Response {
@@ -85,7 +85,7 @@ fn http_text(status: u16, text: &str) -> Response {
     response
 }
 
-/// Who asks; `None` without credentials.
+/// The caller. `None` without credentials.
 fn authenticate(state: &mut State, request: &Request) -> Result<Option<Principal>, wire::Refused> {
     const WRONG: &str = "incorrect username or password";
     let (user, secret) = match wire::credentials(request) {

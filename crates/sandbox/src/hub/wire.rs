@@ -1,4 +1,4 @@
-//! The forms in which Docker Hub reads and writes: bodies of refusals, times, pages.
+//! Docker Hub's formats: bodies of errors, times, pages.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,10 +8,10 @@ use time::{OffsetDateTime, UtcOffset};
 
 use crate::world::{Request, Response, json as json_response};
 
-/// An early answer.
+/// A response that ends the handling early.
 pub(super) type Refused = Box<Response>;
 
-/// `{"message","errinfo"}`, one of Docker's forms of a refusal.
+/// `{"message","errinfo"}`, one of Docker's shapes of an error.
 pub(super) fn refuse(status: u16, message: &str) -> Response {
     json_response(status, &json!({ "message": message, "errinfo": {} }))
 }
@@ -24,7 +24,7 @@ pub(super) fn not_found() -> Response {
     refuse(404, "not found")
 }
 
-/// `{"detail"}`, the form of the older routes.
+/// `{"detail"}`, the error shape of the older routes.
 pub(super) fn detail(status: u16, detail: &str) -> Response {
     json_response(status, &json!({ "detail": detail }))
 }
@@ -33,12 +33,12 @@ pub(super) fn method_not_allowed(request: &Request) -> Response {
     detail(405, &format!("Method \"{}\" not allowed.", request.method()))
 }
 
-/// `{"fields","text"}`: a member or parameter is not as it should be.
+/// `{"fields","text"}`: a field or parameter is invalid.
 pub(super) fn bad_field(field: &str, text: &str) -> Response {
     json_response(400, &json!({ "fields": { field: [text] }, "text": text }))
 }
 
-/// The JSON object in the body, or the refusal.
+/// The JSON object in the body, or the error.
 pub(super) fn body(request: &Request) -> Result<Value, Refused> {
     let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("");
     let media = content_type.split(';').next().unwrap_or("").trim();
@@ -51,7 +51,7 @@ pub(super) fn body(request: &Request) -> Result<Value, Refused> {
         .ok_or_else(|| refuse(400, "bad request").into())
 }
 
-/// A member that must be a string and not empty.
+/// A field that must be a non-empty string.
 pub(super) fn text<'a>(body: &'a Value, member: &str) -> Result<&'a str, Refused> {
     match &body[member] {
         Value::Null => Err(bad_field(member, "This field is required.").into()),
@@ -93,7 +93,7 @@ impl Page {
         (self.number - 1) * self.size
     }
 
-    /// `next` and `previous`: absolute, on the real host, whatever the host of the request was.
+    /// `next` and `previous`: absolute URLs on the real host, regardless of the request's host.
     pub(super) fn links(&self, path: &str, rest: &[(&str, &str)], count: usize) -> (Value, Value) {
         let link = |number: usize| {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -109,9 +109,9 @@ impl Page {
 
 /// The credentials of a request.
 pub(super) enum Credentials {
-    /// There are none.
+    /// No credentials.
     Anonymous,
-    /// Something that cannot be read.
+    /// An unreadable header.
     Unreadable,
     /// `Authorization: Basic`, decoded: user and secret.
     Basic(String, String),
@@ -128,8 +128,7 @@ pub(super) fn credentials(request: &Request) -> Credentials {
     basic().unwrap_or(Credentials::Unreadable)
 }
 
-/// A token in the form of a JWT whose third part is opaque: Docker Hub alone can tell whether it is good, and does so by
-/// its own table.
+/// A token in the form of a JWT with an opaque signature. Docker Hub alone can validate it, by a lookup in its own table.
 pub(super) fn jwt(claims: &Value, signature: &str) -> String {
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": "hub" });
     format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()))

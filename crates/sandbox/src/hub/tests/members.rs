@@ -1,4 +1,4 @@
-//! Members, teams, invitations: who may ask, and what is answered.
+//! Members, teams, invitations: who may use them, and the responses.
 
 use super::*;
 

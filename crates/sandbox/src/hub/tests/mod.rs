@@ -1,4 +1,4 @@
-//! Docker Hub's behaviour, through real-shaped requests.
+//! Tests of Docker Hub with requests in their real shape.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,7 +24,7 @@ struct Site {
     clock: Arc<AtomicI64>,
 }
 
-/// `acme` with 12 repositories (each third private), the owner `olga`, the member `mia` and the scanner `scan` as editor.
+/// `acme` with 12 repositories (every third one private), the owner `olga`, the member `mia` and the scanner `scan` as editor.
 fn site() -> Site {
     let clock = Arc::new(AtomicI64::new(START));
     let read = Arc::clone(&clock);

@@ -1,4 +1,4 @@
-//! Tokens: how they are managed, and what the registry grants for them.
+//! Token management, and what the registry grants to tokens.
 
 use super::*;
 
