@@ -1,7 +1,6 @@
 //! A Lambda Runtime API (AWS's "Building a custom runtime", version 2018-06-01) that runs a real binary.
 //!
-//! As in Lambda a function that timed out or ended is started anew by the next invocation. One invocation runs at a time; others
-//! wait.
+//! As in Lambda, the next invocation restarts a function that timed out or exited. One invocation runs at a time; others wait.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,10 +26,10 @@ use crate::rotation::{Function, FunctionError};
 
 const VERSION: &str = "/2018-06-01/runtime";
 const ARN: &str = "arn:aws:lambda:eu-west-1:111122223333:function:sandbox";
-/// The longest answer of a synchronous invocation is 6 MB, the longest request of the runtime hardly more.
+/// Lambda limits the response of a synchronous invocation to 6 MB. The rest is for the request around it.
 const ANSWER_BYTES: usize = 6 * 1024 * 1024 + 100 * 1024;
 
-/// The initialisation may take ten seconds.
+/// Lambda's limit for the initialisation.
 const INIT: Duration = Duration::from_secs(10);
 
 type Outcome = Result<Value, FunctionError>;
@@ -42,12 +41,12 @@ struct Invocation {
     answer: oneshot::Sender<Outcome>,
 }
 
-/// What one child's Runtime API and the host share.
+/// State shared by the host and one child's Runtime API.
 struct HttpShared {
     waiting: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     running: Mutex<BTreeMap<String, oneshot::Sender<Outcome>>>,
     spawned: Instant,
-    /// The time from the start of the child to its first `GET next`.
+    /// Time from the start of the child to its first `GET next`.
     polled: watch::Sender<Option<Duration>>,
     init_error: Mutex<Option<FunctionError>>,
 }
@@ -56,7 +55,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A child with a Runtime API of its own, so that what a child leaves behind reaches no later one. Dropping it kills the child.
+/// A child with its own Runtime API, so that leftovers of one child cannot reach the next. Dropping it kills the child.
 struct Running {
     shared: Arc<HttpShared>,
     invocations: mpsc::UnboundedSender<Invocation>,
@@ -83,7 +82,7 @@ pub struct LambdaHost {
     latest: Mutex<(u32, Option<Arc<HttpShared>>)>,
 }
 
-/// A nameless file: what a child wrote to it can be read at once, without a reader that has to catch up.
+/// A file without a name. The host can read the child's output at once, without a reader that lags behind.
 fn nameless_file() -> io::Result<File> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = format!("sandbox-output-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -94,11 +93,11 @@ fn nameless_file() -> io::Result<File> {
 }
 
 impl LambdaHost {
-    /// Starts the API and the binary. Of this process's environment the binary gets `PATH` and `HOME` alone; the variables of the
-    /// Lambda runtime are set, then the caller's. `timeout` is the function's. Needs a tokio runtime around it.
+    /// Starts the API and the binary. From this process's environment the binary gets only `PATH` and `HOME`, then the variables
+    /// of the Lambda runtime, then the caller's. `timeout` is the function's. Requires a tokio runtime.
     ///
     /// # Errors
-    /// No socket, no file for the output, or the binary cannot be started.
+    /// No socket, no file for the output, or the binary cannot start.
     pub fn start(binary: &Path, environment: &[(String, String)], timeout: Duration) -> io::Result<Self> {
         let mut variables: Vec<(String, String)> = [
             ("AWS_LAMBDA_FUNCTION_NAME", "sandbox"),
@@ -172,15 +171,15 @@ impl LambdaHost {
         Ok(Running { shared, invocations, ended, tasks: [watched, served] })
     }
 
-    /// Invokes the function under its own timeout.
+    /// Invokes the function with its configured timeout.
     ///
     /// # Errors
-    /// What the function reported; `Sandbox.Timedout`; `Runtime.ExitError` where the binary ended without an answer.
+    /// The error that the function reported; `Sandbox.Timedout`; `Runtime.ExitError` if the binary exited without a response.
     pub async fn invoke(&self, event: Value) -> Outcome {
         self.invoke_with_deadline(event, self.timeout).await
     }
 
-    /// Invokes the function with a deadline of its own.
+    /// Invokes the function with another deadline.
     ///
     /// # Errors
     /// As [`LambdaHost::invoke`].
@@ -188,7 +187,7 @@ impl LambdaHost {
         self.invoke_text(event.to_string(), timeout).await
     }
 
-    /// Invokes the function with a payload as it stands, which Lambda's front end may take for JSON where others do not.
+    /// Invokes the function with a raw payload: Lambda's front end may accept JSON that other parsers reject.
     ///
     /// # Errors
     /// As [`LambdaHost::invoke`].
@@ -215,7 +214,7 @@ impl LambdaHost {
         let outcome = tokio::select! {
             biased;
             outcome = &mut answered => outcome.ok(),
-            // An answer that arrived just before the end counts.
+            // a response that arrived just before the exit counts
             status = ended(&mut child.ended) => Some(answered.try_recv().unwrap_or_else(|_| Err(child.exit(&id, &status)))),
             () = tokio::time::sleep(timeout) => None,
         };
@@ -227,7 +226,7 @@ impl LambdaHost {
         Err(fails("Sandbox.Timedout", format!("RequestId: {id} Error: Task timed out after {seconds:.2} seconds")))
     }
 
-    /// Everything that the binary wrote so far, standard output and standard error in the order in which it came.
+    /// The binary's whole output so far: standard output and standard error in the order of arrival.
     #[must_use]
     pub fn output(&self) -> String {
         let mut bytes = Vec::new();
@@ -238,7 +237,7 @@ impl LambdaHost {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The most memory that the running binary had in use, in KiB (`VmHWM` of `/proc`). `None` where it does not run.
+    /// The peak memory of the running binary, in KiB (`VmHWM` of `/proc`). `None` if it does not run.
     #[must_use]
     pub fn peak_memory_kib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
@@ -246,10 +245,10 @@ impl LambdaHost {
         line.trim().strip_suffix("kB")?.trim().parse().ok()
     }
 
-    /// The time from the last start of the binary to its first poll of the Runtime API. Waits for that poll.
+    /// Time from the last start of the binary to its first poll of the Runtime API. Waits for that poll.
     ///
     /// # Errors
-    /// `TimedOut` where no poll came within the function's timeout.
+    /// `TimedOut` if no poll came within the function's timeout.
     pub async fn started_to_first_poll(&self) -> io::Result<Duration> {
         let latest = lock(&self.latest).1.clone();
         let mut polled = latest.ok_or(io::ErrorKind::NotConnected)?.polled.subscribe();
@@ -258,7 +257,7 @@ impl LambdaHost {
         first.ok_or_else(|| io::ErrorKind::TimedOut.into())
     }
 
-    /// The process id of the binary as last started.
+    /// The process id of the last start.
     #[must_use]
     pub fn pid(&self) -> u32 {
         lock(&self.latest).0
@@ -266,7 +265,7 @@ impl LambdaHost {
 }
 
 impl Running {
-    /// Why the child ended: the error that it reported at its start, or its exit status.
+    /// Why the child exited: its initialisation error, or its exit status.
     fn exit(&self, id: &str, status: &str) -> FunctionError {
         let reported = lock(&self.shared.init_error).take();
         reported
@@ -358,7 +357,7 @@ async fn handle(shared: &HttpShared, request: http::Request<Incoming>) -> http::
         "error" => Err(reported(&body)),
         _ => serde_json::from_slice(&body).map_err(|_| fails("Runtime.InvalidResponse", "the response is no JSON")),
     };
-    // Nobody waits where the invocation timed out a moment ago.
+    // the caller has gone if the invocation has just timed out
     let _ = answer.send(outcome);
     reply(202, &json!({ "status": "OK" }))
 }
@@ -371,7 +370,7 @@ async fn next(shared: &HttpShared) -> http::Response<Full<Bytes>> {
         first
     });
     let mut waiting = shared.waiting.lock().await;
-    // An invocation whose caller has gone is passed over.
+    // skip an invocation whose caller has gone
     let invocation = loop {
         match waiting.recv().await {
             Some(invocation) if invocation.answer.is_closed() => {}

@@ -1,4 +1,4 @@
-//! Looks for secrets in output, also behind the encodings that programs put them into without meaning to.
+//! Searches output for secrets, also in the encodings that programs apply without intending to hide them.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::world::State;
 
-/// Shorter secrets are passed over: they turn up by chance.
+/// Shorter secrets are ignored: they occur by chance.
 const SHORTEST: usize = 6;
 const AROUND: usize = 60;
 
@@ -19,7 +19,7 @@ pub struct Leak {
     pub secret_index: usize,
     /// The encoding: `raw`, `percent`, `form`, `json`, `json twice`, `debug`, `base64`, `base64url`, `hex`.
     pub how: &'static str,
-    /// Up to 60 bytes on each side, every secret in it replaced by asterisks.
+    /// Up to 60 bytes on each side, with asterisks for every secret in it.
     pub around: String,
 }
 
@@ -45,8 +45,8 @@ fn json(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// The characters of a base64 text that depend on the secret alone, with `before` bytes of something else in front of it: they
-/// are the same whatever stands on either side.
+/// The part of a base64 text that depends on the secret alone, with `before` other bytes in front of the secret. Neighbouring
+/// bytes do not change it.
 fn inner_base64(secret: &str, before: usize, engine: &impl Engine) -> String {
     let mut bytes = vec![0; before];
     bytes.extend_from_slice(secret.as_bytes());
@@ -71,7 +71,7 @@ fn spellings(secret: &str) -> BTreeSet<(String, &'static str)> {
         found.push((inner_base64(secret, before, &STANDARD_NO_PAD), "base64"));
         found.push((inner_base64(secret, before, &URL_SAFE_NO_PAD), "base64url"));
     }
-    // One spelling is reported once, under the plainest of its names.
+    // report a spelling once, under its plainest name
     let mut seen = BTreeSet::from([secret.to_owned()]);
     let mut spellings = BTreeSet::from([(secret.to_owned(), "raw")]);
     for (spelling, how) in found {
@@ -84,13 +84,13 @@ fn spellings(secret: &str) -> BTreeSet<(String, &'static str)> {
 
 /// Looks for the same secrets in many outputs.
 pub struct Finder {
-    /// Position of the secret, spelling, and what the spelling is called.
+    /// Position of the secret, spelling, and name of the encoding.
     patterns: Vec<(usize, String, &'static str)>,
     automaton: Option<AhoCorasick>,
 }
 
 impl Finder {
-    /// Prepares the search for every secret of at least six characters. Base64 is found wherever the secret begins inside a longer text.
+    /// Prepares the search for every secret of at least six characters. Finds base64 at any offset in a longer text.
     #[must_use]
     pub fn new(secrets: &[String]) -> Self {
         let patterns: Vec<(usize, String, &'static str)> = secrets
@@ -99,7 +99,7 @@ impl Finder {
             .filter(|(_, secret)| secret.chars().count() >= SHORTEST)
             .flat_map(|(index, secret)| spellings(secret).into_iter().map(move |(text, how)| (index, text, how)))
             .collect();
-        // few outputs are searched: an automaton that is quick to build beats one that is quick to run
+        // few outputs are searched, so a short build time matters more than a fast search
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::NoncontiguousNFA))
             .build(patterns.iter().map(|(_, text, _)| text))
@@ -107,7 +107,7 @@ impl Finder {
         Self { patterns, automaton }
     }
 
-    /// Every secret that stands in the output, once for each of its encodings.
+    /// Every secret in the output, once for each of its encodings.
     #[must_use]
     pub fn find(&self, output: &str) -> Vec<Leak> {
         let Some(automaton) = &self.automaton else {
@@ -139,7 +139,7 @@ pub fn find(secrets: &[String], output: &str) -> Vec<Leak> {
     Finder::new(secrets).find(output)
 }
 
-/// All secrets of the world: what the services hold and what they gave out.
+/// All secrets of the world: those that the services store, and those that they issued.
 #[must_use]
 pub fn secrets_of(state: &State) -> Vec<String> {
     let all = [

@@ -1,8 +1,8 @@
-//! Stand-ins for the services that hubkeeper talks to: stateful, strict, and without any knowledge of hubkeeper.
+//! Stand-ins for the services that hubkeeper talks to: stateful, strict, and independent of hubkeeper.
 //!
-//! One [`World`] holds the state of every service. Its services are plain functions from a request to a response
-//! ([`World::call`]), so that they run in one process without sockets as well as behind real ones ([`serve`]).
-//! Strict means: what the real service refuses is refused here, with its status and its body.
+//! One [`World`] holds the state of every service. The services are plain functions from a request to a response
+//! ([`World::call`]), so they run in one process without sockets as well as behind sockets ([`serve`]). Strict means: the sandbox
+//! rejects what the real service rejects, with the same status and body.
 
 pub mod arm;
 pub mod aws;

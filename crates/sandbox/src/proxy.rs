@@ -1,5 +1,5 @@
-//! A forward proxy as firms have them: `CONNECT` alone, with or without a password. It leads to the loopback interface only, also for
-//! names below [`DOMAIN`], which no resolver knows: who reaches such a name went through a proxy.
+//! A forward proxy as in company networks: `CONNECT` only, with or without a password. It connects to the loopback interface
+//! only, also for names below [`DOMAIN`], which no resolver knows: a request that reaches such a name went through a proxy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The domain of names that only a proxy leads to.
+/// The domain of names that only a proxy can reach.
 pub const DOMAIN: &str = "sandbox.test";
 
 const HEAD_BYTES: usize = 8 * 1024;
@@ -23,7 +23,7 @@ struct Seen {
     refused: BTreeSet<String>,
 }
 
-/// A proxy on the loopback interface; it and its tunnels close when it is dropped.
+/// A proxy on the loopback interface. Dropping it closes it and its tunnels.
 pub struct Proxy {
     port: u16,
     credentials: Option<(String, String)>,
@@ -42,10 +42,10 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 }
 
 impl Proxy {
-    /// Starts a proxy, which asks for user and password where there are some.
+    /// Starts a proxy. It requires a user and password if the caller gives them.
     ///
     /// # Errors
-    /// No socket.
+    /// No socket is available.
     pub async fn start(credentials: Option<(&str, &str)>) -> io::Result<Self> {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
@@ -57,7 +57,7 @@ impl Proxy {
         Ok(Self { port, credentials, seen, task })
     }
 
-    /// Its URL, with user and password where it asks for them.
+    /// Its URL, with user and password if it requires them.
     #[must_use]
     pub fn url(&self) -> String {
         match &self.credentials {
@@ -66,7 +66,7 @@ impl Proxy {
         }
     }
 
-    /// Its URL with another user and password.
+    /// Its URL with a different user and password.
     #[must_use]
     pub fn url_as(&self, user: &str, password: &str) -> String {
         let mut url = format!("http://{}", self.address()).parse::<url::Url>().ok();
@@ -83,18 +83,18 @@ impl Proxy {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Refuses tunnels to a host from now on (status 403).
+    /// Rejects tunnels to a host from now on (status 403).
     pub fn refuse(&self, host: &str) {
         lock(&self.seen).refused.insert(host.to_owned());
     }
 
-    /// The tunnels that were made, by host.
+    /// The opened tunnels, by host.
     #[must_use]
     pub fn tunnels(&self) -> BTreeMap<String, usize> {
         lock(&self.seen).tunnels.clone()
     }
 
-    /// Requests without the right user and password.
+    /// The number of requests without the right user and password.
     #[must_use]
     pub fn turned_away(&self) -> usize {
         lock(&self.seen).turned_away
@@ -138,7 +138,7 @@ async fn tunnel(mut client: TcpStream, credentials: Option<&str>, seen: &Mutex<S
     copy_bidirectional(&mut client, &mut service).await.map(|_| ())
 }
 
-/// The head of a request, with its empty line. A client sends nothing after it before the answer.
+/// The head of a request, with its empty line. A client sends nothing more before the response.
 async fn head(client: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -149,7 +149,7 @@ async fn head(client: &mut TcpStream) -> io::Result<String> {
     String::from_utf8(head).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Host and port to connect to, or the status line's rest.
+/// Host and port to connect to, or the status of the error response.
 fn admit(head: &str, credentials: Option<&str>, seen: &Mutex<Seen>) -> Result<(String, u16), &'static str> {
     let mut lines = head.split("\r\n");
     let mut line = lines.next().unwrap_or_default().split(' ');

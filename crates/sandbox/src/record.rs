@@ -1,8 +1,8 @@
-//! What went between a program under test and the services, written down for validators that others made.
+//! Records the exchanges between a program under test and the services, for third-party validators.
 //!
-//! Where the variable `HUBKEEPER_RECORD` names a folder, each exchange becomes a line of JSON in a file of this process there:
-//! requests with an injected fault are left out, and an exchange that came before, but for ids and times, is not written
-//! again. The lines hold the sandbox's secrets.
+//! If the variable `HUBKEEPER_RECORD` names a folder, each exchange becomes a line of JSON in a file of this process there.
+//! Requests with an injected fault are omitted. So are exchanges that differ from an earlier one only in ids and times. The lines
+//! contain the sandbox's secrets.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,10 +20,10 @@ pub const VARIABLE: &str = "HUBKEEPER_RECORD";
 static RECORDER: LazyLock<Option<Mutex<Recorder>>> =
     LazyLock::new(|| std::env::var_os(VARIABLE).map(|folder| Mutex::new(Recorder::new(&PathBuf::from(folder)))));
 
-/// Writes the exchanges of this world down from now on, where the environment asks for it.
+/// Starts to record the exchanges of this world, if the environment asks for it.
 ///
 /// # Panics
-/// The request after which the file cannot be written panics: a record with holes would prove less than it says.
+/// Panics after a request that it cannot write to the file: a record with gaps would prove less than it says.
 pub fn begin(world: &World) {
     if let Some(recorder) = &*RECORDER {
         world.watch(move |_, entry| {
@@ -73,7 +73,7 @@ fn headers(headers: &http::HeaderMap) -> Map<String, Value> {
     headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into())).collect()
 }
 
-/// A text without what differs from one run to the next: words with digits in them (ids, times, tokens).
+/// A text without the parts that differ between runs: words with digits in them (ids, times, tokens).
 fn plain(text: &str) -> String {
     let in_word = |c: char| c.is_ascii_alphanumeric() || "-_.~:".contains(c);
     let mut plain = String::new();

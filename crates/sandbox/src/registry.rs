@@ -1,4 +1,4 @@
-//! `registry-1.docker.io`: manifests, for the holders of a token of Docker's token service.
+//! `registry-1.docker.io`: manifests, for clients with a token of Docker's token service.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::hub::{MediaType, Repository, Tag, manifest};
 use crate::keys;
 use crate::world::{Request, Response, State, empty, json as json_response};
 
-/// The registry's own state: what was pulled.
+/// The registry's own state: the recorded pulls.
 #[derive(Default)]
 pub struct Registry {
-    /// Manifests answered to `GET`, by repository (`org/name`): each one is a pull (Docker's manual).
+    /// Manifests returned to `GET`, by repository (`org/name`). Each one is a pull (Docker's manual).
     pub pulls: BTreeMap<String, u64>,
-    /// Manifests answered to `HEAD`, by repository: no pulls.
+    /// Manifests returned to `HEAD`, by repository. They are not pulls.
     pub heads: BTreeMap<String, u64>,
-    /// Where challenges send clients for a token; `None` is `https://auth.docker.io/token`. Behind sockets it is the sandbox's own.
+    /// The token URL in challenges. `None` is `https://auth.docker.io/token`. Behind sockets it is the sandbox's own.
     pub realm: Option<String>,
 }
 
@@ -105,7 +105,8 @@ fn repository_mut<'a>(state: &'a mut State, name: &str) -> Option<&'a mut Reposi
     state.hub.organizations.get_mut(space)?.repositories.get_mut(name)
 }
 
-/// Whether an `Accept` names the media type itself: `*/*` does not, without it an existing manifest is not found (observed).
+/// Whether an `Accept` names the media type itself. `*/*` does not: without the type an existing manifest is not found
+/// (observed).
 fn accepts(request: &Request, media_type: MediaType) -> bool {
     request
         .headers()
@@ -116,7 +117,7 @@ fn accepts(request: &Request, media_type: MediaType) -> bool {
         .any(|value| value.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(media_type.as_str()))
 }
 
-/// The claims of the token in the request; otherwise the `error` of the challenge.
+/// The claims of the request's token, or the `error` of the challenge.
 fn claims(state: &State, request: &Request) -> Result<Value, Option<&'static str>> {
     let header = request.headers().get("authorization").ok_or(None)?;
     let token = header.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or(None)?;
@@ -129,7 +130,7 @@ fn claims(state: &State, request: &Request) -> Result<Value, Option<&'static str
     if good { Ok(claims) } else { Err(Some("invalid_token")) }
 }
 
-/// 401: missing and forbidden repositories look the same (since April 2023, observed).
+/// 401: missing and forbidden repositories look the same (observed since April 2023).
 fn challenge(state: &State, name: Option<&str>, error: Option<&str>) -> Response {
     let detail = name.map_or(Value::Null, |name| json!([{ "Type": "repository", "Name": name, "Action": "pull" }]));
     let mut response = refuse(401, "UNAUTHORIZED", "authentication required", &detail);

@@ -1,6 +1,6 @@
-//! Where custom resources are answered: an object of S3 for each request, written by a presigned PUT.
+//! The receiver of custom resource responses: one S3 object per request, written by a presigned PUT.
 //!
-//! The signature is over method, path, query and an empty content type: anything else is 403, as S3 answers it.
+//! The signature covers method, path, query and an empty content type. A request that differs gets 403, as from S3.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use crate::world::{Request, Response, State, empty};
 /// The host of the bucket.
 pub const HOST: &str = "cloudformation-custom-resource-response-euwest1.s3.eu-west-1.amazonaws.com";
 
-/// The objects.
+/// The objects that were written.
 #[derive(Default)]
 pub struct Responses {
-    /// Signatures by path and query of the request that they allow.
+    /// Signatures, by the path and query that they allow.
     allowed: BTreeMap<String, String>,
     answers: Vec<Answer>,
 }
 
-/// An object that was written.
+/// A written object.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Path and query of the request.
     pub target: String,
-    /// Bytes of its body.
+    /// Size of its body, in bytes.
     pub bytes: usize,
-    /// The JSON in it; null where it is none.
+    /// The body as JSON. Null if it is not JSON.
     pub body: Value,
 }
 
-/// Makes a place for one answer; gives path and query of its URL, which belong behind a host.
+/// Creates a URL for one response. Returns its path and query, without a host.
 pub fn presign(state: &mut State) -> String {
     let signature = state.random_text(43);
     let object = state.uuid();
@@ -41,13 +41,13 @@ pub fn presign(state: &mut State) -> String {
     target
 }
 
-/// Everything that was written so far.
+/// All objects so far.
 #[must_use]
 pub fn answers(state: &State) -> Vec<Answer> {
     state.responses.answers.clone()
 }
 
-/// The signatures: what makes a URL more than a public text.
+/// The signatures: the secret part of the URLs.
 #[must_use]
 pub fn all_secret_values(state: &State) -> Vec<String> {
     state.responses.allowed.values().cloned().collect()

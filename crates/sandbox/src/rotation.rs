@@ -1,7 +1,7 @@
-//! The rotation engine: what Secrets Manager does with a rotation function.
+//! The rotation engine: calls a rotation function as Secrets Manager does.
 //!
-//! It makes the pending version without a value, calls the function with the four steps, tries the entire process again when a
-//! step fails, checks the result and cleans up, and notes the events that AWS would send.
+//! It creates the pending version without a value and calls the function with the four steps. It retries the entire process when
+//! a step fails, checks the result, cleans up, and records the events that AWS would send.
 
 use std::future::Future;
 
@@ -11,12 +11,12 @@ use crate::aws;
 use crate::aws::model::{CURRENT, PENDING};
 use crate::world::{State, World};
 
-/// The steps, spelt as they come over the wire.
+/// The steps, as spelled in the events.
 pub const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
 /// A function that can be invoked with an event.
 pub trait Function {
-    /// Invokes it and waits for its answer.
+    /// Invokes it and waits for its response.
     fn invoke(&self, event: Value) -> impl Future<Output = Result<Value, FunctionError>> + Send;
 }
 
@@ -37,16 +37,16 @@ impl std::fmt::Display for FunctionError {
 
 impl std::error::Error for FunctionError {}
 
-/// What became of a rotation.
+/// The result of a rotation.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// The pending version's id; empty where no rotation began.
+    /// The pending version's id. Empty if no rotation began.
     pub version_id: String,
-    /// Every call of the function, in order: the step, and what came back.
+    /// Every call of the function, in order: the step and its result.
     pub steps: Vec<(String, Result<Value, FunctionError>)>,
-    /// Whether the rotation reached its end.
+    /// Whether the rotation completed.
     pub succeeded: bool,
-    /// Why it did not: the service's message, or `RotationAbandoned`.
+    /// Why it did not complete: the service's message, or `RotationAbandoned`.
     pub message: Option<String>,
 }
 
@@ -66,7 +66,7 @@ fn enabled(state: &State, arn: &str) -> bool {
     state.aws.secrets.get(arn).is_some_and(|secret| secret.rotation_enabled == Some(true) && secret.deleted.is_none())
 }
 
-/// Whether the rotation is still the one under way: a person's put, a taken label or a cancellation ends it.
+/// Whether the rotation is still in progress. A person's put, a removed label or a cancellation ends it.
 fn under_way(state: &State, arn: &str, version_id: &str) -> bool {
     let rotating = state.aws.secrets.get(arn).and_then(|secret| secret.rotating.as_ref());
     rotating.is_some_and(|rotating| rotating.version_id == version_id)
@@ -81,8 +81,8 @@ fn event(step: &str, arn: &str, version_id: &str, token: Option<&str>) -> Value 
     event
 }
 
-/// Rotates a secret: the whole process again, with the same token, after each failure, at most `attempts` times. A rotation that
-/// is still pending from earlier is taken up with its own token. The waits between attempts are not simulated.
+/// Rotates a secret. After each failure it repeats the whole process with the same token, at most `attempts` times. A rotation
+/// that is still pending continues with its own token. Waits between attempts are not simulated.
 pub async fn rotate(world: &World, function: &impl Function, arn: &str, attempts: usize) -> Rotation {
     let begun = world.with(|state| {
         enabled(state, arn).then(|| {
@@ -133,7 +133,7 @@ async fn attempt(
     world.with(|state| finish(state, arn, &rotation.version_id))
 }
 
-/// What the service does after `finishSecret`: it checks who put the value and that it became current, then cleans up.
+/// The service's work after `finishSecret`: checks who put the value and that it became current, then cleans up.
 fn finish(state: &mut State, arn: &str, version_id: &str) -> Result<(), Stop> {
     if !under_way(state, arn, version_id) {
         return Err(Stop::Abandoned);
@@ -160,7 +160,7 @@ fn finish(state: &mut State, arn: &str, version_id: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// What `RotateImmediately=false` does: `testSecret` alone, on a pending version that is removed afterwards.
+/// `RotateImmediately=false`: runs `testSecret` alone, on a temporary pending version.
 pub async fn test_only(world: &World, function: &impl Function, arn: &str) -> Rotation {
     if !world.with(|state| enabled(state, arn)) {
         return Rotation::not_begun("Rotation is not enabled for this secret.");
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::aws::{create_secret, enable_rotation, put_version, version_with};
 
-    /// A function that acts on the state as a well-behaved one would, but for what the test breaks.
+    /// A well-behaved function, except for what the test breaks.
     struct Puppet<'a> {
         world: &'a World,
         fails: Mutex<Vec<&'static str>>,

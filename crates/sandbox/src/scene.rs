@@ -13,9 +13,9 @@ use crate::{State, arm, aws, entra, hub};
 pub const ORGANIZATION: &str = "acme";
 /// Its dedicated user.
 pub const USER: &str = "acme-scanner";
-/// The team that reads what everybody may read.
+/// The team with access to the general repositories.
 pub const TEAM: &str = "scanning";
-/// The team that reads the repositories about money.
+/// The team with access to the payment repositories.
 pub const PAYMENTS: &str = "payments";
 /// The Entra tenant.
 pub const TENANT: &str = "7e4a0000-0000-4000-a000-000000000001";
@@ -31,7 +31,7 @@ pub const CONNECTOR: &str = "dockerhub-acme";
 pub const SECRET: &str = "hubkeeper/acme";
 /// The manager secret's name.
 pub const MANAGER: &str = "hubkeeper/acme-manager";
-/// Repositories: name, whether it is private, the team that reads it.
+/// Repositories: name, whether it is private, the team with read access.
 pub const REPOSITORIES: [(&str, bool, &str); 6] = [
     ("web", false, TEAM),
     ("docs", false, TEAM),
@@ -55,7 +55,7 @@ pub fn document() -> Value {
     })
 }
 
-/// The document with a token in it, and with the token's end where it has one.
+/// The document with a token, and the token's expiry if it has one.
 #[must_use]
 pub fn document_with(token: &str, expires_at: Option<OffsetDateTime>) -> Value {
     let mut document = document();
@@ -74,7 +74,7 @@ pub fn azure(state: &mut State) {
     arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &["read", "write", "delete"]);
 }
 
-/// The application trusts the role that STS names as its caller now, and no other.
+/// Makes the application trust the current caller of STS, and no other role.
 pub fn trust_role(state: &mut State) {
     let (issuer, role) = (state.aws.sts.issuer.clone(), state.aws.sts.role_arn.clone());
     entra::remove_federated_credentials(state, CLIENT);
@@ -86,8 +86,8 @@ pub fn docker_hub(state: &mut State) -> String {
     organization(state, ORGANIZATION, USER)
 }
 
-/// An organization with the repositories of the example, and a dedicated user, who reads all of them as a member of two teams.
-/// Returns the user's password.
+/// Creates an organization with the example's repositories and a dedicated user. The user reads all of them as a member of two
+/// teams. Returns the user's password.
 pub fn organization(state: &mut State, organization: &str, user: &str) -> String {
     let password = state.random_text(24);
     hub::add_organization(state, organization);
@@ -103,8 +103,8 @@ pub fn organization(state: &mut State, organization: &str, user: &str) -> String
     password
 }
 
-/// The whole example: Docker Hub, Azure, the manager secret, and the secret, which has no token yet; rotation is on. Returns the
-/// secret's ARN.
+/// Creates the whole example: Docker Hub, Azure, the manager secret, and the secret, without a token and with rotation on.
+/// Returns the secret's ARN.
 pub fn build(state: &mut State) -> String {
     let password = docker_hub(state);
     azure(state);
@@ -118,8 +118,8 @@ pub fn build(state: &mut State) -> String {
     arn
 }
 
-/// Moves the dates of secrets, tokens and connectors into the past, as if so much time had passed. Whoever runs on the system's
-/// clock cannot move that.
+/// Moves the dates of secrets, tokens and connectors into the past, as if that much time had passed. For programs that run on the
+/// system clock.
 pub fn age(state: &mut State, by: Duration) {
     aws::age(state, by);
     hub::age(state, by);
@@ -135,7 +135,7 @@ pub fn environment(served: &Served) -> Vec<(String, String)> {
     variables
 }
 
-/// A file for the certificate of the sandbox's authority, of this process alone.
+/// A file for the certificate of the sandbox's authority, for this process only.
 #[must_use]
 pub fn authority_file() -> PathBuf {
     std::env::temp_dir().join(format!("sandbox-authority-{}.pem", std::process::id()))

@@ -1,4 +1,4 @@
-//! The sandbox behind real sockets: one listener a service on the loopback interface, HTTP/1.1 with keep-alive, Entra over TLS.
+//! The sandbox behind sockets: one listener per service on the loopback interface, HTTP/1.1 with keep-alive, Entra over TLS.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,28 +24,28 @@ use crate::world::{Broken, Response, Service, World};
 
 const REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
-/// How the sandbox is served.
+/// Options for serving the sandbox.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// Milliseconds that every response is held back, before its request is handled; may change at any time.
+    /// Milliseconds of delay before each request is handled. May change at any time.
     pub latency: Arc<AtomicU64>,
-    /// Where the authority's certificate is written, for [`Served::environment`].
+    /// The path of the authority's certificate file, for [`Served::environment`].
     pub authority_file: Option<PathBuf>,
-    /// What is served over TLS.
+    /// The services that use TLS.
     pub tls: Tls,
-    /// Whether the answers of custom resources are taken over TLS, at `https://localhost` and the port of that service.
+    /// Whether the receiver of custom resource responses uses TLS, at `https://localhost` and the port of that service.
     pub tls_responses: bool,
 }
 
-/// What is served over TLS.
+/// The services that use TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tls {
-    /// Entra, which speaks nothing else; the rest as `http://127.0.0.1`.
+    /// Entra, which requires it. The rest as `http://127.0.0.1`.
     #[default]
     Entra,
     /// Every service, as `https://localhost`.
     Localhost,
-    /// Every service, as `https://<service>.sandbox.test`: names that [`crate::proxy`] alone leads to.
+    /// Every service, as `https://<service>.sandbox.test`: names that only [`crate::proxy`] can reach.
     Names,
 }
 
@@ -62,7 +62,7 @@ fn label(service: Service) -> &'static str {
     }
 }
 
-/// How busy one service was.
+/// The load of one service.
 #[derive(Default)]
 struct Counter {
     total: AtomicUsize,
@@ -70,7 +70,7 @@ struct Counter {
     most: AtomicUsize,
 }
 
-/// One request under way.
+/// One request in progress.
 struct UnderWay<'a>(&'a Counter);
 
 impl<'a> UnderWay<'a> {
@@ -94,11 +94,11 @@ struct Listener {
     task: JoinHandle<()>,
 }
 
-/// A served sandbox; its sockets close when it is dropped.
+/// A served sandbox. Dropping it closes its sockets.
 pub struct Served {
     /// The identity of the TLS listener.
     pub identity: TlsIdentity,
-    /// The latency that [`Options`] gave.
+    /// The latency from [`Options`].
     pub latency: Arc<AtomicU64>,
     listeners: BTreeMap<Service, Listener>,
     authority_file: Option<PathBuf>,
@@ -112,7 +112,7 @@ impl Served {
         self.listeners.get(&service).map(|listener| listener.port).unwrap_or_default()
     }
 
-    /// The base URL of a service, without a slash at its end.
+    /// The base URL of a service, without a trailing slash.
     #[must_use]
     pub fn url(&self, service: Service) -> String {
         let port = self.port(service);
@@ -123,19 +123,19 @@ impl Served {
         }
     }
 
-    /// How many requests a service got so far.
+    /// The number of requests to a service so far.
     #[must_use]
     pub fn requests(&self, service: Service) -> usize {
         self.listeners.get(&service).map(|listener| listener.counter.total.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
-    /// How many requests to a service were under way at once, at most.
+    /// The maximum number of concurrent requests to a service.
     #[must_use]
     pub fn most_at_once(&self, service: Service) -> usize {
         self.listeners.get(&service).map(|listener| listener.counter.most.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
-    /// Starts the counts of requests anew.
+    /// Resets the counts of requests.
     pub fn reset_counts(&self) {
         for listener in self.listeners.values() {
             listener.counter.total.store(0, Ordering::Relaxed);
@@ -143,7 +143,7 @@ impl Served {
         }
     }
 
-    /// The environment variables that lead a program under test here.
+    /// The environment variables that point a program under test to this sandbox.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut variables: Vec<(String, String)> = [
@@ -174,7 +174,7 @@ impl Drop for Served {
 
 /// Serves the world until the value is dropped.
 ///
-/// # Errors
+/// A socket, a certificate or the authority's file could not be created.
 /// A socket, a certificate or the authority's file could not be made.
 pub async fn serve(world: World, options: Options) -> io::Result<Served> {
     let identity = TlsIdentity::new().map_err(io::Error::other)?;
@@ -241,7 +241,7 @@ where
         let (handler, reset) = (handler.clone(), Arc::clone(&reset));
         async move { handler.answer(request, &reset).await }
     });
-    // An error is a connection that a script broke, or a client that went away.
+    // an error is a connection that a script broke, or a client that disconnected
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
 }
 
@@ -276,7 +276,7 @@ impl Handler {
     }
 }
 
-/// Half of the body under the length of the whole.
+/// Half of the body, with the length of the whole.
 fn half(response: Response) -> http::Response<Answer> {
     let (mut head, body) = response.into_parts();
     head.headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from(body.len()));
@@ -284,14 +284,14 @@ fn half(response: Response) -> http::Response<Answer> {
     http::Response::from_parts(head, Answer { data: Some(half), cut: Some(Cut::Flush) })
 }
 
-/// A cut-off body breaks the connection only after what there is of it was sent.
+/// Breaks the connection of a cut-off body only after the client got the first half.
 #[derive(Clone, Copy)]
 enum Cut {
     Flush,
     Break,
 }
 
-/// The body of an answer.
+/// The body of a response.
 struct Answer {
     data: Option<Bytes>,
     cut: Option<Cut>,
@@ -335,7 +335,7 @@ impl Body for Answer {
     }
 }
 
-/// A socket that is closed by a TCP reset where one was asked for.
+/// A socket that closes with a TCP reset on request.
 struct Socket {
     stream: TcpStream,
     reset: Arc<AtomicBool>,

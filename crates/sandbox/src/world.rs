@@ -1,4 +1,4 @@
-//! The state of all services, the one way into them, the record of what came, and the faults a test asks for.
+//! The state of all services, the single entry point to them, the record of requests, and the faults that a test injects.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{arm, aws, entra, hub, registry, responses};
 
-/// A request with its whole body. The URI may be absolute or start at the path; services read path and query alone.
+/// A request with its whole body. The URI is absolute or starts at the path: services read only path and query.
 pub type Request = http::Request<Bytes>;
 /// A response with its whole body.
 pub type Response = http::Response<Bytes>;
@@ -17,9 +17,9 @@ pub type Response = http::Response<Bytes>;
 /// The services of the sandbox, one listener each behind sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Service {
-    /// Secrets Manager, STS and SQS: told apart by `X-Amz-Target` or the form's `Action`, as behind `AWS_ENDPOINT_URL`.
+    /// Secrets Manager, STS and SQS, distinguished by `X-Amz-Target` or the form's `Action`, as behind `AWS_ENDPOINT_URL`.
     Aws,
-    /// Entra: `POST /{tenant}/oauth2/v2.0/token`, https alone.
+    /// Entra: `POST /{tenant}/oauth2/v2.0/token`, https only.
     Entra,
     /// Azure Resource Manager: `Microsoft.Security/securityConnectors` and health reports.
     Arm,
@@ -29,7 +29,7 @@ pub enum Service {
     HubAuth,
     /// `registry-1.docker.io`.
     Registry,
-    /// The bucket in which `CloudFormation` takes the answers of custom resources.
+    /// The bucket in which `CloudFormation` receives the responses of custom resources.
     Responses,
 }
 
@@ -45,7 +45,7 @@ impl Service {
         Service::Responses,
     ];
 
-    /// The service that answers under a real host name: for runs in one process, with the default endpoints.
+    /// The service of a real host name, for runs in one process with the default endpoints.
     #[must_use]
     pub fn of_host(host: &str) -> Option<Service> {
         match host {
@@ -61,59 +61,59 @@ impl Service {
     }
 }
 
-/// What goes wrong with one request.
+/// A fault in one request.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The service answers this instead of handling the request.
+    /// The service returns this response and does not handle the request.
     Answer(Response),
-    /// The service handles the request, and its answer is replaced by this one.
+    /// The service handles the request. This response replaces its own.
     AnswerAfter(Response),
     /// The connection breaks before the request is handled.
     ResetBefore,
-    /// The connection breaks after the request was handled.
+    /// The connection breaks after the service handled the request.
     ResetAfter,
-    /// The request is handled, no answer ever comes.
+    /// The service handles the request. No response ever arrives.
     Hang,
-    /// The request is handled, its body is cut in half under an unchanged `Content-Length`.
+    /// The service handles the request. The response body is cut in half; `Content-Length` is unchanged.
     Truncate,
 }
 
-/// No answer came.
+/// No response arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Broken {
     /// The connection was reset.
     Reset,
-    /// The answer never comes: the caller waits until its own time-out.
+    /// The response never arrives. The client waits until its own timeout.
     Hang,
     /// The body ended early.
     Truncated,
 }
 
-/// One request and what became of it.
+/// One request and its result.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Position in the order in which the requests were handled.
+    /// Position in the order of handling.
     pub index: usize,
-    /// The service that was asked.
+    /// The service.
     pub service: Service,
-    /// When, by the world's clock.
+    /// The time, on the world's clock.
     pub at: OffsetDateTime,
     /// The request.
     pub request: Request,
-    /// The response that the service gave; `None` where it was not handled.
+    /// The service's response. `None` if it did not handle the request.
     pub response: Option<Response>,
     /// Whether a fault was injected.
     pub faulted: bool,
 }
 
 impl Recorded {
-    /// `METHOD path?query` (AWS: `METHOD Action`), for messages and for matching.
+    /// `METHOD path?query` (AWS: `METHOD Action`), for messages and matching.
     #[must_use]
     pub fn line(&self) -> String {
         line(self.service, &self.request)
     }
 
-    /// Whether the request can change something: every method but GET and HEAD, less logins, token exchanges and AWS's reads.
+    /// Whether the request can change state: every method but GET and HEAD, except logins, token exchanges and AWS's reads.
     #[must_use]
     pub fn is_write(&self) -> bool {
         match self.service {
@@ -143,39 +143,39 @@ type Script = Box<dyn FnMut(&State, Service, &Request) -> Option<Fault> + Send>;
 type Watch = Box<dyn FnMut(&State, &Recorded) + Send>;
 type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 
-/// The state of every service. Tests read and change it directly: that is how a person or another program acts.
+/// The state of every service. Tests act as a person or another program by reading and changing it directly.
 pub struct State {
     /// Secrets Manager, STS, SQS.
     pub aws: aws::Aws,
-    /// Entra: applications, federated credentials, bearers given out.
+    /// Entra: applications, federated credentials, issued bearers.
     pub entra: entra::Entra,
     /// Azure: subscriptions, resource groups, connectors.
     pub arm: arm::Arm,
     /// Docker Hub: users, organizations, teams, repositories, tokens.
     pub hub: hub::Hub,
-    /// The registry's own state (tokens given out by `auth.docker.io` live in [`hub::Hub`]).
+    /// The registry's own state. [`hub::Hub`] holds the tokens that `auth.docker.io` issues.
     pub registry: registry::Registry,
-    /// Answers of custom resources.
+    /// Responses of custom resources.
     pub responses: responses::Responses,
     random: StdRng,
     now: Now,
 }
 
 impl State {
-    /// The world's time.
+    /// The world's clock.
     #[must_use]
     pub fn now(&self) -> OffsetDateTime {
         (self.now)()
     }
 
-    /// A uuid in its usual spelling; the same sequence for the same seed.
+    /// A uuid in its usual spelling. The same seed gives the same sequence.
     pub fn uuid(&mut self) -> String {
         let bits: u128 = self.random.r#gen();
         let hex = format!("{bits:032x}");
         format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
     }
 
-    /// `length` random characters of `A-Za-z0-9`; the same sequence for the same seed.
+    /// `length` random characters of `A-Za-z0-9`. The same seed gives the same sequence.
     pub fn random_text(&mut self, length: usize) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         (0..length).map(|_| char::from(LETTERS[self.random.next_u32() as usize % LETTERS.len()])).collect()
@@ -191,18 +191,18 @@ struct Inner {
     recording: bool,
 }
 
-/// The sandbox: clone it freely, all clones share one state.
+/// The sandbox. Clones share one state.
 #[derive(Clone)]
 pub struct World(Arc<Mutex<Inner>>);
 
 impl World {
-    /// An empty world (no secret, no user, no connector) on the system's clock.
+    /// An empty world (no secret, no user, no connector) on the system clock.
     #[must_use]
     pub fn new() -> Self {
         Self::with_clock(Arc::new(OffsetDateTime::now_utc), 1)
     }
 
-    /// An empty world on the caller's clock; `seed` fixes every id and token that the services make up.
+    /// An empty world on the caller's clock. `seed` determines every id and token that the services generate.
     #[must_use]
     pub fn with_clock(now: Now, seed: u64) -> Self {
         let state = State {
@@ -234,18 +234,18 @@ impl World {
         act(&mut self.lock().state)
     }
 
-    /// Asks, before every request, whether something goes wrong with it. Replaces the earlier script.
+    /// Sets the script that decides, before every request, whether a fault happens. It replaces the earlier script.
     pub fn script(&self, script: impl FnMut(&State, Service, &Request) -> Option<Fault> + Send + 'static) {
         self.lock().script = Some(Box::new(script));
     }
 
-    /// Ends the script of faults.
+    /// Removes the script of faults.
     pub fn calm(&self) {
         self.lock().script = None;
     }
 
-    /// Called after every request that was handled, with the state as it then is. A watch that finds a broken promise panics
-    /// or takes a note of its own.
+    /// Adds a callback that runs after every handled request with the new state. A watch that finds a broken promise panics or
+    /// keeps its own note.
     pub fn watch(&self, watch: impl FnMut(&State, &Recorded) + Send + 'static) {
         self.lock().watches.push(Box::new(watch));
     }
@@ -256,13 +256,13 @@ impl World {
         self.lock().record.clone()
     }
 
-    /// Takes the record so far and starts a new one.
+    /// Returns the record so far and starts a new one.
     #[must_use]
     pub fn take_record(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.lock().record)
     }
 
-    /// Turns the record off (benchmarks of many requests) or on.
+    /// Turns the record on or off (off for benchmarks of many requests).
     pub fn set_recording(&self, recording: bool) {
         self.lock().recording = recording;
     }
@@ -270,13 +270,13 @@ impl World {
     /// Handles one request: script, service, record, watches, in this order.
     ///
     /// # Errors
-    /// [`Broken`] where the script lets no answer through.
+    /// [`Broken`] if the script lets no response through.
     pub fn call(&self, service: Service, request: Request) -> Result<Response, Broken> {
         self.exchange(service, request).1
     }
 
-    /// [`World::call`], and beside it the response that the service gave, also where the caller does not get it: what a cut-off
-    /// answer begins with.
+    /// Like [`World::call`], and also returns the service's own response when the caller does not get it, such as the whole of a
+    /// cut-off response.
     pub fn exchange(&self, service: Service, request: Request) -> (Option<Response>, Result<Response, Broken>) {
         let mut guard = self.lock();
         let Inner { state, record, script, watches, handled, recording } = &mut *guard;

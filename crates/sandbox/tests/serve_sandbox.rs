@@ -1,4 +1,4 @@
-//! `serve_sandbox` as another program uses it: each command over its pipes, and the services over their sockets.
+//! Tests of `serve_sandbox` as another program uses it: each command over its pipes, and the services over their sockets.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -40,20 +40,20 @@ impl Running {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Sends a line as it is.
+    /// Sends a raw line.
     fn send(&mut self, line: &str) -> Value {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
         self.line()
     }
 
-    /// A request that is obeyed.
+    /// Sends a request that must succeed.
     fn ask(&mut self, request: &Value) -> Value {
         let answer = self.send(&request.to_string());
         assert_eq!(answer["ok"], true, "{request}: {answer}");
         answer
     }
 
-    /// What is wrong with a request.
+    /// The error of a request that must fail.
     fn refused(&mut self, request: &Value) -> String {
         let answer = self.send(&request.to_string());
         assert_eq!(answer["ok"], false, "{request}: {answer}");
@@ -68,7 +68,7 @@ impl Running {
         self.ready["scene"][name].as_str().unwrap().to_owned()
     }
 
-    /// One request to a service; gives status and body.
+    /// One request to a service. Returns status and body.
     fn http(&self, variable: &str, method: &str, path: &str, headers: &[&str], body: &str) -> (u16, String) {
         let url = url::Url::parse(self.variable(variable)).unwrap();
         let mut lines = vec![format!("{method} {path} HTTP/1.1"), "host: sandbox".into(), "connection: close".into()];
@@ -97,7 +97,7 @@ impl Running {
         rustls::ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap()
     }
 
-    /// An assertion of STS about the role that calls.
+    /// An STS assertion of the calling role.
     fn assertion(&self) -> String {
         let form = "Action=GetWebIdentityToken&Version=2011-06-15&Audience.member.1=api%3A%2F%2FAzureADTokenExchange\
                     &SigningAlgorithm=RS256";
@@ -108,7 +108,7 @@ impl Running {
         xml.split("<WebIdentityToken>").nth(1).unwrap().split("</").next().unwrap().to_owned()
     }
 
-    /// A bearer for ARM, by the way that the function takes; or what Entra says instead.
+    /// A bearer for ARM, obtained as the function does, or Entra's error.
     fn bearer(&self, assertion: &str) -> Result<String, String> {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         self.log_in(&[("client_assertion_type", kind), ("client_assertion", assertion)])
@@ -161,7 +161,7 @@ impl Running {
         self.http("HUBKEEPER_HUB_URL", "POST", "/v2/auth/token", &["content-type: application/json"], &body).0
     }
 
-    /// The one connector of an organization: accepted, reads everything, can push.
+    /// The only connector of an organization: accepted, reads everything, can push.
     fn truth(&mut self, organization: &str) -> [bool; 3] {
         let answer = self.ask(&json!({"do": "connectors"}));
         let all = answer["connectors"].as_array().unwrap();
@@ -181,7 +181,7 @@ impl Drop for Running {
 fn exchange(stream: &mut (impl Read + Write), request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
-    // the end of a TLS connection may come without a goodbye: the answer is whole all the same
+    // a TLS connection may end without close_notify; the response is complete all the same
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).unwrap()
 }
@@ -332,7 +332,7 @@ fn connectors_are_told_with_the_truth_about_their_tokens() {
     assert_eq!((text(&acme["name"]), text(&acme["user"])), ("dockerhub-acme", user.as_str()));
     assert_eq!(acme["tags"], json!({"hubkeeper-version": "v1"}));
 
-    // a user who is taken out of a team sees less, and so does the token
+    // a user who leaves a team can read less, and so can the token
     let team = |member: bool| json!({"do": "team", "user": user, "team": "payments", "member": member});
     assert_eq!(running.ask(&team(false))["organization"], json!(organization));
     assert_eq!(running.truth(&organization), [true, false, false]);

@@ -1,4 +1,4 @@
-//! The host, driven with a runtime written in shell.
+//! Tests of the host with a runtime written in shell.
 
 use super::*;
 

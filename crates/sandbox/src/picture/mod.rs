@@ -1,4 +1,4 @@
-//! Pictures for the README, drawn from what ran: a terminal, and a sequence diagram.
+//! Pictures for the README, drawn from real runs: a terminal, and a sequence diagram.
 
 pub mod sequence;
 pub mod svg;

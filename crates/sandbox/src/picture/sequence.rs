@@ -2,7 +2,7 @@
 
 use super::svg::{Canvas, MONOSPACE, SANS};
 
-/// What an arrow stands for.
+/// The meaning of an arrow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A call of the function.
@@ -22,11 +22,11 @@ pub enum Row {
         from: usize,
         /// The lane that receives.
         to: usize,
-        /// What is asked.
+        /// The label.
         label: String,
-        /// How many requests these are.
+        /// The number of requests.
         count: usize,
-        /// What they do.
+        /// The effect of the requests.
         kind: Kind,
     },
     /// A remark over all lanes.
@@ -38,9 +38,9 @@ pub enum Row {
 pub struct Band {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: String,
-    /// From top to bottom.
+    /// Its rows, from top to bottom.
     pub rows: Vec<Row>,
 }
 
@@ -51,14 +51,14 @@ pub struct Sequence {
     pub title: String,
     /// What it shows, for screen readers.
     pub description: String,
-    /// The lanes from left to right: the name of each, and what it stands for.
+    /// The lanes from left to right: the name and the description of each.
     pub lanes: Vec<(String, String)>,
-    /// From top to bottom.
+    /// Its bands, from top to bottom.
     pub bands: Vec<Band>,
 }
 
 const MARGIN: u32 = 24;
-/// From the edge of a band to its first and its last lane.
+/// Distance from the edge of a band to its first and its last lane.
 const INSET: u32 = 96;
 const HEAD: u32 = 64;
 const HEADING: u32 = 36;
@@ -66,11 +66,11 @@ const ROW: u32 = 29;
 const PAD: u32 = 10;
 const SPACE: u32 = 14;
 const LEGEND: u32 = 34;
-/// More than a character of a label is wide, in any of its fonts.
+/// Upper bound for the width of a character, in any of the fonts.
 const CHARACTER: u32 = 8;
 const SHORTEST: u32 = 200;
 
-/// The drawing has a ground of its own, so it is readable on any page; it is dark where the reader prefers that.
+/// The drawing has a background of its own, so it is readable on any page. It is dark if the reader prefers dark pages.
 const STYLE: &str = "\
 .ground { fill: #ffffff; stroke: #d0d7de; }
 .band { fill: #f6f8fa; stroke: #d8dee4; }
@@ -110,7 +110,7 @@ text { font: 12.5px SANS; fill: #24292f; }
 }";
 
 impl Sequence {
-    /// The diagram as an SVG document. The distance of the lanes follows from the longest label.
+    /// The diagram as an SVG document. The longest label determines the distance of the lanes.
     pub fn draw(&self) -> String {
         let gap = self.gap();
         let width = 2 * (MARGIN + INSET) + gap * pixels(self.lanes.len().saturating_sub(1));
@@ -134,7 +134,7 @@ impl Sequence {
         canvas.document(size, &self.title, &self.description, &style)
     }
 
-    /// From one lane to the next: as far as the longest label needs.
+    /// The distance between lanes, which the longest label determines.
     fn gap(&self) -> u32 {
         let rows = self.bands.iter().flat_map(|band| &band.rows);
         let labels = rows.filter_map(|row| match row {
@@ -167,7 +167,7 @@ fn draw_band(canvas: &mut Canvas, band: &Band, top: u32, (width, gap): (u32, u32
             Row::Arrow { from, to, label, count, kind } => {
                 let (from, to) = (lane(*from, gap), lane(*to, gap));
                 draw_arrow(canvas, *kind, (from, to), y - 4);
-                // the label stands at the end of the arrow that is not hubkeeper's: beside no other lane
+                // the label is at the end of the arrow away from hubkeeper, where no other lane crosses it
                 let middle = if to > from { to - gap / 2 } else { to + gap / 2 };
                 let class = match kind {
                     Kind::Read => "label",
@@ -216,7 +216,7 @@ fn pixels(number: usize) -> u32 {
     u32::try_from(number).unwrap_or_default()
 }
 
-/// ` ×4`, with a space that no renderer drops; nothing for a single request.
+/// ` ×4`, with a space that every renderer keeps. Empty for a single request.
 fn times(count: usize) -> String {
     if count > 1 { format!("\u{a0}\u{d7}{count}") } else { String::new() }
 }

@@ -1,14 +1,14 @@
-//! A small writer of SVG: shapes and text on a canvas, everything from outside escaped.
+//! A small writer of SVG: shapes and text on a canvas. It escapes all input.
 
 use std::fmt::{Display, Write as _};
 
-/// Fonts of text that is set in columns.
+/// Fonts of text in columns.
 pub const MONOSPACE: &str =
     "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', 'DejaVu Sans Mono', monospace";
 /// Fonts of other text.
 pub const SANS: &str = "-apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif";
 
-/// A drawing in the making. Lengths are in pixels from the top left corner.
+/// A drawing in progress. Lengths are in pixels from the top left corner.
 #[derive(Default)]
 pub struct Canvas {
     body: String,
@@ -59,7 +59,7 @@ impl Canvas {
         let _ = writeln!(self.body, "  {element}");
     }
 
-    /// The whole document. `title` and `description` are what a screen reader says; `style` is a style sheet.
+    /// The whole document. A screen reader reads `title` and `description`. `style` is a style sheet.
     pub fn document(&self, size: (u32, u32), title: &str, description: &str, style: &str) -> String {
         let ((width, height), body) = (size, &self.body);
         let (title, description) = (escaped(title), escaped(description));
@@ -75,7 +75,7 @@ impl Canvas {
     }
 }
 
-/// Text as XML takes it, in an element and in an attribute.
+/// Text escaped for XML elements and attributes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -85,7 +85,7 @@ fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // XML 1.0 has no way to write a control character
+            // XML 1.0 cannot represent control characters
             control if control.is_control() => escaped.push('\u{fffd}'),
             plain => escaped.push(plain),
         }

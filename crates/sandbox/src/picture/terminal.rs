@@ -1,4 +1,4 @@
-//! A terminal window with a part of the demonstration in it.
+//! A terminal window that shows a part of the demonstration.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ const TEN_COLUMNS: u32 = FONT_SIZE * 6;
 const LINE: u32 = 19;
 const MARGIN: u32 = 26;
 const BAR: u32 = 38;
-/// The column in which the text of a row begins, behind indent and name ([`crate::demo::Page`]).
+/// The column where the text of a row begins, after indent and name ([`crate::demo::Page`]).
 const TEXT: usize = 16;
 const INDENT: usize = 3;
 
-/// What is green and what is red, where it occurs in a row: the class, what stands before it, the words.
+/// The coloured words of a row: the class, the text before, the words.
 const MARKS: [(&str, &str, &str); 11] = [
     ("good", "", "applied"),
     ("good", "", "unchanged"),
@@ -32,7 +32,7 @@ const MARKS: [(&str, &str, &str); 11] = [
     ("bad", "", "UNEXPECTED"),
 ];
 
-/// The window is dark in both themes of GitHub, as terminals are; its border tells it from a dark page.
+/// The window is dark in both themes of GitHub, like a terminal. Its border separates it from a dark page.
 const STYLE: &str = "\
 .window { fill: #0d1420; stroke: #3b4657; }
 .bar { fill: #1a2332; }
@@ -47,8 +47,8 @@ text { font: 13px FONTS; fill: #d5dde8; }
 .good { fill: #7ee2a8; }
 .bad { fill: #ff9b8f; }";
 
-/// The scenes of `page` whose heading begins with one of `chosen`, behind its first line, in a window in which `command` ran.
-/// Ids and dates are replaced, and three dots stand where scenes are left out.
+/// Draws the scenes of `page` whose heading begins with one of `chosen`, after the page's first line, in a window that shows
+/// `command`. Fixed ids and dates replace the real ones. Three dots mark omitted scenes.
 pub fn draw(page: &str, chosen: &[&str], command: &str, description: &str) -> String {
     let lines = steady(&excerpt(page, chosen));
     let mut canvas = Canvas::default();
@@ -139,9 +139,8 @@ fn excerpt(page: &str, chosen: &[&str]) -> Vec<String> {
     lines
 }
 
-/// The lines with another, fixed id in the place of each id and another, fixed date in the place of each date, in order of their
-/// appearance, and a fixed size in the place of a measured one (durations in the log have more digits or fewer): so every run
-/// gives the same.
+/// Replaces each id, each date and each measured size with a fixed one, in order of appearance, so that every run gives the same
+/// text. Sizes vary since durations in the log have more or fewer digits.
 fn steady(lines: &[String]) -> Vec<String> {
     let mut ids = BTreeMap::new();
     let mut dates = BTreeMap::new();
@@ -174,7 +173,7 @@ fn steady(lines: &[String]) -> Vec<String> {
     sized(&steady.join("\n")).lines().map(str::to_owned).collect()
 }
 
-/// With a fixed number before each `KiB`, also where a line ends between the two.
+/// Replaces the number before each `KiB`, also if the line breaks between the two.
 fn sized(text: &str) -> String {
     let mut parts = text.split("KiB").peekable();
     let mut sized = String::new();
@@ -192,7 +191,7 @@ fn sized(text: &str) -> String {
     sized
 }
 
-/// An id that is cut short, or a fingerprint: 8 or 12 hexadecimal digits. No word of the page looks like one.
+/// A shortened id, or a fingerprint: 8 or 12 hexadecimal digits. No word of the page looks like one.
 fn is_id(word: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
     matches!(word.len(), 8 | 12) && word.bytes().all(is_digit)
