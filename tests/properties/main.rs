@@ -1,3 +1,3 @@
-//! What holds of the HTTP client whatever a service says. `crates/core/tests/properties` has those of the core.
+//! Properties of the HTTP client that hold for all responses. `crates/core/tests/properties` has those of the core.
 
 mod pace;

@@ -1,4 +1,4 @@
-//! What an upstream asks to wait.
+//! The waits that a service asks for.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn headers(pairs: &[(usize, String)]) -> HeaderMap {
     headers
 }
 
-/// Whatever a response says: a wait is never longer than 15 minutes, never over already, and only of a status that says so.
+/// For all responses: a wait is at most 15 minutes, never in the past, and only from a status that asks for it.
 fn is_bounded((status, pairs): Told, asked: impl Fn(u16, &HeaderMap, Timestamp) -> Option<Wait>) -> Result<(), String> {
     let Some(wait) = asked(status, &headers(&pairs), NOW) else { return Ok(()) };
     ensure(matches!(status, 429 | 503), || format!("a wait of status {status}"))?;
@@ -59,14 +59,14 @@ fn a_wait_is_between_now_and_15_minutes() {
     holds(&told(), |told| is_bounded(told, asked));
     refuted(&told(), |told| {
         is_bounded(told, |status, headers, now| {
-            // by the letter, as others read it
+            // exactly, as other parsers read it
             let seconds: u32 = headers.get("retry-after")?.to_str().ok()?.parse().ok()?;
             (status == 429).then(|| Wait { end: now + Duration::from_secs(seconds.into()), meant: true })
         })
     });
 }
 
-/// Seconds are taken by the letter up to 15 minutes; up to a day they are meant.
+/// A wait of up to 15 minutes is exact. A wait of up to a day is plausible.
 #[test]
 fn seconds_are_waited_by_the_letter() {
     let is_kept = |seconds: u32, longest: Duration| {

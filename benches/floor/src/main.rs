@@ -1,4 +1,4 @@
-//! An empty handler: the start-up time below which no function with this runtime can go.
+//! An empty handler: the minimum start-up time of a function with this runtime.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Simulated time and repeatable chance.
+//! Simulated time and reproducible randomness.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use hubkeeper::clock::{Clock, Random};
 use hubkeeper_core::time::Timestamp;
 use time::macros::datetime;
 
-/// Simulated time: tokio's paused clock from a fixed start; the second member is how far this clock is off.
+/// Simulated time: tokio's paused clock from a fixed start. The second field is the offset of this clock.
 #[derive(Clone, Copy)]
 pub struct SimClock(pub(crate) tokio::time::Instant, pub(crate) time::Duration);
 

@@ -1,4 +1,4 @@
-//! Holding one invocation up at a request: to do something meanwhile, or to kill it there.
+//! Pauses one invocation at a request, to act meanwhile or to kill the function there.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use tokio::sync::Notify;
 
 use crate::{Answer, Scene};
 
-/// Where one invocation is held up, and by what it is let go.
+/// The request at which one invocation pauses, and the signal that resumes it.
 pub struct Gate {
     pub(crate) at: usize,
     pub(crate) after: bool,
-    /// Notified when the invocation has arrived.
+    /// Notified when the invocation reaches the request.
     pub reached: Notify,
-    /// Lets the invocation go on.
+    /// Resumes the invocation.
     pub go_on: Notify,
 }
 
-/// A gate at a request: before it is sent, or after it was handled.
+/// A gate at a request: before the function sends it, or after the service handled it.
 pub fn gate(at: usize, after: bool) -> Arc<Gate> {
     Arc::new(Gate { at, after, reached: Notify::new(), go_on: Notify::new() })
 }
 
-/// Runs `event` until it comes to the gate, then `meanwhile`, then the rest. `None` where it never came there.
+/// Runs `event` until it reaches the gate, then `meanwhile`, then the rest. `None` if it never reached the gate.
 pub async fn interleave<T>(
     scene: &Scene,
     event: Value,
@@ -52,7 +52,7 @@ pub async fn interleave<T>(
     (answer, between)
 }
 
-/// Kills the function at a request, before or after the service handled it. `false` where it ended before.
+/// Kills the function at a request, before or after the service handled it. `false` if the function ended before.
 pub async fn kill(scene: &Scene, event: Value, at: usize, after: bool) -> bool {
     let gate = gate(at, after);
     let handler = scene.handler(Some(Arc::clone(&gate)));

@@ -1,7 +1,7 @@
 //! One world for the tests: an organization, its dedicated user, a secret, an Azure resource group, and the function.
 //!
-//! The three promises are watched at every change of the sandbox's state, and every output is searched for secrets, in
-//! every test, when the [`Scene`] ends.
+//! In every test a watch checks the three promises at every change of the sandbox's state. When the [`Scene`] ends, every output
+//! is searched for secrets.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone use it, and they fail by panicking")]
 

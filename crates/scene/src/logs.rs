@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Once;
 
 thread_local! {
-    /// The log lines of this test, at TRACE: a test and its function run on one thread.
+    /// The log lines of this test, at TRACE. A test and its function run on one thread.
     static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -22,7 +22,7 @@ impl io::Write for Logs {
     }
 }
 
-/// What was logged since the last [`Scene`](crate::scene::Scene) began.
+/// The log lines since the last [`Scene`](crate::scene::Scene) began.
 pub fn logged() -> String {
     LINES.with_borrow(|lines| String::from_utf8_lossy(lines).into_owned())
 }

@@ -26,10 +26,10 @@ use crate::logs::{begin_logs, logged};
 use crate::transport::InProcess;
 use crate::world::{CLIENT, CONNECTOR, GROUP, SUBSCRIPTION, TENANT, USER, build, document, watch};
 
-/// Time of a function, as in Lambda.
+/// The function's timeout, as in Lambda.
 pub const TIMEOUT: Duration = Duration::from_mins(15);
 
-/// Lines of metrics, kept.
+/// The metric lines so far.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<String>>);
 
@@ -39,7 +39,7 @@ impl Sink for Kept {
     }
 }
 
-/// What the handler answered, as Lambda would pass it on.
+/// The handler's result, as Lambda passes it on.
 pub type Answer = Result<Value, Error>;
 
 /// The world, the secret in it, and the function.
@@ -54,15 +54,15 @@ pub struct Scene {
     outputs: Mutex<Vec<String>>,
     metrics: Kept,
     broken: Arc<Mutex<Vec<String>>>,
-    /// Proofs that the watch counts as whole: set to false where a test lets the truth differ on purpose.
+    /// Whether the watch compares each proof with the truth. Tests that let the truth differ on purpose set it to false.
     pub checked: bool,
-    /// Whether the outputs are searched for secrets when the scene ends: set to false by who searches them.
+    /// Whether the outputs are searched for secrets when the scene ends. Tests that search them on their own set it to false.
     pub searched: bool,
     /// How far the function's clock is ahead of AWS's.
     pub ahead: time::Duration,
 }
 
-/// How the secret begins.
+/// The initial state of the secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin {
     /// With a manager and no token yet.
@@ -77,7 +77,7 @@ impl Scene {
         Self::of(|state| build(state, begin), watch)
     }
 
-    /// Another world than that of one organization: what `fill` makes (it gives the ARN of a secret), under its own watch.
+    /// A different world: `fill` creates it and returns the ARN of a secret. The caller supplies the watch.
     pub fn of(fill: impl FnOnce(&mut State) -> String, watch: impl FnOnce(&World, &Arc<Mutex<Vec<String>>>)) -> Self {
         begin_logs();
         let clock = SimClock(tokio::time::Instant::now(), time::Duration::ZERO);
@@ -109,22 +109,22 @@ impl Scene {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
-    /// The time, by the clock of the services.
+    /// The time, on the services' clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// A fresh function: another execution environment, with a transport of its own.
+    /// A fresh function: another execution environment, with its own transport.
     pub fn handler(&self, gate: Option<Arc<Gate>>) -> Handler {
         self.handler_over(Arc::new(self.transport(gate)))
     }
 
-    /// A transport into the sandbox, held up at `gate`.
+    /// A transport to the sandbox that pauses at `gate`.
     pub fn transport(&self, gate: Option<Arc<Gate>>) -> InProcess {
         InProcess { world: self.world.clone(), sent: Arc::default(), gate }
     }
 
-    /// A fresh function over a transport of the test's own.
+    /// A fresh function with the test's own transport.
     pub fn handler_over(&self, transport: Arc<dyn Transport>) -> Handler {
         let clock = Arc::new(SimClock(self.clock.0, self.ahead)) as Arc<dyn Clock>;
         let shared = HttpShared::new(transport, clock, Arc::new(Counting(AtomicUsize::new(1))));
@@ -164,17 +164,17 @@ impl Scene {
         answer
     }
 
-    /// When an invocation that begins now ends, by the function's clock.
+    /// The deadline of an invocation that begins now, on the function's clock.
     pub fn deadline(&self) -> Timestamp {
         self.now() + self.ahead + TIMEOUT
     }
 
-    /// One reconcile of the secret; what came of it.
+    /// One reconcile of the secret. Returns its report or error.
     pub async fn reconcile(&self) -> Value {
         self.reconcile_with(json!({})).await
     }
 
-    /// The same with further members of the event.
+    /// One reconcile with additional fields in the event.
     pub async fn reconcile_with(&self, more: Value) -> Value {
         let fleet = self.invoke(self.reconcile_event(&more)).await.unwrap();
         let items = fleet["items"].as_array().unwrap();
@@ -191,12 +191,12 @@ impl Scene {
         event
     }
 
-    /// The uuid of the PAT that a version stores.
+    /// The uuid of the PAT in a version.
     pub fn token_id(&self, version: &str) -> String {
         self.value(version)["tokenId"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A PAT as it is: `active`, `inactive` or `gone`.
+    /// The state of a PAT: `active`, `inactive` or `gone`.
     pub fn pat(&self, id: &str) -> &'static str {
         match self.world.with(|state| hub::pats_of(state, USER)).iter().find(|pat| pat.uuid == id) {
             None => "gone",
@@ -205,7 +205,7 @@ impl Scene {
         }
     }
 
-    /// Keeps a response, to be searched for secrets at the end.
+    /// Keeps a response for the search for secrets at the end.
     pub fn keep(&self, answer: &Answer) {
         let text = match answer {
             Ok(value) => value.to_string(),
@@ -233,14 +233,14 @@ impl Scene {
         event
     }
 
-    /// The native event about the candidate, or about AWSCURRENT.
+    /// The native event for the candidate, or for AWSCURRENT.
     pub fn label_event(&self, label: &str, version: &str) -> Value {
         json!({"version": "0", "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "detail-type": "Secret Label Updated",
             "source": "aws.secretsmanager", "account": "111122223333", "time": "2026-11-24T10:00:00Z", "region": "eu-west-1",
             "resources": [self.arn], "detail": {"name": "hubkeeper/acme", "labelUpdated": label, "versionId": version}})
     }
 
-    /// `CloudFormation`'s request about the resource that this secret is, with a place for its answer.
+    /// `CloudFormation`'s request for the resource of this secret, with a response URL.
     pub fn stack_event(&self, kind: &str, physical: Option<&str>) -> Value {
         const SERVICE: &str = "arn:aws:lambda:eu-west-1:111122223333:function:hubkeeper";
         const STACK: &str =
@@ -258,17 +258,17 @@ impl Scene {
         event
     }
 
-    /// Rotates the secret as Secrets Manager does, with so many attempts for each step.
+    /// Rotates the secret as Secrets Manager does, with this number of attempts.
     pub async fn rotate(&self, attempts: usize) -> Rotation {
         hubkeeper_sandbox::rotation::rotate(&self.world, self, &self.arn, attempts).await
     }
 
-    /// The version that bears a staging label.
+    /// The version that has a staging label.
     pub fn version(&self, label: &str) -> Option<String> {
         self.world.with(|state| aws::version_with(state, &self.arn, label))
     }
 
-    /// The stored document of a version; null where there is none.
+    /// The stored document of a version. Null if it does not exist.
     pub fn value(&self, version: &str) -> Value {
         self.world.with(|state| aws::value_of(state, &self.arn, version)).unwrap_or(Value::Null)
     }
@@ -282,7 +282,7 @@ impl Scene {
         })
     }
 
-    /// Puts a version as a person would: this document with another token.
+    /// Puts a version as a person would: this document with a different token.
     pub fn stage(&self, token: &str, change: impl FnOnce(&mut Value), stages: &[&str]) -> String {
         let mut value = document();
         value["accessToken"] = json!(token);
@@ -290,7 +290,7 @@ impl Scene {
         self.world.with(|state| aws::put_version(state, &self.arn, None, &value, stages))
     }
 
-    /// A good token, made by hand.
+    /// A valid token, made by hand.
     pub fn good_token(&self) -> String {
         self.world.with(|state| hub::add_pat(state, USER, "by hand", &["repo:read"], None)).1
     }
@@ -311,13 +311,13 @@ impl Scene {
         self.world.record().iter().filter(|entry| entry.service == service).count()
     }
 
-    /// PATs that bear the label of a version.
+    /// PATs with the label of a version.
     pub fn pats_of_version(&self, version: &str) -> Vec<String> {
         let all = self.world.with(|state| hub::pats_of(state, USER));
         all.into_iter().filter(|pat| pat.label.ends_with(&format!("/{version}"))).map(|pat| pat.uuid).collect()
     }
 
-    /// The lines of metrics since this was last asked, each a JSON object.
+    /// The metric lines since the previous call, each a JSON object.
     pub fn take_metrics(&self) -> Vec<Value> {
         let lines = std::mem::take(&mut *self.metrics.0.lock().unwrap());
         assert!(lines.is_empty() || lines.ends_with('\n'), "a line without its end: {lines}");
@@ -326,12 +326,12 @@ impl Scene {
         parsed
     }
 
-    /// Everything that left the function: answers, logs, metrics, URLs, labels, tags, what stacks were told.
+    /// Everything that left the function: responses, logs, metrics, URLs, labels, tags, responses to stacks.
     pub fn output(&self) -> String {
         let mut all = self.outputs.lock().unwrap().join("\n");
         all.push_str(&logged());
         all.push_str(&self.metrics.0.lock().unwrap());
-        // a presigned URL is a secret by nature, and goes to its own host alone
+        // a presigned URL is a secret itself, and only its own host gets it
         for entry in self.world.record().iter().filter(|entry| entry.service != Service::Responses) {
             all.push_str(&entry.request.uri().to_string());
             all.push('\n');
@@ -352,7 +352,7 @@ impl Scene {
         all
     }
 
-    /// What was found broken so far.
+    /// The broken promises so far.
     pub fn broken(&self) -> Vec<String> {
         self.broken.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! The transport into the sandbox, without sockets.
+//! The transport to the sandbox, without sockets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use hubkeeper_sandbox::{Broken, World};
 
 use crate::gate::Gate;
 
-/// The transport into the sandbox: by host name, without sockets.
+/// The transport to the sandbox. It selects the service by host name.
 #[derive(Clone)]
 pub struct InProcess {
     pub(crate) world: World,
@@ -33,7 +33,7 @@ impl Transport for InProcess {
             let Some(service) = Service::of_host(&host) else {
                 return Err(TransportError::new(TransportErrorKind::Connect, "no such host in the sandbox"));
             };
-            // every request takes a moment, so that what runs side by side is seen to
+            // every request takes time, so that concurrent requests overlap
             tokio::time::sleep(Duration::from_millis(20)).await;
             let answer = this.world.call(service, request);
             if let Some(gate) = held.filter(|gate| gate.after) {

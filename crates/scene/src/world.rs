@@ -24,7 +24,7 @@ pub const SUBSCRIPTION: &str = "a5caac9c-5c04-49af-b3d0-e204f40345d5";
 pub const GROUP: &str = "rg-security";
 /// The name of the connector.
 pub const CONNECTOR: &str = "dockerhub-acme";
-/// Who is invited where the dedicated user is not a member yet.
+/// The address to invite if the dedicated user is not a member yet.
 pub const EMAIL: &str = "scanner@acme.example";
 /// The owner who invites.
 pub const OWNER: &str = "acme-owner";
@@ -32,7 +32,7 @@ pub const OWNER: &str = "acme-owner";
 pub const OWNER_PASSWORD: &str = "an-owner-has-another-password-3";
 /// The secret with the login of [`OWNER`].
 pub const OWNER_SECRET: &str = "vault/acme-owner";
-/// The name of the secret, as its manager and owner list it.
+/// The name of the secret. Its manager and owner secrets list it.
 pub const SECRET: &str = "hubkeeper/acme";
 const SEED: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
@@ -44,7 +44,7 @@ pub fn document() -> Value {
     })
 }
 
-/// Fills the state with one organization and returns the ARN of its secret.
+/// Creates one organization and returns the ARN of its secret.
 pub fn build(state: &mut State, begin: Begin) -> String {
     hub::add_organization(state, ORG);
     hub::add_user(state, USER, PASSWORD);
@@ -75,8 +75,8 @@ pub fn build(state: &mut State, begin: Begin) -> String {
     arn
 }
 
-/// The same, but the dedicated user is in no organization yet and the secret, which has no token, asks for it; `change` makes the
-/// document.
+/// Creates the same organization without the dedicated user as a member. The secret has no token and asks for an invitation;
+/// `change` edits the document.
 pub fn build_zero(state: &mut State, change: impl FnOnce(&mut Value)) -> String {
     let arn = build(state, Begin::Manager);
     hub::remove_member(state, ORG, USER);
@@ -98,8 +98,8 @@ pub fn build_zero(state: &mut State, change: impl FnOnce(&mut Value)) -> String 
     arn
 }
 
-/// The oracles, at every change: the token in the connector is alive; it was written only if it reads the whole
-/// organization and nothing more.
+/// The oracles, at every change: the token in the connector is alive, and at the time of the write it read the whole organization
+/// and nothing more.
 pub fn watch(world: &World, broken: &Arc<Mutex<Vec<String>>>) {
     let broken = Arc::clone(broken);
     let mut known = BTreeSet::new();
@@ -110,8 +110,8 @@ pub fn watch(world: &World, broken: &Arc<Mutex<Vec<String>>>) {
     });
 }
 
-/// What the connectors break as they are now; a credential that is in `known` was judged before. Where no organization is named,
-/// each connector's own is meant.
+/// The promises that the connectors break now. Credentials in `known` were judged before. Without an organization, each
+/// connector's own counts.
 pub fn broken_promises(
     state: &State,
     known: &mut BTreeSet<(String, String)>,

@@ -1,3 +1,3 @@
-//! What tests of several packages share; never part of the Lambda package.
+//! Helpers that the tests of several packages share. Never part of the Lambda package.
 
 pub mod property;

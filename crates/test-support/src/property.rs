@@ -1,4 +1,4 @@
-//! Looks for cases of which a property does not hold.
+//! Searches for counterexamples of properties.
 
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
@@ -7,10 +7,10 @@ use std::fmt::Debug;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
-/// Cases of one property.
+/// Number of cases per property.
 const CASES: u32 = 1_000;
 
-/// Looks for a case of which the property does not hold; `Err` tells the smallest that was found. The same cases in every run.
+/// Searches for a case that breaks the property. `Err` describes the smallest one found. Every run tries the same cases.
 fn search<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Result<(), String>) -> Result<(), String>
 where
     S::Value: Debug,
@@ -25,7 +25,7 @@ where
     }
 }
 
-/// Panics with the smallest case of which the property does not hold.
+/// Panics with the smallest case that breaks the property.
 pub fn holds<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Result<(), String>)
 where
     S::Value: Debug,
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// Panics where no case is found of which the property does not hold.
+/// Panics if no case breaks the property.
 pub fn refuted<S: Strategy>(cases: &S, property: impl Fn(S::Value) -> Result<(), String>)
 where
     S::Value: Debug,
@@ -43,10 +43,10 @@ where
     assert!(search(cases, property).is_err(), "a broken implementation passes for a good one");
 }
 
-/// `why` it does not hold, where it does not.
+/// Returns `why` if the property does not hold.
 ///
 /// # Errors
-/// The reason, where `holds` is false.
+/// The reason, if `holds` is false.
 pub fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(why()) }
 }

@@ -1,8 +1,8 @@
-//! Services that answer what a script says.
+//! Services that respond as a script says.
 //!
-//! The form of a script: the name of an operation in the first line; then answers, divided by lines `%%`. An answer is a status, a
-//! header in each line that follows, an empty line, the body. Status `000` is a connection that was never made, `001` one that
-//! broke, `002` silence. Once the answers are used up every connection breaks.
+//! Format of a script: the name of an operation in the first line, then responses, separated by `%%` lines. A response is a
+//! status, one header per line, an empty line, the body. Status `000` is a connection that fails, `001` one that breaks, `002`
+//! silence. After the last response every connection breaks.
 //!
 //! ```text
 //! tokens
@@ -33,23 +33,23 @@ use time::macros::datetime;
 
 use crate::clean::MARKER;
 
-/// When every run begins.
+/// Start time of every run.
 pub const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
-/// Time of an invocation.
+/// Time limit of an invocation.
 const TIME: Duration = Duration::from_mins(15);
-/// Answers that a script may have.
+/// Maximum number of responses in a script.
 const ANSWERS: usize = 64;
 
-/// One answer, or none.
+/// One response, or a failure.
 #[derive(Clone)]
 pub enum Answer {
     /// A response.
     Response(Response),
-    /// No connection.
+    /// The connection fails.
     Refused,
-    /// A connection that broke.
+    /// The connection breaks.
     Broken,
-    /// Nothing, ever.
+    /// The service never responds.
     Silence,
 }
 
@@ -88,7 +88,7 @@ fn divided<'a>(text: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     Some((&text[..at], &text[at + mark.len()..]))
 }
 
-/// The operation that an input names, and the answers to it. A first line that is no name picks one all the same.
+/// The operation that an input names, and the responses to it. An unknown name in the first line still selects an operation.
 pub(crate) fn parse(input: &[u8], operations: &[&'static str]) -> (&'static str, Vec<Answer>) {
     let (name, rest) = divided(input, b"\n").unwrap_or((input, b""));
     let known = operations.iter().find(|known| known.as_bytes() == name);
@@ -103,20 +103,20 @@ pub(crate) fn parse(input: &[u8], operations: &[&'static str]) -> (&'static str,
     (known.copied().unwrap_or(operations[picked]), answers)
 }
 
-/// A request that was sent, and when.
+/// A request that was sent.
 pub struct Sent {
-    /// When.
+    /// The time.
     pub at: Timestamp,
     /// Its host.
     pub host: String,
-    /// The status of its answer; 0 where there was none.
+    /// The status of its response. 0 if there was none.
     pub status: u16,
 }
 
-/// A script, and the record of what was asked.
+/// A script, and the record of the requests.
 pub struct Script {
     answers: Mutex<VecDeque<Answer>>,
-    /// What is answered beside the script.
+    /// The services beside the script.
     beside: fn(&Request) -> Option<Response>,
     sent: Mutex<Vec<Sent>>,
     nanoseconds: Arc<AtomicI64>,
@@ -124,13 +124,13 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script of these answers.
+    /// A script of these responses.
     #[must_use]
     pub fn new(answers: Vec<Answer>) -> Arc<Self> {
         Self::with(answers, |_| None)
     }
 
-    /// The same, with services beside it that are not what the run is about.
+    /// The same, with services beside it that the run does not test.
     pub(crate) fn with(answers: Vec<Answer>, beside: fn(&Request) -> Option<Response>) -> Arc<Self> {
         Arc::new(Self {
             answers: Mutex::new(answers.into()),
@@ -141,7 +141,7 @@ impl Script {
         })
     }
 
-    /// The way out to the script, on a clock that stands still but for what is waited for.
+    /// The HTTP client for the script. Its clock moves only while something waits.
     #[must_use]
     pub fn http_client(self: &Arc<Self>) -> HttpClient {
         HttpClient::new(self.shared(), self.deadline())
@@ -152,7 +152,7 @@ impl Script {
         HttpShared::new(transport, clock, random)
     }
 
-    /// When requests stop.
+    /// The deadline for requests.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {
         NOW + TIME
@@ -164,10 +164,10 @@ impl Script {
         std::mem::take(&mut self.sent.lock().unwrap())
     }
 
-    /// Ends a run: nothing waited past the deadline.
+    /// Ends a run. Nothing may have waited past the deadline.
     ///
     /// # Panics
-    /// Where it did.
+    /// If something did.
     pub fn end(&self) {
         assert!(self.now() <= self.deadline(), "the deadline is over: {}", self.now());
     }
@@ -178,10 +178,10 @@ impl Transport for Script {
         let uri = request.uri().to_string();
         let authorization = request.headers().get(AUTHORIZATION);
         let host = request.uri().host().unwrap_or_default().to_owned();
-        // a tag is asked for by the name that Docker Hub gave it, whatever that is
+        // a request for a tag contains the name that Docker Hub returned, whatever it is
         let names_tag = host == "registry-1.docker.io" && uri.contains("/manifests/");
         assert!(uri.starts_with("https://") && (names_tag || !uri.contains(MARKER)), "{uri}");
-        // the AWS SDK's own signature is none of a secret
+        // the AWS SDK signs its requests itself; the signature is not secret
         assert!(authorization.is_none_or(|value| value.is_sensitive() || host.ends_with(".amazonaws.com")), "{uri}");
         let beside = (self.beside)(&request);
         let scripted = beside.is_none();
@@ -216,7 +216,7 @@ impl Clock for Script {
         NOW + time::Duration::nanoseconds(self.nanoseconds.load(Ordering::Relaxed))
     }
 
-    /// Time passes when somebody waits: as much as was asked for.
+    /// A wait moves the clock by its duration.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let nanoseconds = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
         let until = self.nanoseconds.load(Ordering::Relaxed).saturating_add(nanoseconds);
@@ -233,7 +233,7 @@ impl Random for Script {
     }
 }
 
-/// Runs a future of the function to its end, on this thread.
+/// Runs a future of the function to completion, on this thread.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime =

@@ -1,4 +1,4 @@
-//! Input: a script of answers (see [`crate::answers`]) of AWS Secrets Manager. The token in the put is the marker.
+//! Input: a script of responses (see [`crate::answers`]) of AWS Secrets Manager. The token in the put is the marker.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ const OPERATIONS: [&str; 8] = ["describe", "managed", "history", "value", "docum
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hub-AbCdEf";
 const VERSION: &str = "11111111-1111-4111-a111-111111111111";
 
-/// Metrics that nobody reads.
+/// Discards all metrics.
 struct Nowhere;
 
 impl Sink for Nowhere {
     fn write(&self, _: &str) {}
 }
 
-/// The clients of an invocation over a script.
+/// The clients of an invocation with a script.
 pub(crate) fn services(script: &Arc<Script>, client_secret: bool, bearers: &Arc<BearerCache>) -> Services {
     thread_local! {
         static READY: (SdkConfig, Arc<Config>, Arc<Config>) = (sdk(), config(false), config(true));
@@ -66,7 +66,7 @@ fn sdk() -> SdkConfig {
         .build()
 }
 
-/// What Secrets Manager says is read, or is an error that shows nothing of it.
+/// Every response of Secrets Manager is either read or becomes an error that shows nothing of it.
 pub(crate) fn check(input: &[u8]) {
     let (operation, answers) = answers::parse(input, &OPERATIONS);
     let script = Script::new(answers);
@@ -122,7 +122,7 @@ fn clear<T>(answer: Result<T, Error>, input: &[u8]) -> Option<T> {
     answer.map_err(|error| clean::error(&error, input)).ok()
 }
 
-/// Whatever the labels are, what is derived from them can be told and reckoned with.
+/// The values derived from labels are printable and computable for all labels.
 fn labels(secret: &Secret) {
     assert_eq!(secret.fingerprint().as_str().len(), 12);
     if let Some(pending) = secret.rotation_in_progress() {

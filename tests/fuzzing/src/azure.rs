@@ -1,5 +1,5 @@
-//! Input: a script of answers (see [`crate::answers`]) of ARM, or of Entra (`entra`: with an assertion of STS, `entra-secret`: with a
-//! client secret). What is beside the script answers well. The token in the PUT, the bearers and the client secret are the marker.
+//! Input: a script of responses (see [`crate::answers`]) of ARM, or of Entra (`entra`: with an assertion of STS, `entra-secret`:
+//! with a client secret). All other services succeed. The token in the PUT, the bearers and the client secret are the marker.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -33,12 +33,12 @@ fn fingerprint() -> Fingerprint {
 }
 
 thread_local! {
-    /// Bearers that were got well, and are good until ARM refuses one.
+    /// Bearers that were issued, and are valid until ARM rejects one.
     static BEARERS: RefCell<Arc<BearerCache>> = RefCell::default();
 }
 
-/// What ARM says is read, or is an error that shows nothing of it; a bearer goes to the host that it is for; a connector that was
-/// read can be written, with everything that is not ours as it was.
+/// Every response of ARM is either read or becomes an error that shows nothing of it. A bearer goes only to its own host. A
+/// connector that was read can be written with all foreign fields unchanged.
 pub(crate) fn check(input: &[u8]) {
     let (operation, answers) = answers::parse(input, &OPERATIONS);
     if operation.starts_with("entra") {
@@ -83,12 +83,12 @@ fn clear<T>(answer: Result<T, hubkeeper_core::error::Error>, input: &[u8]) -> Op
 
 fn others(arm: &Arm, id: &ConnectorId, input: &[u8]) {
     for other in clear(answers::run(arm.others(id, "acme", &fingerprint())), input).into_iter().flatten() {
-        // it is shown without characters that no name has, and may then look like the connector's own
+        // the display omits characters that no name has, so a different name may look like the connector's own
         assert!(other.name.chars().count() <= 64);
     }
 }
 
-/// A connector that was read, merged and read again carries what was written.
+/// A connector that was read, merged and read again has the written values.
 fn written(observed: &Observed, document: &Document) {
     let token = SecretString::from("dckr_pat_new");
     let desired = Desired {
@@ -105,14 +105,14 @@ fn written(observed: &Observed, document: &Document) {
     let again = Observed::parse(body.clone()).expect("what is written is a connector");
     assert_eq!(merge(&desired, Some(&again)), body, "a merge of what was merged changes nothing");
     assert_eq!(again.carries(document, &fingerprint(), VERSION), Ok(()));
-    // the time of the proof changes with the version alone
+    // the time of the proof changes only with the version
     assert!(again.proved_at() == Some(NOW) || observed.version() == Some(VERSION));
     if let Some(at) = observed.proved_at() {
         assert!(!hubkeeper_core::time::rfc3339(at).is_empty());
     }
 }
 
-/// A bearer is got, or the error shows neither proof nor bearer.
+/// Either a bearer is issued, or the error shows neither assertion nor bearer.
 fn entra(by_secret: bool, answers: Vec<Answer>, input: &[u8]) {
     let script = Script::with(answers, |request| (request.uri().host() != Some(ENTRA)).then(|| beside(request)));
     let entra = services(&script, by_secret, &Arc::default()).arm.entra;
@@ -121,7 +121,7 @@ fn entra(by_secret: bool, answers: Vec<Answer>, input: &[u8]) {
     script.end();
 }
 
-/// Everything that a run is not about: STS, Secrets Manager, Entra.
+/// All services that a run does not test: STS, Secrets Manager, Entra.
 fn beside(request: &Request) -> Response {
     let body = match request.uri().host().unwrap_or_default() {
         ENTRA => json!({"token_type": "Bearer", "expires_in": 3599, "access_token": MARKER}).to_string(),

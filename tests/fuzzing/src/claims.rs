@@ -13,8 +13,7 @@ use crate::answers::{self, NOW, Script};
 use crate::clean::{self, MARKER};
 use crate::hub::hub;
 
-/// Claims are read as they stand or not at all; a session's scope and lifetime are those of its claims, and no lifetime is
-/// longer than time itself.
+/// Claims are read exactly or not at all. A session's scope and lifetime are those of its claims, and no lifetime overflows.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     read(text, input);

@@ -1,19 +1,19 @@
-//! The look for tokens in what leaves the function.
+//! Searches the function's output for tokens.
 
 use hubkeeper_core::error::Error;
 
-/// The token of the run: the credential of every request. An input that holds it plays a service that quotes the request.
+/// The token of the run: the credential of every request. An input that contains it plays a service that quotes the request.
 pub const MARKER: &str = "dckr_pat_Zq9wXv3TkL7mBn2RcY5dHs8GfJ1";
 
-/// Characters of a run of letters, digits, `_` and `-` that may be a token: longer than any word of ours with a digit in it.
+/// Length of a run of letters, digits, `_` and `-` that may be a token: longer than any word of ours with a digit in it.
 const TOKEN: usize = 20;
 
-/// Panics where a text for people shows the marker.
+/// Panics if a text for people shows the marker.
 pub(crate) fn of_the_marker(rendered: &str) {
     assert!(!rendered.contains(MARKER), "the token is shown: {rendered}");
 }
 
-/// Panics where a text for people shows the marker, or anything of the input that looks like a token.
+/// Panics if a text for people shows the marker, or anything in the input that looks like a token.
 pub(crate) fn text(rendered: &str, input: &[u8]) {
     of_the_marker(rendered);
     let is_token = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -24,13 +24,13 @@ pub(crate) fn text(rendered: &str, input: &[u8]) {
     }
 }
 
-/// The same for an error, however it is rendered.
+/// The same for an error, in each rendering.
 pub(crate) fn error(error: &Error, input: &[u8]) {
     text(&format!("{error} {error:?}"), input);
     assert!(!error.what().is_empty(), "an error says what failed");
 }
 
-/// Request ids and subscriptions are no secrets.
+/// Request ids and subscriptions are not secrets.
 fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| matches!(at, 8 | 13 | 18 | 23) == (byte == b'-'))
 }

@@ -16,7 +16,7 @@ fn is_credential(text: &str) -> bool {
     !text.is_empty() && text.trim() == text
 }
 
-/// What is written says what was read; a rewrite changes what it is about and nothing else; an error quotes nothing.
+/// A written document says what was read. A rewrite changes only its target. An error quotes nothing.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let secret = SecretString::from(text);
@@ -67,7 +67,7 @@ pub(crate) fn check(input: &[u8]) {
     times(&document);
 }
 
-/// What is said about a document's times is said, however far away they are.
+/// A document's times are printable, however far away they are.
 fn times(document: &Document) {
     if let Some(warning) = expiry_warning(document, NOW) {
         assert!(!warning.message.contains(MARKER));

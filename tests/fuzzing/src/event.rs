@@ -1,4 +1,4 @@
-//! Input: an event as Lambda gets it.
+//! Input: an event as Lambda receives it.
 
 use hubkeeper_core::event::cloudformation::Asked;
 use hubkeeper_core::event::{Event, Fleet, parse};
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::clean::{self, MARKER};
 
-/// What is understood is what it says; what is not is refused without a quotation; a message for the queue is understood by the
-/// function that reads it, and says the same.
+/// An accepted event means what it says. A rejected one is not quoted. The function that reads a queue message accepts it, with
+/// the same meaning.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let event = match hubkeeper_core::event::read(text) {
@@ -16,7 +16,7 @@ pub(crate) fn check(input: &[u8]) {
         Err(error) => return clean::error(&error, input),
     };
     judge(&event, input);
-    // the same event with the token in the place of one of its fields, or of a field's name
+    // the same event with the token as the value or the name of one of its fields
     let mut left = input.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte))) % 24;
     judge(&planted(event, &mut left), input);
 }
@@ -99,7 +99,7 @@ fn is_version(id: &str) -> bool {
     (32..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The event with the marker in the place of its `left`-th text or name.
+/// The event with the marker as its `left`-th text or name.
 fn planted(event: Value, left: &mut usize) -> Value {
     let mut here = || {
         *left = left.wrapping_sub(1);

@@ -1,4 +1,4 @@
-//! Input: a script of answers (see [`crate::answers`]) to one operation at Docker Hub, its token service or its registry. The
+//! Input: a script of responses (see [`crate::answers`]) to one operation at Docker Hub, its token service or its registry. The
 //! token of every request is the marker.
 
 use std::sync::{Arc, OnceLock};
@@ -41,7 +41,7 @@ pub(crate) fn credential() -> Credential {
     Credential { identifier: "acme-scanner".into(), token: SecretString::from(MARKER) }
 }
 
-/// A session that was entered before the script begins.
+/// A session that began before the script.
 fn session() -> Session {
     static SESSION: OnceLock<Session> = OnceLock::new();
     let enter = || {
@@ -56,7 +56,7 @@ fn session() -> Session {
     SESSION.get_or_init(enter).clone()
 }
 
-/// Every answer is read as what it says, or is an error that shows nothing of it; a refusal is not asked again.
+/// Every response is read as what it says, or becomes an error that shows nothing of it. A rejected request is not repeated.
 pub(crate) fn check(input: &[u8]) {
     let (operation, answers) = answers::parse(input, &OPERATIONS);
     let script = Script::new(answers);
@@ -119,12 +119,12 @@ pub(crate) fn check(input: &[u8]) {
     script.end();
 }
 
-/// What a service said, where it said something that can be used.
+/// The content of a response, if it is usable.
 fn clear<T>(answer: Result<T, HubError>, input: &[u8]) -> Option<T> {
     answer.map_err(|error| clean::text(&format!("{} {error:?}", error.message()), input)).ok()
 }
 
-/// The answer that decides is the last one that was asked for.
+/// The last response decides.
 fn once(script: &Script, status: u16) {
     let sent = script.sent();
     let decided = sent.iter().position(|sent| sent.status == status);
@@ -156,7 +156,7 @@ fn granted(hub: &Hub, input: &[u8]) -> Option<Granted> {
     }
 }
 
-/// Whether the claims of some token in the input name the repository: looked for in another way than the function's.
+/// Whether the claims of some token in the input name the repository. Computed differently than in the function.
 fn says(input: &[u8], name: &str) -> bool {
     let text = String::from_utf8_lossy(input).replace("\\u002e", ".").replace("\\u002E", ".");
     let unescaped: Vec<String> = text.split(['"', ' ', '\n']).map(str::to_owned).collect();
@@ -166,7 +166,7 @@ fn says(input: &[u8], name: &str) -> bool {
     }) || text.contains("\\u")
 }
 
-/// The whole proof over the script: `complete` only where everything that it stands on was seen.
+/// The whole proof with the script: `complete` only if the function saw every necessary response.
 fn proof(hub: &Hub) {
     static DOCUMENT: OnceLock<Document> = OnceLock::new();
     let document = DOCUMENT.get_or_init(|| {
@@ -184,7 +184,7 @@ fn proof(hub: &Hub) {
         assert!(!evidence.visible.is_empty() && evidence.denied.is_empty() && evidence.gaps.is_empty());
         assert!(!matches!(level(evidence.scope.as_deref()), Level::More | Level::PublicRead));
     } else {
-        // a refusal names repositories as the service does: a name may look like anything
+        // an error contains repository names of the service, which may look like anything
         let refusal = refusal(&verdict);
         clean::of_the_marker(&format!("{refusal} {refusal:?}"));
     }

@@ -1,10 +1,10 @@
-//! What must hold of any input that comes from outside, whoever sent it: one function for each kind of input.
+//! Properties of all input from outside, from any sender: one function for each kind of input.
 //!
-//! Each function takes bytes and panics where a property does not hold. libFuzzer calls them (`fuzz/`, `make fuzz`), and so does a
-//! plain test, with the corpora in `fuzz/corpus` and with mutations of them. What an input looks like stands in the comment of
-//! each target; where answers of services are needed, in [`answers`].
+//! Each function takes bytes and panics if a property does not hold. libFuzzer calls them (`fuzz/`, `make fuzz`), and so does a
+//! plain test, with the corpora in `fuzz/corpus` and mutations of them. The comment of each target describes its input;
+//! [`answers`] describes scripts of responses.
 //!
-//! The property that all have in common: no error shows a token that stood in the input, in `Display` or in `Debug`.
+//! The common property: no error shows a token of the input, in `Display` or in `Debug`.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a property fails by panicking")]
 
@@ -21,7 +21,7 @@ mod scrub;
 
 pub use clean::MARKER;
 
-/// A target: its name, and what must hold of an input.
+/// A target: its name, and the check of one input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target; the names are those of the folders in `fuzz/corpus` and of the programs in `fuzz/fuzz_targets`.
@@ -39,7 +39,7 @@ pub const TARGETS: [Target; 8] = [
 /// Runs the target of this name on an input.
 ///
 /// # Panics
-/// Where a property does not hold, or there is no such target.
+/// If a property does not hold, or no such target exists.
 pub fn run(name: &str, input: &[u8]) {
     let (_, check) = TARGETS.into_iter().find(|(known, _)| *known == name).expect("a target of this name");
     check(input);

@@ -1,4 +1,4 @@
-//! Input: a script of answers (see [`crate::answers`]) to two requests, one after the other, to one host; `safe` or `create`.
+//! Input: a script of responses (see [`crate::answers`]) to two requests, one after the other, to one host; `safe` or `create`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use hubkeeper::http::{Cause, HttpClient, Policy, Request};
 
 use crate::answers::{self, Answer, NOW, Script};
 
-/// Answers 429 that one request may wait out, and attempts besides.
+/// Maximum number of 429 responses that one request waits out, and of other attempts.
 const REQUESTS: usize = 2 * (30 + 4);
 
-/// What a service asks to wait is waited, or the request fails at once; the deadline holds; nobody is asked for ever; and what is
-/// not safe to repeat is not repeated once the service may have acted.
+/// A request waits as long as the service asks, or fails at once. The deadline holds. The number of attempts is limited. A
+/// request that is not safe to repeat is not repeated once the service may have acted.
 pub(crate) fn check(input: &[u8]) {
     let (operation, answers) = answers::parse(input, &["safe", "create"]);
     let policy = if operation == "create" { Policy::CREATE } else { Policy::SAFE };
@@ -40,7 +40,7 @@ pub(crate) fn check(input: &[u8]) {
         sent.extend(these.into_iter().map(|sent| (sent.at, sent.status)));
         assert!(sent.iter().all(|(at, _)| *at <= now));
     }
-    // after an answer that says when, nothing is sent before that
+    // nothing is sent before the time in the response
     for (at, pair) in sent.windows(2).enumerate() {
         let ((told, _), (next, _)) = (pair[0], pair[1]);
         let Some((status, headers)) = headers.get(at) else { break };
@@ -52,7 +52,7 @@ pub(crate) fn check(input: &[u8]) {
         read(*status, headers);
     }
     script.end();
-    // the next invocation, in the same process, is held back by what can be meant alone, and no longer than that
+    // a plausible wait delays the next invocation of the same process, and no longer than it says
     let ended = http_client.now();
     let meant = sent.iter().zip(&headers).filter_map(|((told, _), (status, headers))| asked(*status, headers, *told));
     let meant = meant.filter(|wait| wait.meant).map(|wait| wait.end).max();
@@ -66,7 +66,7 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-/// Each spelling by itself.
+/// Each spelling on its own.
 fn read(status: u16, headers: &HeaderMap) {
     let wait = asked(status, headers, NOW);
     assert!(wait.is_none() || matches!(status, 429 | 503));

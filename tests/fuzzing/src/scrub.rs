@@ -1,11 +1,11 @@
-//! Input: a secret in the first line, then what a service wrote; `{}` in it stands for the secret.
+//! Input: a secret in the first line, then a service's text, in which `{}` marks the secret.
 
 use hubkeeper_core::redact;
 use secrecy::SecretString;
 
 use crate::clean::MARKER;
 
-/// Neither a secret that is known nor a token that is not gets through; what gets through is words.
+/// Removes known secrets and unknown tokens. Keeps words.
 pub(crate) fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (secret, text) = text.split_once('\n').unwrap_or(("", text));
@@ -14,7 +14,7 @@ pub(crate) fn check(input: &[u8]) {
     for quoted in [text.clone(), planted(&text, input.len())] {
         let kept = redact::words(&quoted, &[&known]);
         assert!(!kept.contains(MARKER), "a token gets through: {kept}");
-        // what a secret that is a mark of ours looks like is no news
+        // a secret that looks like a placeholder of ours reveals nothing
         let shown = !secret.trim().is_empty() && !"… …".contains(secret.trim()) && kept.contains(secret);
         assert!(!shown, "the secret gets through: {kept}");
         assert!(kept.chars().count() <= 302, "a text is capped");
@@ -24,7 +24,7 @@ pub(crate) fn check(input: &[u8]) {
     assert!(redact::name(&text).chars().count() <= 64);
 }
 
-/// The text with the marker at some place.
+/// The text with the marker at some position.
 fn planted(text: &str, salt: usize) -> String {
     let mut at = (salt * 7919) % (text.len() + 1);
     while !text.is_char_boundary(at) {

@@ -11,10 +11,10 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// Mutations of one target: a number, not a time, so that every machine tries the same ones. `make fuzz` goes on from here.
+/// Mutations per target: a number, not a time, so that every machine tries the same ones. `make fuzz` goes further.
 const MUTATIONS: usize = 200;
 
-/// What mutations put in: tokens, dividers, edges.
+/// Insertions of mutations: tokens, separators, edge cases.
 const WORDS: [&str; 24] = [
     MARKER,
     "\n%%\n",
