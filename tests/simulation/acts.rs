@@ -1,4 +1,4 @@
-//! What people do between two requests of the function, what follows from it, and how they put it right again.
+//! Acts of people between two requests of the function, their consequences, and their repair.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,10 +13,10 @@ use crate::flows::Flow;
 use crate::run::Run;
 use hubkeeper_scene::{CLIENT, CONNECTOR, GROUP, ORG, SUBSCRIPTION, USER};
 
-/// A resource group that is not the secret's own.
+/// A resource group other than the secret's own.
 pub(crate) const ELSEWHERE: &str = "rg-elsewhere";
 const MANAGER: &str = "hubkeeper/manager";
-/// The secret that a document is copied to, or from.
+/// The secret from which, or to which, a person copies a document.
 const OTHER_SECRET: &str = "hubkeeper/other";
 const OTHER_CONNECTOR: &str = "dockerhub-other";
 const RENAMED: &str = "dockerhub-renamed";
@@ -26,7 +26,7 @@ const PENDING: &str = "AWSPENDING";
 const PREVIOUS: &str = "AWSPREVIOUS";
 const CANDIDATE: &str = "HUBKEEPER_CANDIDATE";
 
-/// One thing that a person does.
+/// One act of a person.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Act {
     RollBack,
@@ -117,7 +117,7 @@ impl Act {
         }
     }
 
-    /// The flows that it happens in.
+    /// The flows in which it happens.
     pub(crate) fn flows(self) -> &'static [Flow] {
         match self {
             Act::RollBack | Act::RollBackNewId | Act::RollBackNoId => {
@@ -149,7 +149,7 @@ impl Act {
         }
     }
 
-    /// Whether AWSCURRENT is put, of which an event tells.
+    /// Whether the act puts AWSCURRENT, which causes an event.
     fn puts(self) -> bool {
         matches!(
             self,
@@ -171,7 +171,7 @@ impl Act {
     }
 }
 
-/// What the person remembers, to put it right again.
+/// What the person remembers for the repair.
 #[derive(Default)]
 struct Memory {
     tags: BTreeMap<String, String>,
@@ -180,7 +180,7 @@ struct Memory {
 
 #[derive(Default)]
 struct Plan {
-    /// Before which request of the flow.
+    /// The request of the flow before which the act happens.
     act: Option<(usize, Act)>,
     done: Option<Memory>,
 }
@@ -190,22 +190,22 @@ struct Plan {
 pub(crate) struct Person(Arc<Mutex<Plan>>);
 
 impl Person {
-    /// Will do this before that request.
+    /// Plans the act before that request.
     pub(crate) fn will(&self, act: Option<(usize, Act)>) {
         self.0.lock().unwrap().act = act;
     }
 
-    /// The act, where one is planned.
+    /// The planned act, if there is one.
     pub(crate) fn act(&self) -> Option<Act> {
         self.0.lock().unwrap().act.map(|(_, act)| act)
     }
 
-    /// Whether it is done.
+    /// Whether the act has happened.
     pub(crate) fn has_acted(&self) -> bool {
         self.0.lock().unwrap().done.is_some()
     }
 
-    /// Acts if it is time: before this request, or at the end (`None`). The act, if it was done now.
+    /// Acts if it is time: before this request, or at the end (`None`). Returns the act if it happened now.
     pub(crate) fn may_act(&self, request: Option<usize>, state: &mut State, arn: &str) -> Option<Act> {
         let mut plan = self.0.lock().unwrap();
         let (at, act) = plan.act?;
@@ -218,7 +218,7 @@ impl Person {
         Some(act)
     }
 
-    /// What follows: the events that AWS sends, what the schedule does, what the person tries next.
+    /// The consequences: the events that AWS sends, the schedule, and the person's next attempt.
     pub(crate) async fn aftermath(&self, run: &Run) {
         let Some(act) = self.act() else { return };
         let scene = &run.scene;
@@ -249,7 +249,7 @@ impl Person {
         run.deliver(&run.reconcile_event()).await;
     }
 
-    /// Puts right what only a person can.
+    /// Repairs what only a person can repair.
     pub(crate) fn undo(&self, state: &mut State, arn: &str) {
         let plan = self.0.lock().unwrap();
         let (Some((_, act)), Some(memory)) = (plan.act, &plan.done) else { return };
@@ -379,7 +379,7 @@ fn perform(act: Act, state: &mut State, arn: &str) {
     }
 }
 
-/// The token, and its id, that AWSCURRENT had before; where it had none, an older one that was made by hand.
+/// The previous token of AWSCURRENT and its id, or an older token made by hand if there was none.
 fn older(state: &mut State, arn: &str) -> (Value, Value) {
     let previous = value_of(state, arn, PREVIOUS);
     if previous["accessToken"].is_string() {
@@ -389,7 +389,7 @@ fn older(state: &mut State, arn: &str) -> (Value, Value) {
     (json!(token), json!(id))
 }
 
-/// Another secret with a connector and a token that was minted for it; token and id.
+/// Another secret with a connector and a minted token. Returns the token and its id.
 fn other_organization(state: &mut State, value: &Value) -> (Value, Value) {
     let mut value = value.clone();
     value["connector"]["name"] = json!(OTHER_CONNECTOR);
@@ -404,14 +404,14 @@ fn other_organization(state: &mut State, value: &Value) -> (Value, Value) {
     (json!(token), json!(id))
 }
 
-/// A second resource group, in which the function may do the same.
+/// A second resource group, in which the function has the same permissions.
 fn elsewhere(state: &mut State) {
     arm::add_resource_group(state, SUBSCRIPTION, ELSEWHERE);
     arm::grant(state, CLIENT, SUBSCRIPTION, ELSEWHERE, &["read", "write", "delete"]);
     arm::grant(state, CLIENT, SUBSCRIPTION, "*", &["read"]);
 }
 
-/// A connector as it can be written again, its token included.
+/// The body of a PUT that stores the same connector again, token included.
 fn body_of(state: &State, group: &str) -> Option<Value> {
     let connector = arm::connector(state, SUBSCRIPTION, group, CONNECTOR)?;
     let (_, token) = connector.credential()?;
@@ -420,7 +420,7 @@ fn body_of(state: &State, group: &str) -> Option<Value> {
     Some(body)
 }
 
-/// Moves the connector, unless there is one at the other end already.
+/// Moves the connector, unless the target has one already.
 fn move_connector(state: &mut State, from: &str, to: &str) {
     let Some(body) = body_of(state, from) else { return };
     if arm::connector(state, SUBSCRIPTION, to, CONNECTOR).is_none() {
@@ -429,7 +429,7 @@ fn move_connector(state: &mut State, from: &str, to: &str) {
     }
 }
 
-/// AWSPENDING beside another label, as a rotation that is over can leave it; nothing while a rotation is under way.
+/// Puts AWSPENDING beside another label, as a completed rotation can leave it. Does nothing during a rotation.
 fn leave_pending(state: &mut State, arn: &str, beside: &str) {
     let Some(secret) = state.aws.secrets.get_mut(arn) else { return };
     if secret.rotating.is_some() && secret.pending().is_some() {
@@ -469,7 +469,7 @@ fn value_of(state: &State, arn: &str, label: &str) -> Value {
     version.and_then(|version| aws::value_of(state, arn, &version)).unwrap_or_default()
 }
 
-/// The ARN of a secret by its name; empty where there is none.
+/// The ARN of a secret by its name. Empty if it does not exist.
 pub(crate) fn secret(state: &State, name: &str) -> String {
     let found = state.aws.secrets.values().find(|secret| secret.name == name);
     found.map(|secret| secret.arn.clone()).unwrap_or_default()

@@ -1,7 +1,7 @@
-//! How services respond where nothing is broken: other than expected, or with a refusal.
+//! Unusual responses of services that are not broken: unexpected ones, or rejections.
 //!
-//! A behaviour begins at one request of a flow and lasts. Where it is only odd the flow must settle while it lasts; where it
-//! is a refusal the flow ends with a typed error that no repetition helps against, and settles once it is over.
+//! A behaviour begins at one request of a flow and lasts. The flow must settle during an unexpected one. During a rejection the
+//! flow ends with a typed error that no retry helps against, and settles after it.
 
 use bytes::Bytes;
 use hubkeeper::http::Response;
@@ -14,12 +14,12 @@ use crate::calls::Call;
 use crate::flows::Flow;
 use hubkeeper_scene::{CLIENT, ORG};
 
-/// How long a write is not shown.
+/// Time for which reads do not show a write.
 const LATE: Duration = Duration::seconds(40);
-/// How long a federated credential is not known.
+/// Time for which a federated credential is unknown.
 const LEARNS: Duration = Duration::minutes(5);
 
-/// One way in which a service responds.
+/// One unusual behaviour of a service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Behaviour {
     OtherWriter,
@@ -38,14 +38,14 @@ pub(crate) enum Behaviour {
     TooManyVersions,
 }
 
-/// What a behaviour means for the flow.
+/// The effect of a behaviour on the flow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The flow settles while it lasts.
+    /// The flow settles during it.
     Odd,
-    /// Nothing is known while it lasts: `Retryable`.
+    /// No conclusion is possible during it: `Retryable`.
     Passing,
-    /// A person has to do something: never `Retryable`.
+    /// A person has to act: never `Retryable`.
     Refusal,
 }
 
@@ -105,7 +105,7 @@ impl Behaviour {
         }
     }
 
-    /// The flows that it happens in.
+    /// The flows in which it happens.
     pub(crate) fn flows(self) -> &'static [Flow] {
         match self {
             Behaviour::OtherWriter => &[
@@ -137,7 +137,7 @@ impl Behaviour {
         }
     }
 
-    /// What changes in the world when it begins, and when it is over.
+    /// Changes the world when it begins, and when it ends.
     pub(crate) fn set(self, state: &mut State, begins: bool) {
         if self == Behaviour::NoSeat {
             let members = hub::organization(state, ORG).map_or(0, |found| found.members.len());
@@ -146,12 +146,12 @@ impl Behaviour {
     }
 }
 
-/// A behaviour that lasts.
+/// A behaviour that has begun.
 pub(crate) struct Lasting {
     behaviour: Behaviour,
-    /// When Entra was first asked.
+    /// Time of the first request to Entra.
     asked: Option<OffsetDateTime>,
-    /// What a GET of the connector shows, and until when.
+    /// The response that a GET of the connector shows, and until when.
     shown: Option<(OffsetDateTime, Response)>,
 }
 
@@ -160,7 +160,7 @@ impl Lasting {
         Self { behaviour, asked: None, shown: None }
     }
 
-    /// The refusal of a request, before it is handled.
+    /// The rejection of a request, before the service handles it.
     pub(crate) fn refuses(&mut self, service: Service, call: Call, now: OffsetDateTime) -> Option<Response> {
         let writes = matches!(call, Call::ConnectorPut | Call::ConnectorDelete);
         match self.behaviour {
@@ -213,7 +213,7 @@ impl Lasting {
         }
     }
 
-    /// What reaches the caller of a response; `before` is what a GET of the connector last showed.
+    /// The response that reaches the client. `before` is what a GET of the connector last showed.
     pub(crate) fn turn(
         &mut self,
         call: Call,

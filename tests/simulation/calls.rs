@@ -1,9 +1,9 @@
-//! What a request is about: the rules about faults, and the oracles, go by this.
+//! Classifies requests, for the rules of the faults and for the oracles.
 
 use hubkeeper::http::Request;
 use hubkeeper_sandbox::{Service, aws};
 
-/// The calls of the function, by what they do.
+/// The function's calls, by their effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Call {
     /// `DescribeSecret`
@@ -30,7 +30,7 @@ pub(crate) enum Call {
     ConnectorPut,
     /// DELETE of the connector.
     ConnectorDelete,
-    /// The resource group's connectors.
+    /// The list of the resource group's connectors.
     Neighbours,
     /// The health report.
     Health,
@@ -44,30 +44,30 @@ pub(crate) enum Call {
     Tags,
     /// The list of tokens.
     Tokens,
-    /// A token is made.
+    /// The creation of a token.
     Mint,
-    /// A token is activated or deactivated.
+    /// The activation or deactivation of a token.
     Change,
-    /// A token is deleted.
+    /// The deletion of a token.
     Revoke,
     /// Members, teams and invitations of the organization.
     People,
-    /// Somebody is invited.
+    /// An invitation.
     Invite,
-    /// An invitation is sent again.
+    /// A resend of an invitation.
     Resend,
-    /// A member's role, or a team, is changed.
+    /// A change of a member's role, or of a team.
     Membership,
     /// The registry's token service.
     Grant,
     /// A manifest.
     Manifest,
-    /// The answer about a custom resource.
+    /// The response to a custom resource.
     Answer,
 }
 
 impl Call {
-    /// Whether it changes anything where it goes.
+    /// Whether it changes anything at the service.
     pub(crate) fn changes(self) -> bool {
         match self {
             Call::Put
@@ -102,7 +102,7 @@ impl Call {
         }
     }
 
-    /// Of a request to `service`.
+    /// Classifies a request to `service`.
     pub(crate) fn of(service: Service, request: &Request) -> Call {
         let (method, path) = (request.method().as_str(), request.uri().path());
         match service {

@@ -1,4 +1,4 @@
-//! What goes wrong with a request: the faults, and to which requests each applies.
+//! The faults, and the requests to which each applies.
 
 use bytes::Bytes;
 use hubkeeper::http::{Request, Response};
@@ -72,7 +72,7 @@ impl Fault {
         Fault::KilledLate,
     ];
 
-    /// As it stands in the table, and in `docs/failure-table.md`.
+    /// The name in the table, and in `docs/failure-table.md`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Fault::Status500 => "status 500",
@@ -105,9 +105,9 @@ impl Fault {
         }
     }
 
-    /// Whether the fault can happen to a request: the rule by which the sweep skips.
+    /// Whether the fault can happen to a request. The sweep skips other cases.
     pub(crate) fn applies(self, service: Service, call: Call) -> bool {
-        // a manifest is asked for by HEAD, and of the answer to a stack's place nothing is read but its status
+        // a manifest is requested by HEAD, and the function reads only the status of a custom resource's response URL
         let has_body = !matches!(call, Call::Manifest | Call::Answer);
         match self {
             Fault::Truncated | Fault::InvalidJson | Fault::Html | Fault::WrongShape => has_body,
@@ -134,16 +134,16 @@ impl Fault {
         }
     }
 
-    /// Whether the function is given little time, so that its deadline comes while it waits.
+    /// Whether the function gets a short timeout, so that its deadline comes during a wait.
     pub(crate) fn is_long(self) -> bool {
         matches!(self, Fault::Silence | Fault::Throttled)
     }
 }
 
-/// A host that is none of the function's services.
+/// A host that belongs to none of the function's services.
 pub(crate) const FOREIGN_HOST: &str = "evil.example.com";
 
-/// A refusal in the words of the service; it quotes the request, as services do.
+/// An error in the service's words. It quotes the request, as services do.
 pub(crate) fn refusal(service: Service, status: u16, code: &str, request: &Request) -> Response {
     let quoted = format!(
         "{} {} {}",
@@ -168,7 +168,7 @@ pub(crate) fn refusal(service: Service, status: u16, code: &str, request: &Reque
     response
 }
 
-/// A bearer, or AWS credentials, whose time is over.
+/// The response to an expired bearer, or to expired AWS credentials.
 pub(crate) fn expired(service: Service, request: &Request) -> Response {
     match service {
         Service::Aws => refusal(service, 400, "ExpiredTokenException", request),
@@ -184,7 +184,7 @@ pub(crate) fn expired(service: Service, request: &Request) -> Response {
     }
 }
 
-/// The same answer with another body.
+/// The same response with another body.
 pub(crate) fn with_body(response: &Response, body: Bytes) -> Response {
     let mut other = response.clone();
     other.headers_mut().remove("content-length");
@@ -199,7 +199,7 @@ pub(crate) fn halved(response: &Response) -> Response {
     with_body(response, if half.is_empty() { Bytes::from_static(b"{") } else { half })
 }
 
-/// A page of a proxy that quotes the request.
+/// A proxy's error page that quotes the request.
 pub(crate) fn html(response: &Response, request: &Request) -> Response {
     let page = format!(
         "<html><body><h1>Bad gateway</h1><pre>{} {}</pre></body></html>",
@@ -211,7 +211,7 @@ pub(crate) fn html(response: &Response, request: &Request) -> Response {
     page
 }
 
-/// The same members with values of another type.
+/// The same fields with values of other types.
 pub(crate) fn misshapen(response: &Response) -> Response {
     fn turn(value: Value) -> Value {
         match value {
@@ -226,7 +226,7 @@ pub(crate) fn misshapen(response: &Response) -> Response {
     with_body(response, Bytes::from(body.to_string()))
 }
 
-/// A list without an entry, as Docker Hub gives it of a namespace that the token may not see.
+/// An empty list, as Docker Hub returns it for a namespace that the token may not see.
 pub(crate) fn empty_list(response: &Response, service: Service) -> Response {
     let body = match service {
         Service::Arm => json!({"value": []}),
@@ -236,7 +236,7 @@ pub(crate) fn empty_list(response: &Response, service: Service) -> Response {
     with_body(response, Bytes::from(body.to_string()))
 }
 
-/// The same page, with a next one on a foreign host.
+/// The same page, with a next page on a foreign host.
 pub(crate) fn foreign_link(response: &Response, service: Service) -> Response {
     let Ok(mut body) = serde_json::from_slice::<Value>(response.body()) else { return response.clone() };
     let member = if service == Service::Arm { "nextLink" } else { "next" };

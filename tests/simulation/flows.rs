@@ -1,4 +1,4 @@
-//! What is run: each flow with its preparation, the events under test, and what must be true at rest.
+//! The flows: the preparation of each, its events under test, and its expected end state.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::run::{Event, Run};
 use hubkeeper_scene::{self as scene, Begin, CLIENT, CONNECTOR, GROUP, SUBSCRIPTION, Scene, USER};
 
 const QUEUE: &str = "hubkeeper";
-/// Time that passes between the days of a preparation.
+/// Time between the days of a preparation.
 const TWO_DAYS: Duration = Duration::from_hours(48);
-/// When an invitation is sent again.
+/// Time after which an invitation is resent.
 const THREE_DAYS: Duration = Duration::from_hours(72);
 
 /// A flow.
@@ -66,7 +66,7 @@ impl Flow {
         Flow::StackEnds,
     ];
 
-    /// As it stands in the table, and in `docs/failure-table.md`.
+    /// The name in the table, and in `docs/failure-table.md`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Flow::Mint => "rotation that mints",
@@ -112,10 +112,10 @@ impl Flow {
         matches!(self, Flow::Offboard | Flow::StackEnds)
     }
 
-    /// Events that may come in its middle without changing what must be true at rest.
+    /// Events that may come in its middle without changing its expected end state.
     pub(crate) fn seconds(self) -> &'static [Event] {
         match self {
-            // AWSCURRENT is what nobody may adopt there
+            // nobody may adopt AWSCURRENT there
             Flow::AdoptRefused | Flow::ChangedRefused => &[Event::Reconcile, Event::Current, Event::Candidate],
             Flow::Offboard | Flow::StackEnds => &[Event::Reconcile, Event::Current],
             Flow::Mint | Flow::Invite | Flow::Raise => &[Event::Reconcile, Event::Onboard, Event::Current],
@@ -127,7 +127,7 @@ impl Flow {
         }
     }
 
-    /// The world as the flow finds it, watched by the oracles.
+    /// The world at the start of the flow, under the watch of the oracles.
     pub(crate) fn scene(self, oracles: &Oracles) -> Scene {
         let fill = |state: &mut State| {
             let arn = match self {
@@ -147,10 +147,10 @@ impl Flow {
         scene
     }
 
-    /// What happened before.
+    /// The preparation.
     pub(crate) async fn prepare(self, run: &Run) {
         let scene = &run.scene;
-        // tokens that are nobody's business here
+        // tokens that do not concern hubkeeper
         scene.world.with(|state| {
             hub::add_pat(state, USER, "by hand", &["repo:read"], None);
             let other = "hubkeeper/0123456789ab/5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01";
@@ -217,7 +217,7 @@ impl Flow {
         }
     }
 
-    /// The events under test, with the retries of whoever sends them.
+    /// Sends the events under test, with the retries of their senders.
     pub(crate) async fn act(self, run: &Run) {
         let scene = &run.scene;
         let arn = &scene.arn;
@@ -261,10 +261,10 @@ impl Flow {
         }
     }
 
-    /// What is sent once more when nothing goes wrong any more: a rotation that was given up, a message that was put aside.
+    /// Sends the events that are still necessary once all faults are over: an abandoned rotation, a dead-lettered message.
     pub(crate) async fn finish(self, run: &Run) {
         let scene = &run.scene;
-        // who is told that a rotation failed lets it run again; nothing else goes on before it is over
+        // the person who learns of a failed rotation starts it again; nothing else continues before it completes
         if !self.is_given_up() && scene.version("AWSPENDING").is_some_and(|id| Some(id) != scene.version("AWSCURRENT"))
         {
             run.rotate().await;
@@ -279,14 +279,14 @@ impl Flow {
                 accept(run);
             }
             Flow::Raise => run.deliver(&raise(run)).await,
-            // who sees that a stack failed, or heard nothing for an hour, tries again
+            // the person who sees a failed stack, or no response for an hour, tries again
             Flow::Stack => run.deliver(&scene.stack_event("Create", None)).await,
             Flow::StackEnds => run.deliver(&scene.stack_event("Delete", made(run).as_deref())).await,
             _ => {}
         }
     }
 
-    /// Whether what the flow is for is done.
+    /// Whether the flow has reached its goal.
     pub(crate) fn is_settled(self, run: &Run) -> bool {
         let scene = &run.scene;
         if self.is_given_up() {
@@ -299,7 +299,7 @@ impl Flow {
         carries && rotating(scene).is_none() && scene.version("HUBKEEPER_CANDIDATE").is_none()
     }
 
-    /// What must be true once all is quiet.
+    /// The expected end state.
     pub(crate) fn at_rest(self, run: &Run) {
         let (scene, oracles) = (&run.scene, &run.oracles);
         match self {
@@ -308,7 +308,7 @@ impl Flow {
                     oracles.violated("at rest: the secret is offboarded and there is a connector");
                 }
             }
-            // refused: the connector keeps what it has
+            // rejected: the connector keeps its credential
             Flow::ChangedRefused => {
                 if scene.connector().map(|(version, _)| version) != scene.version("AWSPREVIOUS") {
                     oracles
@@ -335,13 +335,13 @@ impl Flow {
     }
 }
 
-/// The version of a rotation that is under way: AWSPENDING beside no other label of the service.
+/// The version of a rotation in progress: AWSPENDING beside no other label of the service.
 pub(crate) fn rotating(scene: &Scene) -> Option<String> {
     let over = [scene.version("AWSCURRENT"), scene.version("AWSPREVIOUS")];
     scene.version("AWSPENDING").filter(|pending| !over.contains(&Some(pending.clone())))
 }
 
-/// The secret may use a login.
+/// Lets the secret use a login.
 fn may_use(state: &mut State, login: &str, arn: &str) {
     let login = crate::acts::secret(state, login);
     let version = aws::version_with(state, &login, "AWSCURRENT").unwrap_or_default();
@@ -351,7 +351,7 @@ fn may_use(state: &mut State, login: &str, arn: &str) {
     }
 }
 
-/// The person who is invited clicks on the link, if there is one.
+/// The invited person follows the link of the invitation, if there is one.
 fn accept(run: &Run) {
     run.scene.world.with(|state| {
         hub::accept_invitation(state, scene::ORG, scene::EMAIL, USER);
@@ -363,13 +363,13 @@ fn raise(run: &Run) -> Value {
     json!({"action": "onboard", "secretId": run.scene.arn, "fixRole": true})
 }
 
-/// The physical id of the resource that a stack made.
+/// The physical id of a stack's resource.
 fn made(run: &Run) -> Option<String> {
     let answers = run.scene.world.with(|state| responses::answers(state));
     answers.first()?.body["PhysicalResourceId"].as_str().map(str::to_owned)
 }
 
-/// The messages of the queue, as an event source mapping hands them over: what failed comes again.
+/// Delivers the queue's messages as an event source mapping does. Failed messages come again.
 async fn work_off(run: &Run) {
     for _ in 0..4 {
         let event = run.scene.world.with(|state| {
@@ -391,7 +391,7 @@ async fn work_off(run: &Run) {
     }
 }
 
-/// A tag and an offering of others, which hubkeeper has to keep; as if they had been there at its last write.
+/// A tag and an offering of other tools, which hubkeeper has to keep, as if they had existed at its last write.
 fn add_what_is_not_ours(scene: &Scene) {
     scene.world.with(|state| {
         let Some(connector) = arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR) else { return };
@@ -406,7 +406,7 @@ fn add_what_is_not_ours(scene: &Scene) {
     });
 }
 
-/// A token that reads public repositories alone.
+/// A token that reads only public repositories.
 fn public_token(scene: &Scene) -> String {
     scene.world.with(|state| hub::add_pat(state, USER, "public only", &["repo:public_read"], None)).1
 }

@@ -1,8 +1,8 @@
 //! Every fault at every point: a deterministic simulation around the real handler and the sandbox, in one process.
 //!
-//! Without arguments it sweeps: each flow runs once undisturbed, then once for every request of it and every fault. With
-//! `--seconds N` it runs at random: two and three faults together, a second event in between; `--seed` and `--run` replay one
-//! such run. The last line is `N runs, N violations`; the exit code is 1 where a promise broke.
+//! Without arguments it sweeps: each flow runs once without faults, then once for every request of it and every fault. With
+//! `--seconds N` it runs at random: two and three faults together, with a second event in between. `--seed` and `--run` replay
+//! one such run. The last line is `N runs, N violations`. The exit code is 1 if a promise broke.
 
 #![expect(clippy::unwrap_used, reason = "a simulation that cannot go on fails by panicking")]
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
@@ -21,27 +21,27 @@ mod sweep;
 
 use std::process::ExitCode;
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// Random mode, for so long.
+    /// Random mode, for this long.
     seconds: Option<u64>,
-    /// What the random runs derive from.
+    /// The seed of the random runs.
     seed: Option<u64>,
-    /// One random run alone.
+    /// A single random run.
     run: Option<u64>,
-    /// The sweep ends at the first violation.
+    /// Whether the sweep ends at the first violation.
     pub(crate) first: bool,
-    /// The sweep of the flows alone whose name contains this.
+    /// Sweeps only the flows whose name contains this.
     pub(crate) flow: Option<String>,
-    /// The cases alone whose fault, act or behaviour has a name that contains this.
+    /// Runs only the cases whose fault, act or behaviour has a name that contains this.
     pub(crate) what: Option<String>,
-    /// Acts and behaviours alone.
+    /// Runs only acts and behaviours.
     pub(crate) without_faults: bool,
 }
 
 impl Options {
-    /// Reads what it knows and passes over what the test runner of Cargo would know; `None` where other tests are meant.
+    /// Parses known options and ignores those of Cargo's test runner. `None` if the command line selects other tests.
     fn read(mut words: impl Iterator<Item = String>) -> Option<Self> {
         let mut options = Self::default();
         while let Some(word) = words.next() {

@@ -1,6 +1,6 @@
-//! The network of one run: counts the requests, does to them what the script says, and keeps the trace.
+//! The network of one run: it counts the requests, applies the script to them, and keeps the trace.
 //!
-//! A request goes on into the sandbox through the transport of the other tests; nothing of it is done twice here.
+//! It forwards each request to the sandbox through the transport of the other tests.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,21 +22,21 @@ use crate::faults::{self, Fault};
 use crate::oracles::Oracles;
 use hubkeeper_scene::{InProcess, Scene, SimClock};
 
-/// How long an outage, a silence, a full rate limit lasts.
+/// Duration of an outage, a silence, or an exhausted rate limit.
 const LONG: time::Duration = time::Duration::minutes(10);
-/// How long a value that was put cannot be read.
+/// Time for which a new value cannot be read.
 const VALUE_LAG: time::Duration = time::Duration::seconds(5);
-/// How long a token that was made is not accepted.
+/// Time for which a new token is rejected.
 const TOKEN_LAG: time::Duration = time::Duration::seconds(40);
-/// How long a role that was assigned does not work.
+/// Delay before a new role assignment takes effect.
 const ROLE_LAG: time::Duration = time::Duration::seconds(90);
 
-/// When a late request arrives: in the middle of Lambda's repetition.
+/// Arrival of a late request: during Lambda's retry.
 const LATE: Duration = Duration::from_millis(60_300);
-/// When it arrives in a random run, at the latest: after the first repetition of a rotation. Milliseconds.
+/// Latest arrival in a random run, in milliseconds: after the first retry of a rotation.
 const LATEST: u64 = 400_000;
 
-/// Which invocation a request belongs to: it travels with the request, so that the oracles know.
+/// The invocation of a request. It travels with the request, so that the oracles know it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Invocation(pub(crate) usize);
 
@@ -48,23 +48,23 @@ pub(crate) struct Line {
     invocation: usize,
     text: String,
     fault: Option<Fault>,
-    /// What a person did before it, and the behaviour that began with it.
+    /// A person's act before it, and the behaviour that began with it.
     before: Vec<&'static str>,
     result: String,
 }
 
-/// A fault that goes on after the request that it began at.
+/// A fault that outlasts the request at which it began.
 #[derive(Clone)]
 enum Standing {
     /// The service answers 503.
     Outage(Service),
-    /// The service says nothing.
+    /// The service never responds.
     Silence(Service),
-    /// The service answers 429 and names the time.
+    /// The service returns 429 with `Retry-After`.
     Throttled(Service),
-    /// ARM answers 403.
+    /// ARM returns 403.
     Role,
-    /// This version's value is not there yet.
+    /// This version's value cannot be read yet.
     Value(String),
 }
 
@@ -74,13 +74,13 @@ struct Inner {
     sent: usize,
     script: BTreeMap<usize, Fault>,
     standing: Vec<(Standing, time::OffsetDateTime)>,
-    /// The last answers to looks, and those that are shown once more.
+    /// The last responses to reads, and those that are shown once more.
     looks: BTreeMap<String, Response>,
     stale: BTreeMap<String, Response>,
     trace: Vec<Line>,
     behaviour: Option<(usize, Behaviour)>,
     lasting: Option<Lasting>,
-    /// Extra latency of each request, where a run wants the order of requests to vary.
+    /// Extra latency of each request, for runs that vary the order of requests.
     jitter: Option<fastrand::Rng>,
 }
 
@@ -115,7 +115,7 @@ impl Network {
         self.inner.lock().unwrap()
     }
 
-    /// From now on requests count, and the script is followed.
+    /// Starts to count requests and to follow the script.
     pub(crate) fn arm(
         &self,
         script: BTreeMap<usize, Fault>,
@@ -129,7 +129,7 @@ impl Network {
         inner.jitter = jitter;
     }
 
-    /// The behaviour is over.
+    /// Ends the behaviour.
     pub(crate) fn as_usual(&self) {
         let mut inner = self.lock();
         let behaviour = inner.behaviour.take();
@@ -149,7 +149,7 @@ impl Network {
         })
     }
 
-    /// From now on nothing goes wrong any more.
+    /// Ends all faults.
     pub(crate) fn calm(&self) {
         let mut inner = self.lock();
         inner.armed = false;
@@ -160,24 +160,24 @@ impl Network {
         self.world.with(|state| state.hub.usable_delay = time::Duration::ZERO);
     }
 
-    /// Requests since [`Network::arm`].
+    /// The number of requests since [`Network::arm`].
     pub(crate) fn sent(&self) -> usize {
         self.lock().sent
     }
 
-    /// Waits until so many requests were sent since [`Network::arm`].
+    /// Waits until this many requests were sent since [`Network::arm`].
     pub(crate) async fn reached(&self, sent: usize) {
         while self.sent() < sent {
             self.moved.notified().await;
         }
     }
 
-    /// The requests since [`Network::arm`]: what each was about.
+    /// The requests since [`Network::arm`], classified.
     pub(crate) fn calls(&self) -> Vec<(Service, Call)> {
         self.lock().trace.iter().map(|line| (line.service, line.call)).collect()
     }
 
-    /// The trace, a line for each request; faults are marked.
+    /// The trace, one line per request, with the faults marked.
     pub(crate) fn trace(&self) -> String {
         let mut text = String::new();
         for (index, line) in self.lock().trace.iter().enumerate() {
@@ -191,7 +191,7 @@ impl Network {
         text
     }
 
-    /// The way out of one execution environment.
+    /// The transport of one execution environment.
     pub(crate) fn line(&self) -> EnvironmentLine {
         EnvironmentLine { network: self.clone(), invocation: Arc::default(), killed: Arc::default() }
     }
@@ -203,7 +203,7 @@ impl Network {
         }
     }
 
-    /// Counts a request; gives its place in the trace and its fault.
+    /// Counts a request. Returns its position in the trace and its fault.
     fn count(
         &self,
         service: Service,
@@ -243,7 +243,7 @@ impl Network {
         (Some(index), fault)
     }
 
-    /// What an earlier fault makes of this request.
+    /// The effect of an earlier fault on this request.
     fn standing(&self, service: Service, call: Call, request: &Request) -> Option<Standing> {
         let now = self.clock.now();
         let mut inner = self.lock();
@@ -261,7 +261,7 @@ impl Network {
         self.lock().standing.push((standing, end));
     }
 
-    /// What a look is about: labels of a secret, or a connector.
+    /// The target of a read: labels of a secret, or a connector.
     fn look(call: Call, request: &Request) -> Option<String> {
         match call {
             Call::Describe => Some(format!("labels {}", text_of(request, "SecretId"))),
@@ -297,7 +297,7 @@ impl Network {
         self.lock().lasting.as_mut()?.refuses(service, call, now)
     }
 
-    /// The service gets the request when whoever sent it is long gone.
+    /// The service receives the request long after its sender has gone.
     fn arrive_late(&self, (service, call): (Service, Call), request: Request, body_limit: usize) {
         if self.refuses(service, call).is_some() {
             return;
@@ -310,7 +310,7 @@ impl Network {
         });
     }
 
-    /// What the caller gets.
+    /// The response that the client gets.
     async fn answer(
         &self,
         line: &EnvironmentLine,
@@ -428,7 +428,7 @@ fn waiting(mut response: Response, seconds: u32) -> Response {
     response
 }
 
-/// A member of a JSON request.
+/// A field of a JSON request.
 pub(crate) fn text_of(request: &Request, member: &str) -> String {
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     body[member].as_str().unwrap_or_default().to_owned()
@@ -441,7 +441,7 @@ fn described(service: Service, request: &Request) -> String {
     }
 }
 
-/// The way out of one execution environment: one invocation at a time.
+/// The transport of one execution environment: one invocation at a time.
 #[derive(Clone)]
 pub(crate) struct EnvironmentLine {
     network: Network,

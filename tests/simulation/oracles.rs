@@ -1,7 +1,6 @@
-//! What must hold, by the name of the promise: at every change of the sandbox's state, at every request, at every answer, and at
-//! rest.
+//! The promises, by name, as checks at every change of the sandbox's state, at every request, at every response, and at rest.
 //!
-//! The oracles know nothing of how the function works. What a proof is they judge by the requests that were answered.
+//! The oracles know nothing about the function's code. They judge a proof by the requests and their responses.
 
 mod people;
 mod stack;
@@ -23,43 +22,43 @@ use crate::calls::Call;
 use crate::network::{Invocation, text_of};
 use hubkeeper_scene::{Answer, CONNECTOR, GROUP, ORG, SUBSCRIPTION, Scene, USER};
 
-/// What one invocation was told, by the answers that reached it.
+/// What one invocation knows from the responses that reached it.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "facts, each on its own")]
 struct Told {
     /// Docker Hub's bearers, and the token that each came from.
     bearers: BTreeMap<String, String>,
-    /// By token: the repositories in the list.
+    /// By token: the listed repositories.
     listed: BTreeMap<String, BTreeSet<String>>,
     /// By token: the repositories that the registry lets it pull.
     granted: BTreeMap<String, BTreeSet<String>>,
-    /// Creates that may have been carried out since the list of tokens was last read.
+    /// Creates that the service may have carried out since the list of tokens was last read.
     created: BTreeSet<String>,
     /// Whether the connector may have been written since it was last read.
     written: bool,
-    /// The version that the connector carried when it was last read.
+    /// The version in the connector when it was last read.
     carried: Option<String>,
-    /// Whether somebody may have been invited since the invitations were last read.
+    /// Whether an invitation may have been created since the invitations were last read.
     invited: bool,
-    /// Whether Docker Hub was asked anything: then the secret's document is known.
+    /// Whether a request to Docker Hub was sent: the function then knows the secret's document.
     knows_organization: bool,
-    /// What a stack asked for.
+    /// The request of a stack.
     stack: Option<Asked>,
-    /// The secret that the event names; of several, and of none, this run's own.
+    /// The secret that the event names. This run's own if the event names several or none.
     secret: String,
     /// Whether the event is a step of a rotation.
     is_step: bool,
-    /// The tokens of the versions in use when it began.
+    /// The tokens of the versions in use at the start.
     in_use: BTreeSet<String>,
-    /// By password: who may use it, as the login's secret said.
+    /// By password: the users allowed by the login's secret.
     logins: BTreeMap<String, Vec<String>>,
-    /// Whether it made a connector.
+    /// Whether it created a connector.
     made_connector: bool,
-    /// Whether the last look at the secret's connector found none.
+    /// Whether the last read of the secret's connector found none.
     saw_none: bool,
 }
 
-/// What stands in the world that no invocation may change.
+/// The state that no invocation may change.
 #[derive(Default)]
 struct Before {
     current: Option<String>,
@@ -72,7 +71,7 @@ struct Before {
     offerings: BTreeSet<String>,
 }
 
-/// Each once, the first that was seen first.
+/// The violations without duplicates, in order.
 #[derive(Default)]
 struct Violations(Vec<String>);
 
@@ -91,11 +90,11 @@ struct Inner {
     told: BTreeMap<Invocation, Told>,
     before: Before,
     people: People,
-    /// Tokens that were AWSCURRENT's, until something else became it.
+    /// Former tokens of AWSCURRENT.
     replaced: BTreeSet<String>,
     /// Tokens that were found dead in a connector.
     dead: BTreeSet<String>,
-    /// Whether anybody asked for the connector to be deleted.
+    /// Whether an event asked for the deletion of the connector.
     offboarded: bool,
     /// Writes of connectors.
     connector_writes: usize,
@@ -106,7 +105,7 @@ struct Inner {
 #[derive(Clone, Default)]
 pub(crate) struct Oracles(Arc<Mutex<Inner>>);
 
-/// Tags and offerings that are hubkeeper's own in a connector.
+/// Whether a tag of a connector is hubkeeper's own.
 fn is_own_tag(name: &str) -> bool {
     name.starts_with("hubkeeper-")
 }
@@ -118,13 +117,13 @@ impl Oracles {
         self.0.lock().unwrap()
     }
 
-    /// Begins to watch a world.
+    /// Starts to watch a world.
     pub(crate) fn watch(&self, world: &World) {
         let this = self.clone();
         world.watch(move |state, entry| this.changed(state, entry));
     }
 
-    /// The secret that the run is about.
+    /// Sets the secret of the run.
     pub(crate) fn about(&self, arn: &str) {
         let mut inner = self.lock();
         arn.clone_into(&mut inner.arn);
@@ -132,14 +131,14 @@ impl Oracles {
         inner.fingerprint = digest.iter().take(6).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     }
 
-    /// What stands there now is as people and the flow's preparation left it.
+    /// Records the state that people and the flow's preparation left.
     pub(crate) fn note(&self, state: &State) {
         let mut inner = self.lock();
         inner.before = Before::of(state, &inner.arn, &inner.fingerprint);
         inner.people.note(state);
     }
 
-    /// A person did something.
+    /// Records the act of a person.
     pub(crate) fn acted(&self, state: &State) {
         let mut inner = self.lock();
         let token = inner.before.token.clone();
@@ -149,12 +148,12 @@ impl Oracles {
         self.note(state);
     }
 
-    /// Writes of connectors so far.
+    /// The number of connector writes so far.
     pub(crate) fn connector_writes(&self) -> usize {
         self.lock().connector_writes
     }
 
-    /// The event asks for the dedicated user's role to be set.
+    /// The event asks to set the dedicated user's role.
     pub(crate) fn may_raise(&self) {
         self.lock().people.may_raise = true;
     }
@@ -187,7 +186,7 @@ impl Oracles {
         self.violated(format!("no leak: a request went to {host}, which is none of the function's services"));
     }
 
-    /// A request that is about to be sent.
+    /// Checks a request before it is sent.
     pub(crate) fn sent(&self, invocation: Invocation, call: Call, request: &Request) {
         let mut inner = self.lock();
         let Inner { told, violations, arn, .. } = &mut *inner;
@@ -248,7 +247,7 @@ impl Oracles {
         told.knows_organization |= matches!(call, Call::Login | Call::PasswordLogin);
     }
 
-    /// What reached the function of a request.
+    /// Records a response that reached the function.
     pub(crate) fn answered(
         &self,
         invocation: Invocation,
@@ -258,7 +257,7 @@ impl Oracles {
     ) {
         let mut inner = self.lock();
         let told = inner.told.entry(invocation).or_default();
-        // what was certainly not carried out may be sent again
+        // a request that was certainly not carried out may be sent again
         let undone = match answered {
             Ok(response) => matches!(response.status().as_u16(), 400..=407 | 409..=499),
             Err(error) => error.kind == TransportErrorKind::Connect,
@@ -325,7 +324,7 @@ impl Oracles {
         inner.connector_writes += usize::from(call == Call::ConnectorPut && done);
         inner.connector(state, entry, invocation, status);
         if let Some(told) = invocation.and_then(|id| inner.told.get_mut(&id)).filter(|_| call == Call::Put && done) {
-            // what it stored itself is in use from then on
+            // a version that the function stored is in use from then on
             told.in_use.extend(in_use(state, &told.secret));
         }
         inner.token(state, entry, invocation, now.token.as_deref());
@@ -333,7 +332,7 @@ impl Oracles {
         inner.replaced(replaced, token);
         let Inner { arn, told, before, people, violations, dead, .. } = &mut *inner;
         let mut broken = |what: String| violations.insert(what);
-        // whosever connector it is: people do not kill tokens here
+        // this applies to every connector: people do not revoke tokens here
         for credential in arm::connectors(state).filter_map(arm::Connector::credential) {
             let is_dead = !hub::accepts(state, credential.0, credential.1);
             if is_dead && dead.insert(credential.1.to_owned()) {
@@ -389,7 +388,7 @@ impl Oracles {
         if now.current != before.current && matches!(call, Call::Stage | Call::Put) {
             let version = now.current.clone().unwrap_or_default();
             let token = aws::value_of(state, arn, &version).unwrap_or_default()["accessToken"].clone();
-            // another run's PUT may come in between; it looks back, and writes what is current
+            // another run's PUT may come in between; this run reads back, and writes the current version
             let told = entry.request.extensions().get::<Invocation>().and_then(|id| told.get(id));
             let saw = told.is_some_and(|told| told.carried.as_ref() == Some(&version));
             if call == Call::Put || (credential.map(|(_, token)| token) != token.as_str() && !saw) {
@@ -408,13 +407,13 @@ impl Oracles {
             before.tags.clear();
             before.offerings.clear();
         }
-        // what people add later is theirs as well
+        // later additions by people belong to them as well
         before.pats.extend(now.pats);
     }
 
     // ---- at every answer --------------------------------------------------------------------------------------------
 
-    /// Every failure is typed, names its step and the organization where it is known, and says what to do.
+    /// Every failure has a type, names its step and, if known, the organization, and says what to do.
     pub(crate) fn answer(&self, invocation: Invocation, answer: &Answer) {
         let knows = self.lock().told.get(&invocation).is_some_and(|told| told.knows_organization);
         match answer {
@@ -454,7 +453,7 @@ impl Oracles {
         }
     }
 
-    /// An invocation returned: a stack that asked must have been told something, or it waits for an hour.
+    /// An invocation returned. A stack that asked must have got a response, or it waits for an hour.
     pub(crate) fn returned(&self, invocation: Invocation) {
         let asked = |told: &Told| told.stack.as_ref().is_some_and(|asked| !asked.answered);
         let untold = self.lock().told.get(&invocation).is_some_and(asked);
@@ -463,7 +462,7 @@ impl Oracles {
         }
     }
 
-    /// The function's time was up before it answered.
+    /// The function timed out before it returned.
     pub(crate) fn late(&self, event: &Value) {
         let what = event["Step"].as_str().or(event["action"].as_str()).unwrap_or("an event").to_owned();
         self.violated(format!("deadline: no answer to {what} before the function's time was up"));
@@ -471,7 +470,7 @@ impl Oracles {
 
     // ---- at rest ----------------------------------------------------------------------------------------------------
 
-    /// The connector carries AWSCURRENT.
+    /// The connector has the version of AWSCURRENT.
     pub(crate) fn carries_current(&self, scene: &Scene) {
         let current = scene.version("AWSCURRENT").unwrap_or_default();
         let token = scene.value(&current)["accessToken"].as_str().unwrap_or_default().to_owned();
@@ -484,14 +483,14 @@ impl Oracles {
         }
     }
 
-    /// One token for each version in use, and none of ours besides; `given_up`: none of ours at all.
+    /// One token for each version in use, and no other of ours. `given_up`: none of ours at all.
     pub(crate) fn tokens_are_tidy(&self, scene: &Scene, given_up: bool) {
         for stray in self.strays(scene, given_up) {
             self.violated(format!("at rest: {stray}"));
         }
     }
 
-    /// What [`Oracles::tokens_are_tidy`] would complain of.
+    /// The tokens that [`Oracles::tokens_are_tidy`] would report.
     pub(crate) fn strays(&self, scene: &Scene, given_up: bool) -> Vec<String> {
         let prefix = format!("hubkeeper/{}/", self.lock().fingerprint);
         let labels = ["AWSCURRENT", "AWSPENDING", "HUBKEEPER_CANDIDATE"];
@@ -508,7 +507,7 @@ impl Oracles {
         .collect()
     }
 
-    /// Puts that were certainly refused leave at most so many live tokens that are stored nowhere.
+    /// Certainly rejected puts leave at most this many active tokens that are stored nowhere.
     pub(crate) fn no_pile(&self, scene: &Scene, most: usize) {
         let prefix = format!("hubkeeper/{}/", self.lock().fingerprint);
         let piled = scene.world.with(|state| {
@@ -529,7 +528,7 @@ impl Oracles {
 
     // ---- at every end -----------------------------------------------------------------------------------------------
 
-    /// No secret in anything that left the function. Of long secrets the end is looked for, so that parts of them are found too.
+    /// No secret in anything that left the function. For long secrets it searches the end, so that parts of them are found too.
     pub(crate) fn no_leak(&self, scene: &Scene) {
         let secrets = scene.world.with(|state| leak::secrets_of(state));
         let ends: BTreeSet<String> = secrets
@@ -550,7 +549,7 @@ impl Oracles {
     }
 }
 
-/// Characters of a secret that are looked for.
+/// The part of a secret that is searched for.
 const END: usize = 20;
 
 impl Told {
@@ -564,7 +563,7 @@ impl Told {
 }
 
 impl Inner {
-    /// AWSCURRENT had that token, and has this one.
+    /// AWSCURRENT changes from that token to this one.
     fn replaced(&mut self, before: Option<String>, now: Option<&String>) {
         if before.as_ref() != now {
             self.replaced.extend(before);
@@ -574,7 +573,7 @@ impl Inner {
         }
     }
 
-    /// What may be done to a connector, and by whom.
+    /// The allowed changes to a connector, and by whom.
     fn connector(&mut self, state: &State, entry: &Recorded, invocation: Option<Invocation>, status: u16) {
         let call = Call::of(entry.service, &entry.request);
         let Some(told) = invocation.and_then(|id| self.told.get_mut(&id)) else { return };
@@ -592,7 +591,7 @@ impl Inner {
         let ours = |connector: &&arm::Connector| connector.tag("hubkeeper-secret") == Some(&self.fingerprint);
         let is_home = is_home(&entry.request);
         let others = arm::connectors(state).filter(ours).count() > 1;
-        // made again between a person's move and the look at it: nobody can see that
+        // created again between a person's move and the read of it: nobody can see that
         if others && (!is_home || (status == 201 && told.saw_none)) {
             self.violations
                 .insert(format!("one connector: a second one is written while the first stands, by {}", entry.line()));
@@ -603,7 +602,7 @@ impl Inner {
         }
     }
 
-    /// What may be done to a token, and to AWSCURRENT's by a rotation.
+    /// The allowed changes to a token, and by a rotation to the token of AWSCURRENT.
     fn token(&mut self, state: &State, entry: &Recorded, invocation: Option<Invocation>, current: Option<&str>) {
         let Some(told) = invocation.and_then(|id| self.told.get(&id)) else { return };
         let call = Call::of(entry.service, &entry.request);
@@ -622,18 +621,18 @@ impl Inner {
     }
 }
 
-/// The token of the version that bears a label.
+/// The token of the version that has a label.
 fn token_of(state: &State, arn: &str, label: &str) -> Option<String> {
     let version = aws::version_with(state, arn, label)?;
     aws::value_of(state, arn, &version)?["accessToken"].as_str().map(str::to_owned)
 }
 
-/// The tokens of the versions in use; of a secret that is given up there are none.
+/// The tokens of the versions in use. An offboarded secret has none.
 fn in_use(state: &State, arn: &str) -> BTreeSet<String> {
     if aws::tags(state, arn).get("hubkeeper").is_some_and(|tag| tag == "offboarded") {
         return BTreeSet::new();
     }
-    // beside AWSPREVIOUS, AWSPENDING is the leftover of a rotation that is over
+    // beside AWSPREVIOUS, AWSPENDING is left over from a completed rotation
     let version = |label| aws::version_with(state, arn, label);
     let is_over = version("AWSPENDING") == version("AWSPREVIOUS");
     let labels = ["AWSCURRENT", "AWSPENDING", "HUBKEEPER_CANDIDATE"];
@@ -641,7 +640,7 @@ fn in_use(state: &State, arn: &str) -> BTreeSet<String> {
     labels.filter_map(|label| token_of(state, arn, label)).collect()
 }
 
-/// The connector that a request is about.
+/// The connector in a request.
 fn target<'a>(state: &'a State, request: &Request) -> Option<&'a arm::Connector> {
     let mut parts = request.uri().path().split('/').skip(2);
     arm::connector(state, parts.next()?, parts.nth(1)?, parts.nth(3)?)

@@ -1,6 +1,5 @@
-//! The random mode: two and three faults together, the order of requests shuffled, a second event in between, a person who acts,
-//! a service that responds otherwise. What a run does
-//! follows from its seed and its index alone.
+//! The random mode: two and three faults together, shuffled requests, a second event in between, a person who acts, a service
+//! with an unusual behaviour. Seed and index alone determine a run.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,14 +14,14 @@ use crate::report::{self, Counts};
 use crate::run::{self, Outcome, Script, Second};
 use crate::sweep::threads;
 
-/// What one run does.
+/// The plan of one run.
 struct Draw {
     flow: Flow,
     script: Script,
 }
 
 impl Draw {
-    /// Of a seed and an index; `lengths` are the requests of each flow.
+    /// The plan for a seed and an index. `lengths` are the numbers of requests of each flow.
     fn of(seed: u64, index: u64, lengths: &BTreeMap<Flow, usize>) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let flow = Flow::ALL[rng.usize(..Flow::ALL.len())];
@@ -61,7 +60,7 @@ fn again(seed: u64, index: u64) -> String {
     format!("make chaos SEED={seed} RUN={index}")
 }
 
-/// Runs for so long; how many runs broke a promise.
+/// Runs for this long. Returns how many runs broke a promise.
 pub(crate) fn run(seconds: u64, seed: Option<u64>) -> usize {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     println!("seed {seed}");
@@ -97,7 +96,7 @@ pub(crate) fn run(seconds: u64, seed: Option<u64>) -> usize {
     violations
 }
 
-/// One run again, with its trace.
+/// Repeats one run and prints its trace.
 pub(crate) fn replay(seed: u64, index: u64) -> usize {
     let (outcome, told) = again_and_again(seed, index, &lengths());
     println!("seed {seed}, run {index}: {told}\n{}", outcome.trace);
@@ -109,7 +108,8 @@ pub(crate) fn replay(seed: u64, index: u64) -> usize {
     violations
 }
 
-/// A few random runs, each twice: seed and index must be enough to replay one. How many there were, and how many broke a promise.
+/// A few random runs, each twice, to check that seed and index suffice to replay one. Returns how many ran, and how many broke a
+/// promise.
 pub(crate) fn replays(lengths: &BTreeMap<Flow, usize>) -> (usize, usize) {
     const SEED: u64 = 7;
     let mut violations = 0;
@@ -124,10 +124,10 @@ pub(crate) fn replays(lengths: &BTreeMap<Flow, usize>) -> (usize, usize) {
     (usize::try_from(2 * REPLAYED).unwrap_or_default(), violations)
 }
 
-/// Random runs that the sweep replays.
+/// The random runs that the sweep replays.
 const REPLAYED: u64 = 20;
 
-/// A run twice; that the traces differ is a violation.
+/// Runs twice. Different traces are a violation.
 fn again_and_again(seed: u64, index: u64, lengths: &BTreeMap<Flow, usize>) -> (Outcome, String) {
     let draw = Draw::of(seed, index, lengths);
     let told = draw.told();

@@ -1,4 +1,4 @@
-//! Counts, and violations in words.
+//! Counts, and descriptions of violations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::faults::Fault;
 use crate::flows::Flow;
 use crate::run::Script;
 
-/// What was run, by flow and by what happened to it: a fault, an act, a behaviour.
+/// The runs, by flow and by fault, act or behaviour.
 #[derive(Default)]
 pub(crate) struct Counts {
     runs: BTreeMap<(Flow, &'static str), usize>,
     skipped: BTreeMap<Flow, usize>,
-    /// Requests of each flow, undisturbed.
+    /// Requests of each flow without faults.
     pub(crate) requests: BTreeMap<Flow, usize>,
 }
 

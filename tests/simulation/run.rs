@@ -1,5 +1,5 @@
-//! One run: a world, its network, and the function as AWS invokes it: in environments that are used again until they are killed,
-//! with the retries of rotation and of asynchronous events.
+//! One run: a world, its network, and the function as AWS invokes it: in environments that are reused until they are killed, with
+//! the retries of rotation and of asynchronous events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -21,24 +21,24 @@ use crate::network::{EnvironmentLine, Invocation, Network};
 use crate::oracles::Oracles;
 use hubkeeper_scene::{Answer, Scene, TIMEOUT};
 
-/// The function's time where a fault is to outlast it.
+/// The function's timeout for faults that must outlast it.
 const LITTLE: Duration = Duration::from_secs(90);
 /// Attempts at a rotation.
 const ATTEMPTS: usize = 5;
-/// What lies between two attempts.
+/// Time between two attempts.
 const BETWEEN: Duration = Duration::from_mins(5);
-/// What lies before each attempt at an asynchronous event: the template allows one repetition, and Lambda waits a minute for it.
+/// Time before each attempt at an asynchronous event. The template allows one retry, and Lambda waits a minute for it.
 const RETRIES: [Duration; 2] = [Duration::ZERO, Duration::from_mins(1)];
-/// When an event comes once more: after every outage.
+/// Time before an event is sent again: longer than every outage.
 const LATER: Duration = Duration::from_mins(15);
-/// After every lock-out.
+/// Longer than every lock-out.
 const LOCKED_OUT: Duration = Duration::from_mins(65);
-/// The grace of replaced tokens, and what onboarding's tokens get on top.
+/// The grace period of replaced tokens, plus the extra time of onboarding's tokens.
 const GRACE: Duration = Duration::from_hours(27);
-/// How long a replaced token that was used stays.
+/// Time for which a replaced token that was used stays.
 const STILL_USED: Duration = Duration::from_hours(8 * 24);
 
-/// An execution environment: one process, which keeps what it keeps between invocations.
+/// An execution environment: one process, whose state survives between invocations.
 struct Environment {
     handler: Handler,
     line: EnvironmentLine,
@@ -51,7 +51,7 @@ pub(crate) struct Second {
     pub(crate) event: Event,
 }
 
-/// What may come in the middle of a flow.
+/// The events that may come in the middle of a flow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
     Reconcile,
@@ -65,32 +65,32 @@ pub(crate) enum Event {
 /// What happens to a flow.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
-    /// By request.
+    /// Faults, by request.
     pub(crate) faults: BTreeMap<usize, Fault>,
-    /// What a person does, before which request.
+    /// A person's act, and the request before which it happens.
     pub(crate) act: Option<(usize, Act)>,
-    /// How a service responds, from which request on.
+    /// A service's behaviour, and the request at which it begins.
     pub(crate) behaviour: Option<(usize, Behaviour)>,
     /// A second event.
     pub(crate) second: Option<Second>,
-    /// The order of requests varies.
+    /// Whether the order of requests varies.
     pub(crate) jitter: Option<fastrand::Rng>,
 }
 
 impl Script {
-    /// Whether a person acts in it, or a service responds otherwise.
+    /// Whether it contains a person's act or a service's behaviour.
     pub(crate) fn is_more_than_a_fault(&self) -> bool {
         self.act.is_some() || self.behaviour.is_some()
     }
 
-    /// The names of what happens, as they stand in the table.
+    /// The names of the faults, acts and behaviours, as in the table.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         let faults = self.faults.values().map(|fault| fault.name());
         let act = self.act.map(|(_, act)| act.name());
         faults.chain(act).chain(self.behaviour.map(|(_, behaviour)| behaviour.name()))
     }
 
-    /// For people: what happens, and when.
+    /// A description for people: what happens, and when.
     pub(crate) fn told(&self) -> String {
         let faults = self.faults.iter().map(|(at, fault)| (fault.name(), *at));
         let act = self.act.map(|(at, act)| (act.name(), at));
@@ -101,7 +101,7 @@ impl Script {
         told.join(", ")
     }
 
-    /// One fault.
+    /// A script of one fault.
     pub(crate) fn fault(at: usize, fault: Fault) -> Self {
         Self { faults: [(at, fault)].into(), ..Self::default() }
     }
@@ -119,18 +119,18 @@ pub(crate) struct Run {
     invocations: AtomicUsize,
     failed: Mutex<bool>,
     answers: Mutex<String>,
-    /// Kinds of errors, and outcomes that tell of a decision, since they were last taken.
+    /// Kinds of errors, and outcomes of decisions, since they were last taken.
     told: Mutex<BTreeSet<String>>,
     /// Whether the last reconcile wrote the connector.
     last_wrote: AtomicBool,
 }
 
-/// What came of a run.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
     /// The requests of the flow.
     pub(crate) calls: Vec<(hubkeeper_sandbox::Service, crate::calls::Call)>,
-    /// For people: requests with the faults marked, then the answers.
+    /// The trace for people: requests with the faults marked, then the results.
     pub(crate) trace: String,
 }
 
@@ -167,7 +167,7 @@ impl Run {
         Environment { handler: self.scene.handler_over(std::sync::Arc::new(line.clone())), line }
     }
 
-    /// One invocation; `None` where the environment was killed, by a fault or by Lambda because its time was up.
+    /// One invocation. `None` if the environment was killed, by a fault or by Lambda at the timeout.
     pub(crate) async fn invoke(&self, event: Value) -> Option<Answer> {
         let environment = self.environment();
         let invocation = Invocation(self.invocations.fetch_add(1, Ordering::Relaxed));
@@ -211,7 +211,7 @@ impl Run {
         answer
     }
 
-    /// An asynchronous event: tried again once after a failure.
+    /// Sends an asynchronous event. Lambda retries it once after a failure.
     pub(crate) async fn deliver(&self, event: &Value) {
         for wait in RETRIES {
             tokio::time::sleep(wait).await;
@@ -221,7 +221,7 @@ impl Run {
         }
     }
 
-    /// The event, and the same once more, as a service that delivers at least once does.
+    /// Sends the event twice, as a service with at-least-once delivery does.
     pub(crate) async fn deliver_twice(&self, event: Value) {
         self.deliver(&event).await;
         tokio::time::sleep(LATER).await;
@@ -233,12 +233,12 @@ impl Run {
         rotate(&self.scene.world, self, &self.scene.arn, ATTEMPTS).await
     }
 
-    /// The same with one attempt.
+    /// A rotation with one attempt.
     pub(crate) async fn rotate_once(&self) -> Rotation {
         rotate(&self.scene.world, self, &self.scene.arn, 1).await
     }
 
-    /// A reconcile of the secret; where there is a queue, in a record, since it would only send messages otherwise.
+    /// A reconcile of the secret. With a queue it is a record, since the function would otherwise only send messages.
     pub(crate) fn reconcile_event(&self) -> Value {
         let event = self.scene.reconcile_event(&json!({}));
         if self.flow != Flow::FanOut {
@@ -262,7 +262,7 @@ impl Run {
         }
     }
 
-    /// The flow under the script, and beside it the second event from its request on.
+    /// Runs the flow under the script, and beside it the second event from its request on.
     async fn disturbed(&self, second: Option<Second>) {
         let Some(second) = second else { return Box::pin(self.flow.act(self)).await };
         let first = Box::pin(self.flow.act(self));
@@ -279,13 +279,13 @@ impl Run {
         }
     }
 
-    /// Nothing goes wrong any more: what is left over is done, time passes, reconcile comes twice.
+    /// Settles after all faults: completes what is left, lets time pass, reconciles twice.
     async fn settle(&self) {
-        // who is told of an event that failed sends it again, later
+        // the person who learns of a failed event sends it again later
         tokio::time::sleep(LATER).await;
         Box::pin(self.flow.finish(self)).await;
         if self.person.act().is_some() && !self.flow.is_given_up() {
-            // what every remedy ends with
+            // the last step of every remedy
             let onboard = json!({"action": "onboard", "secretId": self.scene.arn});
             self.deliver(&onboard).await;
             if !self.flow.is_settled(self) {
@@ -297,7 +297,7 @@ impl Run {
         tokio::time::sleep(GRACE).await;
         self.reconcile_twice().await;
         if !self.oracles.strays(&self.scene, self.flow.is_given_up()).is_empty() {
-            // a replaced token that was used after all stays a week longer
+            // a replaced token that was used stays a week longer
             tokio::time::sleep(STILL_USED).await;
             self.reconcile_twice().await;
         }
@@ -310,23 +310,23 @@ impl Run {
         self.last_wrote.store(self.oracles.connector_writes() > writes, Ordering::Relaxed);
     }
 
-    /// What a person did is followed by what AWS, the schedule and the person do next; then a person puts right what only a person
-    /// can.
+    /// Runs the consequences of a person's act: events of AWS, the schedule, the person's next attempt. Then a person repairs
+    /// what only a person can repair.
     async fn people(&self) {
         let Some(act) = self.person.act() else { return };
         self.network.people(None);
         tokio::time::sleep(LATER).await;
         if self.flow.is_given_up() {
-            // nothing but the event itself gives a secret up
+            // only the event itself offboards a secret
             Box::pin(self.flow.finish(self)).await;
         }
         let person = self.person.clone();
         Box::pin(person.aftermath(self)).await;
         let told = std::mem::take(&mut *self.told.lock().unwrap());
         let is_told = ["NeedsHuman", "Refused", "Misconfigured", "ignored"].iter().any(|kind| told.contains(*kind));
-        // a rotation that the act broke into is named by everything that waits for it, by reconcile as the reason of `unchanged`
+        // everything that waits for an interrupted rotation names it, reconcile as the reason of `unchanged`
         let is_told = is_told || rotating(&self.scene).is_some();
-        // a secret that is tagged offboarded and has no connector is as its tag says: there is nothing to tell
+        // a secret with the tag offboarded and without a connector matches its tag: there is nothing to report
         let tags = self.scene.world.with(|state| aws::tags(state, &self.scene.arn));
         let is_offboarded = tags.get("hubkeeper").is_some_and(|tag| tag == "offboarded");
         let is_as_tagged = is_offboarded && self.scene.connector().is_none();
@@ -342,7 +342,7 @@ impl Run {
         });
     }
 
-    /// What must be true of the flow's own end while a service goes on responding as it does.
+    /// The expected result of the flow while a service keeps its behaviour.
     fn behaved(&self, behaviour: Behaviour) {
         let told = self.told.lock().unwrap().clone();
         match behaviour.kind() {
@@ -383,7 +383,7 @@ impl Run {
         self.people().await;
         self.settle().await;
         self.flow.at_rest(self);
-        // an offering that ARM drops is asked for by each reconcile
+        // each reconcile requests an offering that ARM drops
         let drops = behaviour.is_some_and(|(_, behaviour)| behaviour == Behaviour::DropsOffering);
         if self.last_wrote.load(Ordering::Relaxed) && !drops {
             self.oracles.violated("at rest: every reconcile writes the connector again");
@@ -392,7 +392,7 @@ impl Run {
     }
 }
 
-/// What an answer says: the kinds of its errors, and that nothing was done on purpose.
+/// Records the kinds of a result's errors, and the outcomes that were decided on purpose.
 fn kinds(answer: &Answer) -> BTreeSet<String> {
     match answer {
         Err(error) => [error.kind().name().to_owned()].into(),
@@ -428,7 +428,7 @@ impl Function for Run {
     }
 }
 
-/// Runs a flow under a script, on time of its own.
+/// Runs a flow under a script, on its own simulated time.
 pub(crate) fn run(flow: Flow, script: &Script) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! The sweep: every flow, every request of it, every fault that can happen to the request; and each act of a person and each
+//! The sweep: every flow, every request of it, every fault that can happen to the request. Also each act of a person and each
 //! behaviour of a service, in its flows, at the points that differ most.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use crate::random;
 use crate::report::{self, Counts};
 use crate::run::{self, Outcome, Script};
 
-/// Threads, one for each core; a run stays on its own.
+/// Threads, one per core. A run stays on one thread.
 pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
@@ -24,7 +24,7 @@ pub(crate) fn threads() -> usize {
 /// Violations of a flow that are printed with their trace.
 const PRINTED: usize = 5;
 
-/// Runs it; how many runs broke a promise.
+/// Runs the sweep. Returns how many runs broke a promise.
 pub(crate) fn run(options: &Options) -> usize {
     let (only, what, first) = (options.flow.as_deref(), options.what.as_deref(), options.first);
     let since = Instant::now();
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> usize {
     violations
 }
 
-/// A flow undisturbed, twice: the same script must give the same trace, and no promise may break.
+/// Runs a flow without faults, twice: the same script must give the same trace, and no promise may break.
 fn twice(flow: Flow) -> (Outcome, usize) {
     let none = Script::default();
     let (one, other) = (run::run(flow, &none), run::run(flow, &none));
@@ -98,12 +98,12 @@ fn twice(flow: Flow) -> (Outcome, usize) {
     (one, usize::from(!broken.is_empty()))
 }
 
-/// Cases with a person, or with a service that responds otherwise. A person acts at the beginning, before each write, and at the end;
-/// a behaviour begins with the flow, or before its middle write.
+/// Cases with a person's act or a service's behaviour. A person acts at the beginning, before each write, and at the end. A
+/// behaviour begins with the flow, or before its middle write.
 fn beside_faults(flow: Flow, undisturbed: &Outcome) -> Vec<Script> {
     let calls = &undisturbed.calls;
     let writes: Vec<usize> = (0..calls.len()).filter(|at| calls[*at].1.changes()).collect();
-    // between a write of the connector and the look at it as well
+    // also between a write of the connector and the read after it
     let looks = writes.iter().filter(|at| calls[**at].1 == Call::ConnectorPut).map(|at| at + 1);
     let points: BTreeSet<usize> =
         [0].into_iter().chain(writes.iter().copied()).chain(looks).chain([calls.len()]).collect();
@@ -114,14 +114,14 @@ fn beside_faults(flow: Flow, undisturbed: &Outcome) -> Vec<Script> {
     let behaviours = behaviours.flat_map(|behaviour| {
         begins.iter().map(move |at| Script { behaviour: Some((*at, behaviour)), ..Script::default() })
     });
-    // a service that names another writer for the function's own writes must not hide those of people
+    // a service that names another writer for the function's writes must not hide writes of people
     let hides = flow == Flow::ReconcileDrift || flow == Flow::Mint;
     let both = points.iter().filter(|_| hides).map(|at| Script {
         act: Some((*at, Act::ReplaceToken)),
         behaviour: Some((0, Behaviour::OtherWriter)),
         ..Script::default()
     });
-    // a put that was carried out though no response came, and whose repetition is refused: its token is not stored nowhere
+    // a put that succeeded without a response, and whose retry is rejected: its token is stored all the same
     let puts = (0..calls.len()).filter(|at| calls[*at].1 == Call::Put);
     let lost = puts.map(|at| Script {
         faults: [(at, Fault::ResetAfter)].into(),
@@ -132,7 +132,7 @@ fn beside_faults(flow: Flow, undisturbed: &Outcome) -> Vec<Script> {
     acts.chain(behaviours).chain(both).chain(lost).collect()
 }
 
-/// Every case of a flow, on all threads; how many ran, and those that broke a promise.
+/// Runs every case of a flow, on all threads. Returns how many ran, and those that broke a promise.
 fn all(flow: Flow, cases: &[Script], first: bool) -> (usize, BTreeMap<usize, Outcome>) {
     let (next, done, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let found: Mutex<BTreeMap<usize, Outcome>> = Mutex::default();

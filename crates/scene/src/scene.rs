@@ -54,7 +54,7 @@ pub struct Scene {
     outputs: Mutex<Vec<String>>,
     metrics: Kept,
     broken: Arc<Mutex<Vec<String>>>,
-    /// Whether the watch compares each proof with the truth. Tests that let the truth differ on purpose set it to false.
+    /// Whether a broken promise fails the test when the scene ends. Tests that break one on purpose set it to false.
     pub checked: bool,
     /// Whether the outputs are searched for secrets when the scene ends. Tests that search them on their own set it to false.
     pub searched: bool,

@@ -1,4 +1,4 @@
-//! What people are owed: nobody's membership changes unasked, and whoever is invited gets few e-mails.
+//! The promises to people: nobody's membership changes unasked, and an invited person gets few e-mails.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,32 +7,32 @@ use time::{Duration, OffsetDateTime};
 
 use hubkeeper_scene::{ORG, USER};
 
-/// Time between two e-mails to one person, at least: three days, less what a run takes.
+/// Minimum time between two e-mails to one person: three days, minus the duration of a run.
 const INTERVAL: Duration = Duration::minutes(3 * 24 * 60 - 15);
-/// Times that an invitation is sent again at most.
+/// Maximum number of resends of an invitation.
 const RESENDS: usize = 2;
 
-/// The organization's people as they are known, and the e-mails so far.
+/// The known members of the organization, and the e-mails so far.
 #[derive(Default)]
 pub(super) struct People {
     /// Whether the dedicated user's role may be raised.
     pub(super) may_raise: bool,
     memberships: BTreeMap<String, (hub::Role, Vec<String>)>,
     sent: usize,
-    /// Of the invitations that are open.
+    /// The resends of the open invitations.
     sent_again: usize,
     resends: usize,
     last: Option<OffsetDateTime>,
 }
 
 impl People {
-    /// They are as people left them.
+    /// Records the state that people left.
     pub(super) fn note(&mut self, state: &State) {
         self.memberships = memberships(state);
         (self.sent, self.sent_again) = mails(state);
     }
 
-    /// What is wrong with what changed; `asked_for`: a request that changes a member.
+    /// The violations in a change. `asked_for`: whether a request may change a member.
     pub(super) fn changed(&mut self, state: &State, asked_for: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         let now = memberships(state);
@@ -59,7 +59,7 @@ impl People {
     }
 }
 
-/// Members, their roles and teams.
+/// Members, with their roles and teams.
 fn memberships(state: &State) -> BTreeMap<String, (hub::Role, Vec<String>)> {
     let Some(found) = hub::organization(state, ORG) else { return BTreeMap::new() };
     let teams = |name: &String| {
@@ -69,7 +69,7 @@ fn memberships(state: &State) -> BTreeMap<String, (hub::Role, Vec<String>)> {
     found.members.iter().map(|(name, role)| (name.clone(), (*role, teams(name)))).collect()
 }
 
-/// Invitations that were sent, and how often those that are open were sent again.
+/// The number of invitations sent, and of resends of the open ones.
 fn mails(state: &State) -> (usize, usize) {
     let open = hub::organization(state, ORG).map_or(0, |found| found.invitations.iter().map(|one| one.resends).sum());
     (hub::invitations_sent(state, ORG), open)

@@ -1,26 +1,27 @@
-//! What a stack is owed: an answer, and a true one.
+//! The promise to a stack: it gets a response, and a true one.
 
 use hubkeeper::http::Request;
 use serde_json::Value;
 
-/// Bytes that `CloudFormation` takes of an answer.
+/// `CloudFormation`'s limit for a response, in bytes.
 const ANSWER: usize = 4_096;
 
 /// A stack's request.
 pub(super) struct Asked {
     kind: String,
-    /// Whether the function tried to answer.
+    /// Whether the function tried to respond.
     pub(super) answered: bool,
 }
 
 impl Asked {
-    /// By an event, where it is one.
+    /// The request in an event, if it is one.
     pub(super) fn by(event: &Value) -> Option<Self> {
         Some(Self { kind: event["RequestType"].as_str()?.to_owned(), answered: false })
     }
 }
 
-/// What is wrong with an answer, as the world is at that moment: whether the connector carries AWSCURRENT, and whether there is one.
+/// The violations in a response, given the world at that moment: whether the connector has the version of AWSCURRENT, and whether
+/// it exists.
 pub(super) fn untrue(
     asked: Option<&Asked>,
     answer: &Request,
