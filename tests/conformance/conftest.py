@@ -1,4 +1,4 @@
-"""The worlds of the comparison. The last line that is printed is `N passed, N failed`; before it, what was compared and left out."""
+"""The fixtures of the comparison. The last printed line is `N passed, N failed`; before it, what was compared and skipped."""
 
 import os
 from collections import Counter
@@ -12,7 +12,7 @@ MAY_LEAVE_OUT = os.environ.get("CI") != "true"
 
 @pytest.fixture(scope="session")
 def count():
-    """Notes how much a test compared, for the summary."""
+    """Records how much a test compared, for the summary."""
     return COUNTS.__setitem__
 
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def stopping():
-    """Stops what a test started, the last first."""
+    """Stops what a test started, in reverse order."""
     started = []
     yield lambda program: started.append(program) or program
     for program in reversed(started):
@@ -59,7 +59,7 @@ def pytest_terminal_summary(terminalreporter):
     for reason, number in Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped).items():
         terminalreporter.write_line(f"*** conformance LEFT OUT: {number} tests, since {reason} ***")
     passed = len(stats.get("passed", []))
-    # in CI nothing may be left out
+    # in CI nothing may be skipped
     failed = len(stats.get("failed", [])) + len(stats.get("error", [])) + (0 if MAY_LEAVE_OUT else len(skipped))
     terminalreporter.config.conformance_line = f"{passed} passed, {failed} failed"
 

@@ -28,7 +28,7 @@ KEYS = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "wJalrXUtnF
 
 
 def need(variable, what):
-    """The path of a tool that run.sh found; without it the test is left out (run.sh made sure that in CI there is one)."""
+    """The path of a tool that run.sh found. Without it the test is skipped (in CI run.sh guarantees it)."""
     path = os.environ.get(variable)
     if not path:
         pytest.skip(f"there is no {what}")
@@ -36,7 +36,7 @@ def need(variable, what):
 
 
 def spec(name):
-    """A published specification; without it the test is left out, loudly (run.sh made sure that in CI there is one)."""
+    """A published specification. Without it the test is skipped with a message (in CI run.sh guarantees it)."""
     path = SPECS / name
     if not path.exists():
         pytest.skip(f"there is no {name} in the folder of HUBKEEPER_SPECS")
@@ -44,11 +44,11 @@ def spec(name):
 
 
 class Sandbox(programs.Sandbox):
-    """The sandbox, and what the comparison puts into it."""
+    """The sandbox, and what the comparison adds to it."""
 
     def __init__(self, folder, environment=None):
         super().__init__(folder, environment)
-        # the endpoint that serves STS serves Secrets Manager and SQS as well
+        # the endpoint for STS also serves Secrets Manager and SQS
         self.aws = self.environment.pop("AWS_ENDPOINT_URL_STS")
         self.environment["AWS_ENDPOINT_URL"] = self.aws
 
@@ -71,19 +71,19 @@ class Sandbox(programs.Sandbox):
         } | more
 
     def secret(self, name, document):
-        """A new secret; its ARN."""
+        """Creates a secret. Returns its ARN."""
         text = document if isinstance(document, str) else json.dumps(document)
         return self.client("secretsmanager").create_secret(Name=name, SecretString=text)["ARN"]
 
 
 def client(service, endpoint):
-    """AWS's own client for Python, which tries once."""
+    """AWS's own client for Python, without retries."""
     config = Config(retries={"total_max_attempts": 1}, read_timeout=30)
     return boto3.client(service, endpoint_url=endpoint, region_name=REGION, config=config, **KEYS)
 
 
 def msal_application(sandbox, credential, tenant=None, client=None):
-    """Microsoft's own library before the sandbox's Entra."""
+    """Microsoft's own library with the sandbox's Entra."""
     environment = sandbox.environment
     http = requests.Session()
     http.trust_env, http.verify = False, str(sandbox.authority)
@@ -91,7 +91,7 @@ def msal_application(sandbox, credential, tenant=None, client=None):
         client or environment["AZURE_CLIENT_ID"],
         client_credential=credential,
         authority=f"{environment['AZURE_AUTHORITY_HOST']}/{tenant or environment['AZURE_TENANT_ID']}",
-        # the real Entra would be asked who this authority is
+        # otherwise the library asks the real Entra about this authority
         instance_discovery=False,
         http_client=http,
     )
@@ -121,11 +121,11 @@ class Function:
         ]
         self.program = Program(command, variables, folder)
         self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        # it has no page of health: it answers 404 to an unknown one as soon as it listens
+        # it has no health endpoint: it returns 404 for unknown paths as soon as it listens
         self.program.up(f"http://127.0.0.1:{port}/", 404)
 
     def __call__(self, event):
-        """What the function answered: a report, or an object with `errorType`."""
+        """The function's response: a report, or an object with `errorType`."""
         request = urllib.request.Request(self.url, data=json.dumps(event).encode())
         with urllib.request.urlopen(request, timeout=90) as response:
             return json.loads(response.read())
@@ -138,7 +138,7 @@ class Function:
 
 
 class Tinyproxy:
-    """Debian's tinyproxy, which asks for a password."""
+    """Debian's tinyproxy, which requires a password."""
 
     USER, PASSWORD = "hubkeeper", "pr0xy-passw0rd"
 
@@ -156,7 +156,7 @@ class Tinyproxy:
         return f"http://{self.USER}:{password}@127.0.0.1:{self.port}"
 
     def ports(self):
-        """The ports that tunnels were made to."""
+        """The ports to which tunnels were opened."""
         return {int(port) for port in re.findall(r"CONNECT [^ :]+:([0-9]+) HTTP/", self.program.log.read_text())}
 
     def stop(self):
@@ -164,7 +164,7 @@ class Tinyproxy:
 
 
 class Moto:
-    """moto's server: Secrets Manager as others read AWS's documentation."""
+    """moto's server: an independent implementation of Secrets Manager."""
 
     def __init__(self, folder):
         port = free_port()
@@ -175,7 +175,7 @@ class Moto:
         self.program.up(f"{self.url}/moto-api/", 200)
 
     def function(self, name):
-        """A Lambda function: moto rotates a secret with none that it does not know."""
+        """A Lambda function: moto rotates a secret only with a function that it knows."""
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as package:
             package.writestr("bootstrap", "")
@@ -191,7 +191,7 @@ class Moto:
 
 
 class Registry:
-    """The registry that Docker wrote (Debian's package), which believes the sandbox's token service and nobody else."""
+    """Docker's own registry (Debian's package), which trusts only the sandbox's token service."""
 
     def __init__(self, sandbox, folder, service="registry.docker.io", issuer="auth.docker.io", certificate=None):
         place = Path(tempfile.mkdtemp(dir=folder))
@@ -224,7 +224,7 @@ class Registry:
 
 
 def skopeo(*arguments):
-    """Runs skopeo; whether it succeeded, and what it printed."""
+    """Runs skopeo. Returns whether it succeeded, and its output."""
     home = tempfile.mkdtemp()
     try:
         policy = Path(home) / "policy.json"
@@ -238,11 +238,11 @@ def skopeo(*arguments):
 
 
 def recorded(service):
-    """The exchanges between function and sandbox that the test suite left, one of each shape."""
+    """The recorded exchanges between function and sandbox, one of each shape."""
     return recorded_in(need("HUBKEEPER_RECORD", "record of the test suite"), service)
 
 
 def recorded_in(folder, service):
-    """The exchanges with a service that a sandbox wrote down in a folder."""
+    """The exchanges with a service that a sandbox recorded in a folder."""
     lines = [line for file in sorted(Path(folder).glob("*.jsonl")) for line in file.read_text().splitlines()]
     return [entry for entry in map(json.loads, lines) if entry["service"] == service]

@@ -1,7 +1,7 @@
-"""Docker's OpenAPI document of the Docker Hub API, and what is mended in it before it is believed.
+"""Docker's OpenAPI document of the Docker Hub API, with corrections.
 
-Each fault of the document stands here with its reason, and nowhere else. A fault that a later document does not have any more ends
-with an error: nothing is mended in silence.
+Each correction is a function that gives the reason. A correction that a later document no longer needs raises an error, so that none
+stays unnoticed.
 """
 
 import json
@@ -11,14 +11,14 @@ from harness import spec
 from openapi_core import Config, OpenAPI
 
 def load():
-    """The mended document, checked as a document of OpenAPI 3.0, with members that it does not name forbidden."""
+    """The corrected document, validated as OpenAPI 3.0, with unknown fields forbidden."""
     document = mended(yaml.safe_load(spec("docker-hub.openapi.yaml").read_text()))
     merge_all_of(document, document)
     return OpenAPI.from_dict(document, config=Config(additional_properties_default_policy="forbid"))
 
 
 def mended(document):
-    # YAML's numbers and times: statuses that are not quoted are no names, and examples of times are no texts
+    # YAML reads numbers and times: unquoted statuses are not strings, and neither are examples of times
     document = json.loads(json.dumps(document, default=lambda time: time.isoformat()))
     for fault in FAULTS:
         assert fault(document), f"the document does not have this fault any more: {fault.__doc__}"
@@ -43,7 +43,7 @@ def resolved(document, node):
 
 
 def merge_all_of(document, node):
-    """Writes each `allOf` of objects out as one object: members that are not named cannot be forbidden in parts."""
+    """Writes each `allOf` of objects out as one object: unknown fields cannot be forbidden in its parts."""
     if isinstance(node, list):
         for child in node:
             merge_all_of(document, child)
@@ -58,7 +58,7 @@ def merge_all_of(document, node):
             merge_all_of(document, child)
 
 
-# --- faults in the form of the document
+# --- faults in the document's form
 
 
 def bearer_auth(document):
@@ -70,7 +70,7 @@ def bearer_auth(document):
 
 
 def required_in_properties(document):
-    """`required: true` stands inside property schemas, where OpenAPI has a list of names."""
+    """`required: true` is inside property schemas, where OpenAPI has a list of names."""
     found = [node for node in walk(document["components"]["schemas"]) if node.get("required") is True]
     for node in found:
         del node["required"]
@@ -78,12 +78,12 @@ def required_in_properties(document):
 
 
 def team_repo(document):
-    """A reference to `#/components/responses/team_repo`, which is not there."""
+    """A reference to `#/components/responses/team_repo`, which does not exist."""
     return document["components"]["schemas"]["team_repo"].pop("allOf", None)
 
 
 def organization_name(document):
-    """`{name}` in a path has no parameter that is called so."""
+    """`{name}` in a path has no parameter of that name."""
     paths = document["paths"]
     found = "parameters" not in paths["/v2/orgs/{name}/access-tokens"]
     paths["/v2/orgs/{name}/access-tokens"]["parameters"] = [
@@ -93,7 +93,7 @@ def organization_name(document):
 
 
 def response_without_description(document):
-    """A response has no `description`, which OpenAPI wants."""
+    """A response has no `description`, which OpenAPI requires."""
     found = [
         response
         for path in document["paths"].values()
@@ -106,14 +106,14 @@ def response_without_description(document):
 
 
 def members_page(document):
-    """The 200 of an organization's members is typed as an array of pages; one page comes."""
+    """The 200 of an organization's members is typed as an array of pages; the service returns one page."""
     schema = document["paths"]["/v2/orgs/{org_name}/members"]["get"]["responses"]["200"]["content"]["application/json"]
     found = schema["schema"].get("type") == "array"
     schema["schema"] = schema["schema"].get("items", schema["schema"])
     return found
 
 
-# --- faults in what it says; the service's answers say otherwise
+# --- faults in the document's content; the service's responses differ
 
 
 def personal_tokens(document):
@@ -122,17 +122,17 @@ def personal_tokens(document):
 
 
 def nulls(document):
-    """Members that are null in the service's answers (some in the document's own examples) without being nullable."""
+    """Fields that are null in the service's responses (some in the document's own examples) without being nullable."""
     schemas = document["components"]["schemas"]
     members = [
-        # a token that never ends; Docker's later page has it nullable
+        # a token that never expires; nullable in Docker's later page
         schemas["accessToken"]["properties"]["expires_at"],
-        # the ends of a list: the example says null
+        # the first and the last page of a list: the example says null
         schemas["getAccessTokensResponse"]["properties"]["next"],
         schemas["getAccessTokensResponse"]["properties"]["previous"],
-        # a repository without a description: nullable in the list, for the same member
+        # a repository without a description: the same field is nullable in the list
         schemas["repository_info"]["properties"]["description"],
-        # an image without a variant, of a system without versions
+        # an image without a variant, for a system without versions
         schemas["image"]["properties"]["variant"],
         schemas["image"]["properties"]["os_version"],
     ]
@@ -143,7 +143,7 @@ def nulls(document):
 
 
 def tag_images(document):
-    """A tag's `images` is typed as one image; the service answers a list of them."""
+    """A tag's `images` is typed as one image; the service returns a list."""
     properties = document["components"]["schemas"]["tag"]["properties"]
     found = properties["images"].get("type") == "object"
     properties["images"] = {"type": "array", "items": {"$ref": "#/components/schemas/image"}}
@@ -151,7 +151,7 @@ def tag_images(document):
 
 
 def tag_version(document):
-    """A tag's `v2` is typed as a string; the service answers true."""
+    """A tag's `v2` is typed as a string; the service returns true."""
     properties = document["components"]["schemas"]["tag"]["properties"]
     found = properties["v2"]["type"] == "string"
     properties["v2"] = {"type": "boolean"}
@@ -159,7 +159,7 @@ def tag_version(document):
 
 
 def tag_members(document):
-    """The service's answers have members of a tag that the document does not name; `status` is called `tag_status`."""
+    """The service's responses have fields of a tag that the document does not name; `status` is called `tag_status`."""
     properties = document["components"]["schemas"]["tag"]["properties"]
     found = properties.pop("status", None)
     properties["tag_status"] = found
@@ -170,17 +170,17 @@ def tag_members(document):
 
 
 def errors_with_information(document):
-    """`Error` has no `errinfo`, which the service's refusals have; in Docker's later page `error` stands in its place."""
+    """`Error` has no `errinfo`, which the service's errors have; Docker's later page has `error` instead."""
     schemas = document["components"]["schemas"]
     found = "errinfo" not in schemas["Error"]["properties"]
     for name in ("Error", "error"):
-        # null or an object, with whatever is in it
+        # null or an object with any content
         schemas[name]["properties"]["errinfo"] = {"type": "object", "additionalProperties": True, "nullable": True}
     return found
 
 
 def fields_of_a_refusal(document):
-    """`fields` of `ValueError` is an object with a list's `items`; it has a list of texts for each field that is wrong."""
+    """`fields` of `ValueError` is an object with a list's `items`; the service returns a list of strings for each invalid field."""
     properties = document["components"]["schemas"]["ValueError"]["properties"]
     found = "items" in properties["fields"]
     properties["fields"] = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
@@ -188,7 +188,7 @@ def fields_of_a_refusal(document):
 
 
 def tokens_forbidden(document):
-    """403 is not listed where a token's bearer asks for tokens; the service answers so (docker/hub-feedback 2478)."""
+    """403 is not listed where a token's bearer asks for tokens; the service returns it (docker/hub-feedback 2478)."""
     operations = [operation for operation in personal_tokens(document) if "responses" in operation]
     found = all("403" not in operation["responses"] for operation in operations)
     for operation in operations:
@@ -197,7 +197,7 @@ def tokens_forbidden(document):
 
 
 def token_deleted(document):
-    """A token that is deleted is answered by 204; 202 was seen (hub-tool)."""
+    """The deletion of a token returns 204; 202 was observed (hub-tool)."""
     responses = document["paths"]["/v2/access-tokens/{uuid}"]["delete"]["responses"]
     found = "202" not in responses
     responses["202"] = {"description": "Accepted."}
@@ -205,13 +205,13 @@ def token_deleted(document):
 
 
 def roles(document):
-    """The enumeration of a member's role leaves Editor out, which the same document lets one give; custom roles have names of their own."""
+    """The enumeration of a member's role lacks Editor, which the same document accepts; custom roles have their own names."""
     role = document["components"]["schemas"]["org_member"]["properties"]["role"]
     return role.pop("enum", None)
 
 
 def ends_of_lists(document):
-    """`next` and `previous` of the members of an organization and of a team are null at the ends, as the second's example says."""
+    """`next` and `previous` of the members of an organization and of a team are null at the ends, as the second one's example says."""
     page = document["components"]["schemas"]["org_member_paginated"]["properties"]
     team = document["paths"]["/v2/orgs/{org_name}/groups/{group_name}/members"]["get"]["responses"]["200"]["content"]
     members = [of[name] for of in (page, team["application/json"]["schema"]["properties"]) for name in ("next", "previous")]
@@ -222,7 +222,7 @@ def ends_of_lists(document):
 
 
 def invitations_refused(document):
-    """Of refused invitations 400 and 409 alone are listed; that an owner must ask is in the text, and the rest is not documented."""
+    """For rejected invitations only 400 and 409 are listed; the text says that an owner must ask, and the rest is not documented."""
     responses = document["paths"]["/v2/invites/bulk"]["post"]["responses"]
     found = not {"401", "402", "403", "404"} & responses.keys()
     for status in ("401", "402", "403", "404"):
@@ -231,7 +231,7 @@ def invitations_refused(document):
 
 
 def invitees_alone(document):
-    """The list of a bulk invitation's answer stands in an object more; Docker's own client decodes the list alone (terraform-provider-docker)."""
+    """The response to a bulk invitation wraps its list in an object; Docker's own client decodes a bare list (terraform-provider-docker)."""
     answer = document["paths"]["/v2/invites/bulk"]["post"]["responses"]["202"]["content"]["application/json"]["schema"]["properties"]
     found = "$ref" in answer["invitees"]
     answer["invitees"] = {"anyOf": [answer["invitees"], document["components"]["schemas"]["bulk_invite"]["properties"]["invitees"]]}
@@ -239,7 +239,7 @@ def invitees_alone(document):
 
 
 def rate_limits(document):
-    """429 is explained in the document's text, and listed for the audit logs alone. Its body is not documented."""
+    """429 is explained in the document's text, but listed for the audit logs only. Its body is not documented."""
     found = False
     for path in document["paths"].values():
         for operation in path.values():

@@ -1,4 +1,4 @@
-"""Small images in an OCI layout, made without a network: for skopeo to push."""
+"""Small images in an OCI layout, built without a network, for skopeo to push."""
 
 import gzip
 import hashlib
@@ -7,7 +7,7 @@ import json
 import tarfile
 
 OCI = "application/vnd.oci.image"
-# how an image or an index is pushed: the name in a test, skopeo's format, whether it is an index, the media type in the registry
+# how to push an image or an index: the name in a test, skopeo's format, whether it is an index, the media type in the registry
 KINDS = {
     "a Docker manifest": ("v2s2", False, "application/vnd.docker.distribution.manifest.v2+json"),
     "an OCI manifest": ("oci", False, f"{OCI}.manifest.v1+json"),

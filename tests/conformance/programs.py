@@ -1,4 +1,4 @@
-"""What the tests in Python start: any server, and the sandbox. On the loopback interface, on ports that the kernel gives."""
+"""Starts servers and the sandbox for the Python tests, on the loopback interface and on ports from the kernel."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-# what a program that is started here gets of this one's environment
+# the environment variables that a started program inherits
 KEEP = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
 NO_PROXY = {"NO_PROXY": "127.0.0.1,localhost"}
 
@@ -23,7 +23,7 @@ def free_port():
 
 
 def eventually(what, look, seconds=60):
-    """The first truthy answer of ``look``; fails with ``what`` after so many seconds."""
+    """Returns the first truthy result of ``look``; fails with ``what`` after this many seconds."""
     end = time.monotonic() + seconds
     while True:
         if found := look():
@@ -33,7 +33,7 @@ def eventually(what, look, seconds=60):
 
 
 def answers(url, *statuses):
-    """Whether a server answers with one of these statuses."""
+    """Whether a server responds with one of these statuses."""
     try:
         with urllib.request.urlopen(url, timeout=2) as response:
             return response.status in statuses
@@ -44,7 +44,7 @@ def answers(url, *statuses):
 
 
 def end(process):
-    """Waits until a process that was asked to end has ended, and makes it."""
+    """Waits for a process that was asked to exit, and kills it if it does not."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10)
     process.kill()
@@ -52,7 +52,7 @@ def end(process):
 
 
 class Program:
-    """A server that runs until it is stopped; what it says is kept."""
+    """A server that runs until it is stopped. Its output is kept."""
 
     def __init__(self, command, environment, folder):
         self.log = Path(tempfile.mkdtemp(dir=folder)) / "log"
@@ -63,7 +63,7 @@ class Program:
             )
 
     def up(self, url, *statuses):
-        """Waits until it answers."""
+        """Waits until it responds."""
 
         def look():
             assert self.process.poll() is None, f"{self.process.args[0]} ended:\n{self.log.read_text()[-3000:]}"
@@ -78,7 +78,7 @@ class Program:
 
 
 class Sandbox:
-    """Every service of the sandbox (crates/sandbox/src/bin/serve_sandbox.rs): one process, spoken to by lines of JSON."""
+    """Every service of the sandbox (crates/sandbox/src/bin/serve_sandbox.rs): one process, controlled by lines of JSON."""
 
     def __init__(self, folder, environment=None):
         self.authority = Path(tempfile.mkdtemp(dir=folder)) / "authority.pem"

@@ -1,7 +1,7 @@
-"""One script of operations on Secrets Manager, played through AWS's own client against whoever answers at an endpoint.
+"""One script of operations on Secrets Manager, played through AWS's own client against an endpoint.
 
-Each step has a name and gives what the client made of the answer, without what differs from one run to the next: the members of the
-answer, or the class of the exception. Messages are left out: AWS documents none of them.
+Each step has a name and returns what the client made of the response, without the parts that differ between runs: the fields of the
+response, or the class of the exception. Messages are omitted: AWS documents none of them.
 """
 
 import datetime
@@ -10,24 +10,24 @@ import re
 from botocore.exceptions import ClientError
 from harness import client
 
-# whoever looks whether the function is there must have it: Moto.function
+# a service that checks whether the function exists needs it: Moto.function
 FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:rotate"
 
 
 def version(number):
-    """The id of a version, which the caller chooses."""
+    """The id of a version, which the client chooses."""
     return f"{number:08d}-0000-4000-8000-000000000000"
 
 
 class Script:
-    """Plays the steps in their order and keeps what came of each."""
+    """Plays the steps in order and keeps their results."""
 
     def __init__(self, endpoint):
         self.client = client("secretsmanager", endpoint)
         self.results = {}
 
     def step(self, name, operation, **arguments):
-        """Plays one operation; what it answered, or ``None``."""
+        """Plays one operation. Returns its response, or ``None``."""
         assert name not in self.results, name
         try:
             answer = getattr(self.client, operation)(**arguments)
@@ -49,7 +49,7 @@ class Script:
 
 
 def plain(value):
-    """An answer without dates, random suffixes and paging tokens."""
+    """A response without dates, random suffixes and paging tokens."""
     if isinstance(value, dict):
         token = {"NextToken": "(token)" if value["NextToken"] else "(empty)"} if "NextToken" in value else {}
         return {name: plain(member) for name, member in value.items()} | token
@@ -130,7 +130,7 @@ def putting(step, script):
 
 
 MOVES = {
-    # a compare-and-swap: the version that bears the label must be named
+    # a compare-and-swap: the request must name the version that has the label
     "move AWSCURRENT: from nowhere": [("AWSCURRENT", 2, None)],
     "move AWSCURRENT: from a version without it": [("AWSCURRENT", 2, 3)],
     "move AWSCURRENT: to a version that is not there": [("AWSCURRENT", 99, 1)],
@@ -155,7 +155,7 @@ MOVES = {
 
 def moving(step, script, prefix="c"):
     for number, (name, moves) in enumerate(MOVES.items()):
-        # each on a secret of its own: what one service does wrong does not spoil the next
+        # each on its own secret, so that an error of one service does not affect the next step
         secret = f"{prefix}/move-{number}x"
         create(lambda *_, **arguments: script.client.create_secret(**arguments), None, secret, 1)
         for version_number, label in ((2, "AWSPENDING"), (3, "CANDIDATE")):

@@ -1,4 +1,4 @@
-"""Azure Resource Manager: what went between function and sandbox holds against Microsoft's swagger, and Microsoft's client works."""
+"""Azure Resource Manager: the recorded exchanges are valid under Microsoft's swagger, and Microsoft's client works."""
 
 import copy
 import json
@@ -18,12 +18,12 @@ DEFAULT = VERSIONS[0]
 
 
 def is_connector(entry):
-    """Health reports are another API, which these documents do not have."""
+    """Health reports belong to another API, which these documents lack."""
     return "/healthreports" not in urlsplit(entry["uri"]).path.lower()
 
 
 def pair(entry, version=None):
-    """An exchange as the validator reads it; of another api-version where one is named."""
+    """An exchange as the validator reads it, with another api-version if one is given."""
     url = entry["uri"]
     if version:
         assert f"api-version={DEFAULT}" in url, url
@@ -42,7 +42,7 @@ def is_provider_error(pair):
 
 
 def violations(pairs, *flags):
-    """The lines of the validator: none where every pair holds."""
+    """The validator's messages. Empty if every pair is valid."""
     modules = need("HUBKEEPER_OAV", "oav")
     command = ["node", str(spec("azure/live-validate.cjs")), *flags]
     done = subprocess.run(
@@ -55,7 +55,7 @@ def violations(pairs, *flags):
 
 
 def validated(pairs):
-    """Checks all pairs, the provider's own errors with the one exception that is made for them."""
+    """Validates all pairs, except the provider's own form of errors."""
     own = [pair for pair in pairs if is_provider_error(pair)]
     others = [pair for pair in pairs if not is_provider_error(pair)]
     assert others, "nothing was recorded"
@@ -82,7 +82,7 @@ def test_what_is_left_out_is_health_reports_alone(count):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_function_itself_under_this_api_version(version, folder, stopping, count):
-    """The package onboards, changes and deletes a connector under the version that its environment names."""
+    """The package onboards, changes and deletes a connector under the version in its environment."""
     record = folder / version
     sandbox = stopping(Sandbox(folder, {"HUBKEEPER_RECORD": str(record)}))
     function = stopping(Function(sandbox, folder, HUBKEEPER_ARM_API_VERSION=version))
@@ -98,7 +98,7 @@ def test_the_function_itself_under_this_api_version(version, folder, stopping, c
 
 
 class Bearer:
-    """A credential of azure-core: Entra's token for the application's secret, by way of MSAL."""
+    """A credential of azure-core: Entra's token for the application's secret, obtained through MSAL."""
 
     def __init__(self, sandbox):
         application = msal_application(sandbox, sandbox("client_secret")["secret"])
@@ -164,7 +164,7 @@ def test_microsofts_client_creates_reads_lists_and_deletes(folder, stopping, cou
     assert (read.type.lower(), read.location) == ("microsoft.security/securityconnectors", "westeurope")
     assert read.system_data.created_by and read.system_data.last_modified_at
     assert sorted(found.name for found in client.list_by_resource_group()) == ["dockerhub-one", "dockerhub-two"]
-    # the role is assigned on the resource group, and reaches no further
+    # the role assignment covers the resource group only
     with pytest.raises(HttpResponseError, match="AuthorizationFailed") as refused:
         list(client.list())
     assert refused.value.status_code == 403
@@ -173,7 +173,7 @@ def test_microsofts_client_creates_reads_lists_and_deletes(folder, stopping, cou
     patched = client.update("dockerhub-one", models.SecurityConnector(tags={"only": "this"}))
     assert patched.tags == {"only": "this"} and len(patched.properties.offerings) == 1
     client.delete("dockerhub-one")
-    # gone already is no error
+    # deleting a missing connector is not an error
     client.delete("dockerhub-one")
     assert [connector.name for connector in client.list_by_resource_group()] == ["dockerhub-two"]
     entries = [entry for entry in recorded_in(record, "Arm")]
@@ -200,7 +200,7 @@ def test_microsofts_client_reads_the_connector_that_hubkeeper_wrote(sandbox, fun
 
 
 def test_microsofts_client_is_told_what_is_wrong(sandbox):
-    """The sandbox refuses what Microsoft's service refuses, in a form that the client understands."""
+    """The sandbox rejects what Microsoft's service rejects, in a form that the client understands."""
     wrong = docker_hub("wrong", environment=models.AwsEnvironmentData())
     with pytest.raises(HttpResponseError) as refused:
         Client(sandbox).create_or_update("dockerhub-wrong", wrong)
@@ -213,7 +213,7 @@ def test_microsofts_client_is_told_what_is_wrong(sandbox):
 
 
 def recorded_put():
-    """A good pair, to plant deviations in."""
+    """A valid pair, to plant deviations in."""
     pairs = [pair(entry) for entry in recorded("Arm") if (entry["method"], entry["status"]) == ("PUT", 201)]
     assert pairs
     return copy.deepcopy(pairs[0])

@@ -17,7 +17,7 @@ def sandbox(folder, stopping):
 
 
 def assertion(sandbox, audience=AUDIENCE, algorithm="RS256"):
-    """An assertion as the function gets it from STS, by AWS's own client."""
+    """An assertion from STS, obtained as the function does, by AWS's own client."""
     answer = sandbox.client("sts").get_web_identity_token(Audience=[audience], SigningAlgorithm=algorithm, DurationSeconds=300)
     return answer["WebIdentityToken"]
 
@@ -28,7 +28,7 @@ def asserting(assertion):
 
 
 def token(sandbox, credential, tenant=None, client=None, scope=SCOPE):
-    """What MSAL makes of Entra's answer."""
+    """MSAL's result for Entra's response."""
     return msal_application(sandbox, credential, tenant, client).acquire_token_for_client([scope])
 
 
@@ -66,7 +66,7 @@ def test_an_unknown_application(sandbox):
 
 
 def test_an_unknown_tenant(sandbox):
-    # MSAL reads the tenant's discovery document first and says so itself
+    # MSAL reads the tenant's discovery document first and reports the error itself
     with pytest.raises(ValueError, match="(?i)tenant|authority|discovery"):
         token(sandbox, "secret", tenant="7e4a0000-0000-4000-a000-00000000ffff")
 
@@ -77,7 +77,7 @@ def test_a_resource_that_is_none(sandbox):
 
 
 def test_an_assertion_that_was_changed(sandbox):
-    """The planted deviation: what nobody signed is caught."""
+    """The planted deviation: an unsigned assertion is rejected."""
     head, claims, signature = assertion(sandbox).split(".")
     opened = json.loads(base64.urlsafe_b64decode(claims + "=="))
     opened["sub"] = ROLE.format("somebody")

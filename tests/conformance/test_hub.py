@@ -1,4 +1,4 @@
-"""The Docker Hub API: what went between function and sandbox holds against Docker's OpenAPI document."""
+"""The Docker Hub API: the recorded exchanges are valid under Docker's OpenAPI document."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ def entries():
 
 
 def reasons(error):
-    """An error with what led to it."""
+    """An error with its causes."""
     lines = []
     while error:
         lines.append(f"{type(error).__name__}")
@@ -37,7 +37,7 @@ def reasons(error):
 
 
 def violations(api, entry):
-    """What the document has against an exchange: the request's part and the response's."""
+    """The violations in an exchange: those of the request and those of the response."""
     url, asked, answered = urlsplit(entry["uri"]), entry["request"], entry["response"]
     request = MockRequest(
         "https://hub.docker.com", entry["method"].lower(), url.path, args=dict(parse_qsl(url.query)), headers=asked["headers"],
@@ -75,7 +75,7 @@ def test_the_suite_holds_against_dockers_document(api, entries, count):
 
 
 def test_the_sandbox_answers_as_documented_where_the_suite_never_asks(api, sandbox, count):
-    """Refusals, and routes that the function does not use: one of each, asked by hand."""
+    """Errors, and routes that the function does not use: one request each, sent by hand."""
     base, scene = sandbox.environment["HUBKEEPER_HUB_URL"], sandbox.scene
     user = scene["user"]
     made = sandbox("token", user=user, scope="repo:read")
@@ -131,7 +131,7 @@ def test_the_sandbox_answers_as_documented_where_the_suite_never_asks(api, sandb
 
 
 def test_what_is_left_out_are_other_services(count):
-    """auth.docker.io and the registry are not in this document; the real registry is asked instead (test_registry.py)."""
+    """This document lacks auth.docker.io and the registry; test_registry.py compares those with the real registry."""
     count("exchanges out of the document's reach (token service, registry)", len(recorded("HubAuth")) + len(recorded("Registry")))
 
 

@@ -1,4 +1,4 @@
-"""The package runs under AWS's own Runtime Interface Emulator and answers each file of ``events/``."""
+"""The package runs under AWS's own Runtime Interface Emulator and handles each file of ``events/``."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from harness import ROOT, Function, Sandbox
 EVENTS = sorted(path.name for path in (ROOT / "events").glob("*.json"))
 STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
 
-# what comes before the event, and what the answer is: an outcome, or the type of an error
+# what happens before the event, and the result: an outcome, or the type of an error
 EXPECTED = {
     "action-in-eventbridge-detail.json": ("onboarded", "unchanged"),
     "cloudtrail-put-secret-value.json": ("put AWSCURRENT", "applied"),
@@ -46,7 +46,7 @@ EXPECTED = {
 
 
 class Stack:
-    """CloudFormation's side of a custom resource: takes the answer that is put to its URL."""
+    """CloudFormation's side of a custom resource: receives the response that is put to its URL."""
 
     def __init__(self):
         answers = self.answers = []
@@ -132,7 +132,7 @@ class Life:
 
 
 def adapt(event, life):
-    """Puts the ids of this life in the places of the file's."""
+    """Replaces the ids of the file with those of this world."""
     if isinstance(event, list):
         return [adapt(item, life) for item in event]
     if isinstance(event, str) and event.startswith("arn:aws:secretsmanager:"):
@@ -152,7 +152,7 @@ def adapt(event, life):
                 adapted[name] = life.stack.url
             case "physicalresourceid":
                 adapted[name] = f"hubkeeper/{life.arn}"
-            # the sandbox knows the tokens that it gave; an older event has none
+            # the sandbox knows the tokens that it issued; older events have none
             case "rotationtoken":
                 pass
             case "body":
@@ -187,7 +187,7 @@ def test_the_package_answers(name, folder, stopping):
     assert outcome(answer) == expected, answer
     answered = [(sent["Status"], sent["LogicalResourceId"]) for sent in life.stack.answers]
     assert answered == ([("SUCCESS", "Organization")] if name.startswith("custom-resource") else []), life.stack.answers
-    # the emulator runs one process for all of it: the function did not end, and nothing of it leaked
+    # the emulator runs one process for all events: the function did not exit, and its output leaks nothing
     assert function.program.process.poll() is None
     leaks = sandbox("secrets_in", texts=[json.dumps(answer), function.output()], also=[])["leaks"]
     assert not leaks, leaks
@@ -199,7 +199,7 @@ def test_an_event_that_is_none_is_a_function_error(function):
 
 
 def test_a_package_that_does_not_answer_is_noticed(sandbox, folder, stopping):
-    """The emulator is no rubber stamp: a function whose environment makes it unusable answers so, each event."""
+    """The emulator reports failures: a function with an unusable environment fails for each event."""
     broken = stopping(Function(sandbox, folder, AZURE_TENANT_ID=""))
     answer = broken(json.loads((ROOT / "events" / "verify.json").read_text()))
     assert answer["errorType"] == "Misconfigured" and "AZURE_TENANT_ID" in answer["errorMessage"], answer

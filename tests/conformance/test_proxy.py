@@ -1,4 +1,4 @@
-"""The package behind Debian's tinyproxy: every service of the sandbox over TLS, and the proxy the way to each."""
+"""The package behind Debian's tinyproxy: every service of the sandbox uses TLS and is reachable through the proxy only."""
 
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ def tls(folder):
 
 @pytest.fixture
 def arn(tls, monkeypatch, request):
-    """A secret with a good token; AWS's own client puts it, without the proxy."""
+    """A secret with a valid token. AWS's own client puts it, without the proxy."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tls.authority))
     token = tls("token", user=tls.scene["user"], scope="repo:read")["token"]
     return tls.secret(f"hubkeeper/{request.node.name}", tls.document(token))
@@ -44,7 +44,7 @@ def test_a_wrong_password_is_told_and_leads_nowhere(tls, proxy, arn, folder, sto
     before = tls("requests")["requests"]
     function = stopping(Function(tls, folder, HTTPS_PROXY=proxy.url("an0ther-passw0rd"), NO_PROXY=""))
     answer = function({"action": "verify", "secretId": arn})
-    # tinyproxy answers 401 where others answer 407
+    # tinyproxy returns 401 where other proxies return 407
     assert answer["errorType"] == "Retryable"
     assert "correct the user and password in HTTPS_PROXY" in answer["errorMessage"]
     assert f"127.0.0.1:{proxy.port}" in answer["errorMessage"]

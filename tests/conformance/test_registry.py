@@ -1,4 +1,4 @@
-"""The registry: the proof runs against Docker's own registry, and skopeo reads the sandbox's."""
+"""The registry: the proof works with Docker's own registry, and skopeo works with the sandbox's."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ class Hub:
         self.registry = stopping(Registry(self.sandbox, folder, **registry))
 
     def push(self, repository, kind):
-        """Pushes the tag `latest`, as the owner does; skopeo gets its token from the sandbox."""
+        """Pushes the tag `latest`, as the owner does. skopeo gets its token from the sandbox."""
         format_, index, media_type = KINDS[kind]
         source = layout(self.folder / f"{repository}-{len(list(self.folder.iterdir()))}", f"{self.organization}/{repository}")
         pushed, said = skopeo(
@@ -38,7 +38,7 @@ class Hub:
         assert (status, found) == (200, media_type)
 
     def head(self, repository, login, accept=ACCEPT):
-        """A manifest's HEAD by hand: status, and media type or challenge."""
+        """Sends a manifest's HEAD by hand. Returns the status, and the media type or the challenge."""
         url = f"{self.registry.url}/v2/{self.organization}/{repository}/manifests/latest"
         headers = {"Authorization": f"Bearer {self.token(repository, login)}", "Accept": accept}
         try:
@@ -55,7 +55,7 @@ class Hub:
             return json.loads(answer.read())["token"]
 
     def verify(self, name="hubkeeper/acme"):
-        """The proof of the package, with Docker's registry in the place of the sandbox's; its report, and what the registry was asked."""
+        """Runs the package's proof with Docker's registry instead of the sandbox's. Returns its report, and the requests to the registry."""
         token = self.sandbox("token", user=self.user, scope="repo:read")["token"]
         arn = self.sandbox.secret(name, self.sandbox.document(token))
         function = self.stopping(Function(self.sandbox, self.folder, HUBKEEPER_REGISTRY_URL=self.registry.url))
@@ -74,7 +74,7 @@ READ = []
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_proof_reads_what_docker_s_registry_holds(hub, kind, count):
-    """Private images of each kind, and the public one of this kind: five of six are the sample."""
+    """Private images of each kind, and the public one of this kind: the sample is five of six."""
     kinds = list(KINDS)
     for repository, each in zip(hub.private, kinds[kinds.index(kind):] + kinds):
         hub.push(repository, each)
@@ -82,7 +82,7 @@ def test_the_proof_reads_what_docker_s_registry_holds(hub, kind, count):
         hub.push(repository, kind)
     report, asked = hub.verify()
     assert (report["outcome"], report["verdict"]["result"]) == ("proven", "complete"), report
-    # a HEAD is no pull
+    # a HEAD does not count as a pull
     assert {method for method, *_ in asked} == {"HEAD"} and {status for *_, status in asked} == {200}, asked
     repositories = {path.split("/")[3] for _, path, _ in asked}
     assert len(asked) == 5 and set(hub.private) < repositories and repositories & set(hub.public), asked
@@ -100,7 +100,7 @@ def test_an_image_that_is_not_there_says_nothing_about_rights(hub):
 
 
 def test_docker_s_registry_onboards(hub):
-    """The whole way: the connector is written with a token that Docker's registry believed."""
+    """The whole sequence: the function writes the connector with a token that Docker's registry accepts."""
     for repository in hub.private + hub.public:
         hub.push(repository, "an OCI index")
     token = hub.sandbox("token", user=hub.user, scope="repo:read")["token"]
@@ -111,7 +111,7 @@ def test_docker_s_registry_onboards(hub):
     assert connector["accepted"] and connector["readsEverything"] and not connector["canPush"], connector
 
 
-# --- Docker's registry can say no: planted deviations
+# --- Docker's registry can reject: planted deviations
 
 
 @pytest.mark.parametrize(("what", "registry"), [
@@ -126,13 +126,13 @@ def test_a_token_that_deviates_is_refused(folder, stopping, what, registry):
     status, challenge = hub.head(hub.private[0], hub.pusher)
     assert status == 401 and 'error="invalid_token"' in challenge, (what, challenge)
     report, asked = hub.verify()
-    # of a token that the registry takes for none nothing follows about the repository
+    # a registry that rejects the token itself says nothing about the repository
     assert report["errorType"] == "Retryable" and "invalid_token" in report["errorMessage"], (what, report)
     assert {status for *_, status in asked} == {401}, (what, asked)
 
 
 def test_a_manifest_of_another_type_is_not_found(hub):
-    """Why the proof names every type: Docker's registry, as the sandbox, answers 404 for an OCI manifest that `Accept` does not name."""
+    """Why the proof names every type: Docker's registry, like the sandbox, returns 404 for an OCI manifest that `Accept` does not name."""
     repository = hub.private[0]
     hub.push(repository, "an OCI manifest")
     for accept, status in ((ACCEPT, 200), ("*/*", 404), ("application/vnd.docker.distribution.manifest.v2+json", 404)):
@@ -177,7 +177,7 @@ def of_the_organization(*repositories):
 
 EVERYTHING = {"web", "docs", "api", "worker", "billing", "ledger"}
 PUBLIC = {"web", "docs"}
-# who asks, and what can be read
+# the caller, and the repositories that it can read
 TABLE = {
     "a read-only token": (scanner("repo:read"), EVERYTHING),
     "a token that writes": (scanner("repo:write"), EVERYTHING),
@@ -195,13 +195,13 @@ CELLS = []
 
 
 def readable_to_skopeo(sandbox, user, token):
-    """The repositories whose manifest skopeo gets."""
+    """The repositories whose manifest skopeo can read."""
     address = sandbox.environment["HUBKEEPER_REGISTRY_URL"].removeprefix("http://")
     found = set()
     for repository in sandbox.scene["repositories"]:
         image = f"docker://{address}/{sandbox.scene['organization']}/{repository}:latest"
         read, said = skopeo("inspect", "--raw", "--tls-verify=false", "--creds", f"{user}:{token}", image)
-        # the last: too many logins failed, and the token service locks the user out
+        # the last case: after too many failed logins the token service locks the user out
         assert read or any(no in said for no in ("unauthorized", "denied", "authentication required", "too many requests")), said
         CELLS.append(read)
         if read:
@@ -210,7 +210,7 @@ def readable_to_skopeo(sandbox, user, token):
 
 
 def readable_to_the_proof(sandbox, function, user, token):
-    """The repositories that the proof expects and does not miss."""
+    """The repositories that the proof expects and finds."""
     arn = sandbox.secret("hubkeeper/acme", sandbox.document(token, user=user))
     report = function({"action": "verify", "secretId": arn})
     verdict = report["verdict"]
@@ -221,7 +221,7 @@ def readable_to_the_proof(sandbox, function, user, token):
 @pytest.mark.parametrize("who", TABLE)
 def test_skopeo_and_the_proof_read_the_same(who, folder, stopping, count):
     sandbox = stopping(Sandbox(folder))
-    # that a token can do more than read is another verdict
+    # more rights than read are a different verdict
     function = stopping(Function(sandbox, folder, HUBKEEPER_OVER_PRIVILEGE="warn"))
     make, expected = TABLE[who]
     user, token = make(sandbox)
@@ -232,7 +232,7 @@ def test_skopeo_and_the_proof_read_the_same(who, folder, stopping, count):
 
 
 def test_the_comparison_with_skopeo_can_fail(sandbox, function):
-    """A right that changes between the two is seen: the planted deviation."""
+    """The planted deviation: a right that changes between the two is detected."""
     user, token = scanner("repo:read")(sandbox)
     proof = readable_to_the_proof(sandbox, function, user, token)
     sandbox("team", user=user, team="payments", member=False)

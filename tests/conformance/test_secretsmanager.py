@@ -1,4 +1,4 @@
-"""Secrets Manager: one script through AWS's own client, against the sandbox and against moto; every difference is explained."""
+"""Secrets Manager: one script through AWS's own client, against the sandbox and against moto. Every difference is explained."""
 
 import copy
 
@@ -7,11 +7,11 @@ from botocore.exceptions import ClientError
 from secrets_script import FUNCTION, Script, moving, version
 
 
-# --- what moto does otherwise throughout: each translates moto's answer into AWS's, and says why
+# --- general differences of moto: each function translates moto's response into AWS's, and says why
 
 
 def versions_without_labels(node):
-    """A version that lost its labels stays among `VersionIdsToStages`, with none. AWS: "versions that have staging labels attached"."""
+    """A version without labels remains in `VersionIdsToStages`. AWS: "versions that have staging labels attached"."""
     stages = node.get("VersionIdsToStages", {})
     return [stages.pop(number) for number in [number for number, labels in stages.items() if labels == []]]
 
@@ -22,7 +22,7 @@ def empty_token(node):
 
 
 def name_for_arn(node):
-    """`ListSecretVersionIds` answers the caller's `SecretId` as the ARN. AWS: "the ARN of the secret"."""
+    """`ListSecretVersionIds` returns the request's `SecretId` as the ARN. AWS: "the ARN of the secret"."""
     arn = node.get("ARN", "arn:")
     if not arn.startswith("arn:"):
         node["ARN"] = f"arn:aws:secretsmanager:eu-west-1:111122223333:secret:{arn}-(suffix)"
@@ -30,7 +30,7 @@ def name_for_arn(node):
 
 
 def dates_of_rotations(node):
-    """A rotation that only began has a `LastRotatedDate`, one that was cancelled a `NextRotationDate`. AWS: null."""
+    """A rotation that only began has a `LastRotatedDate`, a cancelled one a `NextRotationDate`. AWS: null."""
     found = [node.pop("LastRotatedDate", None)]
     if node.get("RotationEnabled") is False:
         found.append(node.pop("NextRotationDate", None))
@@ -39,13 +39,13 @@ def dates_of_rotations(node):
 
 RULES = [versions_without_labels, empty_token, name_for_arn, dates_of_rotations]
 
-# members that are not compared, and why
+# fields that are not compared, and why
 LEFT_OUT = {
     "LastAccessedDate": "moto notes it for versions, not for secrets; AWS the other way round",
     "KmsKeyIds": "moto does not name the keys of versions",
 }
 
-# --- and in single steps
+# --- differences in single steps
 DEVIATIONS = {
     "moto takes any name; AWS refuses (ValidationException, seen in many logs)": [
         "create: a name that is none",
@@ -106,7 +106,7 @@ DEVIATIONS = {
 
 
 def translated(node, used):
-    """moto's answer as AWS would have put it."""
+    """moto's response, translated into AWS's."""
     if isinstance(node, list):
         return [translated(item, used) for item in node]
     if not isinstance(node, dict):
@@ -121,7 +121,7 @@ def translated(node, used):
 
 
 def compared(node):
-    """What of an answer is compared. An empty list or map is as good as none: clients cannot tell, AWS documents neither."""
+    """The compared part of a response. Empty lists and maps are omitted: clients cannot tell the difference, and AWS documents neither."""
     if isinstance(node, list):
         return [compared(item) for item in node]
     if not isinstance(node, dict):
@@ -158,7 +158,7 @@ def test_every_difference_is_a_known_deviation_of_moto(results, count):
 
 
 def test_every_error_has_a_class_of_awss_client(results):
-    """boto3 makes an exception class of each error that AWS's model names. ValidationException is not in it: AWS sends it all the same."""
+    """boto3 creates an exception class for each error in AWS's model. ValidationException is not in the model, but AWS sends it."""
     ours, _ = results
     unknown = {name: result for name, result in ours.items() if isinstance(result, str) and result.startswith("no class")}
     assert set(unknown.values()) <= {"no class for ValidationException"}, unknown
@@ -179,16 +179,16 @@ def test_an_error_says_what_it_is(sandbox):
 
 
 @pytest.mark.parametrize(("name", "deviation"), [
-    # a label that is moved without the compare-and-swap
+    # a label moves without the compare-and-swap
     ("move AWSCURRENT: from a version without it", {"ARN": "arn", "Name": "name"}),
     ("move CANDIDATE: from a version without it", {"ARN": "arn", "Name": "name"}),
     ("move AWSCURRENT: labels then", {version(1): ["AWSCURRENT"], version(2): ["AWSPENDING"], version(3): ["CANDIDATE"]}),
-    # another exception
+    # a different exception
     ("read: a secret that is not there", "InvalidRequestException"),
     ("read: by both, which differ", "ResourceNotFoundException"),
-    # a put that is repeated makes another version
+    # a repeated put creates another version
     ("put: the same again", {"VersionId": version(9)}),
-    # a page that was forgotten
+    # a page is missing
     ("list: page by page", [["b/0", "b/1"], ["b/2", "b/3"]]),
 ])
 def test_a_deviation_is_caught(results, name, deviation):
@@ -201,7 +201,7 @@ def test_a_deviation_is_caught(results, name, deviation):
 
 
 def test_a_move_without_the_compare_and_swap_is_caught_on_the_wire(sandbox, moto):
-    """A sandbox that forgets the comparison would answer as if RemoveFromVersionId always named the right version."""
+    """A sandbox without the comparison would respond as if RemoveFromVersionId always named the right version."""
     script = Script(sandbox.aws)
     client = script.client
     update = client.update_secret_version_stage

@@ -1,4 +1,4 @@
-"""One world for the whole run. The last line that is printed is `N passed, N failed`."""
+"""One world for the whole run. The last printed line is `N passed, N failed`."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def world(tmp_path_factory):
             world = World(emulator, sandbox, package)
             world.install()
             yield world
-            # what the tests before this did not look at: everything that was logged, whatever happened
+            # the whole log, including what no test before this has checked
             world.no_secret_in(*(json.dumps(line) for line in world.log_lines()), emulator.log.read_text())
         finally:
             sandbox.stop()

@@ -1,8 +1,8 @@
-"""Starts the AWS emulator, with AWS's rules put in where the emulator has others.
+"""Starts the AWS emulator, with patches where its rules differ from AWS's.
 
-ministack deploys the template, enforces IAM, and drives the function. In some places it is easier or stricter than AWS, or stops short of
-it, and the end-to-end tests would prove less than they say. Each place is named here with what AWS does. A new version of the emulator
-that has renamed one of the functions ends with an error: nothing is passed over in silence.
+ministack deploys the template, enforces IAM, and drives the function. In some points it is more lenient or stricter than AWS, or
+incomplete, and the end-to-end tests would prove less than they say. Each patch names what AWS does. A new version of the emulator that
+has renamed a patched function raises an error, so that no patch is lost unnoticed.
 """
 
 import json
@@ -17,7 +17,7 @@ from ministack.services.cloudformation import changesets, engine, handlers, stac
 
 
 def replace(module, name, *importers):
-    """Decorator: puts the function, which gets the original first, in the place of ``module.name``, in those who imported it too."""
+    """Decorator: replaces ``module.name``, also in modules that imported it. The function gets the original as its first argument."""
     original = getattr(module, name)
 
     def install(function):
@@ -35,9 +35,9 @@ def value(version):
 
 @replace(secretsmanager, "_rotate_secret")
 def rotate_secret(_original, data):
-    """AWS makes the AWSPENDING version before its value, and calls the function; the emulator copies the value and promotes it.
+    """AWS creates the AWSPENDING version before its value, and calls the function; the emulator copies the value and promotes it.
 
-    The four calls are the test's (``World.rotate``).
+    The test makes the four calls (``World.rotate``).
     """
     _, secret = secretsmanager._resolve(data.get("SecretId"))
     if secret is None:
@@ -63,7 +63,7 @@ def rotate_secret(_original, data):
 
 @replace(secretsmanager, "_get_secret_value")
 def get_secret_value(original, data):
-    """A version without a value is "not found"; id and label must mean the same version. The emulator looks at the id alone."""
+    """A version without a value is "not found"; id and label must mean the same version. The emulator checks the id only."""
     _, secret = secretsmanager._resolve(data.get("SecretId"))
     if secret is not None and not secret.get("DeletedDate"):
         stage = data.get("VersionStage") or (None if data.get("VersionId") else "AWSCURRENT")
@@ -80,8 +80,8 @@ def get_secret_value(original, data):
 
 @replace(secretsmanager, "_put_secret_value")
 def put_secret_value(original, data):
-    """The same id with other data is refused, and a label that is named leaves the version that bore it. The emulator overwrites,
-    and lets two versions bear one label."""
+    """The same id with other data is rejected, and a requested label leaves its old version. The emulator overwrites the data, and
+    lets two versions have one label."""
     _, secret = secretsmanager._resolve(data.get("SecretId"))
     version = data.get("ClientRequestToken")
     if secret is not None and version in secret["Versions"]:
@@ -102,13 +102,13 @@ def put_secret_value(original, data):
 
 @replace(iam_actions, "extract_iam_action")
 def extract_iam_action(original, service, method, path, headers, body, query_params):
-    """A batch is authorised as the single call. The emulator asks for an action that IAM does not have."""
+    """A batch needs the same action as the single call. The emulator requires an action that IAM does not have."""
     action = original(service, method, path, headers, body, query_params)
     return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
 
 def join(node, params):
-    """Conditions with ``Fn::Join`` over a list parameter worked out."""
+    """Evaluates conditions with ``Fn::Join`` over a list parameter."""
     if isinstance(node, dict) and "Fn::Join" in node:
         separator, parameter = node["Fn::Join"]
         return separator.join(params[parameter["Ref"]]["Value"].split(","))
@@ -119,14 +119,14 @@ def join(node, params):
 
 @replace(engine, "_evaluate_conditions", changesets, handlers, stacks)
 def evaluate_conditions(original, template, params):
-    """``Fn::Join`` in a condition. The emulator compares it as it stands."""
+    """``Fn::Join`` in a condition. The emulator does not evaluate it."""
     return original({**template, "Conditions": join(template.get("Conditions", {}), params)}, params)
 
 
 @replace(eventbridge, "_dispatch_to_lambda")
 def dispatch_to_lambda(original, arn, payload):
-    """EventBridge invokes asynchronously: what fails is repeated, then goes to the on-failure destination. The emulator invokes once
-    and forgets."""
+    """EventBridge invokes asynchronously: a failed event is retried, then goes to the on-failure destination. The emulator invokes
+    once and ignores failures."""
     function, configuration, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not configuration:
         return original(arn, payload)
@@ -136,8 +136,8 @@ def dispatch_to_lambda(original, arn, payload):
 
 @replace(eventbridge, "_put_events")
 def put_events(original, data, allow_aws_source=False):
-    """There is no CloudTrail in the emulator. What it would send, such as RotationFailed, the test sends: AWS refuses a source that
-    begins with ``aws.`` to everybody else."""
+    """The emulator has no CloudTrail. The test sends its events, such as RotationFailed: AWS rejects a source that begins with
+    ``aws.`` from every other sender."""
     return original(data, allow_aws_source=True)
 
 

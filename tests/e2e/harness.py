@@ -20,7 +20,7 @@ MANAGER_PREFIX = "hubkeeper-manager/"
 
 
 class Emulator:
-    """ministack with IAM enforced, on a port of the loopback interface that the kernel gave."""
+    """ministack with IAM enforced, on a port of the loopback interface from the kernel."""
 
     def __init__(self, folder):
         self.url = f"http://127.0.0.1:{(port := free_port())}"
@@ -41,7 +41,7 @@ class Emulator:
         self.program.up(f"{self.url}/_ministack/health", 200)
 
     def client(self, service, **credentials):
-        """A client with root's keys, or those given."""
+        """A client with root's keys, or the given ones."""
         keys = credentials or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         config = Config(retries={"max_attempts": 1}, read_timeout=120)
         return boto3.client(service, endpoint_url=self.url, region_name=REGION, config=config, **keys)
@@ -52,7 +52,7 @@ class Emulator:
 
 @dataclass
 class Answer:
-    """What an invocation came to: the function's JSON, and whether it was a function error."""
+    """The result of an invocation: the function's JSON, and whether it is a function error."""
 
     payload: dict
     is_error: bool
@@ -76,7 +76,7 @@ class Organization:
 
 
 class World:
-    """Everything together, and what people do in it."""
+    """The whole world, and what people do in it."""
 
     def __init__(self, emulator, sandbox, package):
         self.emulator, self.sandbox = emulator, sandbox
@@ -89,7 +89,7 @@ class World:
     # --- the stack
 
     def deploy(self, stack, **parameters):
-        """Creates or updates a stack from the template, with the package in the place of the source; its outputs."""
+        """Creates or updates a stack from the template, with the package instead of the source. Returns its outputs."""
         source = "CodeUri: ../.."
         template = TEMPLATE.read_text()
         assert template.count(source) == 1
@@ -134,7 +134,7 @@ class World:
         return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
 
     def install(self, stack="hubkeeper", **parameters):
-        """The stack that the tests share; Entra is made to trust its role."""
+        """The stack that the tests share. Entra trusts its role."""
         self.stack = stack
         self.outputs = self.deploy(stack, **parameters)
         self.function = self.outputs["FunctionName"]
@@ -157,7 +157,7 @@ class World:
     # --- Docker Hub and its secrets
 
     def organization(self, name, manager=True, scope=None):
-        """A new organization with its secret: with a manager, with a token made by hand (of this scope), or with both."""
+        """Creates an organization with its secret: with a manager, with a token made by hand (of this scope), or with both."""
         user = f"{name}-scanner"
         password = self.sandbox("organization", name=name, user=user)["password"]
         self.known.append(password)
@@ -186,13 +186,13 @@ class World:
         }
 
     def client_secret(self):
-        """A client secret of the Entra application, as an administrator makes it."""
+        """A client secret of the Entra application, as an administrator creates it."""
         secret = self.sandbox("client_secret")["secret"]
         self.known.append(secret)
         return secret
 
     def token(self, user, scope="repo:read"):
-        """A token as a person makes it on Docker Hub's page."""
+        """A token, as a person creates it on Docker Hub's page."""
         token = self.sandbox("token", user=user, scope=scope)["token"]
         self.known.append(token)
         return token
@@ -203,7 +203,7 @@ class World:
         return json.loads(found["SecretString"])
 
     def put(self, organization, token, *labels):
-        """Puts a new value with this token under these labels; its version."""
+        """Puts a new value with this token under these labels. Returns its version."""
         document = self.value(organization) | {"accessToken": token}
         put = self.secretsmanager.put_secret_value(
             SecretId=organization.arn, SecretString=json.dumps(document), VersionStages=list(labels)
@@ -216,22 +216,22 @@ class World:
         return {label: version for version, labels in described["VersionIdsToStages"].items() for label in labels}
 
     def connector(self, organization):
-        """The organization's connector and the truth about the token in it; ``None`` where there is none."""
+        """The organization's connector, and the truth about its token. ``None`` if it does not exist."""
         connectors = self.sandbox("connectors")["connectors"]
         return next((found for found in connectors if found["organization"] == organization.name), None)
 
     def carries(self, organization, version):
-        """Whether the connector carries this version, and the token in it is what the three promises say."""
+        """Whether the connector has this version, and its token fulfils the three promises."""
         connector = self.connector(organization)
         if connector is None or connector["tags"].get("hubkeeper-version") != version:
             return False
         assert connector["accepted"] and connector["readsEverything"] and not connector["canPush"], connector
         return True
 
-    # --- Secrets Manager's part
+    # --- Secrets Manager
 
     def start_rotation(self, organization):
-        """The pending version that Secrets Manager makes, without a value."""
+        """The pending version that Secrets Manager creates, without a value."""
         rotated = self.secretsmanager.rotate_secret(
             SecretId=organization.arn, RotationLambdaARN=self.outputs["FunctionArn"], RotationRules={"AutomaticallyAfterDays": 30}
         )
@@ -244,7 +244,7 @@ class World:
         })
 
     def rotate(self, organization):
-        """A whole rotation; its version."""
+        """A whole rotation. Returns its version."""
         version = self.start_rotation(organization)
         for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
             self.step(organization, version, step).ok()
@@ -253,7 +253,7 @@ class World:
     # --- people
 
     def inbox(self, name):
-        """A queue that is subscribed to the notices, so that a test can read what a person gets; a function that reads it."""
+        """A queue subscribed to the notices, so that a test can read what a person gets. Returns a function that reads it."""
         url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
@@ -272,7 +272,7 @@ class World:
         return messages
 
     def no_secret_in(self, *texts):
-        """No secret of anybody stands in the texts, however it is written."""
+        """The texts contain no secret of anybody, in any encoding."""
         texts = [text if isinstance(text, str) else json.dumps(text, default=str) for text in texts]
         leaks = self.sandbox("secrets_in", texts=texts, also=self.known)["leaks"]
         assert not leaks, leaks

@@ -1,4 +1,4 @@
-"""The template deploys as it stands, and can be updated and removed."""
+"""The template deploys unchanged, and the stack can be updated and removed."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_a_second_stack_makes_a_secret_and_leaves_it_when_it_goes(world):
     document = json.loads(world.secretsmanager.get_secret_value(SecretId=name)["SecretString"])
     assert document["organization"] == "initech" and "accessToken" not in document
     assert document["connector"]["name"] == "dockerhub-initech"
-    # what it makes is understood: there is a manager, so the function would make the first token
+    # the function accepts the new secret: it has a manager, so onboarding would create the first token
     plan = world.invoke({"action": "onboard", "mode": "plan", "secretId": name}, outputs["FunctionName"]).ok()
     assert plan["organization"] == "initech" and "mintToken" in [step["step"] for step in plan["plan"]], plan
 

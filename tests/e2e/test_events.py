@@ -1,4 +1,4 @@
-"""A person makes, stages and changes secrets with the ordinary tools; the events drive the function."""
+"""A person creates, stages and changes secrets with the ordinary tools; the events drive the function."""
 
 from harness import MANAGER_PREFIX
 from programs import eventually
@@ -12,7 +12,7 @@ def test_onboarding_makes_the_first_token_and_the_connector(world):
     report = world.invoke({"action": "onboard", "secretId": acme.arn}).ok()
     assert (report["outcome"], report["verdict"]["result"], report["connector"]["change"]) == ("applied", "complete", "created")
     assert world.carries(acme, world.labels(acme)["AWSCURRENT"])
-    # our own move of AWSCURRENT is an event too: it changes nothing
+    # the function's own move of AWSCURRENT is an event too, and changes nothing
     again = world.invoke({"action": "onboard", "secretId": acme.arn}).ok()
     assert again["outcome"] == "unchanged", again
 

@@ -1,4 +1,4 @@
-"""A failure reaches a person: with the organization, the verdict where there is one, and the remedy; and without any secret."""
+"""A failure reaches a person: with the organization, the verdict if there is one, and the remedy, but without any secret."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_a_failed_rotation(world, inbox):
     for words in (f"{PREFIX}{acme.name}", version, "Remedy", f"aws secretsmanager rotate-secret --secret-id {acme.arn}", "update-secret-version-stage", world.outputs["LogGroupName"]):
         assert words in notice, notice
     world.no_secret_in(notice)
-    # and the function has recorded it, with the step
+    # the function has recorded it as well, with the step
     recorded = eventually(
         "the function records it",
         lambda: next((line for line in world.log_lines() if line.get("hub.organization") == acme.name and '"recorded"' in line.get("report", "")), None),

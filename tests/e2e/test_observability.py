@@ -1,4 +1,4 @@
-"""Logs and metrics, read back as a person and as CloudWatch would."""
+"""Logs and metrics, read as a person and as CloudWatch read them."""
 
 import json
 
@@ -8,7 +8,7 @@ from programs import eventually
 
 @pytest.fixture(scope="module")
 def lines(world):
-    """The log after a good and a bad day."""
+    """The log after a successful and a failed run."""
     good = world.organization("measured")
     world.invoke({"action": "onboard", "secretId": good.arn}).ok()
     bad = world.organization("unmeasured", manager=False, scope="repo:public_read")
@@ -27,7 +27,7 @@ def lines(world):
 
 
 def emitted(lines, metric, dimensions):
-    """The values of a metric under exactly these dimensions, as CloudWatch reads the lines."""
+    """The values of a metric with exactly these dimensions, as CloudWatch reads the lines."""
     values = []
     for line in lines:
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
@@ -82,7 +82,7 @@ def test_the_metrics_say_what_happened(world, lines):
     assert emitted(lines, "RepositoriesProven", onboard("measured")) == [repositories]
     assert 89 < emitted(lines, "DaysLeft", onboard("measured"))[0] <= 90
     assert emitted(lines, "Duration", onboard("measured"))[0] > 0
-    # what is sent to the queue is not a reconcile yet; what the record did is one
+    # sending to the queue is not a reconcile; handling the record is
     assert emitted(lines, "Succeeded", function | {"Action": "reconcile", "Organization": "measured"}) == [1]
 
 
@@ -106,6 +106,6 @@ def test_the_dashboard_asks_for_metrics_that_are_there(world, lines):
 
 def test_no_secret_stands_in_the_log(world, lines):
     world.no_secret_in(*(json.dumps(line) for line in lines))
-    # the search finds what there is to find
+    # the search finds a planted secret
     with pytest.raises(AssertionError):
         world.no_secret_in(f"... {world.known[0]} ...")

@@ -1,4 +1,4 @@
-"""Least privilege: each action of the role that the emulator authorises is taken away once, and a step fails that names it."""
+"""Least privilege: each action of the role that the emulator authorises is removed once, and a step fails that names it."""
 
 import contextlib
 import json
@@ -7,8 +7,8 @@ import re
 import pytest
 from harness import REGION, TEMPLATE
 
-# What the emulator does not authorise, so that no run here can show that it is needed. tests/functional/infra.rs holds each of these, with
-# its resource and conditions, against the template.
+# Actions that the emulator does not authorise, so no run here can show that they are needed. tests/functional/infra.rs compares
+# each of them, with its resource and conditions, with the template.
 NOT_AUTHORISED = {
     "sts:GetWebIdentityToken": "STS is the sandbox's: the emulator signs web identity tokens with its own key and issuer",
     "sqs:ReceiveMessage": "the emulator's event source mapping takes messages without asking the role",
@@ -21,8 +21,8 @@ NOT_AUTHORISED = {
     "xray:PutTelemetryRecords": "the same",
 }
 
-# Condition keys that the emulator does not fill in, for the same reasons: of STS, and of KMS, which its Secrets Manager does not ask.
-# The same file of tests compares each condition of the template with what the code does.
+# Condition keys that the emulator does not support, for the same reasons: those of STS, and of KMS, which its Secrets Manager
+# does not call. The same file of tests compares each condition of the template with the code.
 KEYS_NOT_KNOWN = {
     "sts:IdentityTokenAudience": "STS is the sandbox's, which takes RS256 and the audience of the federated credential alone",
     "sts:SigningAlgorithm": "the same",
@@ -55,7 +55,7 @@ def without(world, action, sid):
 
 
 def role_actions(world):
-    """(action, sid) of the role as it is deployed."""
+    """(action, sid) of the deployed role."""
     role = world.outputs["RoleArn"].rsplit("/", 1)[1]
     found = set()
     for policy in world.iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -66,7 +66,7 @@ def role_actions(world):
     return found
 
 
-# --- what needs what: each prepares, gives the call that needs the action, and the step that its error names
+# --- the calls by action: each function prepares, returns the call that needs the action, and the step that its error names
 
 
 def onboard(world, name):
@@ -137,7 +137,7 @@ def test_without_this_action_a_named_step_fails(world, action, sid):
     assert kind == "Misconfigured", message
     assert call in message and step in message and action in message, message
     world.no_secret_in(message)
-    # and with it, the same event goes through
+    # with the action, the same event succeeds
     assert failure(world.invoke(event)) is None
 
 
@@ -155,7 +155,7 @@ def test_these_are_all_the_condition_keys_of_the_role():
 
 @pytest.mark.parametrize("action", sorted(NOT_AUTHORISED))
 def test_what_the_emulator_does_not_ask_for_is_still_not_asked_for(world, action):
-    """Should the emulator learn to authorise one of these, this fails, and the action belongs above."""
+    """If the emulator learns to authorise one of these, this test fails, and the action belongs above."""
     sid = next(sid for name, sid in role_actions(world) if name == action)
     event, _ = onboard_with_token(world, f"unasked{action.split(':')[1]}".lower())
     with without(world, action, sid):
@@ -179,6 +179,6 @@ def test_the_client_secret_is_read_by_its_arn_alone(world):
     world.iam.put_role_policy(RoleName=role, PolicyName="secrets", PolicyDocument=json.dumps(document))
     world.invoke(event, outputs["FunctionName"]).ok()
     assert world.carries(acme, world.labels(acme)["AWSCURRENT"])
-    # an Azure secret is not asked for where there is none, and STS not where there is one
+    # without an Azure secret none is read, and with one STS is not called
     policies = json.dumps(world.iam.get_role_policy(RoleName=role, PolicyName="work")["PolicyDocument"])
     assert "sts:" not in policies

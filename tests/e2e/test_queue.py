@@ -1,4 +1,4 @@
-"""The schedule, the fan-out over the queue, and what the queue gives up."""
+"""The schedule, the fan-out over the queue, and the dead-letter queue."""
 
 import json
 import time
@@ -50,7 +50,7 @@ def test_a_message_that_cannot_be_read_comes_again_and_ends_in_the_dead_letter_q
     assert json.loads(attributes["RedrivePolicy"])["maxReceiveCount"] in (3, "3")
     message = json.dumps({"action": "onbord"})
     before = len(world.log_lines())
-    # nobody waits four and a half hours here
+    # the test does not wait four and a half hours
     world.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
     try:
         world.sqs.send_message(QueueUrl=queue, MessageBody=message)
@@ -62,7 +62,7 @@ def test_a_message_that_cannot_be_read_comes_again_and_ends_in_the_dead_letter_q
 
 
 def test_a_message_that_is_refused_is_done(world):
-    # another try would be another login; the log line and the metric tell of it
+    # a retry would be another login; the log line and the metric report the failure
     acme = world.organization("poisoned", manager=False, scope="repo:public_read")
     queue = world.outputs["QueueUrl"]
     message = body("onboard", acme)

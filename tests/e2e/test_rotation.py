@@ -11,13 +11,13 @@ def test_a_rotation_with_a_manager(world):
     minted = world.step(acme, version, "createSecret").ok()["tokens"]["minted"]
     assert world.value(acme, VersionId=version)["tokenId"] == minted
     assert world.labels(acme)["AWSCURRENT"] == first
-    # each step may come again
+    # each step may be repeated
     for step in ("createSecret", "setSecret", "setSecret", "testSecret", "finishSecret", "finishSecret"):
         report = world.step(acme, version, step).ok()
     assert report["outcome"] == "unchanged", report
     assert world.labels(acme)["AWSCURRENT"] == version and world.labels(acme)["AWSPREVIOUS"] == first
     assert world.carries(acme, version)
-    # the replaced token lives: reconcile retires it later
+    # the replaced token stays active: reconcile retires it later
     assert sum(token["active"] for token in world.sandbox("tokens", user=acme.user)["tokens"]) == 2
 
 
@@ -27,7 +27,7 @@ def test_a_rotation_without_a_manager_takes_the_candidate(world):
     version = world.start_rotation(acme)
     kind, message = world.step(acme, version, "createSecret").error()
     assert kind == "NeedsHuman" and "HUBKEEPER_CANDIDATE" in message, message
-    # staged while a rotation is under way: the event of the staging waits, the rotation takes the token
+    # staged during a rotation: the event of the staging waits, the rotation uses the token
     candidate = world.put(acme, world.token(acme.user), "HUBKEEPER_CANDIDATE")
     for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
         world.step(acme, version, step).ok()
@@ -47,7 +47,7 @@ def test_a_rotation_with_a_token_that_sees_too_little_changes_nothing(world):
     assert kind == "Refused" and "partial" in message and "billing" in message, message
     assert world.labels(acme)["AWSCURRENT"] == first
     assert world.connector(acme)["tags"]["hubkeeper-version"] == first
-    # once the person has mended the rights, the same rotation goes through
+    # after the person has fixed the rights, the same rotation succeeds
     world.sandbox("team", user=acme.user, team="payments", member=True)
     for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
         world.step(acme, version, step).ok()
