@@ -1,34 +1,34 @@
-# Everything that is done with this repository. Needs Rust (rust-toolchain.toml names the version), make and a C compiler.
+# All commands of this repository. They need Rust (rust-toolchain.toml names the version), make and a C compiler.
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# As it is deployed and measured: optimised as a whole, which takes minutes.
+# The deployed and measured build: link-time optimisation, which takes minutes.
 FUNCTION := $(TARGET)/release/bootstrap
 FLOOR := $(TARGET)/release/hubkeeper-floor
 PACKAGE := $(TARGET)/lambda/hubkeeper.zip
-# As it is tried and tested: function and tools in the profile of the tests, so that no crate is built twice.
+# The build for tests and demo: function and tools in the tests' profile, so that no crate is built twice.
 TOOLS := $(TARGET)/debug
 QUICK_FUNCTION := $(TOOLS)/bootstrap
 QUICK_PACKAGE := $(TARGET)/lambda/quick.zip
-# Tools from crates.io for `make fuzz`, `make audit` and `make mutants`: installed where they are not yet, each in its version.
+# Tools from crates.io for `make fuzz`, `make audit` and `make mutants`, in fixed versions, installed on first use.
 INSTALLED := $(TARGET)/tools-bin
 CARGO_FUZZ := cargo-fuzz-0.13.2
 CARGO_DENY := cargo-deny-0.20.2
 CARGO_CYCLONEDX := cargo-cyclonedx-0.5.9
 CARGO_MUTANTS := cargo-mutants-27.1.0
 export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
-# What the tests wrote down, for `make conformance`. Where HUBKEEPER_RECORD names a folder, that is taken as it is.
+# The exchanges that the tests record, for `make conformance`. A folder in HUBKEEPER_RECORD is used as it is.
 RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
-# For what is not to be written down.
+# Runs a command without recording.
 APART := env -u HUBKEEPER_RECORD
 # The virtual environments of tests and linters.
 export HUBKEEPER_VENVS ?= $(abspath $(TARGET))/venvs
-# How long `make chaos` runs, and `make fuzz` each of its targets.
+# Duration of `make chaos`, and of each target of `make fuzz`.
 SECONDS ?=
-# One run of `make chaos` again.
+# Replays one run of `make chaos`.
 SEED ?=
 RUN ?=
-# The planted faults of `make oracles` whose name contains one of these words.
+# Runs only the planted faults of `make oracles` whose name contains one of these words.
 ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
@@ -47,7 +47,8 @@ demo: ##1 Show the whole life of a token in the sandbox; EVENT=events/onboard.js
 	@$(MAKE) --no-print-directory tools
 	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
-# The quick ones first. Each test target has its line here (tests/functional/makefile.rs): they differ in what they take from the environment.
+# Quick ones first. Each test target has its own line (tests/functional/makefile.rs), since they use different environment
+# variables.
 test: ##1 Run every test, quick ones first
 	$(CARGO) test --workspace --locked --no-run
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
@@ -117,7 +118,7 @@ mutants: $(INSTALLED)/$(CARGO_MUTANTS) ##3 Mutate the core and prove that a test
 	$(CARGO) mutants --package hubkeeper-core --output $(TARGET)
 	$(CARGO) mutants --package hubkeeper --output $(TARGET)/pace
 
-# The five below reach AWS and Azure. They need more tools, and take more settings: docs/deploy.md.
+# The five below reach AWS and Azure. They need more tools and settings: docs/deploy.md.
 
 deploy-azure: ##2 Create identity and role in Azure; AZURE_RESOURCE_GROUP=rg-security
 	@infra/azure/deploy.sh
@@ -137,11 +138,11 @@ destroy: ##2 Delete the stack in AWS; CONFIRM=<stack>
 clean: ##1 Remove everything that was built
 	$(CARGO) clean
 
-# the empty handler needs no crate and no feature that the function has not: the function is the same as built alone
+# the empty handler adds no crate and no feature, so the function is the same as if it were built alone
 function:
 	$(CARGO) build --release --locked -p hubkeeper -p hubkeeper-floor --bins
 
-# `make target/tools-bin/cargo-deny-0.20.2` installs that version and leaves a mark of it
+# `make target/tools-bin/cargo-deny-0.20.2` installs that version and leaves a stamp file
 $(INSTALLED)/cargo-%:
 	$(CARGO) install --locked --root $(INSTALLED) --target-dir $(INSTALLED)/build $(shell echo cargo-$* | sed 's/-\([0-9.]*\)$$/@\1/')
 	@touch $@

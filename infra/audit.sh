@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What the function is made of: licences, bans and sources of every dependency (deny.toml); known advisories, where their database can
-# be reached; a bill of materials (CycloneDX); and that no crate of ours may say `unsafe`.
+# Audits the function's dependencies: licences, bans and sources (deny.toml); known advisories, if their database can be reached;
+# a bill of materials (CycloneDX). Checks that every crate of the workspace forbids `unsafe`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder="${1:?folder for the bill of materials}"
 target=aarch64-unknown-linux-gnu
 said="$(mktemp)"
 trap 'rm -f "$said"' EXIT
-# prints what was said only where a command fails
+# prints a command's output only if it fails
 quietly() { "$@" >"$said" 2>&1 || { cat "$said" >&2; return 1; }; }
 
 quietly cargo deny --locked check licenses bans sources
@@ -21,7 +21,7 @@ else
     grep -m 1 -oE 'unable to access.*' "$said" | sed 's/^/!!!        /' || true
 fi
 
-# one file for each member of the workspace, beside its manifest: the function's is the one that is wanted
+# cyclonedx writes one file per crate of the workspace, beside its manifest; only the function's is kept
 SOURCE_DATE_EPOCH="$(git log -1 --format=%ct 2>/dev/null || date +%s)"
 export SOURCE_DATE_EPOCH
 quietly cargo cyclonedx -qq --format json --spec-version 1.5 --target "$target" --no-build-deps --override-filename hubkeeper.cdx

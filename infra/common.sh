@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the scripts of infra/ share. They run from any folder, are written for bash 3.2 (macOS) and later, and read no secret's value.
-# Settings are variables of the environment, or of make's command line; docs/deploy.md lists them.
+# Shared by the scripts of infra/. They run from any folder, work with bash 3.2 (macOS) and later, and read no secret value.
+# Settings are environment variables or variables of make's command line; docs/deploy.md lists them.
 # shellcheck disable=SC2034 # used by the scripts that read this file
 
 me="$(basename "$0")"
@@ -17,7 +17,7 @@ fail() {
     exit 1
 }
 
-# try COMMAND...: its answer in $answer, or its complaint, on one line, in $complaint.
+# try COMMAND...: output in $answer; on failure the error message, on one line, in $complaint.
 try() {
     answer='' complaint=''
     answer="$("$@" 2>"$work/complaint")" && return
@@ -28,7 +28,7 @@ try() {
     return 1
 }
 
-# need TOOL HOW: fails unless the tool is there.
+# need TOOL HOW: fails unless the tool is installed.
 need() {
     command -v "$1" >/dev/null || fail "$1 is not installed: $2"
 }
@@ -41,14 +41,14 @@ need_aws() {
     esac
 }
 
-# Who is logged in at AWS, and where: $account, $partition, $region.
+# The AWS login and its Region: $account, $partition, $region.
 aws_login() {
     region="${AWS_REGION:-${AWS_DEFAULT_REGION:-}}"
     if [ -z "$region" ] && try aws configure get region; then
         region="$answer"
     fi
     [ -n "$region" ] || fail 'no AWS Region is set: export AWS_REGION, or run aws configure'
-    # tools differ in which of the two they read
+    # tools read one or the other
     export AWS_REGION="$region" AWS_DEFAULT_REGION="$region"
     try aws sts get-caller-identity --query '[Account, Arn]' --output text ||
         fail "there is no AWS login: run aws sso login or aws configure, or set AWS_PROFILE ($complaint)"
@@ -61,21 +61,21 @@ aws_login() {
     esac
 }
 
-# The ARN that the function's role has, or will have: the template names it after the stack and the Region.
+# The ARN that the function's role has, or will have: the template names the role after the stack and the Region.
 role_arn() {
     local name="$STACK-$region"
     [ "${#name}" -le 64 ] || fail "the role's name $name is longer than 64 characters: choose a shorter STACK"
     say "arn:$partition:iam::$account:role/$name"
 }
 
-# The stack's status in $status, its architecture in $built_for; both empty where there is no stack.
+# The stack's status in $status, its architecture in $built_for. Both are empty if the stack does not exist.
 look_at_stack() {
     status='' built_for=''
     if try aws cloudformation describe-stacks --stack-name "$STACK" \
         --query "Stacks[0].[StackStatus, Parameters[?ParameterKey=='Architecture'].ParameterValue | [0]]" --output text; then
         read -r status built_for <<<"$answer"
         if [ "$status" = REVIEW_IN_PROGRESS ]; then
-            # a change set was made and never run
+            # a change set was created and never executed
             status='' built_for=''
         fi
     else
@@ -96,12 +96,12 @@ read_outputs() {
     outputs="$answer"
 }
 
-# output NAME: its value; empty where the stack has none of that name.
+# output NAME: its value. Empty if the stack has no such output.
 output() {
     awk -F '\t' -v name="$1" '$1 == name { print $2 }' <<<"$outputs"
 }
 
-# must_output NAME: the same, but it has to be there.
+# must_output NAME: its value. Fails if the stack has no such output.
 must_output() {
     local value
     value="$(output "$1")"

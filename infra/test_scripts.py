@@ -1,11 +1,10 @@
-"""The scripts of infra/ and docs/deploy.md: `python3 infra/test_scripts.py`. Standard library alone, no network, no account.
+"""Tests the scripts of infra/ and docs/deploy.md: `python3 infra/test_scripts.py`. Standard library only, no network, no account.
 
-The scripts run in a copy of the repository, with stand-ins for aws, sam, cargo and az first in PATH and, behind them, nothing but a
-few tools of Unix. A stand-in notes each call, gives the answer that the test has laid ready, and refuses every other call, which
-fails the test. So what is printed and what is asked for is all there is.
+The scripts run in a copy of the repository. PATH holds stand-ins for aws, sam, cargo and az and a few Unix tools, nothing else. A
+stand-in records each call and returns the response that the test has prepared. Every other call fails the test.
 
-docs/deploy.md is compared with the Makefile, the scripts, the template and, where botocore can be imported, with the models of AWS
-from which the AWS CLI takes its commands and options. What it shows as output is what the scripts print here.
+docs/deploy.md is compared with the Makefile, the scripts and the template. If botocore can be imported, its commands are compared with
+the models of AWS from which the AWS CLI takes commands and options. Its sample output must be what the scripts print here.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ COPIED = ["Makefile", "samconfig.toml", COMMON, "infra/azure/azuredeploy.json", 
 UNIX = "awk basename bash cat dirname env mktemp paste rm sed sh sort tr".split()
 JQ = shutil.which("jq")
 
-# Stands in the environment and in answers, as a token might. Nothing may print it, or hand it on in an argument.
+# Planted in the environment and in responses like a token. No script may print it or pass it on in an argument.
 PLANTED = "dckr_pat_PlantedPlantedPlanted"
 
 ACCOUNT = "111122223333"
@@ -72,7 +71,7 @@ CONNECTOR = (
     f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-security/providers/Microsoft.Security/securityConnectors/dockerhub-acme"
 )
 OLD, NEW = "59f2c15a-7041-477e-adb2-506628f4779d", "849d6df2fe48ba09ff6638e626fab959"
-# What the function answered in the sandbox, with other ids; and a member that is not for the page.
+# The function's response in the sandbox, with other ids, and with a field that the scripts must not print.
 PLAN = {
     "action": "onboard", "mode": "plan", "outcome": "planned", "organization": "acme", "secretId": SECRET, "versionId": OLD,
     "connector": {"id": CONNECTOR, "change": "wouldCreate"}, "tokens": {"retired": []},
@@ -132,14 +131,14 @@ sys.exit(rule["code"])
 
 
 def answer(call: str, out: str = "", *, err: str = "", code: int = 0, file: str | None = None, once: bool = False, has: tuple = ()):
-    """What a stand-in answers to calls that begin like this."""
+    """The response of a stand-in to calls that begin like this."""
     return {"call": call, "out": out, "err": err, "code": code, "file": file, "once": once, "has": list(has)}
 
 
 class Models:
-    """The commands of the AWS CLI, as it makes them from botocore's models: service, operation, and an option for each member."""
+    """The commands of the AWS CLI, which it derives from botocore's models: service, operation, and an option for each field."""
 
-    # what the CLI has beside the models, or in another form
+    # commands and options that the CLI adds or changes
     GLOBAL = set("output query region profile endpoint-url cli-binary-format cli-read-timeout no-cli-pager".split())
     OWN = {
         "configure get": set(),
@@ -159,12 +158,12 @@ class Models:
 
     @staticmethod
     def environments() -> Iterator[Path]:
-        """Where tests/e2e has installed botocore, for when this Python has none."""
+        """The folder where tests/e2e installed botocore, if this Python lacks it."""
         venvs = os.environ.get("HUBKEEPER_VENVS") or Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "venvs"
         yield from sorted(Path(venvs).glob("e2e-*/lib/python3*/site-packages"))
 
     def problem(self, words: list[str]) -> str | None:
-        """What is wrong with a command, whose words come after `aws`; values may stand among them."""
+        """The problem of a command, given the words after `aws`, values included."""
         if words[0].startswith("--"):
             return None if words == ["--version"] else f"aws {words[0]}"
         service, operation, *rest = words
@@ -197,7 +196,7 @@ except ImportError:
     MODELS = None
     print("*** SKIPPED: no botocore here; services, operations and options of `aws` are not checked ***", file=sys.stderr)
 
-# The commands of az that are used, with the options; compared with the help of Azure CLI 2.91.
+# The commands of az that the scripts use, with their options; compared with the help of Azure CLI 2.91.
 AZ = {
     "account set": {"subscription"},
     "account show": {"query", "output"},
@@ -216,7 +215,7 @@ AZ = {
 
 
 def command_problem(words: list[str]) -> str | None:
-    """What is wrong with a command of `aws` or `az`."""
+    """The problem of a command of `aws` or `az`."""
     tool, *rest = words
     if tool == "aws":
         return MODELS.problem(rest) if MODELS else None
@@ -243,7 +242,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def commands_in_prose(text: str) -> Iterator[list[str]]:
-    """Those that stand in sentences; the words after the command are only looked at for options."""
+    """Commands in sentences. Of the words after the command only the options are checked."""
     joined = re.sub(r" \\\n\s*", " ", text)
     for found in re.finditer(r"(?<![\w./-])(aws|az) ((?:[a-z][a-z0-9-]+ ?)+)([^\n]*)", joined):
         tool, names, rest = found.groups()
@@ -283,7 +282,7 @@ def stack(status: str = "CREATE_COMPLETE", architecture: str = "arm64") -> list[
 
 @dataclass
 class Run:
-    """What a script printed, and what it asked for."""
+    """The output of a script, and its calls."""
 
     code: int
     out: str
@@ -295,7 +294,7 @@ class Run:
 
 
 class Scripts(unittest.TestCase):
-    """A copy of the repository in a folder of its own, and the stand-ins."""
+    """A copy of the repository in its own folder, and the stand-ins."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -365,7 +364,7 @@ class Scripts(unittest.TestCase):
         return run
 
     def assert_fails(self, run: Run, *words: str):
-        """One sentence on standard error, with a remedy; and nothing done."""
+        """One sentence on standard error, with a remedy; and no call that changes anything."""
         self.assertEqual(run.code, 1, run)
         last = run.err.strip().splitlines()[-1]
         self.assertRegex(last, r"^[a-z]+\.sh: .+")
@@ -470,7 +469,7 @@ class Deploy(Scripts):
     ]
 
     def first(self, **variables) -> Run:
-        """A first deployment: the stack is not there, and then it is."""
+        """A first deployment: the stack does not exist, and then it does."""
         missing = NO_STACK | {"once": True}
         answers = [*LOGIN, *self.BUILD, missing, *stack(), answer("sam deploy", "Successfully created/updated stack\n"), *self.AFTER]
         return self.run_it("deploy", answers, **variables)
@@ -747,7 +746,7 @@ class Onboard(Scripts):
         source = (ROOT / "crates/core/src/plan/steps.rs").read_text()
         steps = set(re.findall(r'=> "(\w+)"', source))
         self.assertGreater(len(steps), 10)
-        # what an onboarding never does needs none
+        # an onboarding never runs these steps, so they need no words
         steps -= {"tagOffboarded", "deleteConnector", "deactivateToken", "deleteToken", "activateToken", "copyCandidate"}
         worded = set(re.findall(r'\.step == "(\w+)"', (ROOT / SCRIPTS["onboard"]).read_text()))
         self.assertEqual(worded, steps)
@@ -891,7 +890,7 @@ class Destroy(Scripts):
         self.assertEqual(self.run_it("destroy", answers, CONFIRM="hubkeeper").code, 0)
 
 
-# Words in code that look like a name of the template, and are none.
+# Words in code that look like names of the template, but are not.
 WORDS = set(
     """Managed Unchanged VpcConfig RotationFailed Microsoft Refused Retryable Misconfigured NeedsHuman BadEvent""".split()
 )
@@ -899,7 +898,7 @@ WORDS = set(
 
 @dataclass(frozen=True)
 class Texts:
-    """All that is compared. A breakage is a copy with something replaced."""
+    """All texts that are compared. A breakage replaces something in a copy."""
 
     document: str
     template: str
@@ -923,19 +922,19 @@ class Texts:
         return [(each[2], re.sub(rf"(?m)^{each[1]}", "", each[3])) for each in found]
 
     def spans(self) -> list[str]:
-        """What stands in backticks, outside of code blocks."""
+        """The words in backticks, outside of code blocks."""
         prose = re.sub(r"^ *```.*?^ *```$", "", self.document, flags=re.MULTILINE | re.DOTALL)
         return re.findall(r"`([^`\n]+)`", prose)
 
     def of_template(self, heading: str) -> dict[str, str]:
-        """The members of a part of the template, each with its text."""
+        """The entries of a section of the template, each with its text."""
         found = re.search(rf"^{heading}:\n(.*?)(?=^\w|\Z)", self.template, re.MULTILINE | re.DOTALL)
         assert found, f"the template has no {heading}"
         pieces = re.split(r"^  (\w+):\n", found[1], flags=re.MULTILINE)
         return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
     def parameters(self) -> dict[str, str | None]:
-        """name -> default, `None` where there is none"""
+        """name -> default, `None` if it has none"""
         found = {name: re.search(r"^    Default: (.*)$", text, re.MULTILINE) for name, text in self.of_template("Parameters").items()}
         return {name: default and default[1].strip("\"'") for name, default in found.items()}
 
@@ -944,7 +943,7 @@ class Texts:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of every table row, less heads and rules."""
+    """The cells of every table row, without headings and separators."""
     found = [line.strip().strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
     rules = [at for at, cells in enumerate(found) if set("".join(cells)) <= set("|- ")]
     return [[cell.strip() for cell in cells] for at, cells in enumerate(found) if at not in rules and at + 1 not in rules]
@@ -959,7 +958,7 @@ def difference(what: str, document: set, truth: set) -> list[str]:
 
 
 def check_parameters(texts: Texts) -> Iterator[str]:
-    """The table of parameters is the template's, defaults included."""
+    """The table of parameters matches the template, defaults included."""
     table = {}
     for name, default, meaning in rows(texts.section("## Parameters")):
         known = named(default)
@@ -978,7 +977,7 @@ def check_outputs_and_alarms(texts: Texts) -> Iterator[str]:
 
 
 def check_names(texts: Texts) -> Iterator[str]:
-    """Every name in code that looks like one of the template is one."""
+    """Every name in code that looks like one of the template exists there."""
     known = WORDS | set(texts.parameters()) | set(texts.of_template("Outputs")) | set(texts.of_template("Resources"))
     for span in texts.spans():
         found = re.match(r"([A-Z][a-z]+(?:[A-Z0-9][a-z]*)*)(=.*)?$", span)
@@ -991,7 +990,7 @@ def check_names(texts: Texts) -> Iterator[str]:
 
 
 def check_make(texts: Texts) -> Iterator[str]:
-    """Every command of make is there, with variables that its script takes; the settings are those that the scripts read."""
+    """Every command of make exists, with variables that its script uses; the settings are those that the scripts read."""
     targets = set(re.findall(r"^([a-z-]+):.*##[123] ", texts.makefile, re.MULTILINE))
     said = [*texts.spans(), *(line for language, text in texts.blocks() if language == "sh" for line in text.splitlines())]
     for words in (shlex.split(text) for text in said if text.startswith("make ")):
@@ -1011,7 +1010,7 @@ def check_make(texts: Texts) -> Iterator[str]:
 
 
 def check_commands(texts: Texts) -> Iterator[str]:
-    """Every command of aws and az has the operation and the options."""
+    """Every command of aws and az has an existing operation and existing options."""
     found = [words for language, text in texts.blocks() if language == "sh" for words in commands(text)]
     found += [words for span in texts.spans() for words in commands(span)]
     yield from (problem for words in found if (problem := command_problem(words)))
@@ -1040,7 +1039,7 @@ def check_links(texts: Texts) -> Iterator[str]:
 
 
 def check_samconfig(texts: Texts) -> Iterator[str]:
-    """samconfig.toml names what is there; so do the examples in its comments."""
+    """samconfig.toml uses existing names; so do the examples in its comments."""
     config = tomllib.loads(texts.samconfig)["default"]
     build, deploy = config["build"]["parameters"], config["deploy"]["parameters"]
     if not (ROOT / build["template_file"]).exists():
@@ -1055,7 +1054,7 @@ def check_samconfig(texts: Texts) -> Iterator[str]:
 
 
 CHECKS = [check_parameters, check_outputs_and_alarms, check_names, check_make, check_commands, check_links, check_samconfig]
-# what is replaced in which text, by what, and a word of the problem that has to be found
+# which text is replaced, by what, and a word of the problem that must be found
 BREAKAGES = [
     ("document", "| `MemorySize` | `256` |", "| `MemorySize` | `512` |", "parameter MemorySize: '512', not '256'"),
     ("document", "| `CaBundle` | none |", "| `CaBundles` | none |", "CaBundles is not there"),
@@ -1092,7 +1091,7 @@ def problems(texts: Texts) -> list[str]:
 
 
 class Document(unittest.TestCase):
-    """docs/deploy.md is true of the files, and no check is one that cannot fail."""
+    """docs/deploy.md matches the files, and every check can fail."""
 
     def test_the_files_as_they_are(self):
         self.assertEqual(problems(Texts.read()), [])
@@ -1119,7 +1118,7 @@ class Document(unittest.TestCase):
 
 
 class DocumentOutput(Scripts):
-    """What docs/deploy.md shows as the output of a command of make is what the script prints."""
+    """The sample output in docs/deploy.md is what the scripts print."""
 
     def outputs(self) -> Iterator[tuple[str, str]]:
         blocks = Texts.read().blocks()
@@ -1168,7 +1167,7 @@ class DocumentOutput(Scripts):
 
     @needs_jq
     def test_the_secrets_that_are_made_are_documents(self):
-        """The blocks of step 3 and 5 run, with what a person types, and hand on a document; nothing typed stands in an argument."""
+        """The blocks of steps 3 and 5 run with typed input and pass a document on; no argument contains the input."""
         found = []
         for text in (text for language, text in Texts.read().blocks() if language == "sh" and "read -rs" in text):
             reader = self.folder / "bin" / "aws"
@@ -1198,7 +1197,7 @@ class DocumentOutput(Scripts):
 
 
 class Sources(unittest.TestCase):
-    """What must not stand in a script."""
+    """Content that no script may have."""
 
     def test_no_script_reads_or_writes_a_secret_s_value(self):
         for name in [COMMON, *SCRIPTS.values()]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make demo` says and checks before it builds anything. Usage: before-demo.sh <folder of the built programs> [event file].
-# Fails where the event file cannot be sent, and lists the examples.
+# Checks the event file and says what `make demo` does, before anything is built. Lists the examples if the event file is invalid.
+# Usage: before-demo.sh <folder of the built programs> [event file].
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 programs="$1"
@@ -20,7 +20,7 @@ if [ -n "$event" ]; then
     [ -e "$event" ] || wrong "there is no file $event"
     [ -f "$event" ] || wrong "$event is not a file"
     [ -r "$event" ] || wrong "$event cannot be read"
-    # the function's own parser says more; this one is for what would be built for nothing
+    # the function's own parser says more; this check prevents a useless build
     first="$(tr -d ' \t\r\n' <"$event" | head -c 1)"
     [ "$first" = '{' ] || wrong "$event does not hold a JSON object"
     if command -v python3 >/dev/null; then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the function and deploys it with everything around it: one CloudFormation stack.
+# Builds the function and deploys it with its resources as one CloudFormation stack.
 #
 # Settings: STACK, ARCH (arm64 or x86_64), PARAMETERS ("Name=value ..."), YES=1 (no question), AWS_REGION, AWS_PROFILE.
-# Parameters stand in samconfig.toml; PARAMETERS and ARCH win over it.
+# samconfig.toml holds the parameters. PARAMETERS and ARCH override it.
 set -euo pipefail
 # shellcheck source=infra/common.sh
 . "$(dirname "$0")/../common.sh"
@@ -14,7 +14,7 @@ need cargo 'install Rust with rustup (https://rustup.rs)'
 try cargo lambda --version || fail 'cargo lambda is not installed: pip install cargo-lambda, or see https://www.cargo-lambda.info'
 aws_login
 
-# set_parameter NAME=VALUE: in the place of an earlier one of that name
+# set_parameter NAME=VALUE: replaces an earlier value
 parameters=()
 set_parameter() {
     local each kept
@@ -56,7 +56,7 @@ for each in ${given[@]+"${given[@]}"}; do
 done
 
 look_at_stack
-# a stack keeps what it was built for unless told otherwise: a package for the other processor would not start
+# by default a stack keeps its architecture: a package for the other processor would not start
 arch="${ARCH:-$(parameter Architecture)}"
 arch="${arch:-${built_for:-arm64}}"
 case "$arch" in
@@ -79,7 +79,7 @@ case "$status" in
 esac
 role="$(role_arn)"
 
-# 2. what is going to happen
+# 2. show the plan
 say "account     $account"
 say "Region      $region"
 say "stack       $STACK (${status:-new})"
@@ -99,7 +99,7 @@ say '            account on; 0.40 for each secret'
 say 'leaves      the package in a bucket of SAM (stack aws-sam-cli-managed-default)'
 say ''
 
-# 3. do it
+# 3. deploy
 question=--confirm-changeset
 if [ "${YES:-}" = 1 ]; then
     question=--no-confirm-changeset
@@ -109,7 +109,7 @@ sam build --parameter-overrides "${parameters[@]}" ||
 sam deploy --stack-name "$STACK" --region "$region" "$question" --parameter-overrides "${parameters[@]}" ||
     fail 'the deployment failed or was not wanted: see above; CloudFormation has rolled back what it had begun'
 
-# 4. what there is now, and what comes next
+# 4. show the result and the next steps
 look_at_stack
 [ -n "$status" ] || fail "there is no stack $STACK: the change set was not run"
 read_outputs

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deletes the stack at AWS, and says what that leaves. Refuses without CONFIRM=<name of the stack>.
+# Deletes the stack at AWS and says what remains. Refuses without CONFIRM=<name of the stack>.
 #
 # Settings: CONFIRM, STACK, AWS_REGION, AWS_PROFILE.
 set -euo pipefail
@@ -9,7 +9,7 @@ set -euo pipefail
 need_aws
 aws_login
 read_outputs
-# a stack that failed to be made has parameters, and no outputs
+# a stack whose creation failed has parameters, but no outputs
 try aws cloudformation describe-stacks --stack-name "$STACK" \
     --query "Stacks[0].Parameters[?ParameterKey=='SecretNamePrefix'].ParameterValue | [0]" --output text ||
     fail "the stack cannot be looked at: $complaint"
@@ -18,7 +18,7 @@ prefix="$answer"
 managed="$(output ManagedSecretArn)"
 function_arn="$(output FunctionArn)"
 
-# both filters match by prefix and by themselves: the tag is looked at once more
+# both filters match by prefix and independently, so the query checks the tag again
 try aws secretsmanager list-secrets --filters Key=tag-key,Values=hubkeeper Key=tag-value,Values=managed \
     --query "SecretList[?starts_with(Name, '$prefix') && Tags[?Key=='hubkeeper' && Value=='managed']].[Name, RotationEnabled, RotationLambdaARN]" \
     --output text || fail "the secrets cannot be listed, so that it is not known who still needs the stack: $complaint"

@@ -18,7 +18,7 @@ log_group="$(must_output LogGroupName)"
 arguments=(--since "${SINCE:-1h}" --format short)
 about=''
 if [ -n "$organization" ]; then
-    # the name of the member has a dot in it
+    # the field's name contains a dot
     arguments+=(--filter-pattern "{ \$.['hub.organization'] = \"$organization\" }")
     about=" about $organization"
 fi

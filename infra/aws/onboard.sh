@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Onboards one organization: shows the plan, then runs it. It reads no value of a secret.
+# Onboards one organization: shows the plan, then runs it. Reads no secret value.
 #
 # Settings: ORG, MODE=plan (the plan alone), STACK, AWS_REGION, AWS_PROFILE.
 set -euo pipefail
@@ -29,7 +29,7 @@ case "$prefix" in
     *) manager_secret="managers/$prefix$organization" ;;
 esac
 
-# How the secret is made. No token or password stands in a command: so none is in the shell's history or in a list of processes.
+# How to create the secret. No command contains a token or password, so neither the shell's history nor a process list shows one.
 how_to_make_it() {
     cat <<HOW
 
@@ -85,8 +85,8 @@ case "$mode" in
     apply) say 'does       asks the function for its plan, then lets it run: it proves the token and writes the connector' ;;
 esac
 
-# invoke EVENT: the function's answer in $work/answer.json. A function error is the end.
-# Onboarding may take minutes: the CLI would give up after one, and send the event again.
+# invoke EVENT: writes the function's response to $work/answer.json, and exits on a function error. Onboarding may take minutes:
+# by default the CLI times out after one and sends the event again.
 invoke() {
     export AWS_MAX_ATTEMPTS=1
     try aws lambda invoke --function-name "$function_name" --cli-binary-format raw-in-base64-out --cli-read-timeout 930 \
@@ -100,7 +100,7 @@ invoke() {
     fi
 }
 
-# Reports as people read them. What is not known here is shown as it is.
+# Formats reports for people. Unknown fields are shown unchanged.
 # shellcheck disable=SC2016
 readable='
 def short: .[0:8];

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what the function needs in Azure: an identity that trusts the function's IAM role, and a custom role for it, in the resource
-# group of the connectors. It comes before the stack at AWS: the role's name is known before the role is there.
+# Creates the function's resources in Azure: an identity that trusts the function's IAM role, and a custom role for it, in the
+# resource group of the connectors. Run it before the AWS stack exists: the role's name is known in advance.
 #
 # Settings: AZURE_RESOURCE_GROUP, STACK, IDENTITY (default: STACK), AWS_ISSUER, ROLE_ARN, PARAMETERS ("name=value ..."), YES=1 (no
 # question), AWS_REGION, AWS_PROFILE. The subscription is the one that az has chosen.
@@ -19,7 +19,7 @@ case " ${PARAMETERS:-}" in
     *' existingPrincipalId='*) fail 'with existingPrincipalId there is nothing to trust: run az deployment group create as infra/azure/README.md says' ;;
 esac
 
-# 1. who is trusted: the IAM role, and the issuer of its account
+# 1. the trusted principal: the IAM role, and the issuer of its account
 issuer="${AWS_ISSUER:-}" role="${ROLE_ARN:-}" whence='ROLE_ARN'
 if [ -z "$issuer" ] || [ -z "$role" ]; then
     need_aws
@@ -53,7 +53,7 @@ case "$issuer" in
     *) fail "AWS_ISSUER=$issuer is no https URL: aws iam get-outbound-web-identity-federation-info shows the issuer" ;;
 esac
 
-# 2. where: the subscription that az has chosen
+# 2. the target: the subscription that az has selected
 try az account show --query '[name, id, tenantId]' --output tsv || fail "there is no Azure login: run az login ($complaint)"
 { read -r subscription_name && read -r subscription && read -r tenant; } <<<"$(tr '\t' '\n' <<<"$answer")" ||
     fail "az account show answered what is not understood: ${answer:-nothing}"
@@ -66,13 +66,13 @@ try az group show --name "$group" --query location --output tsv ||
     fail "there is no resource group $group in the subscription $subscription_name: choose another subscription (az account set), or make it (az group create --name $group --location <location>) ($complaint)"
 location="$answer"
 
-# one credential trusts one role: another stack's trust must not be taken over by the way
+# one credential trusts one role: do not overwrite another stack's trust
 if try az identity federated-credential show --identity-name "$identity" --resource-group "$group" --name hubkeeper \
     --query subject --output tsv && [ -n "$answer" ] && [ "$answer" != "$role" ]; then
     fail "the identity $identity trusts $answer already: set IDENTITY to another name; or, if that role is gone, delete the credential (az identity federated-credential delete --identity-name $identity --resource-group $group --name hubkeeper)"
 fi
 
-# 3. what is going to happen
+# 3. show the plan
 say "subscription  $subscription_name ($subscription), tenant $tenant"
 say "group         $group ($location)"
 say "makes         or updates: the managed identity $identity and its federated credential, a custom role, its assignment in this"
@@ -89,7 +89,7 @@ if try az provider show --namespace Microsoft.Security --query registrationState
 fi
 say ''
 
-# 4. do it
+# 4. deploy
 question=(--confirm-with-what-if)
 if [ "${YES:-}" = 1 ]; then
     question=()

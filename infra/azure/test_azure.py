@@ -1,11 +1,11 @@
-"""infra/azure is true of the code: `python3 infra/azure/test_azure.py`. Standard library alone, no network, no Azure.
+"""Compares infra/azure with the code: `python3 infra/azure/test_azure.py`. Standard library only, no network, no Azure.
 
-Every check is a function from the files (`Files`) to the problems that it finds. On the files as they are it finds none; on each
-deliberately broken copy (`BREAKAGES`) it has to find the damage, so that no check is one that cannot fail.
+Every check is a function from the files (`Files`) to the problems that it finds. It finds none in the files as they are. In each
+deliberately broken copy (`BREAKAGES`) it must find the damage, so every check can fail.
 
-The template is run by a small evaluator, `deploy`. It knows the functions that the template uses and is stricter than ARM where that helps:
-a `reference` needs its resource in the same mode and, transitively, in `dependsOn`. `guid` and `uniqueString` are stand-ins: equal input gives
-equal output, but not ARM's own values.
+A small evaluator, `deploy`, runs the template. It knows the functions that the template uses and is stricter than ARM in one respect:
+a `reference` needs its resource in the same mode and, transitively, in `dependsOn`. `guid` and `uniqueString` are stand-ins: equal
+input gives equal output, but not ARM's own values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FEDERATED = f"{IDENTITY}/federatedIdentityCredentials"
 ROLE = "Microsoft.Authorization/roleDefinitions"
 ASSIGNMENT = "Microsoft.Authorization/roleAssignments"
 
-# What the code asks for and does without: see "The rights, and why" in the README.
+# Permissions that the code needs, and those that it does without: see "The rights, and why" in the README.
 DONE_WITHOUT = "Microsoft.Security/healthReports/read"
 
 ISSUER = "https://0A0b0c0d-0000-4000-8000-000000000002.tokens.sts.global.api.aws"
@@ -42,12 +42,12 @@ PRINCIPAL = "0000000A-0000-4000-8000-000000000003"
 
 
 class Wrong(Exception):
-    """The template, or a call of it, is not one that ARM would take."""
+    """ARM would reject the template, or the deployment of it."""
 
 
 @dataclass
 class Files:
-    """All that is read. A breakage is a change of a copy."""
+    """All files that the checks read. A breakage changes a copy."""
 
     template: dict[str, Any]
     example: dict[str, Any]
@@ -76,7 +76,7 @@ class Files:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """JSON, without doubled members: the last one would win in silence."""
+    """Parses JSON and rejects duplicate fields, of which the last one would win silently."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
@@ -173,7 +173,7 @@ def calls(value: Any) -> list[tuple[str, list[tuple]]]:
 
 
 def named(value: Any, function: str) -> set[str]:
-    """What `parameters` or `variables` is called with."""
+    """The argument of `parameters` or `variables`."""
     return {arguments[0][1] for name, arguments in calls(value) if name == function}
 
 
@@ -182,7 +182,7 @@ def named(value: Any, function: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Group:
-    """The resource group that is deployed to. Mixed case: ARM ignores it, hashes do not."""
+    """The target resource group. Mixed case: ARM ignores case, hashes do not."""
 
     name: str = "RG-Security"
     subscription: str = "00000000-0000-4000-8000-000000000001"
@@ -195,7 +195,7 @@ class Group:
 
 @dataclass
 class Deployment:
-    """What a deployment would have made."""
+    """The result of a deployment."""
 
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -215,7 +215,7 @@ class Evaluator:
 
     def __init__(self, template: dict[str, Any], parameters: dict[str, Any], group: Group):
         self.template, self.group = template, group
-        # what `reference` may see at the moment; None: not at all, as in names and conditions
+        # the resources that `reference` can see now; None: not at all, as in names and conditions
         self.visible: dict[str, dict[str, Any]] | None = None
         self.parameters = self._parameters(parameters)
 
@@ -431,12 +431,12 @@ def functions_of(code: str) -> dict[str, str]:
     return found
 
 
-# the client of ARM, and its modules
+# the ARM client and its modules
 ARM = "src/clients/azure/arm"
 
 
 def rights_of(sources: dict[str, str]) -> tuple[set[str], list[str]]:
-    """The rights that the calls to ARM need, and what could not be read."""
+    """The permissions that the calls to ARM need, and the calls that could not be parsed."""
     verbs = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
     problems = []
     for name, text in sources.items():
@@ -495,7 +495,7 @@ class Command:
 
 
 def commands_of(document: str) -> list[Command]:
-    """Every command in a block of shell, those inside of `$(…)` too."""
+    """Every command in a block of shell code, including those inside `$(…)`."""
     found = []
     for block in re.findall(r"^ *```sh\n(.*?)^ *```", document, re.DOTALL | re.MULTILINE):
         text = re.sub(r"\\\n", " ", block)
@@ -526,14 +526,14 @@ def split(line: str) -> list[Command]:
         inner = re.search(r"\$\((.*)\)", word, re.DOTALL)
         if inner:
             found.extend(split(inner[1]))
-        # an assignment before a substitution is no command: scope=$(az …)
+        # an assignment before a substitution is not a command: scope=$(az …)
         if not re.fullmatch(r"\w+=\$?", word) or words:
             words.append(word)
     return found
 
 
 def table(document: str, head: str) -> dict[str, str]:
-    """A table by its first head: the names in backticks of the first column, and the rest of the row."""
+    """A table, found by its first heading: the names in backticks of the first column, and the rest of the row."""
     lines = document.splitlines()
     at = next((number for number, line in enumerate(lines) if line.startswith(f"| {head} |")), None)
     if at is None:
@@ -590,7 +590,7 @@ def shape(files: Files) -> list[str]:
 
 @check
 def parameters(files: Files) -> list[str]:
-    """Every parameter and variable is used; parameters are described, bounded, and good by default."""
+    """Every parameter and variable is used. Parameters have descriptions, limits, and valid defaults."""
     template, problems = files.template, []
     body = [template["resources"], template["outputs"]]
     defaults = [rule.get("defaultValue") for rule in template["parameters"].values()]
@@ -617,7 +617,7 @@ def parameters(files: Files) -> list[str]:
 
 @check
 def no_secret(files: Files) -> list[str]:
-    """Nothing secret goes in or comes out."""
+    """The template has no secret input or output."""
     template, problems = files.template, []
     secretive = re.compile(r"secret|password|passphrase|credential$|key|token|assertion|sas", re.IGNORECASE)
     names = [*template["parameters"], *template["outputs"], *files.example["parameters"]]
@@ -634,7 +634,7 @@ def no_secret(files: Files) -> list[str]:
 
 @check
 def modes(files: Files) -> list[str]:
-    """In each mode the template runs, makes what it should, and refers to nothing that the mode leaves out."""
+    """In each mode the template runs, creates the expected resources, and refers to nothing that the mode omits."""
     problems = []
     for name, given in MODES.items():
         try:
@@ -670,7 +670,7 @@ def modes(files: Files) -> list[str]:
 
 @check
 def federation(files: Files) -> list[str]:
-    """Issuer, subject and one audience, as they were given: Entra compares to the letter."""
+    """Issuer, subject and one audience, exactly as given: Entra compares them literally."""
     properties = deploy(files.template, FEDERATING).of(FEDERATED)["properties"]
     expected = {"issuer": ISSUER, "subject": SUBJECT, "audiences": ["api://AzureADTokenExchange"]}
     problems = [] if properties == expected else [f"the federated credential is {properties}"]
@@ -698,7 +698,7 @@ def audiences(files: Files) -> list[str]:
 
 @check
 def rights(files: Files) -> list[str]:
-    """The role has what the code calls for, and nothing else; without delete where that was asked for."""
+    """The role has exactly the permissions that the code needs; without delete in the mode that excludes it."""
     called, problems = rights_of(files.sources)
     wanted = called - {DONE_WITHOUT}
     delete = {right for right in wanted if right.endswith("/delete")}
@@ -728,7 +728,7 @@ def rights(files: Files) -> list[str]:
 
 @check
 def scopes(files: Files) -> list[str]:
-    """Role and assignment end at the resource group; their names follow from it, whatever the case."""
+    """Role and assignment are limited to the resource group; their names depend on it, regardless of case."""
     problems = []
     made = deploy(files.template, FEDERATING)
     role, assignment = made.of(ROLE), made.of(ASSIGNMENT)
@@ -770,7 +770,7 @@ def scopes(files: Files) -> list[str]:
 
 @check
 def example(files: Files) -> list[str]:
-    """The example can be deployed, and shows what the forms look like."""
+    """The example is deployable and shows the formats."""
     given = {name: entry["value"] for name, entry in files.example["parameters"].items()}
     problems = []
     if not files.example["$schema"].endswith("/2019-04-01/deploymentParameters.json#"):
@@ -788,7 +788,7 @@ def example(files: Files) -> list[str]:
 
 @check
 def commands(files: Files) -> list[str]:
-    """Every deployment in the documents names what there is, and would run."""
+    """Every deployment in the documents uses existing names, and would run."""
     problems, seen = [], 0
     for name, command in deployments(files):
         seen += 1
@@ -829,7 +829,7 @@ def commands(files: Files) -> list[str]:
 
 @check
 def removal(files: Files) -> list[str]:
-    """The README finds the role by the beginning of its real name, and removes assignment, role and identity in this order."""
+    """The README finds the role by the prefix of its real name, and removes assignment, role and identity in this order."""
     readme, problems = files.documents["README.md"], []
     beginnings = re.findall(r"starts_with\(roleName, '([^']+)'\)", readme)
     role = deploy(files.template, FEDERATING).of(ROLE)["properties"]["roleName"]
@@ -845,7 +845,7 @@ def removal(files: Files) -> list[str]:
 
 @check
 def deletions(files: Files) -> list[str]:
-    """Nothing is deleted by an empty variable: for `az`, an empty filter is none."""
+    """No command deletes with an empty variable: `az` ignores an empty filter."""
     return [
         f"{name}: `{' '.join(command.words)}` deletes by a variable that may be empty"
         for name, document in files.documents.items()
@@ -857,7 +857,7 @@ def deletions(files: Files) -> list[str]:
 
 @check
 def tables(files: Files) -> list[str]:
-    """The README's tables name every parameter and output, and the defaults are true."""
+    """The README's tables name every parameter and output with the right defaults."""
     readme, problems = files.documents["README.md"], []
     for head, part in (("parameter", "parameters"), ("output", "outputs")):
         documented = table(readme, head)
@@ -874,7 +874,7 @@ def tables(files: Files) -> list[str]:
 
 @check
 def secrets_in_commands(files: Files) -> list[str]:
-    """The client secret never stands in an argument or in a variable, and no other one is deleted by accident."""
+    """The client secret never appears in an argument or in a variable, and no other one is deleted by accident."""
     problems, made = [], 0
     for name, document in files.documents.items():
         for command in commands_of(document):
@@ -931,7 +931,7 @@ def names(files: Files) -> list[str]:
 
 @check
 def aws_side(files: Files) -> list[str]:
-    """What the documents say of the AWS stack is so, where the stack is there to look at."""
+    """The documents' statements about the AWS stack are true, if the stack is present."""
     if files.aws is None:
         return []
     problems = []
@@ -964,7 +964,7 @@ def source(path: str, pattern: str, new: str) -> Callable[[Files], None]:
 
 
 def member(kind: str, *path: str | int, value: Any = None) -> Callable[[Files], None]:
-    """Sets a member of a resource, or takes it away."""
+    """Sets or removes a field of a resource."""
 
     def change(files: Files) -> None:
         at: Any = files.resource(kind)
@@ -1015,7 +1015,7 @@ REFERENCE = "[reference(variables('identityId'), '2024-11-30').principalId]"
 CONNECTOR = "src/clients/azure/arm.rs"
 WRITER = "src/clients/azure/arm/writer.rs"
 
-# (the check that has to notice, a part of what it has to say, the damage)
+# (the check that must report it, a part of the expected message, the damage)
 BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("shape", "api-version", member(ROLE, "apiVersion", value="2022-05-01-preview")),
     ("shape", "scope", member(ASSIGNMENT, "scope", value="[subscription().id]")),

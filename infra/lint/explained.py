@@ -1,4 +1,4 @@
-"""Whether each finding of checkov is explained in the template, and each explanation is of a finding.
+"""Checks that the template explains each finding of checkov, and that each explanation belongs to a finding.
 
 Usage: explained.py <template> <findings with the template's skips> <findings without them>
 """
@@ -24,7 +24,7 @@ def explanations(template):
 
 
 def findings(report):
-    """(resource, check) of what failed, and the number of what passed."""
+    """Returns (resource, check) of the failed checks, and the number of passed ones."""
     results = json.loads(report)
     failed = results.get("results", {}).get("failed_checks", [])
     return {(check["resource"].rsplit(".", 1)[-1], check["check_id"]) for check in failed}, results["summary"]["passed"]

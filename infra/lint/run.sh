@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov; in virtual environments with pinned versions, below target.
-# Each finding of checkov that is meant that way carries its reason in the template; one that is no finding any more fails too.
-# `run.sh --setup` installs them and lints nothing.
+# Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
+# versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
+# `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 template=infra/aws/template.yaml
 
-# prints the folder of a virtual environment with these requirements, made where it is not there
+# prints the folder of a virtual environment with these requirements, and creates it if necessary
 environment() {
     local requirements="infra/lint/$1.txt" folder
     folder="${HUBKEEPER_VENVS:-target/venvs}/$1-$(sha256sum "$requirements" | cut -c1-12)"
@@ -29,7 +29,7 @@ export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}"
 echo 'cfn-lint: clean'
 "$cloudformation/bin/sam" validate --lint --template-file "$template"
 
-# without the network checkov says what it finds, and nothing of who it asked for more
+# hides checkov's complaints about the missing network; its findings are in the output file
 scan() { "$checkov/bin/checkov" --framework cloudformation --skip-download --quiet --compact --file "$1" --output json 2>/dev/null || true; }
 bare="$(mktemp -d)"
 trap 'rm -rf "$bare"' EXIT
