@@ -55,7 +55,7 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) -> boo
     }
     stage
         .page
-        .expect(answers.len() == usize::from(shown.contains("ResponseURL")), "a custom resource is answered once");
+        .expect(answers.len() == usize::from(shown.contains("ResponseURL")), "a custom resource gets one response");
     let is = stage.world.with(|state| seen::everything(state));
     let changes = seen::changes(&was, &is);
     let writes = stage.take_writes();
@@ -76,7 +76,7 @@ pub(crate) async fn send(stage: &mut Stage, path: &str, mut event: Value) -> boo
         .as_ref()
         .err()
         .is_none_or(|error| !error.error_type.starts_with("Sandbox.") && !error.error_type.starts_with("Runtime."));
-    stage.page.expect(ran, "the function answers");
+    stage.page.expect(ran, "the function returns a response");
     let (dead, unproven) = {
         let watched = stage.watched();
         (watched.dead, watched.unproven)
@@ -128,7 +128,7 @@ fn show_ids(stage: &mut Stage, event: &Value, ids: &Ids) {
         parts.push("the real rotation token".to_owned());
     }
     if !parts.is_empty() {
-        stage.page.row("ids", &format!("in place of the file's: {}", parts.join(", ")));
+        stage.page.row("ids", &format!("these replace the file's: {}", parts.join(", ")));
     }
 }
 
@@ -153,11 +153,11 @@ async fn prepare(stage: &mut Stage, event: &Value) -> Ids {
     };
     let mut happened = Vec::new();
     if events.iter().all(fresh) {
-        happened.push("a new secret that holds no token; its manager can mint".to_owned());
+        happened.push("a new secret without a token; its manager can mint one".to_owned());
         if events.iter().any(|event| event["fixRole"] == json!(true)) {
             zero::outside(stage);
             happened.push(format!(
-                "its document asks for {} as a member of the team {}, in which the user is not",
+                "its document asks for {} as a member of the team {}, to which the user does not belong",
                 scene::USER,
                 scene::PAYMENTS
             ));
@@ -182,13 +182,13 @@ async fn situation(stage: &mut Stage, events: &[Value], happened: &mut Vec<Strin
     }
     match text(&first, "/detail/eventName") {
         "RotationFailed" => {
-            let team = format!("somebody took {} out of the team {}", scene::USER, scene::PAYMENTS);
+            let team = format!("a person removed {} from the team {}", scene::USER, scene::PAYMENTS);
             stage.world.with(|state| hub::remove_from_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER));
             happened.push(team);
             let ids = begun(stage, &["createSecret"], "", happened).await;
             let answer = stage.invoke(step_event("setSecret", &ids)).await;
-            stage.page.expect(answer.is_err(), "setSecret is refused");
-            happened.push("setSecret was refused, and Secrets Manager gave up".to_owned());
+            stage.page.expect(answer.is_err(), "setSecret fails");
+            happened.push("setSecret failed, and Secrets Manager ended the rotation".to_owned());
             return ids;
         }
         "RotationAbandoned" => {
@@ -202,10 +202,10 @@ async fn situation(stage: &mut Stage, events: &[Value], happened: &mut Vec<Strin
         if first["revokeReplaced"] == json!(true) {
             let rotation = rotate(&stage.world, &stage.host, &arn, 1).await;
             stage.page.expect(rotation.succeeded, "a rotation comes before it");
-            happened.push("a rotation, which replaced the token that leaked".to_owned());
+            happened.push("a rotation, which replaced the leaked token".to_owned());
         } else {
             stage.world.with(edit);
-            happened.push("somebody turned a plan off in the portal, and set another scan interval".to_owned());
+            happened.push("a person turned off a plan in the portal and changed the scan interval".to_owned());
         }
     }
     let many = |event: &Value| event["secretIds"].as_array().is_some_and(|ids| ids.len() > 1);
@@ -241,7 +241,7 @@ async fn second(stage: &mut Stage, event: &Value, happened: &mut Vec<String>) ->
     happened.push(format!("a second secret, {SECOND_SECRET}, for the organization {SECOND_ORGANIZATION}"));
     if text(event, "/action") != "onboard" {
         let onboarded = stage.invoke(json!({ "action": "onboard", "secretId": arn })).await;
-        stage.page.expect(onboarded.is_ok(), "the second secret is onboarded, too");
+        stage.page.expect(onboarded.is_ok(), "the second secret is onboarded as well");
         happened.push("that one onboarded, too".to_owned());
     }
     arn

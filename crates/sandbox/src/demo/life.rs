@@ -22,7 +22,7 @@ pub(crate) fn introduce(stage: &mut Stage, function: &Path) {
     page.row(
         "Docker Hub",
         &format!(
-            "organization {}: {} repositories, {private} of them private, read by the teams {} and {}; the user {} has an account and is in no organization yet",
+            "organization {}: {} repositories, {private} of them private, which the teams {} and {} can read; the user {} has an account, but belongs to no organization yet",
             scene::ORGANIZATION,
             scene::REPOSITORIES.len(),
             scene::TEAM,
@@ -33,14 +33,14 @@ pub(crate) fn introduce(stage: &mut Stage, function: &Path) {
     page.row(
         "AWS",
         &format!(
-            "secret {}, no token in it yet; its manager secret is {}, its owner secret {}",
+            "secret {}, without a token yet; its manager secret is {}, its owner secret {}",
             scene::SECRET,
             scene::MANAGER,
             zero::OWNER_SECRET
         ),
     );
-    page.row("Azure", &format!("resource group {}, no connector in it yet", scene::GROUP));
-    page.row("ids", "version ids and uuids are cut to their first 8 characters");
+    page.row("Azure", &format!("resource group {}, without a connector yet", scene::GROUP));
+    page.row("ids", "version ids and uuids are shortened to their first 8 characters");
 }
 
 /// The connector has the version and the token of AWSCURRENT.
@@ -52,8 +52,8 @@ pub(crate) fn in_step(stage: &mut Stage) {
         let token = seen::connector(state).and_then(|connector| connector.credential()).map(|(_, token)| token);
         (seen::carried_version(state), current, token.is_some() && token == value["accessToken"].as_str())
     });
-    stage.page.expect(carried.is_some() && carried == current, "the connector carries the version that is AWSCURRENT");
-    stage.page.expect(same, "the connector's token is the one in AWSCURRENT");
+    stage.page.expect(carried.is_some() && carried == current, "the connector has the version of AWSCURRENT");
+    stage.page.expect(same, "the connector has the token of AWSCURRENT");
     let text = stage.world.with(|state| seen::carried(state));
     stage.page.row("connector", &text);
     stage.page.row("secret", &format!("AWSCURRENT is version {}", short(current.as_deref().unwrap_or("none"))));
@@ -83,7 +83,9 @@ pub(crate) async fn echoes(stage: &mut Stage) {
         let text = answer.as_ref().map_or_else(ToString::to_string, summary_of);
         stage.page.row("echo", &format!("{name} -> {text}"));
         let outcome = answer.as_ref().ok().and_then(|report| report["outcome"].as_str());
-        stage.page.expect(outcome == Some("unchanged"), "an event about hubkeeper's own change is `unchanged`");
+        stage
+            .page
+            .expect(outcome == Some("unchanged"), "the function reports `unchanged` for an event about its own change");
     }
     let writes = stage.take_writes();
     stage.page.expect(writes.all() == 0, "such events write nothing");
@@ -126,13 +128,13 @@ pub(crate) async fn rotation(stage: &mut Stage) {
     stage.page.expect(rotation.succeeded && rotation.steps.len() == 4, "the rotation succeeds at its first attempt");
     let after = stage.world.with(|state| seen::carried_now(state));
     let fresh = after.as_ref().and_then(|after| after.version.as_deref()) == Some(rotation.version_id.as_str());
-    stage.page.expect(before != after && fresh, "the connector carries the new version");
+    stage.page.expect(before != after && fresh, "the connector has the new version");
     in_step(stage);
     let kept = stage.world.with(|state| {
         let old = before.as_ref().and_then(|before| before.credential.as_ref());
         old.is_some_and(|(username, token)| hub::accepts(state, username, token))
     });
-    stage.page.expect(kept, "the replaced token still lives");
+    stage.page.expect(kept, "Docker Hub still accepts the replaced token");
     if kept {
         stage.page.row("old token", "Docker Hub still accepts it: it is retired only after its grace period");
     }
@@ -165,7 +167,7 @@ pub(crate) fn put_candidate(stage: &mut Stage, mut document: Value) -> (String, 
 
 pub(crate) async fn candidate(stage: &mut Stage) {
     stage.page.scene("6  A token made by hand is adopted");
-    stage.page.row("happens", "a person makes a read-only token and stages the document as HUBKEEPER_CANDIDATE");
+    stage.page.row("happens", "a person creates a read-only token and stages the document as HUBKEEPER_CANDIDATE");
     let (_, document) = by_hand(&stage.world, "made by hand", "repo:read", 60);
     let (version, event) = put_candidate(stage, document);
     let answer = stage.invoke(event).await;
@@ -183,9 +185,10 @@ pub(crate) async fn candidate(stage: &mut Stage) {
         let of = |label: &str| aws::version_with(state, &stage.arn, label);
         (of("AWSCURRENT"), of("HUBKEEPER_CANDIDATE"))
     });
-    stage
-        .page
-        .expect(current == Some(version) && label.is_none(), "AWSCURRENT moved to the candidate, its label is off");
+    stage.page.expect(
+        current == Some(version) && label.is_none(),
+        "AWSCURRENT moved to the candidate, which lost its own label",
+    );
     show_writes(stage);
     echoes(stage).await;
 }

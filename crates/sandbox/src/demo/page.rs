@@ -66,7 +66,7 @@ impl Page {
     pub(crate) fn expect(&mut self, held: bool, what: &str) {
         if !held {
             self.failures += 1;
-            self.row("UNEXPECTED", &format!("not so: {what}"));
+            self.row("UNEXPECTED", &format!("expected: {what}"));
         }
     }
 

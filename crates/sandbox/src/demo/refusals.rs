@@ -27,7 +27,7 @@ pub(crate) async fn all(stage: &mut Stage) {
 
     stage.page.scene("7c Refused: a user outside a team");
     let happens =
-        format!("somebody takes {} out of the team {}; a new read-only token is staged", scene::USER, scene::PAYMENTS);
+        format!("a person removes {} from the team {} and stages a new read-only token", scene::USER, scene::PAYMENTS);
     stage.page.row("happens", &happens);
     stage.world.with(|state| hub::remove_from_team(state, scene::ORGANIZATION, scene::PAYMENTS, scene::USER));
     let (_, document) = by_hand(&stage.world, "outside a team", "repo:read", 60);
@@ -42,7 +42,7 @@ pub(crate) async fn all(stage: &mut Stage) {
     wrong_namespace(stage).await;
 
     stage.page.scene("7e Refused: an expired token");
-    stage.page.row("happens", "the staged token ended yesterday");
+    stage.page.row("happens", "a person stages a token that expired yesterday");
     let (_, document) = by_hand(&stage.world, "ended yesterday", "repo:read", -1);
     candidate(stage, document, "rejected", "expired").await;
 }
@@ -70,9 +70,9 @@ async fn refused(stage: &mut Stage, event: Value, verdict: &str, words: &str) {
     stage.page.expect(named, &format!("the message names \"{words}\""));
     let writes = stage.take_writes();
     let same = before.is_some() && before == after;
-    stage.page.expect(same && writes.arm == 0, "the connector has the version, the credential and the stamp of before");
+    stage.page.expect(same && writes.arm == 0, "the connector still has its version, credential and etag");
     stage.page.expect(writes.all() == 0, "nothing was written anywhere");
-    stage.page.expect(current == current_after, "AWSCURRENT is where it was");
+    stage.page.expect(current == current_after, "AWSCURRENT has not moved");
     let version = after.as_ref().and_then(|after| after.version.as_deref()).unwrap_or("none");
     let text = if same && writes.arm == 0 {
         format!("untouched: still version {}, same credential, 0 write requests", short(version))
@@ -97,8 +97,8 @@ async fn wrong_namespace(stage: &mut Stage) {
     let made = stage
         .world
         .with(|state| crate::arm::connector(state, scene::SUBSCRIPTION, scene::GROUP, OTHER_CONNECTOR).is_some());
-    stage.page.expect(!made, "no connector was made for it");
+    stage.page.expect(!made, "no connector was created for it");
     if !made {
-        stage.page.row("", &format!("and no connector {OTHER_CONNECTOR} was made"));
+        stage.page.row("", &format!("no connector {OTHER_CONNECTOR} was created"));
     }
 }

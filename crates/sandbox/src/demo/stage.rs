@@ -222,7 +222,7 @@ pub(crate) fn summary_of(report: &Value) -> String {
     let mut parts = vec![text(&report["outcome"])];
     if let Some(failures) = report["batchItemFailures"].as_array() {
         let ids: Vec<String> = failures.iter().map(|failure| text(&failure["itemIdentifier"])).collect();
-        return if ids.is_empty() { "no record comes back".into() } else { format!("comes back: {}", ids.join(", ")) };
+        return if ids.is_empty() { "no record failed".into() } else { format!("failed records: {}", ids.join(", ")) };
     }
     if let Some(items) = report["items"].as_array() {
         parts.push(count(items.len(), "item"));

@@ -19,7 +19,7 @@ async fn reconcile(stage: &mut Stage, expected: &[(&str, Value)]) -> Option<Stri
     let answer = stage.invoke(event).await;
     stage.show(&answer);
     let items = answer.as_ref().ok().and_then(|report| report["items"].as_array()).map_or(0, Vec::len);
-    stage.page.expect(items == 1, "the one managed secret is looked at, and no other");
+    stage.page.expect(items == 1, "the report has one item: the managed secret");
     let item = answer.map(|report| report["items"][0].clone());
     expect_report(stage, &item, expected);
     show_stages(stage, &item);
@@ -27,17 +27,17 @@ async fn reconcile(stage: &mut Stage, expected: &[(&str, Value)]) -> Option<Stri
 }
 
 pub(crate) async fn well(stage: &mut Stage) {
-    stage.page.scene("3a Reconcile: all is well");
+    stage.page.scene("3a Reconcile finds nothing to change");
     stage.page.row("happens", "EventBridge Scheduler sends its daily input");
     reconcile(stage, &[("/outcome", json!("unchanged")), ("/verdict/result", json!("complete"))]).await;
     let writes = stage.take_writes();
-    stage.page.expect(writes.all() == 0, "where all is well nothing is written");
+    stage.page.expect(writes.all() == 0, "a reconcile without changes writes nothing");
     stage.page.row("writes", &count(writes.all(), "write"));
 }
 
 /// The same event with a queue: messages arrive as an event source mapping delivers them.
 pub(crate) async fn queue(stage: &mut Stage) {
-    stage.page.scene("3b The same with a queue: one message for each secret");
+    stage.page.scene("3b Reconcile with a queue: one message per secret");
     let url = stage.world.with(|state| aws::sqs::add_queue(state, "hubkeeper"));
     stage.page.row("happens", &format!("the function runs with HUBKEEPER_QUEUE_URL={url}"));
     let event = json!({ "action": "reconcile" });
@@ -49,10 +49,10 @@ pub(crate) async fn queue(stage: &mut Stage) {
     for body in &bodies {
         stage.page.row("message", body);
     }
-    stage.page.expect(bodies.len() == 1, "one message for the one secret");
+    stage.page.expect(bodies.len() == 1, "the queue has one message, for the one secret");
     show_writes(stage);
     let records = stage.world.with(|state| aws::sqs::lambda_event(state, &url, 10));
-    stage.page.row("happens", "SQS delivers it to the function, in the body of a record");
+    stage.page.row("happens", "SQS delivers the message to the function in a record");
     let (answer, log) = stage.invoke_with((QUEUE_URL, &url), records).await;
     stage.show(&answer);
     expect_report(stage, &answer, &[("/batchItemFailures", json!([]))]);
@@ -61,9 +61,9 @@ pub(crate) async fn queue(stage: &mut Stage) {
         stage.item("log", report);
     }
     let well = reports.len() == 1 && reports[0]["outcome"] == json!("unchanged");
-    stage.page.expect(well, "the record is worked on, and not sent on");
+    stage.page.expect(well, "the function handles the record and does not send it on");
     let writes = stage.take_writes();
-    stage.page.expect(writes.all() == 0, "where all is well nothing is written");
+    stage.page.expect(writes.all() == 0, "a reconcile without changes writes nothing");
     stage.page.row("writes", &count(writes.all(), "write"));
 }
 
@@ -98,17 +98,19 @@ fn state_of(stage: &Stage, uuid: &str) -> Option<bool> {
 }
 
 pub(crate) async fn retirement(stage: &mut Stage) {
-    stage.page.scene("4a The replaced token is deactivated, once its grace is over");
+    stage.page.scene("4a Reconcile deactivates the replaced token after its grace period");
     days_pass(stage, 2);
     let old = reconcile(stage, &[("/outcome", json!("applied"))]).await.unwrap_or_default();
     show_minted(stage);
-    stage.page.expect(state_of(stage, &old) == Some(false), "the old token is there, and deactivated");
+    stage.page.expect(state_of(stage, &old) == Some(false), "the old token exists and is deactivated");
     let minted = stage.world.with(|state| minted(state).len());
-    stage.page.expect(minted == 2, "the token in use is there, too");
+    stage.page.expect(minted == 2, "the token in use exists as well");
     show_writes(stage);
 
     stage.page.scene("4b The next reconcile deletes it");
-    stage.page.row("happens", "the Scheduler's next input; until now a person could have activated the token again");
+    stage
+        .page
+        .row("happens", "EventBridge Scheduler sends its next input; until now a person could reactivate the token");
     reconcile(stage, &[("/outcome", json!("applied")), ("/tokens/retired/0", json!(old))]).await;
     show_minted(stage);
     stage.page.expect(state_of(stage, &old).is_none(), "the old token is gone");
@@ -135,8 +137,8 @@ fn show_settings(stage: &mut Stage, name: &str) {
 }
 
 pub(crate) async fn repair(stage: &mut Stage) {
-    stage.page.scene("5a A connector that a person changed is repaired");
-    stage.page.row("happens", "somebody turns a plan off in the portal, and sets another scan interval");
+    stage.page.scene("5a Reconcile repairs a connector that a person changed");
+    stage.page.row("happens", "a person turns off a plan in the portal and changes the scan interval");
     stage.world.with(edit);
     stage.page.expect(plans(stage) == 2, "a plan is off");
     show_settings(stage, "before");
@@ -146,8 +148,8 @@ pub(crate) async fn repair(stage: &mut Stage) {
     in_step(stage);
     show_writes(stage);
 
-    stage.page.scene("5b A connector that a person deleted is created again");
-    stage.page.row("happens", "somebody deletes the connector");
+    stage.page.scene("5b Reconcile recreates a connector that a person deleted");
+    stage.page.row("happens", "a person deletes the connector");
     stage.world.with(|state| arm::delete_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR));
     reconcile(stage, &[("/outcome", json!("applied")), ("/connector/change", json!("created"))]).await;
     stage.page.expect(plans(stage) == 3, "the three plans are on");
@@ -157,7 +159,7 @@ pub(crate) async fn repair(stage: &mut Stage) {
 
 pub(crate) async fn offboarding(stage: &mut Stage) {
     stage.page.scene("8a Offboarding");
-    stage.page.row("happens", "an operator cancels the rotation of the secret, and offboards it");
+    stage.page.row("happens", "an operator cancels the secret's rotation and offboards the secret");
     stage.world.with(|state| aws::enable_rotation(state, &stage.arn, false));
     let event = json!({ "action": "offboard", "secretId": scene::SECRET });
     stage.page.row("event", &event.to_string());
@@ -174,26 +176,28 @@ pub(crate) async fn offboarding(stage: &mut Stage) {
     show_writes(stage);
 
     stage.page.scene("8b Reconcile deactivates the tokens of the offboarded secret");
-    stage
-        .page
-        .row("why", "a token that was used in the last seven days is kept: a connector that was moved looks gone");
+    stage.page.row(
+        "why",
+        "reconcile keeps a token that was used in the last seven days: a moved connector looks like a deleted one",
+    );
     days_pass(stage, 8);
     let token = reconcile(stage, &[("/outcome", json!("applied"))]).await.unwrap_or_default();
     show_minted(stage);
     stage.page.expect(state_of(stage, &token) == Some(false), "the token is deactivated");
     show_writes(stage);
 
-    stage.page.scene("8c ... and deletes them");
-    stage.page.row("happens", "the Scheduler's next input");
+    stage.page.scene("8c The next reconcile deletes them");
+    stage.page.row("happens", "EventBridge Scheduler sends its next input");
     reconcile(stage, &[("/outcome", json!("applied")), ("/tokens/retired/0", json!(token))]).await;
     let (left, by_hand) = stage.world.with(|state| {
         let all = hub::pats_of(state, scene::USER).len();
         let left = minted(state).len();
         (left, all - left)
     });
-    stage.page.expect(left == 0, "no token that hubkeeper made is left");
-    stage
-        .page
-        .row("left", &format!("the secret, and {} made by hand: for a person to revoke", count(by_hand, "token")));
+    stage.page.expect(left == 0, "no token of hubkeeper's is left");
+    stage.page.row(
+        "left",
+        &format!("the secret, and {} made by hand, which a person has to revoke", count(by_hand, "token")),
+    );
     show_writes(stage);
 }

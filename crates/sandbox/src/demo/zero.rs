@@ -61,7 +61,7 @@ fn mails(stage: &Stage) -> (usize, usize) {
 }
 
 pub(crate) async fn invitation(stage: &mut Stage) {
-    stage.page.scene("1a From zero: the owner's login invites the dedicated user");
+    stage.page.scene("1a Onboarding: the function invites the dedicated user with the owner's login");
     stage.page.row("happens", "an operator invokes the function once, by hand or from a deployment");
     let event = json!({ "action": "onboard", "secretId": scene::SECRET });
     stage.page.row("event", &event.to_string());
@@ -97,10 +97,10 @@ async fn reconcile(stage: &Stage) -> Answer {
 }
 
 pub(crate) async fn wait(stage: &mut Stage) {
-    stage.page.scene("1b Ten days pass, and nobody clicks");
+    stage.page.scene("1b Ten days pass, and nobody accepts the invitation");
     stage.page.row(
         "happens",
-        "the reconcile runs on days 2, 3, 6 and 10 after the invitation. Nobody waits here: the demo moves all dates in the sandbox back",
+        "reconcile runs on days 2, 3, 6 and 10 after the invitation; to save the wait, the demo moves all dates in the sandbox back",
     );
     let (mut day, mut before, mut last) = (0, mails(stage).1, Ok(Value::Null));
     for (days, resends) in [(2, 0), (1, 1), (3, 2), (4, 2)] {
@@ -109,11 +109,11 @@ pub(crate) async fn wait(stage: &mut Stage) {
         last = reconcile(stage).await;
         let outcome = last.as_ref().map_or_else(|error| error.error_type.clone(), |report| text(&report["outcome"]));
         let (sent, again) = mails(stage);
-        let mail = if again > before { "the invitation is sent again" } else { "no mail" };
+        let mail = if again > before { "the invitation is resent" } else { "no e-mail" };
         stage.page.row(&format!("day {day}"), &format!("{outcome}; {mail}"));
-        stage.page.expect(outcome == "awaiting", "the item still awaits a person");
+        stage.page.expect(outcome == "awaiting", "the item still waits for a person");
         let told = (sent, again) == (1, resends);
-        stage.page.expect(told, &format!("one invitation, sent again {}", count(resends, "time")));
+        stage.page.expect(told, &format!("one invitation, resent {}", count(resends, "time")));
         before = again;
     }
     // the message of the last one tells a person what to do
@@ -130,7 +130,7 @@ pub(crate) async fn acceptance(stage: &mut Stage) {
     stage.page.row(
         "happens",
         &format!(
-            "a day later the person who reads {EMAIL} clicks on the link and joins as {}; an owner adds them to the team {}",
+            "a day later the reader of {EMAIL} follows the link and joins as {}; an owner adds the user to the team {}",
             scene::USER,
             scene::PAYMENTS
         ),
@@ -159,9 +159,9 @@ pub(crate) async fn acceptance(stage: &mut Stage) {
     let minted = report.as_ref().ok().and_then(|report| report["tokens"]["minted"].as_str()).unwrap_or_default();
     let pats = stage.world.with(|state| hub::pats_of(state, scene::USER));
     let one = pats.len() == 1 && pats.iter().all(|pat| pat.uuid == minted && pat.scopes == ["repo:read"]);
-    stage.page.expect(one, "Docker Hub has one token, read-only, and it is the one that the report names");
+    stage.page.expect(one, "Docker Hub has one token: read-only, and named in the report");
     let value = tag(stage);
-    stage.page.row("tag", &format!("{TAG} = {value}: the owner secret is not read any more"));
+    stage.page.row("tag", &format!("{TAG} = {value}: the function no longer reads the owner secret"));
     stage.page.expect(value == "member", "the tag says that the user is a member");
     show_writes(stage);
     echoes(stage).await;
