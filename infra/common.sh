@@ -57,7 +57,7 @@ aws_login() {
     partition="${partition%%:*}"
     case "$account" in
         [0-9]*) ;;
-        *) fail "AWS did not say which account this is: aws sts get-caller-identity answered ${answer:-nothing}" ;;
+        *) fail "AWS did not name the account: aws sts get-caller-identity returned ${answer:-nothing}" ;;
     esac
 }
 
@@ -81,7 +81,7 @@ look_at_stack() {
     else
         case "$complaint" in
             *'does not exist'*) ;;
-            *) fail "the stack cannot be looked at: $complaint" ;;
+            *) fail "the stack cannot be read: $complaint" ;;
         esac
     fi
 }

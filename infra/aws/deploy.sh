@@ -51,7 +51,7 @@ read -r -a given <<<"${PARAMETERS:-}"
 for each in ${given[@]+"${given[@]}"}; do
     case "$each" in
         [A-Z]*=?*) set_parameter "$each" ;;
-        *) fail "PARAMETERS holds $each, which is not Name=value: values with spaces, or none, belong into samconfig.toml" ;;
+        *) fail "PARAMETERS holds $each, which is not Name=value: write values with spaces, and empty ones, into samconfig.toml" ;;
     esac
 done
 
@@ -75,7 +75,7 @@ case "$status" in
     ROLLBACK_COMPLETE | ROLLBACK_FAILED | DELETE_FAILED)
         fail "the stack $STACK is $status and cannot be updated: delete it (aws cloudformation delete-stack --stack-name $STACK), then deploy again"
         ;;
-    *_IN_PROGRESS) fail "the stack $STACK is $status: wait until that is over" ;;
+    *_IN_PROGRESS) fail "the stack $STACK is $status: wait until it has finished" ;;
 esac
 role="$(role_arn)"
 
@@ -105,9 +105,9 @@ if [ "${YES:-}" = 1 ]; then
     question=--no-confirm-changeset
 fi
 sam build --parameter-overrides "${parameters[@]}" ||
-    fail 'the build failed, nothing was deployed: mend what is named above'
+    fail 'the build failed, nothing was deployed: fix the errors above, then run this again'
 sam deploy --stack-name "$STACK" --region "$region" "$question" --parameter-overrides "${parameters[@]}" ||
-    fail 'the deployment failed or was not wanted: see above; CloudFormation has rolled back what it had begun'
+    fail 'the deployment failed or was not wanted: see above; CloudFormation has rolled back its changes'
 
 # 4. show the result and the next steps
 look_at_stack

@@ -12,7 +12,7 @@ read_outputs
 # a stack whose creation failed has parameters, but no outputs
 try aws cloudformation describe-stacks --stack-name "$STACK" \
     --query "Stacks[0].Parameters[?ParameterKey=='SecretNamePrefix'].ParameterValue | [0]" --output text ||
-    fail "the stack cannot be looked at: $complaint"
+    fail "the stack cannot be read: $complaint"
 [ "$answer" != None ] || fail "the stack $STACK has no parameter SecretNamePrefix: it is not hubkeeper's"
 prefix="$answer"
 managed="$(output ManagedSecretArn)"
@@ -21,7 +21,7 @@ function_arn="$(output FunctionArn)"
 # both filters match by prefix and independently, so the query checks the tag again
 try aws secretsmanager list-secrets --filters Key=tag-key,Values=hubkeeper Key=tag-value,Values=managed \
     --query "SecretList[?starts_with(Name, '$prefix') && Tags[?Key=='hubkeeper' && Value=='managed']].[Name, RotationEnabled, RotationLambdaARN]" \
-    --output text || fail "the secrets cannot be listed, so that it is not known who still needs the stack: $complaint"
+    --output text || fail "the secrets cannot be listed, so it is unknown which of them still need the stack: $complaint"
 secrets="$answer"
 [ "$secrets" != None ] || secrets=''
 
@@ -58,7 +58,7 @@ if ! try aws cloudformation wait stack-delete-complete --stack-name "$STACK"; th
     try aws cloudformation describe-stack-events --stack-name "$STACK" \
         --query "StackEvents[?ResourceStatus=='DELETE_FAILED'].[LogicalResourceId, ResourceStatusReason]" --output text || true
     [ -z "$answer" ] || say "$answer" >&2
-    fail "the stack is not deleted: mend what is named, and run it again ($waited)"
+    fail "the stack is not deleted: fix the errors above, then run this again ($waited)"
 fi
 say "deleted $STACK"
 say 'To remove the rest: infra/azure/README.md, "Remove", for Azure; aws secretsmanager delete-secret for each secret.'

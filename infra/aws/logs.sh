@@ -9,7 +9,7 @@ set -euo pipefail
 need_aws
 organization="${ORG:-}"
 case "$organization" in
-    *[!a-z0-9._-]*) fail "ORG=$organization is no Docker Hub organization: it is written in lower case" ;;
+    *[!a-z0-9._-]*) fail "ORG=$organization is not the name of a Docker Hub organization: write it in lower case" ;;
 esac
 aws_login
 read_outputs

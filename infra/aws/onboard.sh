@@ -7,11 +7,11 @@ set -euo pipefail
 . "$(dirname "$0")/../common.sh"
 
 need_aws
-need jq 'install jq (https://jqlang.org); it reads the answers of the function'
+need jq 'install jq (https://jqlang.org); it parses the responses of the function'
 organization="${ORG:-}"
 case "$organization" in
     '') fail 'ORG is not set: name the Docker Hub organization, as in make onboard ORG=acme' ;;
-    *[!a-z0-9._-]*) fail "ORG=$organization is no Docker Hub organization: it is written in lower case" ;;
+    *[!a-z0-9._-]*) fail "ORG=$organization is not the name of a Docker Hub organization: write it in lower case" ;;
 esac
 mode="${MODE:-apply}"
 case "$mode" in
@@ -69,7 +69,7 @@ if ! try aws secretsmanager describe-secret --secret-id "$secret" --query '[ARN,
             how_to_make_it >&2
             fail "there is no secret $secret in $region of account $account: make it as above, then run this again"
             ;;
-        *) fail "the secret $secret cannot be looked at: $complaint" ;;
+        *) fail "the secret $secret cannot be read: $complaint" ;;
     esac
 fi
 IFS=$'\t' read -r arn rotates deleted <<<"$answer"
@@ -132,7 +132,7 @@ def row(name): "\(name + "           " | .[0:11])\(.)";
 show() {
     say ''
     say "$1"
-    jq -r "$readable" "$work/answer.json" || fail 'the answer of the function is not a report: see make logs'
+    jq -r "$readable" "$work/answer.json" || fail 'the response of the function is not a report: see make logs'
 }
 
 invoke "{\"action\": \"onboard\", \"secretId\": \"$arn\", \"mode\": \"plan\"}"

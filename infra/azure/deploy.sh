@@ -13,7 +13,7 @@ need az 'install the Azure CLI (https://learn.microsoft.com/cli/azure/)'
 group="${AZURE_RESOURCE_GROUP:-}"
 [ -n "$group" ] || fail 'AZURE_RESOURCE_GROUP is not set: name the resource group of the connectors'
 identity="${IDENTITY:-$STACK}"
-[ "${#identity}" -ge 3 ] && [ "${#identity}" -le 64 ] || fail "the identity's name $identity has not 3 to 64 characters: set IDENTITY"
+[ "${#identity}" -ge 3 ] && [ "${#identity}" -le 64 ] || fail "the identity's name $identity does not have 3 to 64 characters: set IDENTITY"
 read -r -a given <<<"${PARAMETERS:-}"
 case " ${PARAMETERS:-}" in
     *' existingPrincipalId='*) fail 'with existingPrincipalId there is nothing to trust: run az deployment group create as infra/azure/README.md says' ;;
@@ -56,7 +56,7 @@ esac
 # 2. the target: the subscription that az has selected
 try az account show --query '[name, id, tenantId]' --output tsv || fail "there is no Azure login: run az login ($complaint)"
 { read -r subscription_name && read -r subscription && read -r tenant; } <<<"$(tr '\t' '\n' <<<"$answer")" ||
-    fail "az account show answered what is not understood: ${answer:-nothing}"
+    fail "the output of az account show cannot be parsed: ${answer:-nothing}"
 try az cloud show --query name --output tsv || fail "az does not say which cloud this is: $complaint"
 case "$answer" in
     AzureUSGovernment) audience='api://AzureADTokenExchangeUSGov' ;;

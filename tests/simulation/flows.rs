@@ -305,30 +305,29 @@ impl Flow {
         match self {
             Flow::Offboard | Flow::StackEnds => {
                 if scene.connector().is_some() {
-                    oracles.violated("at rest: the secret is offboarded and there is a connector");
+                    oracles.violated("at rest: the secret is offboarded, but the connector exists");
                 }
             }
             // rejected: the connector keeps its credential
             Flow::ChangedRefused => {
                 if scene.connector().map(|(version, _)| version) != scene.version("AWSPREVIOUS") {
-                    oracles
-                        .violated("at rest: the connector does not carry the version before the one that is refused");
+                    oracles.violated("at rest: the connector does not have the version before the rejected one");
                 }
             }
             _ => oracles.carries_current(scene),
         }
         if self == Flow::AdoptRefused && scene.version("HUBKEEPER_CANDIDATE") == scene.version("AWSCURRENT") {
-            oracles.violated("at rest: a candidate that is refused became AWSCURRENT");
+            oracles.violated("at rest: a rejected candidate became AWSCURRENT");
         }
         if matches!(self, Flow::Candidate | Flow::Adopt | Flow::ReconcileCandidate)
             && scene.version("HUBKEEPER_CANDIDATE").is_some()
         {
-            oracles.violated("at rest: the candidate still waits");
+            oracles.violated("at rest: the candidate still has its label");
         }
         if matches!(self, Flow::Invite | Flow::Raise) {
             let tag = scene.world.with(|state| aws::tags(state, &scene.arn).get("hubkeeper-invite").cloned());
             if tag.as_deref() != Some("member") {
-                oracles.violated("at rest: the dedicated user is a member and the tag does not say so");
+                oracles.violated("at rest: the dedicated user is a member, but the tag does not say so");
             }
         }
         oracles.tokens_are_tidy(scene, self.is_given_up());

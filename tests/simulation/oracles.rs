@@ -183,7 +183,7 @@ impl Oracles {
     // ---- at every request -------------------------------------------------------------------------------------------
 
     pub(crate) fn foreign_host(&self, host: &str) {
-        self.violated(format!("no leak: a request went to {host}, which is none of the function's services"));
+        self.violated(format!("no leak: a request went to {host}, which is not one of the function's services"));
     }
 
     /// Checks a request before it is sent.
@@ -194,22 +194,21 @@ impl Oracles {
         match call {
             Call::Mint if told.created.contains(&text_of(request, "token_label")) => {
                 violations.insert(
-                    "no blind repeat: a token is made again though the first request may have made it, without a look at the list"
+                    "no blind repeat: a token is created again without reading the list, although the first request may have created it"
                         .into(),
                 );
             }
             Call::ConnectorPut if told.written => {
                 violations.insert(
-                    "no blind repeat: the connector is written again though the first request may have written it, without a look"
+                    "no blind repeat: the connector is written again without reading it, although the first request may have written it"
                         .into(),
                 );
             }
             Call::Stage if text_of(request, "VersionStage") == "AWSCURRENT" => {
                 let member = |name: &str| text_of(request, name);
                 if member("RemoveFromVersionId").is_empty() || member("MoveToVersionId").is_empty() {
-                    violations.insert(
-                        "compare-and-swap: AWSCURRENT is moved without the version that it is moved from".into(),
-                    );
+                    violations
+                        .insert("compare-and-swap: a request moves AWSCURRENT without naming its old version".into());
                 }
             }
             Call::Put if text_of(request, "SecretId") == *arn => {
@@ -217,14 +216,14 @@ impl Oracles {
                 let stages: Vec<&str> =
                     body["VersionStages"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 if stages.is_empty() || stages.contains(&"AWSCURRENT") {
-                    violations.insert("compare-and-swap: a value is put straight under AWSCURRENT".into());
+                    violations.insert("compare-and-swap: a put gives the label AWSCURRENT to a value directly".into());
                 }
             }
             _ => {}
         }
         if call == Call::Invite && told.invited {
             violations.insert(
-                "no blind repeat: somebody is invited again though the first request may have invited, without a look at the list"
+                "no blind repeat: an invitation is created again without reading the list, although the first request may have created it"
                     .into(),
             );
         }
@@ -362,10 +361,10 @@ impl Oracles {
             }
             let is_home = is_home(&entry.request);
             if is_home && before.tags.iter().any(|(name, value)| now.tags.get(name) != Some(value)) {
-                broken("kept: a tag of others is gone from the connector".into());
+                broken("kept: the connector lost a tag of other tools".into());
             }
             if is_home && !now.offerings.is_superset(&before.offerings) {
-                broken("kept: an offering of others is gone from the connector".into());
+                broken("kept: the connector lost an offering of other tools".into());
             }
         }
         if call == Call::Answer && done {
@@ -382,7 +381,7 @@ impl Oracles {
         let own = invocation.and_then(|id| told.get(&id)).is_none_or(|told| told.secret == *arn);
         for (uuid, pat) in &before.pats {
             if own && now.pats.get(uuid) != Some(pat) {
-                broken(format!("no gap: a token without this secret's label was touched by {}", entry.line()));
+                broken(format!("no gap: a token without this secret's label was changed by {}", entry.line()));
             }
         }
         if now.current != before.current && matches!(call, Call::Stage | Call::Put) {
@@ -411,7 +410,7 @@ impl Oracles {
         before.pats.extend(now.pats);
     }
 
-    // ---- at every answer --------------------------------------------------------------------------------------------
+    // ---- at every result --------------------------------------------------------------------------------------------
 
     /// Every failure has a type, names its step and, if known, the organization, and says what to do.
     pub(crate) fn answer(&self, invocation: Invocation, answer: &Answer) {
@@ -424,7 +423,7 @@ impl Oracles {
                     self.message(item["errorMessage"].as_str().unwrap_or_default(), knows);
                     let kinds = ["Misconfigured", "Refused", "Retryable", "NeedsHuman", "BadEvent"];
                     if !kinds.contains(&item["errorType"].as_str().unwrap_or_default()) {
-                        self.violated(format!("typed error: {} is no kind of error", item["errorType"]));
+                        self.violated(format!("typed error: {} is not a type of error", item["errorType"]));
                     }
                 }
             }
@@ -433,10 +432,10 @@ impl Oracles {
 
     fn error(&self, error: &Error, knows: bool) {
         if error.step().is_none() {
-            self.violated(format!("typed error: no step is named in {error}"));
+            self.violated(format!("typed error: {error} names no step"));
         }
         if knows && error.organization().is_none() {
-            self.violated(format!("typed error: the organization is not named in {error}"));
+            self.violated(format!("typed error: {error} does not name the organization"));
         }
         self.message(&error.to_string(), knows);
     }
@@ -446,10 +445,10 @@ impl Oracles {
             self.violated(format!("typed error: the function panicked ({message})"));
         }
         if !message.contains("; remedy: ") {
-            self.violated(format!("typed error: no remedy in `{message}`"));
+            self.violated(format!("typed error: `{message}` has no remedy"));
         }
         if knows && !message.contains(&format!("organization {ORG}")) {
-            self.violated(format!("typed error: the organization is not named in `{message}`"));
+            self.violated(format!("typed error: `{message}` does not name the organization"));
         }
     }
 
@@ -458,14 +457,14 @@ impl Oracles {
         let asked = |told: &Told| told.stack.as_ref().is_some_and(|asked| !asked.answered);
         let untold = self.lock().told.get(&invocation).is_some_and(asked);
         if untold {
-            self.violated("true answer: a stack's request is left without an answer");
+            self.violated("true answer: a stack's request gets no response");
         }
     }
 
     /// The function timed out before it returned.
     pub(crate) fn late(&self, event: &Value) {
         let what = event["Step"].as_str().or(event["action"].as_str()).unwrap_or("an event").to_owned();
-        self.violated(format!("deadline: no answer to {what} before the function's time was up"));
+        self.violated(format!("deadline: the function timed out before it responded to {what}"));
     }
 
     // ---- at rest ----------------------------------------------------------------------------------------------------
@@ -475,9 +474,9 @@ impl Oracles {
         let current = scene.version("AWSCURRENT").unwrap_or_default();
         let token = scene.value(&current)["accessToken"].as_str().unwrap_or_default().to_owned();
         match scene.connector() {
-            None => self.violated("at rest: there is no connector"),
+            None => self.violated("at rest: the connector does not exist"),
             Some((version, in_use)) if version != current || in_use != token => {
-                self.violated("at rest: the connector does not carry AWSCURRENT");
+                self.violated("at rest: the connector does not have the version of AWSCURRENT");
             }
             Some(_) => {}
         }
@@ -502,7 +501,7 @@ impl Oracles {
         own.filter_map(|pat| match (in_use.contains(&pat.value), pat.is_active) {
             (true, true) => None,
             (true, false) => Some("the token of a version in use is not active".to_owned()),
-            (false, _) => Some(format!("a token that no version in use holds is still there ({})", pat.label)),
+            (false, _) => Some(format!("a token of no version in use still exists ({})", pat.label)),
         })
         .collect()
     }
@@ -522,7 +521,7 @@ impl Oracles {
             own.filter(|pat| !stored.contains(&pat.value)).count()
         });
         if piled > most {
-            self.violated(format!("no pile: {piled} live tokens are stored nowhere after puts that were refused"));
+            self.violated(format!("no pile: {piled} active tokens are stored nowhere after rejected puts"));
         }
     }
 
@@ -578,8 +577,9 @@ impl Inner {
         let call = Call::of(entry.service, &entry.request);
         let Some(told) = invocation.and_then(|id| self.told.get_mut(&id)) else { return };
         if call == Call::ConnectorDelete && status == 200 && !self.offboarded && !told.made_connector {
-            self.violations
-                .insert("no deletion by a tag: a connector is deleted and nobody asked for an offboarding".into());
+            self.violations.insert(
+                "no deletion by a tag: a connector is deleted although no event asked for an offboarding".into(),
+            );
         }
         if call != Call::ConnectorPut || !(200..300).contains(&status) {
             return;
@@ -594,7 +594,7 @@ impl Inner {
         // created again between a person's move and the read of it: nobody can see that
         if others && (!is_home || (status == 201 && told.saw_none)) {
             self.violations
-                .insert(format!("one connector: a second one is written while the first stands, by {}", entry.line()));
+                .insert(format!("one connector: {} writes a second one while the first exists", entry.line()));
         }
         let written = target(state, &entry.request).and_then(arm::Connector::credential).map(|(_, token)| token);
         if told.is_step && written.is_some_and(|token| self.replaced.contains(token)) {

@@ -332,7 +332,7 @@ impl Run {
         let is_as_tagged = is_offboarded && self.scene.connector().is_none();
         if !is_told && !is_as_tagged && !self.flow.is_settled(self) {
             self.oracles.violated(format!(
-                "told: after a person {}, nothing is settled and nobody is told ({told:?})",
+                "told: after a person {}, the flow is not settled and no error says so ({told:?})",
                 act.name()
             ));
         }
@@ -347,10 +347,11 @@ impl Run {
         let told = self.told.lock().unwrap().clone();
         match behaviour.kind() {
             Kind::Odd if !self.flow.is_settled(self) || !told.is_empty() => {
-                self.oracles.violated(format!("settles: not without an error while {} ({told:?})", behaviour.name()));
+                self.oracles
+                    .violated(format!("settles: the flow ends in an error while {} ({told:?})", behaviour.name()));
             }
             Kind::Refusal if told.contains("Retryable") => {
-                self.oracles.violated(format!("told: {} is an error that asks for a repetition", behaviour.name()));
+                self.oracles.violated(format!("told: {} ends in an error that asks for a retry", behaviour.name()));
             }
             _ => {}
         }

@@ -169,7 +169,7 @@ impl Script {
     /// # Panics
     /// If something did.
     pub fn end(&self) {
-        assert!(self.now() <= self.deadline(), "the deadline is over: {}", self.now());
+        assert!(self.now() <= self.deadline(), "a wait went past the deadline: {}", self.now());
     }
 }
 

@@ -148,7 +148,7 @@ fn granted(hub: &Hub, input: &[u8]) -> Option<Granted> {
         Grant::Granted(granted) => {
             for (name, action) in [("web", "pull"), ("web", "push"), ("we", "pull"), ("", "pull")] {
                 let says = says(input, &format!("{ORGANIZATION}/{name}"));
-                assert!(says || !granted.grants(ORGANIZATION, name, action), "a grant that was not given");
+                assert!(says || !granted.grants(ORGANIZATION, name, action), "a grant that the claims do not contain");
             }
             Some(granted)
         }

@@ -40,7 +40,7 @@ impl People {
         for name in names {
             let is_fixed = self.may_raise && asked_for && name == USER && now.contains_key(name);
             if self.memberships.get(name) != now.get(name) && !is_fixed {
-                wrong.push(format!("the membership of {name} was changed"));
+                wrong.push(format!("the membership of {name} changed"));
             }
         }
         let (sent, sent_again) = mails(state);
@@ -51,7 +51,7 @@ impl People {
             self.resends += sent_again.saturating_sub(self.sent_again);
             self.last = Some(state.now());
             if sent > 1 || self.resends > RESENDS {
-                wrong.push(format!("{sent} invitations, sent again {} times", self.resends));
+                wrong.push(format!("{sent} invitations, resent {} times", self.resends));
             }
         }
         self.note(state);

@@ -33,15 +33,17 @@ pub(super) fn untrue(
     let text = |name: &str| answer[name].as_str().unwrap_or_default();
     let physical = text("PhysicalResourceId");
     if bytes > ANSWER || physical.is_empty() {
-        return Some(format!("an answer of {bytes} bytes with the id `{physical}`"));
+        return Some(format!("a response of {bytes} bytes with the id `{physical}`"));
     }
     match (text("Status"), asked.map(|asked| asked.kind.as_str())) {
-        ("FAILED", _) if !text("Reason").contains("remedy: ") => Some(format!("no remedy in `{}`", text("Reason"))),
+        ("FAILED", _) if !text("Reason").contains("remedy: ") => {
+            Some(format!("no remedy in the reason `{}`", text("Reason")))
+        }
         ("SUCCESS", Some("Create" | "Update")) if !carries_current && answer["Data"]["Outcome"] != "awaiting" => {
-            Some("the stack is told of success and the connector does not carry AWSCURRENT".to_owned())
+            Some("the stack gets SUCCESS, but the connector does not have the version of AWSCURRENT".to_owned())
         }
         ("SUCCESS", Some("Delete")) if connector && physical.starts_with("hubkeeper/") => {
-            Some("the stack is told that the connector is gone and it is there".to_owned())
+            Some("the stack gets SUCCESS for a deletion, but the connector exists".to_owned())
         }
         ("FAILED" | "SUCCESS", _) => None,
         (status, _) => Some(format!("the status `{status}`")),

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Plants each fault of this folder into a copy of the sources and sweeps it: the oracles are good for something only if every one
-# is caught. Words after the command pick the faults whose name contains one of them. Prints which flow and fault caught it, and the promise that broke; fails where one survives or no longer applies.
+# Plants each fault of this folder into a copy of the sources and runs the sweep: each one must be caught, or the oracles are not
+# good enough. Arguments select the faults whose name contains one of them. Prints the flow, the fault and the broken promise that
+# caught each. Fails if one survives or no longer applies.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,9 +12,9 @@ copy=$work/source
 
 rm -rf "$copy"
 mkdir -p "$copy"
-# the working tree as it is, less what was built
+# the working tree, without build output
 (cd "$root" && tar --exclude=./target --exclude=./.git -cf - .) | (cd "$copy" && tar -xf -)
-# a place of its own: two packages of one name would overwrite each other's tests
+# a separate target folder: two packages of one name would overwrite each other's tests
 export CARGO_TARGET_DIR="$work/built"
 
 survived=0

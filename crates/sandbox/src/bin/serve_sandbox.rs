@@ -51,7 +51,7 @@ async fn run(authority: PathBuf) -> io::Result<()> {
     let tls = match std::env::var("SANDBOX_TLS").as_deref() {
         Ok("localhost") => Tls::Localhost,
         Err(_) => Tls::default(),
-        Ok(_) => return Err(io::Error::other("SANDBOX_TLS must be `localhost`, or not be set")),
+        Ok(_) => return Err(io::Error::other("SANDBOX_TLS must be `localhost` or unset")),
     };
     let options = Options { authority_file: Some(authority), tls, ..Options::default() };
     let served = serve(sandbox.world.clone(), options).await?;
@@ -157,7 +157,7 @@ impl Sandbox {
             "age" => act(age, &["hours"]),
             "secrets_in" => act(secrets_in, &["texts", "also"]),
             "requests" => request.only(&[]).map(|()| self.requests()),
-            _ => Err("`do` names no command that is known here".to_owned()),
+            _ => Err("`do` names an unknown command".to_owned()),
         }
     }
 
@@ -181,7 +181,7 @@ impl Members<'_> {
             None => Ok(()),
             Some(name) => {
                 let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
-                Err(format!("`{name}` is not known here (known: {})", known.join(", ")))
+                Err(format!("unknown field `{name}` (known: {})", known.join(", ")))
             }
         }
     }
@@ -192,18 +192,18 @@ impl Members<'_> {
 
     fn text(&self, name: &str) -> Result<&str, String> {
         let text = self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        text.ok_or_else(|| format!("`{name}` is not a text"))
+        text.ok_or_else(|| format!("`{name}` is not a string"))
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>, String> {
         let texts = self.0.get(name).and_then(Value::as_array);
         let texts: Option<Vec<String>> =
             texts.and_then(|texts| texts.iter().map(|text| text.as_str().map(str::to_owned)).collect());
-        texts.ok_or_else(|| format!("`{name}` is not a list of texts"))
+        texts.ok_or_else(|| format!("`{name}` is not a list of strings"))
     }
 
     fn flag(&self, name: &str) -> Result<bool, String> {
-        self.0.get(name).and_then(Value::as_bool).ok_or_else(|| format!("`{name}` is neither true nor false"))
+        self.0.get(name).and_then(Value::as_bool).ok_or_else(|| format!("`{name}` is not a boolean"))
     }
 
     /// A whole number of at most a hundred years in hours, negative or positive.
@@ -258,7 +258,7 @@ fn client_secret(state: &mut State, request: &Members) -> Answer {
 fn organization(state: &mut State, request: &Members) -> Answer {
     let (name, user) = (request.text("name")?, request.text("user")?);
     if hub::organization(state, name).is_some() || hub::user(state, user).is_some() {
-        return Err("the organization or the user is there already".to_owned());
+        return Err("the organization or the user exists already".to_owned());
     }
     Ok(json!({ "password": scene::organization(state, name, user) }))
 }
@@ -272,7 +272,7 @@ fn password(state: &mut State, request: &Members) -> Answer {
 fn owner(state: &mut State, request: &Members) -> Answer {
     let (organization, user) = (request.text("organization")?, request.text("user")?);
     if hub::organization(state, organization).is_none() || hub::user(state, user).is_some() {
-        return Err("there is no such organization, or the user is there already".to_owned());
+        return Err("there is no such organization, or the user exists already".to_owned());
     }
     let password = state.random_text(24);
     hub::add_user(state, user, &password);
@@ -299,7 +299,7 @@ fn organization_token(state: &mut State, request: &Members) -> Answer {
 fn token(state: &mut State, request: &Members) -> Answer {
     let (user, scope) = (request.user(state)?, request.text("scope")?);
     if !hub::is_scope(scope) {
-        return Err("`scope` is none that Docker Hub knows".to_owned());
+        return Err("Docker Hub does not know this `scope`".to_owned());
     }
     let expires_at = request.end(state)?;
     let (uuid, token) = hub::add_pat(state, user, "by hand", &[scope], expires_at);
@@ -383,7 +383,7 @@ fn delete(state: &mut State, request: &Members) -> Answer {
 fn age(state: &mut State, request: &Members) -> Answer {
     let hours = request.number("hours")?;
     if hours < 1 {
-        return Err("`hours` is not above zero".to_owned());
+        return Err("`hours` is not positive".to_owned());
     }
     scene::age(state, Duration::hours(hours));
     Ok(json!({}))
