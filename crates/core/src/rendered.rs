@@ -78,6 +78,10 @@ fn triggers() -> Vec<Trigger> {
 }
 
 type Change = fn(&mut State);
+/// What makes a JSON document wrong.
+type Wrong = fn(&mut Value);
+/// What makes evidence differ from that of a good token.
+type Seen = fn(&mut Evidence);
 
 /// What can be wrong with the world of an event, each by itself.
 const WORLDS: [(&str, Change); 21] = [
@@ -225,7 +229,7 @@ fn what_the_labels_refuse() {
 #[test]
 fn what_is_wrong_with_a_document() {
     let mut list = List::default();
-    let changes: [(&str, fn(&mut Value)); 16] = [
+    let changes: [(&str, Wrong); 16] = [
         ("no organization", |value| drop(value.as_object_mut().unwrap().remove("organization"))),
         ("organization is a number", |value| value["organization"] = json!(7)),
         ("organization is no name", |value| value["organization"] = json!("Acme Inc.")),
@@ -266,7 +270,7 @@ fn what_is_wrong_with_a_document() {
 fn what_is_wrong_with_a_login_secret() {
     let mut list = List::default();
     let good = json!({"username": "acme-scanner", "password": "x", "usedBy": ["hub"]});
-    let changes: [(&str, fn(&mut Value)); 8] = [
+    let changes: [(&str, Wrong); 8] = [
         ("no username", |value| drop(value.as_object_mut().unwrap().remove("username"))),
         ("username is an address", |value| value["username"] = json!("a@b.example")),
         ("no password", |value| drop(value.as_object_mut().unwrap().remove("password"))),
@@ -455,7 +459,7 @@ fn what_a_verdict_says() {
         change(&mut evidence);
         evidence
     };
-    let cases: [(&str, fn(&mut Evidence)); 10] = [
+    let cases: [(&str, Seen); 10] = [
         ("complete", |_| {}),
         ("rejected", |evidence| evidence.login = Login::Rejected),
         ("young", |evidence| evidence.login = Login::RejectedYoung),
