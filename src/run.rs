@@ -16,7 +16,7 @@ use hubkeeper_core::request::{Mode, Request, Trigger};
 use crate::apply::Executor;
 use crate::clients::{Services, Writers};
 use crate::prove::{self, Proof};
-use crate::read::{inventory, state};
+use crate::read::{connector, inventory, state};
 
 mod report;
 mod start;
@@ -126,8 +126,8 @@ impl Flow<'_> {
                     state.progress.looked_up = true;
                 }
                 Next::ReadVersions => state::read_versions(self.services, &mut state.world).await?,
-                Next::ReadFormer => state::read_former(self.services, &mut state.world).await?,
-                Next::LookElsewhere => state::look_elsewhere(self.services, &mut state.world).await?,
+                Next::ReadFormer => connector::read_former(self.services, &mut state.world).await?,
+                Next::LookElsewhere => connector::look_elsewhere(self.services, &mut state.world).await?,
                 Next::First(steps) => self.begin(&mut state, &steps).await?,
                 Next::Prove(version) => look = self.prove(&mut state, &version).await?,
                 Next::Test(version) => return self.test(&state.world, &version).await.map(|()| Round::Over),

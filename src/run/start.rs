@@ -9,7 +9,7 @@ use hubkeeper_core::request::Trigger;
 
 use super::{Flow, report};
 use crate::prove;
-use crate::read::{inventory, state};
+use crate::read::{connector, inventory, state};
 
 impl Flow<'_> {
     /// Labels, documents, connector; `None` where the event is not admitted to go on.
@@ -54,14 +54,14 @@ impl Flow<'_> {
             Trigger::Reconcile { .. } if !carries_on(&state.world) => {
                 let (secret, document) = (state.world.secret.clone(), state.world.document.clone());
                 let listed = inventory::list(self.services, &secret, document.as_ref());
-                let read = state::connector(self.services, trigger, &mut state.world, self.report);
+                let read = connector::read(self.services, trigger, &mut state.world, self.report);
                 let (read, listed) = join(Box::pin(read), Box::pin(listed)).await;
                 read?;
                 state.world.pats = listed;
                 None
             }
             _ => {
-                Box::pin(state::connector(self.services, trigger, &mut state.world, self.report)).await?;
+                Box::pin(connector::read(self.services, trigger, &mut state.world, self.report)).await?;
                 None
             }
         };
