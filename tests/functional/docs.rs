@@ -205,7 +205,8 @@ fn the_readme_lists_the_variables_that_the_code_reads_with_their_defaults() {
         .collect();
     let sources = sources();
     let proxy = sources["crates/core/src/proxy.rs"].split("#[cfg(test)]").next().unwrap();
-    let names = variables_in(&format!("{}{proxy}", sources["crates/core/src/config.rs"]));
+    let config = ["crates/core/src/config.rs", "crates/core/src/config/reader.rs"].map(|name| sources[name].as_str());
+    let names = variables_in(&format!("{}{proxy}", config.concat()));
     assert!(names.len() > 10, "{names:?}");
     assert_eq!(table.keys().cloned().collect::<BTreeSet<_>>(), names);
 
