@@ -36,16 +36,19 @@ EVENT ?=
 .PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus pictures audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
-help: ## Say what each target does
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+# A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
+help: ##1 List the targets
+	@awk 'BEGIN { FS = ":.*##[123] "; title[1] = "Every day"; title[2] = "Deploy (docs/deploy.md)"; title[3] = "Deep checks (tests/README.md)" } \
+		match($$0, /^[a-z0-9-]+:.*##[123] /) { group = substr($$0, RLENGTH - 1, 1); list[group] = list[group] sprintf("  make %-12s %s\n", $$1, $$2) } \
+		END { for (group = 1; group <= 3; group++) printf "%s%s\n%s", (group > 1 ? "\n" : ""), title[group], list[group] }' $(MAKEFILE_LIST)
 
-demo: ## Run the whole life of a token against the sandbox and explain it; EVENT=events/onboard.json sends that event alone
+demo: ##1 Show the whole life of a token in the sandbox; EVENT=events/onboard.json sends one event
 	@crates/sandbox/before-demo.sh $(TOOLS) $(if $(EVENT),"$(EVENT)")
 	@$(MAKE) --no-print-directory tools
 	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
 # The quick ones first. Each test target has its line here (tests/functional/makefile.rs): they differ in what they take from the environment.
-test: ## Run every test, the quick ones first; the last line is that of the end-to-end tests. tests/README.md says what is where
+test: ##1 Run every test, quick ones first
 	$(CARGO) test --workspace --locked --no-run
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
 	$(APART) $(CARGO) test --workspace --locked --doc
@@ -54,84 +57,84 @@ test: ## Run every test, the quick ones first; the last line is that of the end-
 	$(APART) $(CARGO) test -p hubkeeper --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
 
-e2e: tools ## Deploy a package into a local AWS emulator and drive it (needs python3; left out loudly without)
+e2e: tools ##3 Deploy a package into a local AWS emulator and test it
 	@$(TOOLS)/package $(QUICK_FUNCTION) $(QUICK_PACKAGE) --quick
 	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox --quiet
 
-setup: ## Install what tests need beside Rust, once: virtual environments below target, and Debian's docker-registry and skopeo
+setup: ##1 Install what the Python tests need, once
 	@tests/e2e/run.sh --setup
 	@tests/conformance/run.sh --setup
 	@infra/lint/run.sh --setup
 
-lint-infra: ## Lint the AWS template: cfn-lint, sam validate, checkov (needs python3)
+lint-infra: ##3 Lint the AWS template: cfn-lint, sam validate, checkov
 	@infra/lint/run.sh
 
-test-infra: ## Test the ARM template and the scripts of infra, without any cloud (needs python3)
+test-infra: ##3 Test scripts and ARM template of infra
 	@infra/test.sh
 
-check: ## Check format, lints and documentation (warnings are errors), then run every test
+check: ##1 Check format, lints and documentation, then run every test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	$(MAKE) test
 
-chaos: ## Faults, acts of people and odd responses at once, at random, for SECONDS=600; SEED=… RUN=… replays one run. The sweep, one at a time, is in `make test`
+chaos: ##3 Inject random faults for SECONDS=600; SEED=… RUN=… replays one
 	$(CARGO) test -p hubkeeper --locked --test simulation -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
-oracles: ## Plant each fault of tests/simulation/planted into the function; fails if the simulation does not catch it; ONLY="14 17"
+oracles: ##3 Prove that the simulation catches each planted fault; ONLY="14 17"
 	@CARGO="$(CARGO)" tests/simulation/planted/run.sh $(ONLY)
 
-build: function ## Build the function as it is deployed (target/release/bootstrap)
+build: function ##1 Build the function as it is deployed
 
-package: function tools ## Make the Lambda package target/lambda/hubkeeper.zip; fails above 3.6 MB
+package: function tools ##1 Build target/lambda/hubkeeper.zip
 	@$(TOOLS)/package $(FUNCTION) $(PACKAGE)
 
-conformance: package $(if $(HUBKEEPER_RECORD),,record) ## Hold sandbox and function against the services' own tools and documents; the last line is `N passed, N failed`
+conformance: package $(if $(HUBKEEPER_RECORD),,record) ##3 Compare the sandbox with the services' own clients and documents
 	@tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD)
 
-bench-init: function tools ## Measure start-up against an empty handler; the last line is the ratio, fails above 2.0
+bench-init: function tools ##3 Measure start-up; fails above twice an empty handler
 	@$(TOOLS)/bench init $(FUNCTION) $(FLOOR)
 
-bench-depth: function tools ## Measure how many answers setSecret waits for in a row, requests and memory; fails above the limits
+bench-depth: function tools ##3 Measure requests, depth and memory of setSecret
 	@$(TOOLS)/bench depth $(FUNCTION)
 
-bench-fleet: function tools ## Measure a reconcile of 300 organizations in one invocation: time, requests, memory; fails above 40 MiB
+bench-fleet: function tools ##3 Measure a reconcile of 300 organizations
 	@$(TOOLS)/bench fleet $(FUNCTION)
 
-fuzz: $(INSTALLED)/$(CARGO_FUZZ) ## Run every fuzz target for SECONDS=60 and print how many inputs each was given; fails where one breaks a property
+fuzz: $(INSTALLED)/$(CARGO_FUZZ) ##3 Run each fuzz target for SECONDS=60
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz
 
-corpus: ## Write the corpora of the fuzz targets anew, from events/ and from what the sandbox answers
+corpus: ##3 Rewrite the corpora of the fuzz targets
 	$(CARGO) test -p hubkeeper --locked --test functional corpus -- --ignored
 
-pictures: ## Draw the README's pictures anew (docs/pictures), from the demo and from a rotation
+pictures: ##3 Redraw the README's pictures in docs/pictures
 	$(APART) HUBKEEPER_RENEW_PICTURES=1 $(CARGO) test -p hubkeeper --locked --test functional pictures
 
-audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ## Check licences, sources, bans and advisories of every dependency; write target/sbom
+audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ##3 Check dependencies: licences, sources, advisories; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom
 
-mutants: $(INSTALLED)/$(CARGO_MUTANTS) ## Break the core in every small way and see that a test fails
+mutants: $(INSTALLED)/$(CARGO_MUTANTS) ##3 Mutate the core and prove that a test fails each time
 	$(CARGO) mutants --package hubkeeper-core --output $(TARGET)
 	$(CARGO) mutants --package hubkeeper --output $(TARGET)/pace
 
 # The five below reach AWS and Azure. They need more tools, and take more settings: docs/deploy.md.
 
-deploy-azure: ## Make the identity and the role in Azure: AZURE_RESOURCE_GROUP=rg-security
+deploy-azure: ##2 Create identity and role in Azure; AZURE_RESOURCE_GROUP=rg-security
 	@infra/azure/deploy.sh
 
-deploy: ## Build the function and deploy the stack at AWS; parameters stand in samconfig.toml
+deploy: ##2 Build and deploy the stack in AWS; parameters are in samconfig.toml
 	@infra/aws/deploy.sh
 
-onboard: ## Show the plan for one organization, and run it: ORG=acme; MODE=plan shows it alone
+onboard: ##2 Show the plan for an organization and run it; ORG=acme, MODE=plan
 	@infra/aws/onboard.sh
 
-logs: ## Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
+logs: ##2 Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
 	@infra/aws/logs.sh
 
-destroy: ## Delete the stack at AWS, after saying what that leaves; wants CONFIRM=<name of the stack>
+destroy: ##2 Delete the stack in AWS; CONFIRM=<stack>
 	@infra/aws/destroy.sh
 
-clean: ## Remove everything that was built
+clean: ##1 Remove everything that was built
 	$(CARGO) clean
 
 # the empty handler needs no crate and no feature that the function has not: the function is the same as built alone

@@ -992,7 +992,7 @@ def check_names(texts: Texts) -> Iterator[str]:
 
 def check_make(texts: Texts) -> Iterator[str]:
     """Every command of make is there, with variables that its script takes; the settings are those that the scripts read."""
-    targets = set(re.findall(r"^([a-z-]+):.*## ", texts.makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*##[123] ", texts.makefile, re.MULTILINE))
     said = [*texts.spans(), *(line for language, text in texts.blocks() if language == "sh" for line in text.splitlines())]
     for words in (shlex.split(text) for text in said if text.startswith("make ")):
         if words[1] not in targets:
@@ -1002,7 +1002,7 @@ def check_make(texts: Texts) -> Iterator[str]:
             if f"{variable}" not in re.search(r"(?s)# Settings: (.*?)\nset ", texts.scripts[SCRIPTS[words[1]]])[1]:
                 yield f"make {words[1]} takes no {variable}"
     for target, script in SCRIPTS.items():
-        if not re.search(rf"^{target}: ## .*\n\t@{script}$", texts.makefile, re.MULTILINE):
+        if not re.search(rf"^{target}: ##2 .*\n\t@{script}$", texts.makefile, re.MULTILINE):
             yield f"make {target} does not run {script}"
     listed = {named(row[0])[0] for row in rows(texts.document.split("\n## ")[0])}
     yield from difference("commands", listed, {f"make {target}" for target in SCRIPTS})

@@ -1,4 +1,4 @@
-//! A custom resource of `CloudFormation`: onboarding for a stack, and the answer to it (contract, section 8).
+//! A custom resource of `CloudFormation`: onboarding for a stack, and the answer to it (docs/events.md).
 //!
 //! Every request that names a place to answer to is answered, whatever happens, and the invocation then succeeds: a function
 //! error would be tried again, and would take the URL to wherever failed events go. `Delete` gives up only what the resource

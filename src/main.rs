@@ -36,7 +36,7 @@ account, run these in a clone of the repository:
   make demo EVENT=events/onboard.json     one event
   make help                               everything else, deployment included
 
-README.md explains events and configuration, docs/deploy.md how to deploy.
+README.md lists the pages; docs/events.md explains events, docs/configuration.md variables, docs/deploy.md deployment.
 ";
 
 /// Explains the program to a person who starts it outside Lambda: on stdout with 0 where they ask for help (`--help`, `-h`), else

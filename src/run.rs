@@ -112,7 +112,12 @@ impl Flow<'_> {
         let read = Box::pin(self.read(organization)).await;
         self.report.stage(since, self.services.now(), "read", &read);
         let Some((mut state, mut look)) = read? else { return Ok(Round::Over) };
-        state.progress.proven = self.proven.take().filter(|proven| proven.version == state.world.version);
+        // what `read` has proven stays
+        if let Some(proven) = self.proven.take()
+            && proven.version == state.world.version
+        {
+            state.progress.proven = Some(proven);
+        }
         for _ in 0..TURNS {
             let plan = planner::plan(&self.trigger, &state, &self.services.config.client_id)?;
             for warning in plan.warnings {

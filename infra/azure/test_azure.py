@@ -431,14 +431,23 @@ def functions_of(code: str) -> dict[str, str]:
     return found
 
 
+# the client of ARM, and its modules
+ARM = "src/clients/azure/arm"
+
+
 def rights_of(sources: dict[str, str]) -> tuple[set[str], list[str]]:
     """The rights that the calls to ARM need, and what could not be read."""
     verbs = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
     problems = []
     for name, text in sources.items():
-        if name != "src/clients/azure/arm.rs" and re.search(r'"Microsoft\.\w+"', code_of(text)):
+        if not name.startswith(ARM) and re.search(r'"Microsoft\.\w+"', code_of(text)):
             problems.append(f"{name} names a resource provider: which right does it need?")
-    functions = functions_of(code_of(sources["src/clients/azure/arm.rs"]))
+    functions = {}
+    for name in sorted(name for name in sources if name.startswith(ARM)):
+        for function, body in functions_of(code_of(sources[name])).items():
+            if function in functions:
+                problems.append(f"{name} has another function `{function}` of ARM's client: give it a name of its own")
+            functions[function] = body
 
     def kind(function: str) -> str | None:
         match = re.search(r'"(Microsoft\.\w+)",\s*"(\w+)"', functions.get(function, ""))
@@ -895,7 +904,7 @@ def secrets_in_commands(files: Files) -> list[str]:
 def names(files: Files) -> list[str]:
     """Variables, error codes, kinds of errors and links in the documents exist."""
     config = code_of(files.sources["crates/core/src/config.rs"])
-    entra = code_of(files.sources["src/clients/azure/entra.rs"]).replace("_", "")
+    entra = code_of(files.sources["crates/core/src/failure/entra.rs"]).replace("_", "")
     errors, problems = code_of(files.sources["crates/core/src/error.rs"]), []
     for name, document in files.documents.items():
         for variable in set(re.findall(r"\b(?:HUBKEEPER|AZURE)_[A-Z_]+\b", document)):
@@ -1004,6 +1013,7 @@ def aws(old: str, new: str) -> Callable[[Files], None]:
 PERMISSION = ("properties", "permissions", 0)
 REFERENCE = "[reference(variables('identityId'), '2024-11-30').principalId]"
 CONNECTOR = "src/clients/azure/arm.rs"
+WRITER = "src/clients/azure/arm/writer.rs"
 
 # (the check that has to notice, a part of what it has to say, the damage)
 BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
@@ -1054,8 +1064,8 @@ BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("rights", "allowDelete=True", member(ROLE, *PERMISSION, "actions", value="[variables('actions')]")),
     ("rights", "the role has dataActions", member(ROLE, *PERMISSION, "dataActions", value=["Microsoft.Security/x/read"])),
     ("rights", "not exactly one", lambda files: files.resource(ROLE)["properties"]["permissions"].append({"actions": ["*"]})),
-    ("rights", "cannot be read", source(CONNECTOR, r'send\(\s*"DELETE"', 'send("POST"')),
-    ("rights", "read rightly", source(CONNECTOR, r'send\(\s*"DELETE"', 'send("GET"')),
+    ("rights", "cannot be read", source(WRITER, r'send\(\s*"DELETE"', 'send("POST"')),
+    ("rights", "read rightly", source(WRITER, r'send\(\s*"DELETE"', 'send("GET"')),
     ("rights", "the code calls for", source(CONNECTOR, '"securityConnectors"', '"pricings"')),
     ("rights", "the code calls for", source(CONNECTOR, '"healthReports"', '"alerts"')),
     ("rights", "its absence is an error", source(CONNECTOR, r"(fn health\([^{]*)-> Option<Health>", r"\1-> Result<Health, Error>")),

@@ -15,7 +15,7 @@ pub type Request = http::Request<Bytes>;
 /// A response with its whole body.
 pub type Response = http::Response<Bytes>;
 
-/// Requests under way to one host at most (contract, section 4).
+/// Requests under way to one host at most.
 pub const UNDER_WAY: usize = 64;
 
 /// What may be done about a failed attempt.

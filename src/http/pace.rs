@@ -148,7 +148,7 @@ impl Host {
     }
 }
 
-/// The longest time that an upstream is waited for, whatever it asks (contract, section 4): an invocation is over by then.
+/// The longest time that an upstream is waited for, whatever it asks: an invocation is over by then.
 pub const LONGEST: Duration = Duration::from_mins(15);
 
 /// A longer wait is a mistake: a reset in milliseconds, a year. The longest window of Docker Hub is six hours.

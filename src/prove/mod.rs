@@ -28,7 +28,7 @@ use crate::clients::hub::{Credential, Session};
 use crate::prove::gather::{Prover, Subject};
 use crate::read::{connector, state};
 
-/// A PAT that is rejected this soon after it was made may still be spreading (contract, section 4).
+/// A PAT that is rejected this soon after it was made may still be spreading (docs/proof.md).
 const SPREADING: Duration = Duration::minutes(10);
 
 /// What the token is compared with.

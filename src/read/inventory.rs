@@ -1,4 +1,4 @@
-//! Reads what the retirement of tokens depends on, in the contract's order: the PATs, then the labels, then the connector.
+//! Reads what the retirement of tokens depends on, in a fixed order (ARCHITECTURE.md, Retirement): the PATs, then the labels, then the connector.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A candidate staged by hand, and a secret that changed (contract, section 3).
+//! A candidate staged by hand, and a secret that changed (docs/operating.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{aws, hub};

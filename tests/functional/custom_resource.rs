@@ -1,4 +1,4 @@
-//! `CloudFormation`: a stack that holds an onboarded organization (contract, section 8).
+//! `CloudFormation`: a stack that holds an onboarded organization (docs/events.md).
 
 use hubkeeper_sandbox::responses::{self, Answer};
 use hubkeeper_sandbox::world::Service;

@@ -10,19 +10,6 @@ use hubkeeper_core::event::{Event, parse};
 use hubkeeper_core::warning::WarningCode;
 use serde_json::Value;
 
-const DOCUMENTS: [&str; 10] = [
-    "README.md",
-    "ARCHITECTURE.md",
-    "SECURITY.md",
-    "CHANGELOG.md",
-    "docs/deploy.md",
-    "docs/failure-table.md",
-    "docs/onboarding.md",
-    "docs/onboarding.de.md",
-    "infra/azure/README.md",
-    "infra/azure/client-secret.md",
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -30,6 +17,20 @@ fn root() -> &'static Path {
 fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every page of the repository: those of the root and of `docs`, and the others by name.
+fn documents() -> Vec<String> {
+    let pages = |folder: &str| -> Vec<String> {
+        let names = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        let names = names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"));
+        names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") }).collect()
+    };
+    let mut pages: Vec<String> = ["", "docs", "tests", "infra/azure"].into_iter().flat_map(pages).collect();
+    pages.sort();
+    assert!(pages.len() > 15, "{pages:?}");
+    pages
 }
 
 /// The section under a heading, up to the next one of its level.
@@ -165,13 +166,13 @@ fn every_example_is_understood_as_its_name_says() {
 }
 
 #[test]
-fn the_readme_has_a_row_for_every_example_and_an_example_for_every_row() {
+fn the_page_of_events_has_a_row_for_every_example_and_an_example_for_every_row() {
     let mut listed = Vec::new();
-    for row in rows(&section("README.md", "## Events")) {
+    for row in rows(&read("docs/events.md")) {
         assert_eq!(row.len(), 3, "{row:?}");
         let file = row[0].strip_prefix('[').and_then(|cell| cell.split_once(']')).map(|(name, _)| name.to_owned());
         let file = file.unwrap_or_else(|| panic!("{row:?} names no file"));
-        assert_eq!(row[0], format!("[{file}](events/{file})"));
+        assert_eq!(row[0], format!("[{file}](../events/{file})"));
         assert!(row.iter().all(|cell| !cell.is_empty()), "{file}: an empty cell");
         listed.push(file);
     }
@@ -194,8 +195,8 @@ fn variables_in(source: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_readme_lists_the_variables_that_the_code_reads_with_their_defaults() {
-    let table: BTreeMap<String, Vec<String>> = rows(&section("README.md", "## Configuration"))
+fn the_page_of_configuration_lists_the_variables_that_the_code_reads_with_their_defaults() {
+    let table: BTreeMap<String, Vec<String>> = rows(&read("docs/configuration.md"))
         .into_iter()
         .map(|row| {
             assert_eq!(row.len(), 3, "{row:?}");
@@ -257,17 +258,24 @@ fn every_warning_is_given_somewhere() {
 }
 
 #[test]
-fn the_readme_explains_every_warning_and_no_other() {
+fn the_page_of_the_report_explains_every_warning_and_no_other() {
     let codes: BTreeSet<String> = WarningCode::ALL.iter().map(|code| code.name().to_owned()).collect();
-    let report = section("README.md", "## The report");
-    let table = report.split("| code |").nth(1).expect("a table of warnings");
-    let explained: BTreeSet<String> = rows(table).iter().flat_map(|row| quoted(&row[0])).collect();
+    let explained: BTreeSet<String> =
+        rows(&section("docs/report.md", "## Warnings")).iter().flat_map(|row| quoted(&row[0])).collect();
     assert_eq!(explained, codes);
 }
 
 #[test]
-fn the_readme_lists_the_metrics_with_their_units() {
-    let table: BTreeMap<String, String> = rows(&section("README.md", "## Metrics"))
+fn the_page_of_operation_explains_every_state_worst_first() {
+    let table = rows(&section("docs/operating.md", "## See the state of every secret"));
+    let explained: Vec<String> = table.iter().flat_map(|row| quoted(&row[0])).collect();
+    let states: Vec<&str> = hubkeeper_core::status::State::ALL.iter().map(|state| state.name()).collect();
+    assert_eq!(explained, states);
+}
+
+#[test]
+fn the_page_of_metrics_lists_them_with_their_units() {
+    let table: BTreeMap<String, String> = rows(&read("docs/metrics.md"))
         .into_iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
         .collect();
@@ -275,16 +283,90 @@ fn the_readme_lists_the_metrics_with_their_units() {
     assert_eq!(table, emitted.collect());
 }
 
+/// The anchors that GitHub makes of a page's headings: lower case, without punctuation, hyphens for spaces, numbered where a heading comes twice.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let prose = page.split("```").step_by(2).collect::<String>();
+    let headings = prose.lines().filter(|line| line.trim_start_matches('#').starts_with(' ') && line.starts_with('#'));
+    let mut seen = BTreeMap::<String, usize>::new();
+    let anchor = |heading: &str| {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let name: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let count = seen.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { name } else { format!("{name}-{}", *count - 1) }
+    };
+    headings.map(anchor).collect()
+}
+
+/// The relative links of a page that lead nowhere: no such file, or a page without such a heading.
+fn dead_links(document: &str, text: &str) -> Vec<String> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let relative = targets.filter(|target| !target.starts_with("https://"));
+    let is_dead = |target: &&str| {
+        let (path, heading) = target.split_once('#').map_or((*target, None), |(path, heading)| (path, Some(heading)));
+        let folder = root().join(document).parent().unwrap().to_owned();
+        let file = folder.join(path);
+        let page = match (path.is_empty(), heading) {
+            (true, _) => text.to_owned(),
+            (false, None) => return !file.exists(),
+            (false, Some(_)) => fs::read_to_string(file).unwrap_or_default(),
+        };
+        heading.is_some_and(|heading| !anchors(&page).contains(heading))
+    };
+    relative.filter(is_dead).map(str::to_owned).collect()
+}
+
 #[test]
-fn every_relative_link_leads_to_a_file() {
-    for document in DOCUMENTS {
-        let text = read(document);
-        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.starts_with("https://")) {
-            let path = target.split('#').next().unwrap_or_default();
-            let folder = root().join(document).parent().unwrap().to_owned();
-            let file = if path.is_empty() { root().join(document) } else { folder.join(path) };
-            assert!(file.exists(), "{document} links {target}, which is not there");
+fn every_relative_link_leads_to_a_file_and_to_a_heading() {
+    for document in documents() {
+        let dead = dead_links(&document, &read(&document));
+        assert!(dead.is_empty(), "{document} links {dead:?}, which is not there");
+    }
+}
+
+#[test]
+fn a_dead_link_is_noticed() {
+    let text = "# A `b`, c\n\n[1](#a-b-c) [2](#a) [3](docs/deploy.md#alarms) [4](docs/deploy.md#no-such) [5](docs/no.md) [6](docs/no.md#x) [7](docs)";
+    assert_eq!(dead_links("README.md", text), ["#a", "docs/deploy.md#no-such", "docs/no.md", "docs/no.md#x"]);
+}
+
+#[test]
+fn the_readme_is_a_front_door_and_leads_to_every_page() {
+    let readme = read("README.md");
+    assert!(
+        readme.lines().count() <= 150,
+        "the README has {} lines: the reference stands in docs",
+        readme.lines().count()
+    );
+    for page in documents().iter().filter(|page| page.starts_with("docs/")) {
+        assert!(readme.contains(&format!("]({page})")), "the README does not link {page}");
+    }
+}
+
+#[test]
+fn the_code_cites_pages_of_this_repository() {
+    let mut cited = BTreeSet::new();
+    for (name, text) in sources() {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"/._-".contains(c));
+        let is_page = |word: &&str| Path::new(word).extension().is_some_and(|extension| extension == "md");
+        for page in words.map(|word| word.trim_end_matches('.')).filter(is_page) {
+            assert!(root().join(page).is_file(), "{name} cites {page}, which is not there");
+            cited.insert(page.to_owned());
+        }
+        assert!(!text.contains("(contract"), "{name} cites a contract: name the page in docs that says it");
+    }
+    assert!(cited.len() > 5, "{cited:?}");
+}
+
+#[test]
+fn every_target_of_make_that_a_page_names_exists() {
+    let makefile = read("Makefile");
+    for document in documents() {
+        // the change log tells of targets that may have gone
+        for rest in read(&document).split("`make ").skip(1).take_while(|_| document != "CHANGELOG.md") {
+            let target: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            assert!(makefile.contains(&format!("\n{target}:")), "{document}: there is no make {target}");
         }
     }
 }

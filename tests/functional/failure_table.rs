@@ -83,14 +83,14 @@ fn every_fault_of_the_simulation_has_a_row() {
 
 #[test]
 fn who_is_told_by_what_is_in_the_code() {
-    let readme = read("README.md");
-    let (errors, sources) =
-        (read("crates/core/src/error.rs"), readme.split("| code |").nth(1).unwrap_or_default().to_owned());
+    let (report, proof) = (read("docs/report.md"), read("docs/proof.md"));
+    let (outcomes, warnings) = report.split_once("\n## Warnings\n").unwrap();
+    let errors = read("crates/core/src/error.rs");
     for row in rows() {
         for word in quoted(&row[3]) {
             let is_kind = errors.contains(&format!("=> \"{word}\""));
-            let is_warning = sources.contains(&format!("`{word}`"));
-            let is_outcome = readme.contains(&format!("| `{word}` |"));
+            let is_warning = warnings.contains(&format!("`{word}`"));
+            let is_outcome = [outcomes, &proof].iter().any(|page| page.contains(&format!("| `{word}` |")));
             let is_other = ["HUBKEEPER_OVER_PRIVILEGE", "warn", "RotationAbandoned", "Failed"].contains(&word);
             assert!(is_kind || is_warning || is_outcome || is_other, "{word} in {row:?} is not in the code");
         }

@@ -1,4 +1,4 @@
-//! Lost responses: the connection breaks after the service acted (contract, section 5).
+//! Lost responses: the connection breaks after the service acted.
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, Request, aws, hub};

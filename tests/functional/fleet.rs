@@ -216,7 +216,7 @@ fn add_member(state: &mut State, plan: Plan, index: usize) -> Member {
     Member { arn, ..member }
 }
 
-/// The first 12 hexadecimal digits of the SHA-256 of the secret's ARN (contract, section 1).
+/// The first 12 hexadecimal digits of the SHA-256 of the secret's ARN.
 fn fingerprint(arn: &str) -> String {
     let digest = Sha256::digest(arn);
     digest[..6].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))

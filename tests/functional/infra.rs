@@ -21,13 +21,10 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The variables of the README's table.
+/// The variables of the table in `docs/configuration.md`.
 fn documented_variables() -> BTreeSet<String> {
-    let readme = read("README.md");
-    let from = readme.find("\n## Configuration\n").unwrap();
-    let section = &readme[from + 1..];
-    let section = &section[..section[3..].find("\n## ").unwrap()];
-    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let page = read("docs/configuration.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
     rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2).map(str::to_owned)).collect()
 }
 

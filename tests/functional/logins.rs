@@ -1,4 +1,4 @@
-//! Manager and owner logins: who may use them, how often they happen, and what is refused before one (contract, sections 1 and 5).
+//! Manager and owner logins: who may use them, how often they happen, and what is refused before one (docs/secret.md).
 
 use hubkeeper_sandbox::world::{Service, json as response};
 use hubkeeper_sandbox::{Fault, Request, aws, hub};

@@ -1,4 +1,4 @@
-//! Offboarding, and what reconcile finishes of it (contract, section 3).
+//! Offboarding, and what reconcile finishes of it (docs/operating.md).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Onboarding: with a token, with a manager, in plan mode, by force, for several secrets (contract, sections 3 and 5).
+//! Onboarding: with a token, with a manager, in plan mode, by force, for several secrets (docs/events.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{arm, aws, entra, hub};

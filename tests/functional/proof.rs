@@ -1,4 +1,4 @@
-//! The credentials that lie, and what the proof does about them (contract, section 4).
+//! The credentials that lie, and what the proof does about them (docs/proof.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, arm, hub};

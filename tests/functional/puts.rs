@@ -1,4 +1,4 @@
-//! A token that was minted and cannot be stored, and a candidate that somebody stages while one is minted (contract, sections 3 and 5).
+//! A token that was minted and cannot be stored, and a candidate that somebody stages while one is minted (docs/events.md).
 
 use hubkeeper_sandbox::world::{Service, json as response};
 use hubkeeper_sandbox::{Fault, Request, aws, hub};

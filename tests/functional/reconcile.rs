@@ -1,4 +1,4 @@
-//! Reconcile of one secret: adopt, prove again, repair, warn (contract, section 3). Its tokens are in `retiring`.
+//! Reconcile of one secret: adopt, prove again, repair, warn (docs/operating.md). Its tokens are in `retiring`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Retiring tokens: order, grace, two phases, and what survives (contract, section 5).
+//! Retiring tokens: order, grace, two phases, and what survives (docs/operating.md).
 
 use std::time::Duration;
 

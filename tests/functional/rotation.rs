@@ -1,4 +1,4 @@
-//! The four steps, with a manager and with a candidate (contract, section 5).
+//! The four steps, with a manager and with a candidate (docs/events.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{aws, hub};
@@ -14,7 +14,8 @@ async fn a_managed_rotation_mints_proves_connects_and_keeps_the_old_token() {
     let rotation = scene.rotate(1).await;
     assert!(rotation.succeeded, "{:?}", rotation.steps);
     let stages = rotation.steps[1].1.as_ref().unwrap()["stages"].to_string();
-    assert!(stages.contains("prove") && stages.contains("writeConnector"), "{stages}");
+    assert!(stages.contains("writeConnector"), "{stages}");
+    assert_eq!(stages.matches("\"prove\"").count(), 1, "a token is proven once: {stages}");
     let new = scene.connector().unwrap();
     assert_eq!(new.0, rotation.version_id);
     assert_eq!(scene.version("AWSCURRENT").as_deref(), Some(rotation.version_id.as_str()));

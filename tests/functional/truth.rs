@@ -1,4 +1,4 @@
-//! Errors that tell the truth: each names what is wrong and with what, and is as final as the cause (contract, sections 3, 6, 7).
+//! Errors that tell the truth: each names what is wrong and with what, and is as final as the cause (docs/report.md).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Onboarding from zero: invitation, the wait, acceptance, token, proof, connector (contract, section 8).
+//! Onboarding from zero: invitation, the wait, acceptance, token, proof, connector (docs/operating.md).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The environment as a value. Every problem is found at once and named with its variable (contract, section 2).
+//! The environment as a value. Every problem is found at once and named with its variable (docs/configuration.md).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -146,7 +146,7 @@ impl From<&Problems> for Error {
     fn from(problems: &Problems) -> Self {
         Error::misconfigured(
             problems.to_string(),
-            "set the function's environment variables as the README's table says",
+            "set the function's environment variables as docs/configuration.md says",
         )
         .at("configuration")
     }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_contract_s() {
+    fn the_defaults_are_those_of_the_page() {
         let config = Config::parse(&environment(&[])).unwrap();
         assert_eq!(config.azure_auth, AzureAuth::Federated);
         assert_eq!(config.authority, "https://login.microsoftonline.com");

@@ -1,4 +1,4 @@
-//! The one error of the function: a kind of the contract, what failed and for whom, and the remedy.
+//! The one error of the function: a kind (docs/report.md), what failed and for whom, and the remedy.
 //!
 //! Policy: an error is made where the cause is known, is given its step and its organization on the way up, and is
 //! logged once, at the boundary (the function's handler). Neither `Display` nor `Debug` can show a secret: messages
@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-/// The `errorType` that callers, alarms and Step Functions match on (contract, section 7).
+/// The `errorType` that callers, alarms and Step Functions match on (docs/report.md).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A setting, a secret's document, a role or an upstream object is not as it must be.
@@ -72,7 +72,7 @@ impl Error {
 
     /// [`Kind::BadEvent`].
     pub fn bad_event(what: impl Into<String>) -> Self {
-        Self::new(Kind::BadEvent, what, "see the event table in the README for the shapes that are understood")
+        Self::new(Kind::BadEvent, what, "docs/events.md lists the events that hubkeeper understands")
     }
 
     /// Names the step, unless an inner place named it already.

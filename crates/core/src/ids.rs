@@ -81,4 +81,23 @@ mod tests {
             assert_eq!(Fingerprint::parse(text), None, "{text}");
         }
     }
+
+    #[test]
+    fn a_repository_is_named_in_lower_case_and_begins_with_a_letter_or_a_digit() {
+        for (name, good) in [
+            ("web", true),
+            ("9web", true),
+            ("w", true),
+            ("a.b_c-d", true),
+            ("", false),
+            ("-web", false),
+            ("Web", false),
+            ("wEb", false),
+            ("we b", false),
+            ("a/b", false),
+        ] {
+            assert_eq!(is_repository_part(name), good, "{name}");
+        }
+        assert!(is_repository_part(&"a".repeat(255)) && !is_repository_part(&"a".repeat(256)));
+    }
 }

@@ -170,4 +170,11 @@ mod tests {
         assert_eq!(prose("a < b"), "a", "what looks like a tag without an end is dropped");
         assert!(prose(&"<b>word</b> ".repeat(10_000)).chars().count() <= CAP + 2);
     }
+
+    #[test]
+    fn markup_does_not_use_the_text_up_and_a_lone_bracket_is_no_markup() {
+        assert_eq!(prose(&format!("{}put another token", "<b>".repeat(400))), "put another token");
+        assert_eq!(prose("a > b"), "a … b");
+        assert_eq!((prose("DockerHub").as_str(), prose("DockerHu").as_str()), ("DockerHub", "…"));
+    }
 }

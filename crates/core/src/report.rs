@@ -1,4 +1,4 @@
-//! What one event came to: the return value, the log line and the record of the run are this one value (contract, section 7).
+//! What one event came to: the return value, the log line and the record of the run are this one value (docs/report.md).
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 /// Declares the codes: each once, with its documentation and its name on the wire.
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $name:literal,)+) => {
-        /// What a warning is about. The README's table of warnings lists the same names.
+        /// What a warning is about. The table of warnings in docs/report.md lists the same names.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub enum WarningCode {
             $($(#[$doc])* $code,)+

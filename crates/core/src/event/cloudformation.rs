@@ -139,6 +139,8 @@ fn is_for_answers(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -166,8 +168,25 @@ mod tests {
             ("https://b.amazonaws.com/a b", false),
             ("https:/b.amazonaws.com/a", false),
             ("https://[::1]:9000/a", true),
+            ("https://b.amazonaws.com:443@b.amazonaws.com/a", false),
+            ("https://b.amazonaws.com:@b.amazonaws.com/a", false),
         ] {
             assert_eq!(is_for_answers(url), good, "{url}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_told_only_while_aws_is_here_too() {
+        for (url, is_local, admitted) in [
+            ("http://127.0.0.1:9000/a", true, true),
+            ("http://127.0.0.1:9000/a", false, false),
+            ("https://b.s3.amazonaws.com/a", true, true),
+            ("https://b.s3.amazonaws.com/a", false, true),
+        ] {
+            let event = json!({"RequestType": "Delete", "ResponseURL": url, "StackId": "s", "RequestId": "r",
+                "LogicalResourceId": "l", "PhysicalResourceId": "p"});
+            let resource = parse(&Fields::new("", event.as_object().unwrap())).unwrap();
+            assert_eq!(resource.admitted(is_local).is_ok(), admitted, "{url} {is_local}");
         }
     }
 }

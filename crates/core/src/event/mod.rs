@@ -1,4 +1,4 @@
-//! What comes in: strict parsing of every event shape (contract, section 3). What is none of them is refused with the
+//! What comes in: strict parsing of every event shape (docs/events.md). What is none of them is refused with the
 //! name of the field that is wrong; nothing of an event's text is ever quoted, since it may hold a rotation token.
 
 pub mod action;

@@ -1,4 +1,4 @@
-//! Whether labels and tags let an event in (contract, section 3). Pure.
+//! Whether labels and tags let an event in (docs/events.md). Pure.
 
 use time::Duration;
 
@@ -69,7 +69,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
             None => {
                 return Err(Error::needs_human(
                     "the secret has no AWSCURRENT version",
-                    "put the secret's document first (aws secretsmanager put-secret-value); the README shows it",
+                    "put the secret's document first (aws secretsmanager put-secret-value); docs/secret.md shows it",
                 ));
             }
         },

@@ -1,4 +1,4 @@
-//! Onboarding from zero: what follows from the tag, from what the owner sees, and from who is asked for (contract, section 8).
+//! Onboarding from zero: what follows from the tag, from what the owner sees, and from who is asked for (docs/operating.md).
 //! Pure.
 //!
 //! One look leads to a few steps, and the planner is asked again with what they leave, until the user is a member as asked or a

@@ -1,6 +1,6 @@
 //! From what is to what is to be done: the state as a value ([`state`]), the rules, the steps.
 //!
-//! The contract's rules about races and order are here, once: what an event is admitted to ([`admission`]), what must still hold
+//! The rules about races and order (docs/events.md) are here, once: what an event is admitted to ([`admission`]), what must still hold
 //! right before a write ([`preconditions`]), which steps follow from the state ([`planner`], with one module for each kind of event),
 //! what comes before a token ([`membership`]), which tokens may go ([`retirement`]).
 

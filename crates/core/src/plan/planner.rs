@@ -1,4 +1,4 @@
-//! What follows from the state: trigger and state in, steps out (contract, sections 3, 5 and 6). Pure.
+//! What follows from the state: trigger and state in, steps out (docs/events.md, docs/operating.md). Pure.
 //!
 //! [`plan`] is asked again after everything that was learned. Each kind of event has a file of its own; what they have
 //! in common stands here.

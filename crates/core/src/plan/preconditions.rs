@@ -1,4 +1,4 @@
-//! The doors: whether labels and tags let an event in, and whether a write may still happen (contract, section 3). Pure.
+//! The doors: whether labels and tags let an event in, and whether a write may still happen (docs/events.md). Pure.
 
 use crate::connector::Observed;
 use crate::connector::observed::Ownership;

@@ -1,4 +1,4 @@
-//! Which tokens may go, and when (contract, section 5): pure.
+//! Which tokens may go, and when (docs/operating.md): pure.
 //!
 //! A PAT is in use when the version that its label names holds the token that a version in use holds: AWSCURRENT, a rotation's
 //! AWSPENDING, the candidate, the version in the connector's tag. Values decide, not ids: a `tokenId` is a hint that protects too,

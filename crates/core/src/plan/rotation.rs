@@ -19,7 +19,10 @@ pub(super) fn create_secret(world: &World) -> Result<Next, Error> {
         return Ok(Next::Do(if minted { vec![Step::RevokeOrphaned { version }] } else { Vec::new() }));
     }
     let current = world.current.as_ref().ok_or_else(|| {
-        Error::needs_human("the secret has no AWSCURRENT value", "put the secret's document first; the README shows it")
+        Error::needs_human(
+            "the secret has no AWSCURRENT value",
+            "put the secret's document first; docs/secret.md shows it",
+        )
     })?;
     keeps_no_other(world, &current.document)?;
     if current.document.manager.is_some() {

@@ -1,4 +1,4 @@
-//! Evidence in, verdict out (contract, section 4): the first kind that applies, in the order of [`Finding`], is the verdict.
+//! Evidence in, verdict out (docs/proof.md): the first kind that applies, in the order of [`Finding`], is the verdict.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The secret's JSON: parsed at the door, kept whole (contract, section 1).
+//! The secret's JSON: parsed at the door, kept whole (docs/secret.md).
 //!
 //! The token leaves the raw fields at once and lives in a [`SecretString`]; fields that are not ours are kept as they
 //! are. An error names the field and what is expected, never what stands there.
@@ -229,7 +229,7 @@ fn take_token(raw: &mut Map<String, Value>) -> Result<Option<SecretString>, Fiel
 fn wrong(what: &str) -> Error {
     Error::misconfigured(
         format!("the secret's document cannot be used: {what}"),
-        "put a corrected version of the secret; the README shows the document",
+        "put a corrected version of the secret; docs/secret.md shows the document",
     )
 }
 
@@ -292,7 +292,7 @@ fn is_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
     }
 }
 
-/// Days before the expiry at which a warning reaches its next level (contract, section 5).
+/// Days before the expiry at which a warning reaches its next level (docs/report.md).
 const EXPIRY_LEVELS: [i64; 4] = [1, 7, 14, 30];
 
 /// The warning about a token's expiry: none known, or 30 days off and nearer, with the level reached.

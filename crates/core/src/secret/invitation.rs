@@ -1,4 +1,4 @@
-//! How far the invitation of the dedicated user is: the secret's tag `hubkeeper-invite` (contract, section 8).
+//! How far the invitation of the dedicated user is: the secret's tag `hubkeeper-invite` (docs/operating.md).
 //!
 //! The tag is written before what it speaks of, so that a killed run never sends a second invitation or a third resend. A value
 //! that cannot be read is an error, never the beginning of another invitation.

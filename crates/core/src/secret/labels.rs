@@ -108,7 +108,7 @@ pub struct TokenLabel<'a> {
 /// When each version was made that holds a value, those without a label included (`ListSecretVersionIds`).
 pub type History = BTreeMap<String, Timestamp>;
 
-/// A pending version that is older than this is stuck (contract, section 3).
+/// A pending version that is older than this is stuck (docs/operating.md).
 const STUCK: time::Duration = time::Duration::DAY;
 
 impl Secret {

@@ -1,4 +1,4 @@
-//! Manager and owner secrets: a login at Docker Hub, and the secrets that may use it (contract, section 1).
+//! Manager and owner secrets: a login at Docker Hub, and the secrets that may use it (docs/secret.md).
 //!
 //! A failed login counts against the account, so whatever cannot be a credential is refused here, before any request.
 

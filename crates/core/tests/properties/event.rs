@@ -1,4 +1,4 @@
-//! Events, each with what it is understood as: the shapes of the contract's section 3, and the edges between them.
+//! Events, each with what it is understood as: the shapes of docs/events.md, and the edges between them.
 
 use hubkeeper_core::event::{Event, Fleet, StatusQuery, parse};
 use hubkeeper_core::request::{Mode, Trigger};
@@ -334,4 +334,15 @@ fn the_status_is_of_all_or_of_some_and_goes_on_after_a_page() {
         (json!({"action": "status", "next": ARN}), format!("status of None after Some({ARN:?})")),
         (json!({"action": "status", "next": ["x"]}), "refused: field `next` is not a string".into()),
     ]);
+}
+
+#[test]
+fn a_notice_says_when_it_was_sent_where_that_can_be_read() {
+    for (time, told) in [(json!("2026-11-24T10:00:00Z"), true), (json!("yesterday"), false), (json!(7), false)] {
+        let event = json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager", "resources": [ARN],
+            "time": time, "detail": {"labelUpdated": "AWSCURRENT", "versionId": VERSION}});
+        let Ok(Event::One(request)) = parse(&event) else { panic!("{event}") };
+        let expected = told.then(|| hubkeeper_core::time::parse_rfc3339("2026-11-24T10:00:00Z").unwrap());
+        assert_eq!(request.sent_at, expected, "{event}");
+    }
 }

@@ -56,7 +56,7 @@ fn seed_of_uri(uri: &str) -> Result<String, String> {
     }
 }
 
-/// The codes of a seed that [`LoginSecret::parse`] has checked; `None` for one that is not base32.
+/// The codes of a seed that [`LoginSecret::parse`](crate::secret::LoginSecret::parse) has checked; `None` for one that is not base32.
 pub fn totp(seed: &SecretString) -> Option<TOTP> {
     let bytes = Seed::Encoded(seed.expose_secret().to_owned()).to_bytes().ok()?;
     // unchecked: the library wants seeds of 128 bits and more, Docker Hub decides what it hands out
