@@ -5,19 +5,18 @@
 use futures_util::future::{Either, select};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::outcome::Outcome;
-use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::plan::rules::Next;
 use hubkeeper_core::plan::state::Proven;
-use hubkeeper_core::plan::{Recheck, State, Step, World, membership, planner};
-use hubkeeper_core::proof::{Finding, Verdict};
+use hubkeeper_core::plan::{Recheck, State, Step, membership, planner};
+use hubkeeper_core::proof::Verdict;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::{Mode, Request, Trigger};
 
 use crate::apply::Executor;
 use crate::clients::{Services, Writers};
-use crate::prove::{self, Proof};
 use crate::read::{connector, inventory, state};
 
+mod proof;
 mod report;
 mod start;
 
@@ -207,37 +206,6 @@ impl Flow<'_> {
             self.execute(state, &steps, None).await?;
             state.progress.proven = None;
         }
-        Ok(())
-    }
-
-    async fn prove(&mut self, state: &mut State, version: &str) -> Result<Option<Recheck>, Error> {
-        let since = self.services.now();
-        let examined = prove::examine(self.services, &state.world, version, self.trigger.clone()).await;
-        self.report.stage(since, self.services.now(), "prove", &examined);
-        let Proof { verdict, recheck } = examined?;
-        self.report.note_verdict(&verdict);
-        if matches!(self.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
-            return Err(refusal(&verdict));
-        }
-        state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
-        if matches!(self.trigger, Trigger::TestSecret) {
-            // a rotation that is only tried out: the pending version has nothing to prove, AWSCURRENT was proven
-            self.report.version_id = Some(version.to_owned());
-        }
-        Ok(recheck)
-    }
-
-    async fn test(&mut self, world: &World, version: &str) -> Result<(), Error> {
-        let since = self.services.now();
-        let verdict = prove::sample(self.services, world, version).await;
-        self.report.stage(since, self.services.now(), "test", &verdict);
-        let verdict = verdict?;
-        if !verdict.is_complete() {
-            let refused = refusal(&verdict);
-            self.report.verdict = Some(verdict);
-            return Err(refused);
-        }
-        self.report.reason = Some("the connector carries the pending version, and its token logs in and pulls".into());
         Ok(())
     }
 

@@ -1,14 +1,12 @@
-//! Reads the state that a round starts from; with setSecret the proof runs meanwhile.
+//! Reads the state that a round starts from.
 
 use futures_util::future::join;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::membership::carries_on;
-use hubkeeper_core::plan::state::Proven;
 use hubkeeper_core::plan::{Admission, Recheck, State};
 use hubkeeper_core::request::Trigger;
 
 use super::{Flow, report};
-use crate::prove;
 use crate::read::{connector, inventory, state};
 
 impl Flow<'_> {
@@ -67,21 +65,5 @@ impl Flow<'_> {
         };
         report::note_connector(self.report, self.request, &state.world);
         Ok(Some((state, look)))
-    }
-
-    /// setSecret: proof and connector side by side.
-    async fn read_and_prove(&mut self, state: &mut State) -> Result<Option<Recheck>, Error> {
-        let since = self.services.now();
-        let examined = prove::examine_while_reading(self.services, &mut state.world, self.report).await;
-        if !examined.as_ref().is_ok_and(|examined| examined.verdict.is_none()) {
-            self.report.stage(since, self.services.now(), "prove", &examined);
-        }
-        let examined = examined?;
-        if let Some(verdict) = &examined.verdict {
-            self.report.note_verdict(verdict);
-        }
-        state.progress.proven =
-            examined.verdict.map(|verdict| Proven { version: state.world.version.clone(), verdict });
-        Ok(examined.recheck)
     }
 }
