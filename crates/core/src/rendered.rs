@@ -12,7 +12,7 @@ use crate::config::{Config, Environment};
 use crate::connector::Found;
 use crate::error::Error;
 use crate::failure::arm;
-use crate::failure::docker_hub::refusal;
+use crate::failure::docker_hub::members::refusal;
 use crate::failure::entra::{Client, Identity, Refusal};
 use crate::failure::secrets_manager::{Reread, Stated};
 use crate::fixtures::{CLIENT, NOW, OLD, VERSION, connector, document, rotating, settled};
