@@ -67,7 +67,7 @@ fn sources() -> BTreeMap<String, String> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.ends_with("tests") || path.ends_with("fixtures.rs") {
+            if path.ends_with("tests") || path.ends_with("fixtures.rs") || path.ends_with("rendered.rs") {
                 continue;
             }
             if path.is_dir() {
