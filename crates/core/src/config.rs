@@ -1,6 +1,5 @@
 //! The environment as a value. Every problem is found at once and named with its variable (docs/configuration.md).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use url::Url;
@@ -9,73 +8,11 @@ use crate::error::Error;
 use crate::proxy::Proxy;
 
 mod reader;
+mod values;
 
 use reader::Reader;
 pub use reader::is_loopback;
-
-/// The environment, as `std::env::vars` gives it.
-pub type Environment = BTreeMap<String, String>;
-
-/// Which Azure: picks authority, ARM endpoint, scope and audience.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cloud {
-    /// Azure.
-    Public,
-    /// Azure Government.
-    UsGovernment,
-}
-
-impl Cloud {
-    /// The Entra authority.
-    pub fn authority(self) -> &'static str {
-        match self {
-            Cloud::Public => "https://login.microsoftonline.com",
-            Cloud::UsGovernment => "https://login.microsoftonline.us",
-        }
-    }
-
-    /// The ARM endpoint.
-    pub fn arm(self) -> &'static str {
-        match self {
-            Cloud::Public => "https://management.azure.com",
-            Cloud::UsGovernment => "https://management.usgovcloudapi.net",
-        }
-    }
-
-    /// The scope of an ARM token: by cloud, wherever `HUBKEEPER_ARM_URL` points.
-    pub fn scope(self) -> String {
-        format!("{}/.default", self.arm())
-    }
-
-    /// The audience of a federated assertion.
-    pub fn audience(self) -> &'static str {
-        match self {
-            Cloud::Public => "api://AzureADTokenExchange",
-            Cloud::UsGovernment => "api://AzureADTokenExchangeUSGov",
-        }
-    }
-}
-
-/// How the function proves itself to Entra.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AzureAuth {
-    /// By an assertion of STS: no Azure secret anywhere.
-    Federated,
-    /// By a client secret, kept in Secrets Manager under this id.
-    ClientSecret {
-        /// Id or ARN of the secret; a plain string.
-        secret_id: String,
-    },
-}
-
-/// What a token that can do more than read leads to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OverPrivilege {
-    /// It is refused.
-    Refuse,
-    /// It is written, with a warning.
-    Warn,
-}
+pub use values::{AzureAuth, Cloud, Environment, OverPrivilege};
 
 /// The function's configuration. It holds no secret but the password of a proxy, which [`Proxy`] keeps.
 #[derive(Clone, PartialEq, Eq, Debug)]

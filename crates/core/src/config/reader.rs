@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use url::{Host, Url};
 
-use super::{AzureAuth, Cloud, Environment};
+use crate::config::values::{AzureAuth, Cloud, Environment};
 use crate::proxy::Proxy;
 
 pub(super) struct Reader<'a> {
