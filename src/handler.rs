@@ -94,19 +94,7 @@ impl Handler {
     async fn dispatch(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
         let process = match self {
             Handler::Ready(process) => process,
-            Handler::Unusable(problems, bare_client) => {
-                let error = Error::from(problems);
-                if let (Some(BareClient { shared, is_local }), Ok(Event::CustomResource(resource))) =
-                    (bare_client, event::parse(event))
-                    && resource.admitted(*is_local).is_ok()
-                {
-                    let end = requests_until(shared.now(), deadline);
-                    let (report, lost) = cloudformation::refuse(shared, &resource, &error, end).await;
-                    return Ok(answered(&report, lost.as_ref()));
-                }
-                log_error(&error, None);
-                return Err(error);
-            }
+            Handler::Unusable(problems, client) => return unusable(problems, client.as_ref(), event, deadline).await,
         };
         let end = requests_until(process.shared.now(), deadline);
         let parsed = event::parse(event).and_then(|event| match event {
@@ -116,10 +104,7 @@ impl Handler {
             event => Ok(event),
         });
         match parsed {
-            Err(error) => {
-                log_error(&error, None);
-                Err(error)
-            }
+            Err(error) => Err(logged(error)),
             Ok(Event::Ignored { action, secret_id, reason }) => {
                 let report = fleet::ignored(action, secret_id, reason);
                 log_report(&report);
@@ -139,34 +124,24 @@ impl Handler {
                 count(process, &report);
                 Ok(answered(&report, lost.as_ref()))
             }
-            Ok(Event::Fleet(fleet)) => match fleet::run(process, &fleet, end).await {
-                Ok(items) => {
-                    if items.is_empty() {
-                        count(process, &fleet::empty(&fleet));
-                    }
-                    for item in &items {
-                        log_report(item);
-                        count(process, item);
-                    }
-                    let report = FleetReport::new(items);
-                    log_fleet(&report);
-                    Ok(serde_json::to_value(&report).unwrap_or(Value::Null))
+            Ok(Event::Fleet(fleet)) => {
+                let items = fleet::run(process, &fleet, end).await.map_err(logged)?;
+                if items.is_empty() {
+                    count(process, &fleet::empty(&fleet));
                 }
-                Err(error) => {
-                    log_error(&error, None);
-                    Err(error)
+                for item in &items {
+                    log_report(item);
+                    count(process, item);
                 }
-            },
-            Ok(Event::Status(query)) => match status::run(process, &query, end).await {
-                Ok(page) => {
-                    log_status(&page);
-                    Ok(serde_json::to_value(&page).unwrap_or(Value::Null))
-                }
-                Err(error) => {
-                    log_error(&error, None);
-                    Err(error)
-                }
-            },
+                let report = FleetReport::new(items);
+                log_fleet(&report);
+                Ok(serde_json::to_value(&report).unwrap_or(Value::Null))
+            }
+            Ok(Event::Status(query)) => {
+                let page = status::run(process, &query, end).await.map_err(logged)?;
+                log_status(&page);
+                Ok(serde_json::to_value(&page).unwrap_or(Value::Null))
+            }
             Ok(Event::Records(records)) => {
                 let handled = fleet::records(process, records, end).await;
                 let failed = handled.iter().filter(|record| record.is_to_come_again());
@@ -184,6 +159,30 @@ impl Handler {
             }
         }
     }
+}
+
+/// Refuses an event, since the configuration cannot be used; a custom resource gets its answer all the same.
+async fn unusable(
+    problems: &Problems,
+    client: Option<&BareClient>,
+    event: &Value,
+    deadline: Timestamp,
+) -> Result<Value, Error> {
+    let error = Error::from(problems);
+    if let (Some(BareClient { shared, is_local }), Ok(Event::CustomResource(resource))) = (client, event::parse(event))
+        && resource.admitted(*is_local).is_ok()
+    {
+        let end = requests_until(shared.now(), deadline);
+        let (report, lost) = cloudformation::refuse(shared, &resource, &error, end).await;
+        return Ok(answered(&report, lost.as_ref()));
+    }
+    Err(logged(error))
+}
+
+/// The same error, after its line in the log.
+fn logged(error: Error) -> Error {
+    log_error(&error, None);
+    error
 }
 
 /// The error as Lambda's runtime tells it: the kind is the `errorType`.

@@ -2,28 +2,23 @@
 //!
 //! A flow names its trigger and gathers the state; it decides nothing that the planner could.
 
-use futures_util::future::{Either, join, select};
+use futures_util::future::{Either, select};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::outcome::Outcome;
-use hubkeeper_core::plan::membership::carries_on;
-use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::plan::rules::Next;
 use hubkeeper_core::plan::state::Proven;
-use hubkeeper_core::plan::{Admission, Recheck, State, Step, World, membership, planner};
-use hubkeeper_core::proof::{Finding, Verdict};
-use hubkeeper_core::report::{Change, InvitationReport, Report};
+use hubkeeper_core::plan::{Recheck, State, Step, membership, planner};
+use hubkeeper_core::proof::Verdict;
+use hubkeeper_core::report::Report;
 use hubkeeper_core::request::{Mode, Request, Trigger};
-use hubkeeper_core::secret::document::expiry_warning;
-use hubkeeper_core::secret::kept::STACK_TAG;
-use hubkeeper_core::secret::schedule::ends_before_rotation;
-use hubkeeper_core::secret::{Label, Managed};
-use hubkeeper_core::time::rfc3339;
-use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::apply::Executor;
 use crate::clients::{Services, Writers};
-use crate::prove::{self, Proof};
-use crate::read::{inventory, state};
+use crate::read::{connector, inventory, state};
+
+mod proof;
+mod report;
+mod start;
 
 /// More turns than any event takes: a state that keeps the planner undecided ends here.
 const TURNS: usize = 12;
@@ -135,8 +130,8 @@ impl Flow<'_> {
                     state.progress.looked_up = true;
                 }
                 Next::ReadVersions => state::read_versions(self.services, &mut state.world).await?,
-                Next::ReadFormer => state::read_former(self.services, &mut state.world).await?,
-                Next::LookElsewhere => state::look_elsewhere(self.services, &mut state.world).await?,
+                Next::ReadFormer => connector::read_former(self.services, &mut state.world).await?,
+                Next::LookElsewhere => connector::look_elsewhere(self.services, &mut state.world).await?,
                 Next::First(steps) => self.begin(&mut state, &steps).await?,
                 Next::Prove(version) => look = self.prove(&mut state, &version).await?,
                 Next::Test(version) => return self.test(&state.world, &version).await.map(|()| Round::Over),
@@ -147,20 +142,12 @@ impl Flow<'_> {
                 }
                 Next::Reactivate => self.revive(&mut state).await?,
                 Next::IgnoreCandidate(error) => {
-                    let candidate = state.world.secret.version(Label::Candidate).unwrap_or_default();
-                    self.report.warn(Warning::new(WarningCode::CandidateNotAdopted,
-                        format!(
-                            "{error}; or give the candidate up: aws secretsmanager update-secret-version-stage --secret-id {} --version-stage HUBKEEPER_CANDIDATE --remove-from-version-id {candidate}",
-                            state.world.secret.arn
-                        ),
-                    ));
+                    report::warn_of_candidate(self.report, &state.world.secret, &error);
                     state.progress.ignored_candidate = Some(error);
                     state.progress.proven = None;
                 }
                 Next::Nothing(outcome, reason) => {
-                    let planned = self.report.plan.as_ref().is_some_and(|steps| !steps.is_empty());
-                    self.report.outcome = if planned { Outcome::Planned } else { outcome };
-                    self.report.reason = Some(reason);
+                    report::note_nothing(self.report, outcome, reason);
                     return Ok(Round::Over);
                 }
                 Next::Do(steps) => return self.act(state, steps, look).await,
@@ -179,15 +166,7 @@ impl Flow<'_> {
             }
             self.execute(state, &planned?, None).await?;
         }
-        let planned = self.report.plan.as_ref().is_some_and(|steps| !steps.is_empty());
-        self.report.outcome = match (planned, self.written) {
-            (true, _) => Outcome::Planned,
-            (false, true) => Outcome::Applied,
-            (false, false) => Outcome::Unchanged,
-        };
-        if self.report.outcome == Outcome::Unchanged && self.request.mode == Mode::Apply {
-            self.report.reason = Some("all is as it should be".into());
-        }
+        report::note_end(self.report, self.request.mode, self.written);
         self.note_expiry(state);
         match state.progress.ignored_candidate.take() {
             Some(error) => Err(error.at("adopt")),
@@ -202,7 +181,7 @@ impl Flow<'_> {
         let roster = self.services.roster(&state.world.secret, document, requested).await;
         self.report.stage(since, self.services.now(), "readMembers", &roster);
         state.world.roster = Some(roster?);
-        self.note_invitation(state);
+        report::note_invitation(self.report, &state.world.secret, self.services.now());
         Ok(())
     }
 
@@ -212,14 +191,9 @@ impl Flow<'_> {
         if self.request.mode == Mode::Plan {
             membership::foresee(state, steps);
         } else {
-            self.note_invitation(state);
+            report::note_invitation(self.report, &state.world.secret, self.services.now());
         }
         Ok(())
-    }
-
-    fn note_invitation(&mut self, state: &State) {
-        let state = state.world.secret.invitation().ok().flatten();
-        self.report.invitation = state.map(|state| InvitationReport::new(state, self.services.now()));
     }
 
     /// A token in use that an interrupted run deactivated is activated, and proven again.
@@ -232,117 +206,6 @@ impl Flow<'_> {
             self.execute(state, &steps, None).await?;
             state.progress.proven = None;
         }
-        Ok(())
-    }
-
-    /// Labels, documents, connector; `None` where the event is not admitted to go on.
-    async fn read(&mut self, organization: &mut Option<String>) -> Result<Option<(State, Option<Recheck>)>, Error> {
-        let trigger = &self.trigger;
-        let entered = state::enter(self.services, self.request, trigger).await?;
-        self.report.secret_id = Some(entered.secret.arn.clone());
-        let (version, label) = match entered.admission {
-            Admission::Version { version, label } => (version, label),
-            Admission::Nothing { outcome, reason } => {
-                self.report.version_id.clone_from(&self.request.version);
-                self.report.outcome = outcome;
-                self.report.reason = Some(reason);
-                return Ok(None);
-            }
-        };
-        self.report.version_id = Some(version.clone());
-        let stack = self.request.stack.clone();
-        let mut state =
-            state::documents(self.services, trigger, entered.secret, version, label, entered.value, stack).await?;
-        let known = state.world.document.as_ref().or(state.world.current.as_ref().map(|current| &current.document));
-        let named = known.map(|document| document.organization.clone());
-        *organization = named.or_else(|| state.world.offboarded_connector().map(|known| known.organization));
-        let lists = matches!(trigger, Trigger::Reconcile { .. })
-            && state.world.document.as_ref().is_some_and(|document| document.manager.is_some());
-        if matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } | Trigger::Reconcile { .. })
-            && !lists
-        {
-            // a reconcile that lists the PATs compares values
-            for warning in inventory::copied_ids(&state.world) {
-                self.report.warn(warning);
-            }
-        }
-        let look = match trigger {
-            Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
-            // the connector is read while the token is being proven
-            Trigger::SetSecret if state.world.document.is_some() => self.read_and_prove(&mut state).await?,
-            // the dedicated user may not exist yet: its login would be refused, and counted
-            Trigger::Reconcile { .. } if !carries_on(&state.world) => {
-                let (secret, document) = (state.world.secret.clone(), state.world.document.clone());
-                let listed = inventory::list(self.services, &secret, document.as_ref());
-                let read = state::connector(self.services, trigger, &mut state.world, self.report);
-                let (read, listed) = join(Box::pin(read), Box::pin(listed)).await;
-                read?;
-                state.world.pats = listed;
-                None
-            }
-            _ => {
-                Box::pin(state::connector(self.services, trigger, &mut state.world, self.report)).await?;
-                None
-            }
-        };
-        if let Some(found) = &state.world.connector {
-            self.report.found_connector.get_or_insert(found.observed().is_some());
-            let asked = self.request.stack.as_ref();
-            self.report.is_stack_own |= asked.is_some() && state.world.secret.tags.get(STACK_TAG) == asked;
-        }
-        if let Some(document) = &state.world.document
-            && state.world.connector.is_some()
-            && self.report.connector.is_none()
-        {
-            self.report.connector(document.connector.id.to_string(), Change::None);
-        }
-        Ok(Some((state, look)))
-    }
-
-    /// setSecret: proof and connector side by side.
-    async fn read_and_prove(&mut self, state: &mut State) -> Result<Option<Recheck>, Error> {
-        let since = self.services.now();
-        let examined = prove::examine_while_reading(self.services, &mut state.world, self.report).await;
-        if !examined.as_ref().is_ok_and(|examined| examined.verdict.is_none()) {
-            self.report.stage(since, self.services.now(), "prove", &examined);
-        }
-        let examined = examined?;
-        if let Some(verdict) = &examined.verdict {
-            self.report.note_verdict(verdict);
-        }
-        state.progress.proven =
-            examined.verdict.map(|verdict| Proven { version: state.world.version.clone(), verdict });
-        Ok(examined.recheck)
-    }
-
-    async fn prove(&mut self, state: &mut State, version: &str) -> Result<Option<Recheck>, Error> {
-        let since = self.services.now();
-        let examined = prove::examine(self.services, &state.world, version, self.trigger.clone()).await;
-        self.report.stage(since, self.services.now(), "prove", &examined);
-        let Proof { verdict, recheck } = examined?;
-        self.report.note_verdict(&verdict);
-        if matches!(self.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
-            return Err(refusal(&verdict));
-        }
-        state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
-        if matches!(self.trigger, Trigger::TestSecret) {
-            // a rotation that is only tried out: the pending version has nothing to prove, AWSCURRENT was proven
-            self.report.version_id = Some(version.to_owned());
-        }
-        Ok(recheck)
-    }
-
-    async fn test(&mut self, world: &World, version: &str) -> Result<(), Error> {
-        let since = self.services.now();
-        let verdict = prove::sample(self.services, world, version).await;
-        self.report.stage(since, self.services.now(), "test", &verdict);
-        let verdict = verdict?;
-        if !verdict.is_complete() {
-            let refused = refusal(&verdict);
-            self.report.verdict = Some(verdict);
-            return Err(refused);
-        }
-        self.report.reason = Some("the connector carries the pending version, and its token logs in and pulls".into());
         Ok(())
     }
 
@@ -369,7 +232,7 @@ impl Flow<'_> {
     /// read and planned anew.
     async fn execute(&mut self, state: &mut State, steps: &[Step], look: Option<Recheck>) -> Result<bool, Error> {
         if self.request.mode == Mode::Plan {
-            self.foresee(state, steps);
+            report::foresee(self.report, &state.world, steps);
             return Ok(false);
         }
         let force = matches!(self.trigger, Trigger::Onboard { force: true, .. });
@@ -399,46 +262,8 @@ impl Flow<'_> {
         ran.map(|()| false)
     }
 
-    fn foresee(&mut self, state: &State, steps: &[Step]) {
-        let change = steps.iter().find_map(|step| match step {
-            Step::WriteConnector { create: true, .. } => Some(Change::WouldCreate),
-            Step::WriteConnector { create: false, .. } => Some(Change::WouldUpdate),
-            Step::DeleteConnector => Some(Change::WouldDelete),
-            _ => None,
-        });
-        let ends = change == Some(Change::WouldDelete);
-        let named = state.world.document.as_ref().map(|document| document.connector.id.clone());
-        let id = if ends { state.world.offboarded_connector().map(|known| known.connector) } else { named };
-        if let (Some(change), Some(id)) = (change, id) {
-            self.report.connector(id.to_string(), change);
-        }
-        self.report.plan.get_or_insert_default().extend_from_slice(steps);
-    }
-
     fn note_expiry(&mut self, state: &State) {
-        let version =
-            state.progress.proven.as_ref().map_or(state.world.version.as_str(), |proven| proven.version.as_str());
-        let Some(document) = state.world.document_of(version).or(state.world.document.as_ref()) else { return };
-        if document.access_token.is_none() {
-            return;
-        }
-        let now = self.services.now();
-        self.report.tokens.expires_at = document.expires_at.map(rfc3339);
-        if matches!(self.trigger, Trigger::Offboard) || state.world.secret.managed() == Managed::Offboarded {
-            self.report.is_given_up = true;
-            return;
-        }
-        if let Some(warning) = expiry_warning(document, now) {
-            self.report.warn(warning);
-        }
-        if let (Some(schedule), Some(expires_at)) = (&state.world.secret.schedule, document.expires_at)
-            && expires_at > now
-        {
-            let due = if self.trigger.is_rotation() { schedule.after(now) } else { schedule.next };
-            let grace = time::Duration::hours(i64::from(self.services.config.revoke_after_hours));
-            if let Some(warning) = ends_before_rotation(schedule, due, expires_at, grace) {
-                self.report.warn(warning);
-            }
-        }
+        let grace_hours = self.services.config.revoke_after_hours;
+        report::note_expiry(self.report, &self.trigger, state, grace_hours, self.services.now());
     }
 }

@@ -2,7 +2,8 @@
 //! settles an answer that is lost by looking: an invitation is an e-mail to a person and is not sent twice.
 
 use hubkeeper_core::error::Error;
-use hubkeeper_core::hub::{Denied, HubError, Invite, Member, refusal};
+use hubkeeper_core::failure::docker_hub::members::refusal;
+use hubkeeper_core::hub::{Denied, HubError, Invite, Member};
 use hubkeeper_core::plan::membership::{Standing, asked, standing};
 use hubkeeper_core::plan::preconditions::still_admitted;
 use hubkeeper_core::secret::document::{InvitationRequest, Role};

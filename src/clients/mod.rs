@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use hubkeeper_core::config::Config;
 use hubkeeper_core::error::{Error, Kind};
-use hubkeeper_core::hub::{Roster, refusal};
+use hubkeeper_core::failure::docker_hub::members::refusal;
+use hubkeeper_core::hub::Roster;
 use hubkeeper_core::plan::Recheck;
 use hubkeeper_core::secret::document::{ConnectorId, InvitationRequest};
 use hubkeeper_core::secret::{Access, Document, LoginSecret, Managed, Purpose, Secret, Subject};

@@ -2,7 +2,8 @@
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use hubkeeper_core::error::Error;
-use hubkeeper_core::failure::secrets_manager::{Reread, Stated, service};
+use hubkeeper_core::failure::aws::{self, Unstated};
+use hubkeeper_core::failure::secrets_manager::{Reread, Stated};
 use hubkeeper_core::redact;
 
 use crate::http::{Cause, SendError};
@@ -15,30 +16,23 @@ pub(super) fn stated<E>(call: &'static str, error: &SdkError<E>) -> Result<State
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let Some(service) = error.as_service_error() else { return Err(unstated(call, error)) };
+    let Some(service) = error.as_service_error() else { return Err(aws::unstated(call, &unstated(error))) };
     let code = service.code().and_then(redact::code).unwrap_or("an unknown error");
     Ok(Stated::new(call, code, service.message().unwrap_or_default()))
 }
 
-/// AWS was not reached, or its response cannot be read.
-fn unstated<E: std::error::Error + 'static>(call: &str, error: &SdkError<E>) -> Error {
+/// How far a call came that AWS stated nothing about.
+fn unstated<E: std::error::Error + 'static>(error: &SdkError<E>) -> Unstated {
     if !matches!(error, SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)) {
-        return Error::misconfigured(
-            format!("{call}: the call cannot be made"),
-            "the function needs AWS credentials and AWS_REGION in its environment",
-        );
+        return Unstated::NotSent;
     }
-    let Some(sent) = sent(error) else {
-        return Error::retryable(format!("{call}: AWS's response cannot be read"), "repeat the event");
-    };
-    let remedy = match sent.cause {
-        Cause::Unreachable(_) | Cause::Timeout | Cause::Deadline => format!(
-            "repeat the event; where it stays so and the function runs in a VPC, give it a NAT gateway, or an interface endpoint for {} with private DNS whose security group admits port 443",
-            service(call)
-        ),
-        _ => "repeat the event".to_owned(),
-    };
-    Error::retryable(format!("{call}: {sent}"), remedy)
+    match sent(error) {
+        None => Unstated::Unreadable,
+        Some(sent) => match sent.cause {
+            Cause::Unreachable(_) | Cause::Timeout | Cause::Deadline => Unstated::NotReached(sent.to_string()),
+            _ => Unstated::Failed(sent.to_string()),
+        },
+    }
 }
 
 /// What our own transport said, at the end of the SDK's chain of causes.

@@ -197,16 +197,7 @@ impl HttpClient {
     pub async fn send(&self, request: Request, policy: Policy) -> Result<Response, SendError> {
         let name = host_of(&request);
         let host = self.shared.host(&name);
-        let fail = |cause, acted| {
-            if matches!(cause, Cause::Deadline | Cause::RateLimited) {
-                self.out_of_time.store(true, Ordering::Relaxed);
-            }
-            let error = SendError { host: name.clone(), cause, acted };
-            if matches!(error.cause, Cause::Proxy(..)) {
-                *self.proxy_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-            }
-            error
-        };
+        let fail = |cause, acted| self.failed(&name, cause, acted);
         let mut acted = false;
         let mut failed = false;
         let mut attempt = 0;
@@ -259,15 +250,7 @@ impl HttpClient {
                     );
                     let again = !is_final && (policy.repeat == Repeat::Safe || !sent);
                     if !again || attempt >= policy.attempts {
-                        let cause = match error.kind {
-                            TransportErrorKind::Connect => Cause::Unreachable(error.detail),
-                            TransportErrorKind::Proxy(address, fault) => Cause::Proxy(address, fault),
-                            TransportErrorKind::Timeout if now >= self.deadline => Cause::Deadline,
-                            TransportErrorKind::Timeout => Cause::Timeout,
-                            TransportErrorKind::Broken => Cause::Broken(error.detail),
-                            TransportErrorKind::TooLarge => Cause::TooLarge,
-                        };
-                        return Err(fail(cause, acted));
+                        return Err(fail(cause(error, now >= self.deadline), acted));
                     }
                     self.back_off(attempt)
                 }
@@ -276,6 +259,18 @@ impl HttpClient {
                 return Err(fail(Cause::Deadline, acted));
             }
         }
+    }
+
+    /// The failure of a request, which is kept where it tells about the invocation or the proxy.
+    fn failed(&self, host: &str, cause: Cause, acted: bool) -> SendError {
+        if matches!(cause, Cause::Deadline | Cause::RateLimited) {
+            self.out_of_time.store(true, Ordering::Relaxed);
+        }
+        let error = SendError { host: host.to_owned(), cause, acted };
+        if matches!(error.cause, Cause::Proxy(..)) {
+            *self.proxy_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+        error
     }
 
     async fn attempt(&self, request: &Request, policy: Policy) -> Result<Response, TransportError> {
@@ -294,6 +289,18 @@ impl HttpClient {
         let half = full.min(Duration::from_secs(5)) / 2;
         let jitter = u32::try_from(self.shared.random.next_u64() % 1024).unwrap_or(0);
         half + half * jitter / 1024
+    }
+}
+
+/// Why the last attempt got no answer. `is_over` tells whether the invocation's time is up.
+fn cause(error: TransportError, is_over: bool) -> Cause {
+    match error.kind {
+        TransportErrorKind::Connect => Cause::Unreachable(error.detail),
+        TransportErrorKind::Proxy(address, fault) => Cause::Proxy(address, fault),
+        TransportErrorKind::Timeout if is_over => Cause::Deadline,
+        TransportErrorKind::Timeout => Cause::Timeout,
+        TransportErrorKind::Broken => Cause::Broken(error.detail),
+        TransportErrorKind::TooLarge => Cause::TooLarge,
     }
 }
 

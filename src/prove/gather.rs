@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::{join, join_all};
 use futures_util::stream::{self, StreamExt};
+use hubkeeper_core::failure::docker_hub::registry::TokenRefusal;
 use hubkeeper_core::hub::{Head, HubError, Repository};
 use hubkeeper_core::proof::evidence::{Evidence, Level, Login, Pulls, Push, Reference, level};
 use hubkeeper_core::proof::sample;
@@ -136,13 +137,13 @@ impl Prover<'_> {
         }
         match push {
             None => {}
-            Some(Ok(Grant::InsufficientScopes)) => evidence.push = Push::Refused,
+            Some(Ok(Grant::Refused(TokenRefusal::InsufficientScopes))) => evidence.push = Push::Refused,
             Some(Ok(Grant::Granted(granted))) => {
                 let name = push_on.as_ref().map_or("", |repository| repository.name.as_str());
                 evidence.push = if granted.grants(&organization, name, "push") { Push::Granted } else { Push::Refused };
             }
-            Some(Ok(Grant::Rejected)) => evidence.pulls = Pulls::Rejected,
-            Some(Ok(Grant::LockedOut)) => evidence.gaps.push(LOCKED_OUT.to_owned()),
+            Some(Ok(Grant::Refused(TokenRefusal::Rejected))) => evidence.pulls = Pulls::Rejected,
+            Some(Ok(Grant::Refused(TokenRefusal::LockedOut))) => evidence.gaps.push(LOCKED_OUT.to_owned()),
             Some(Err(error)) => evidence.gaps.push(error.message().to_owned()),
         }
         evidence
@@ -290,9 +291,9 @@ impl Prover<'_> {
                     }
                 }
                 // leaving drops what is under way: no further request is sent
-                Ok(Grant::InsufficientScopes) => asked.end = Some(End::InsufficientScopes),
-                Ok(Grant::Rejected) => asked.end = Some(End::Rejected),
-                Ok(Grant::LockedOut) => asked.end = Some(End::Gap(LOCKED_OUT.to_owned())),
+                Ok(Grant::Refused(TokenRefusal::InsufficientScopes)) => asked.end = Some(End::InsufficientScopes),
+                Ok(Grant::Refused(TokenRefusal::Rejected)) => asked.end = Some(End::Rejected),
+                Ok(Grant::Refused(TokenRefusal::LockedOut)) => asked.end = Some(End::Gap(LOCKED_OUT.to_owned())),
                 Err(error) => asked.end = Some(End::Gap(error.message().to_owned())),
             }
             if asked.end.is_some() {

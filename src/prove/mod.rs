@@ -26,7 +26,7 @@ use time::Duration;
 use crate::clients::Services;
 use crate::clients::hub::{Credential, Session};
 use crate::prove::gather::{Prover, Subject};
-use crate::read::state;
+use crate::read::{connector, state};
 
 /// A PAT that is rejected this soon after it was made may still be spreading (docs/proof.md).
 const SPREADING: Duration = Duration::minutes(10);
@@ -145,7 +145,7 @@ pub(crate) async fn examine_while_reading(
     };
     let compared = Compared { context: context.clone(), manager: None, last_proof: None, asked: false };
     let proof = Box::pin(prove(services, &before, &version, &document, compared, true));
-    let neighbours = state::neighbours(services, &document.connector.id, &document.organization, &fingerprint);
+    let neighbours = connector::neighbours(services, &document.connector.id, &document.organization, &fingerprint);
     let (examined, neighbours) = join(select(proof, Box::pin(early)), neighbours).await;
     let context = context.await?;
     if let Some(warning) = neighbours.warning {

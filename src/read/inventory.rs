@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hubkeeper_core::connector::Observed;
+use hubkeeper_core::connector::{Found, Observed};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::plan::retirement::{
@@ -51,30 +51,10 @@ pub(crate) async fn plan(
         return Ok(Vec::new());
     }
     let stuck = state.world.stuck().map(str::to_owned);
-    let pats = match (state.world.pats.clone(), &stuck) {
-        (Ok(pats), Some(pending)) => {
-            let of_it = |pat: &Pat| {
-                state.world.secret.version_of_label(&pat.label).is_some_and(|label| label.version == pending)
-            };
-            if !pats.iter().any(of_it) {
-                return Ok(Vec::new());
-            }
-            pats
-        }
-        // what is current is looked after all the same: perhaps the rotation is stuck for this very reason
-        (Err(error), Some(_)) => {
-            report.warn(Warning::new(WarningCode::NothingRetired, format!("the tokens could not be listed: {error}")));
-            return Ok(Vec::new());
-        }
-        (pats, None) => pats?,
-    };
+    let Some(pats) = relevant_pats(&state.world, stuck.as_deref(), report)? else { return Ok(Vec::new()) };
     let mut secret = services.store.describe(&state.world.secret.arn).await?;
     let managed = state.world.secret.managed();
-    let found = match state.world.offboarded_connector() {
-        // what counts is the connector that the secret keeps, and its group may be gone as well
-        Some(kept) if managed == Managed::Offboarded => services.arm.read(&kept.connector).await?.or_absent(),
-        _ => services.arm.get(&document.connector.id).await?,
-    };
+    let found = kept_connector(services, &state.world, &document).await?;
     let moved = secret.version(Label::Current) != Some(state.world.version.as_str());
     let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
     if secret.managed() != managed || moved || rotated {
@@ -113,16 +93,50 @@ pub(crate) async fn plan(
         report.warn(warning);
     }
     if secret.managed() == Managed::Offboarded && steps.is_empty() {
-        let left = pats.iter().filter(|pat| secret.version_of_label(&pat.label).is_some()).count();
-        if left > 0 {
-            report.warn(Warning::new(WarningCode::TokensLeft,
-                format!("the secret is offboarded and {left} of its tokens are alive until the grace is over; keep the secret and its manager until a later reconcile has retired them"),
-            ));
-        }
+        warn_of_tokens_left(&pats, &secret, report);
     }
     state.world.secret = secret;
     state.world.connector = Some(found);
     Ok(steps)
+}
+
+/// The PATs that count for the retirement; `None` where nothing is to be retired now. While a rotation is stuck those of its version count.
+fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Result<Option<Vec<Pat>>, Error> {
+    match (world.pats.clone(), stuck) {
+        (Ok(pats), Some(pending)) => {
+            let of_it =
+                |pat: &Pat| world.secret.version_of_label(&pat.label).is_some_and(|label| label.version == pending);
+            Ok(pats.iter().any(of_it).then_some(pats))
+        }
+        // what is current is looked after all the same: perhaps the rotation is stuck for this very reason
+        (Err(error), Some(_)) => {
+            report.warn(Warning::new(WarningCode::NothingRetired, format!("the tokens could not be listed: {error}")));
+            Ok(None)
+        }
+        (pats, None) => pats.map(Some),
+    }
+}
+
+/// The connector whose token is in use.
+async fn kept_connector(services: &Services, world: &World, document: &Document) -> Result<Found, Error> {
+    match world.offboarded_connector() {
+        // what counts is the connector that the secret keeps, and its group may be gone as well
+        Some(kept) if world.secret.managed() == Managed::Offboarded => {
+            Ok(services.arm.read(&kept.connector).await?.or_absent())
+        }
+        _ => services.arm.get(&document.connector.id).await,
+    }
+}
+
+/// Warns of an offboarded secret whose tokens wait for the end of the grace.
+fn warn_of_tokens_left(pats: &[Pat], secret: &Secret, report: &mut Report) {
+    let left = pats.iter().filter(|pat| secret.version_of_label(&pat.label).is_some()).count();
+    if left > 0 {
+        report.warn(Warning::new(
+            WarningCode::TokensLeft,
+            format!("the secret is offboarded and {left} of its tokens are alive until the grace is over; keep the secret and its manager until a later reconcile has retired them"),
+        ));
+    }
 }
 
 /// Whether a PAT is in use, by these labels, this connector and the values of now.

@@ -117,7 +117,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
             if path.is_dir() && !path.ends_with("tests") {
                 walk(root, &path, files);
             } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !["tests.rs", "fixtures.rs", "lib.rs"].iter().any(|end| name.ends_with(end))
+                && !["tests.rs", "fixtures.rs", "rendered.rs", "lib.rs"].iter().any(|end| name.ends_with(end))
             {
                 files.push((name, fs::read_to_string(&path).unwrap()));
             }

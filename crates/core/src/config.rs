@@ -1,76 +1,18 @@
 //! The environment as a value. Every problem is found at once and named with its variable (docs/configuration.md).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use url::{Host, Url};
+use url::Url;
 
 use crate::error::Error;
 use crate::proxy::Proxy;
 
-/// The environment, as `std::env::vars` gives it.
-pub type Environment = BTreeMap<String, String>;
+mod reader;
+mod values;
 
-/// Which Azure: picks authority, ARM endpoint, scope and audience.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cloud {
-    /// Azure.
-    Public,
-    /// Azure Government.
-    UsGovernment,
-}
-
-impl Cloud {
-    /// The Entra authority.
-    pub fn authority(self) -> &'static str {
-        match self {
-            Cloud::Public => "https://login.microsoftonline.com",
-            Cloud::UsGovernment => "https://login.microsoftonline.us",
-        }
-    }
-
-    /// The ARM endpoint.
-    pub fn arm(self) -> &'static str {
-        match self {
-            Cloud::Public => "https://management.azure.com",
-            Cloud::UsGovernment => "https://management.usgovcloudapi.net",
-        }
-    }
-
-    /// The scope of an ARM token: by cloud, wherever `HUBKEEPER_ARM_URL` points.
-    pub fn scope(self) -> String {
-        format!("{}/.default", self.arm())
-    }
-
-    /// The audience of a federated assertion.
-    pub fn audience(self) -> &'static str {
-        match self {
-            Cloud::Public => "api://AzureADTokenExchange",
-            Cloud::UsGovernment => "api://AzureADTokenExchangeUSGov",
-        }
-    }
-}
-
-/// How the function proves itself to Entra.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AzureAuth {
-    /// By an assertion of STS: no Azure secret anywhere.
-    Federated,
-    /// By a client secret, kept in Secrets Manager under this id.
-    ClientSecret {
-        /// Id or ARN of the secret; a plain string.
-        secret_id: String,
-    },
-}
-
-/// What a token that can do more than read leads to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OverPrivilege {
-    /// It is refused.
-    Refuse,
-    /// It is written, with a warning.
-    Warn,
-}
+use reader::Reader;
+pub use reader::is_loopback;
+pub use values::{AzureAuth, Cloud, Environment, OverPrivilege};
 
 /// The function's configuration. It holds no secret but the password of a proxy, which [`Proxy`] keeps.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -153,7 +95,7 @@ impl Config {
     /// # Errors
     /// [`Problems`] lists all that is wrong, not the first alone.
     pub fn parse(environment: &Environment) -> Result<Self, Problems> {
-        let mut read = Reader { environment, problems: Vec::new() };
+        let mut read = Reader::new(environment);
         let cloud = read.choice(
             "HUBKEEPER_AZURE_CLOUD",
             Cloud::Public,
@@ -192,122 +134,6 @@ impl Config {
     }
 }
 
-struct Reader<'a> {
-    environment: &'a Environment,
-    problems: Vec<String>,
-}
-
-impl Reader<'_> {
-    /// A variable that is set to the empty string counts as not set.
-    fn optional(&self, name: &str) -> Option<String> {
-        self.environment.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-    }
-
-    fn identifier(&mut self, name: &str) -> String {
-        let value = self.optional(name).unwrap_or_default();
-        if value.is_empty() {
-            self.problems.push(format!("{name} is not set"));
-        } else if !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.') {
-            self.problems.push(format!("{name} may hold letters, digits, `-` and `.` only"));
-        }
-        value
-    }
-
-    fn choice<T: Copy>(&mut self, name: &str, default: T, values: &[(&str, T)]) -> T {
-        let Some(value) = self.optional(name) else { return default };
-        if let Some((_, chosen)) = values.iter().find(|(spelling, _)| *spelling == value) {
-            return *chosen;
-        }
-        let spellings: Vec<_> = values.iter().map(|(spelling, _)| format!("`{spelling}`")).collect();
-        self.problems.push(format!("{name} must be {}", spellings.join(" or ")));
-        default
-    }
-
-    fn number(&mut self, name: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
-        let Some(value) = self.optional(name) else { return default };
-        match value.parse() {
-            Ok(number) if range.contains(&number) => number,
-            _ => {
-                self.problems.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
-                default
-            }
-        }
-    }
-
-    fn azure_auth(&mut self) -> AzureAuth {
-        let name = "HUBKEEPER_AZURE_CLIENT_SECRET_ID";
-        let federated = self.choice("HUBKEEPER_AZURE_AUTH", true, &[("federated", true), ("client-secret", false)]);
-        if federated {
-            return AzureAuth::Federated;
-        }
-        let secret_id = self.optional(name).unwrap_or_default();
-        if secret_id.is_empty() {
-            self.problems.push(format!("{name} is not set, which HUBKEEPER_AZURE_AUTH=client-secret needs"));
-        }
-        AzureAuth::ClientSecret { secret_id }
-    }
-
-    fn proxy(&mut self) -> Option<Proxy> {
-        Proxy::parse(self.environment).unwrap_or_else(|problem| {
-            self.problems.push(problem);
-            None
-        })
-    }
-
-    fn api_version(&mut self) -> String {
-        let name = "HUBKEEPER_ARM_API_VERSION";
-        let value = self.optional(name).unwrap_or_else(|| "2024-08-01-preview".to_owned());
-        if !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-            self.problems.push(format!("{name} must be a date with an optional suffix, such as 2024-08-01-preview"));
-        }
-        value
-    }
-
-    /// An endpoint: https, or http on a loopback address.
-    fn endpoint(&mut self, name: &str, default: &str) -> String {
-        let Some(value) = self.optional(name) else { return default.to_owned() };
-        match endpoint(&value) {
-            Ok((url, loopback)) if url.scheme() == "https" || loopback => value,
-            Ok(_) => {
-                self.problems.push(format!("{name} must be https, unless its host is a loopback address"));
-                value
-            }
-            Err(why) => {
-                self.problems.push(format!("{name} {why}"));
-                value
-            }
-        }
-    }
-
-    /// The identity library speaks https alone, to a loopback address too.
-    fn authority(&mut self, cloud: Cloud) -> String {
-        let name = "AZURE_AUTHORITY_HOST";
-        let Some(value) = self.optional(name) else { return cloud.authority().to_owned() };
-        let value = if value.contains("://") { value } else { format!("https://{value}") };
-        match endpoint(&value) {
-            Ok((url, _)) if url.scheme() == "https" => {}
-            Ok(_) => self.problems.push(format!("{name} must be https")),
-            Err(why) => self.problems.push(format!("{name} {why}")),
-        }
-        value
-    }
-}
-
-fn endpoint(value: &str) -> Result<(Url, bool), &'static str> {
-    let url = Url::parse(value).map_err(|_| "is not a URL")?;
-    if url.scheme() != "https" && url.scheme() != "http" {
-        return Err("must be an http or https URL");
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err("must be a plain base URL, without credentials, query or fragment");
-    }
-    if url.host().is_none() {
-        return Err("has no host");
-    }
-    let loopback = is_loopback(&url);
-    Ok((url, loopback))
-}
-
 /// Whether AWS is on this machine: `AWS_ENDPOINT_URL` names a loopback address.
 pub fn is_local(environment: &Environment) -> bool {
     let url = environment.get("AWS_ENDPOINT_URL").and_then(|url| Url::parse(url.trim()).ok());
@@ -326,16 +152,6 @@ pub fn all<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result
             Err(Problems(problems))
         }
         (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
-    }
-}
-
-/// Whether the host is this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -28,6 +28,8 @@ pub mod plan;
 pub mod proof;
 pub mod proxy;
 pub mod redact;
+#[cfg(test)]
+mod rendered;
 pub mod report;
 pub mod request;
 pub mod secret;

@@ -4,7 +4,8 @@
 //! An invitation is never sent again blindly: after a lost answer the lists tell what is there. Bodies of refusals are not
 //! documented, so the status decides; of the text only plain words are passed on.
 
-use hubkeeper_core::failure::docker_hub::unreadable;
+use hubkeeper_core::failure::docker_hub::members::{Refused, unchanged, uninvited, unlisted};
+use hubkeeper_core::failure::docker_hub::{unreadable, unsteady};
 use hubkeeper_core::hub::{Denied, HubError, Invite, Member, Roster, Scope};
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::document::{InvitationRequest, Role};
@@ -12,8 +13,8 @@ use hubkeeper_core::time::parse_rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clients::hub::{Hub, HubWriter, Session, body, unusable};
-use crate::http::{Policy, Response};
+use crate::clients::hub::{Hub, HubWriter, Session, body};
+use crate::http::{Policy, Response, speaks_of_failed_logins};
 
 /// Entries a page: the most that is known to be taken.
 const PAGE_SIZE: usize = 100;
@@ -117,7 +118,7 @@ impl Hub {
                 }
             }
         }
-        Err(HubError::Unexpected("the list of members changes while it is read".into()).into())
+        Err(unsteady("members").into())
     }
 
     async fn invites(&self, session: &Session, organization: &str) -> Result<Vec<Invite>, Denied> {
@@ -161,15 +162,13 @@ impl HubWriter {
             Err(error) if error.acted => return Ok(Invited::Unknown(error.to_string())),
             Err(error) => return Err(HubError::from(error).into()),
         };
-        match response.status().as_u16() {
-            200..=299 => invited(&response, requested),
-            401 | 429 => Err(unusable("invitation", &response).into()),
-            404 => Err(if requested.team.is_some() { Denied::NoTeam } else { Denied::NoOrganization }),
-            409 => Err(Denied::Conflict(said(&response))),
-            // the bodies of refusals are not documented, so a missing right and a missing seat look alike
-            status @ (400 | 402 | 403) => Err(Denied::NoSeat(status, said(&response))),
-            status @ 400..=499 => Err(Denied::Refused(status, said(&response))),
-            status => Ok(Invited::Unknown(format!("invitation: status {status}"))),
+        let status = response.status();
+        if status.is_success() {
+            return invited(&response, requested);
+        }
+        match uninvited(refused(&response), requested.team.is_some()) {
+            Some(denied) => Err(denied),
+            None => Ok(Invited::Unknown(format!("invitation: status {}", status.as_u16()))),
         }
     }
 
@@ -231,22 +230,17 @@ fn or(denied: Denied, missing: Denied) -> Denied {
 
 /// A list was refused that takes this scope.
 fn seen(what: &str, response: &Response, scope: Scope) -> Denied {
-    match response.status().as_u16() {
-        403 => Denied::NotAllowed(scope),
-        404 => Denied::Gone,
-        _ => unusable(what, response).into(),
-    }
+    unlisted(what, response.status().as_u16(), speaks_of_failed_logins(response), scope)
 }
 
 fn changed(what: &str, response: &Response, scope: Scope) -> Result<Changed, Denied> {
-    match response.status().as_u16() {
-        200..=299 => Ok(Changed::Done),
-        401 | 429 => Err(unusable(what, response).into()),
-        403 => Err(Denied::NotAllowed(scope)),
-        404 => Err(Denied::Gone),
-        409 => Err(Denied::Conflict(said(response))),
-        status @ 400..=499 => Err(Denied::Refused(status, said(response))),
-        status => Ok(Changed::Unknown(format!("{what}: status {status}"))),
+    let status = response.status();
+    if status.is_success() {
+        return Ok(Changed::Done);
+    }
+    match unchanged(what, refused(response), scope) {
+        Some(denied) => Err(denied),
+        None => Ok(Changed::Unknown(format!("{what}: status {}", status.as_u16()))),
     }
 }
 
@@ -287,11 +281,12 @@ fn segment(name: &str) -> Result<&str, HubError> {
     }
 }
 
-/// The plain words of a refusal, in whichever member it has them.
-fn said(response: &Response) -> String {
+/// A response that refuses, with the plain words of whichever field has them.
+fn refused(response: &Response) -> Refused {
     let body = body(response);
     let text = ["message", "detail", "text"].iter().find_map(|name| body.as_ref()?.get(name)?.as_str());
-    text.map(|text| redact::words(text, &[])).unwrap_or_default()
+    let words = text.map(|text| redact::words(text, &[])).unwrap_or_default();
+    Refused { status: response.status().as_u16(), failed_logins: speaks_of_failed_logins(response), words }
 }
 
 #[cfg(test)]

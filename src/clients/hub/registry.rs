@@ -4,9 +4,9 @@
 //! is too low, 401 "insufficient scopes" for the whole request.
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hubkeeper_core::failure::docker_hub::registry::{TokenRefusal, blocked_on_the_way, grant_rejected, token_refused};
 use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::{Head, HubError, Repository};
-use hubkeeper_core::redact;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,24 +27,12 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vn
 const INDEXES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 
-/// What the token service writes in a 401 about the credential itself (observed; the SSO text begins like the second
-/// factor's).
-const REJECTIONS: [&str; 3] =
-    ["incorrect username or password", "personal access token is expired", "please use personal access token"];
-
-/// Levels of a JSON body that are searched for messages.
-const DEPTH: usize = 4;
-
 /// What one request to the token service came to.
 pub enum Grant {
     /// 200: these repositories (without the organization) and actions, and the token itself.
     Granted(Granted),
-    /// 401: the token's scope is too low for something that was asked.
-    InsufficientScopes,
-    /// 401: the credential is wrong, expired or deactivated.
-    Rejected,
-    /// Too many failed logins: nothing is known, and asking on makes it worse.
-    LockedOut,
+    /// 401: nothing is granted.
+    Refused(TokenRefusal),
 }
 
 /// A granting answer. No `Debug`: it holds the registry token.
@@ -110,7 +98,7 @@ impl Hub {
         let response = self.http_client.send(request("GET", &url, Some(basic(credential)), None), Policy::SAFE).await?;
         match response.status().as_u16() {
             200 => granted(response.body()).map(Grant::Granted).ok_or_else(|| unreadable(what)),
-            401 => refused(&response, credential),
+            401 => token_refused(response.body(), &credential.token).map(Grant::Refused),
             _ => Err(unusable(what, &response)),
         }
     }
@@ -133,16 +121,9 @@ impl Hub {
         match response.status().as_u16() {
             200 => Ok(Head::Readable { index: is_index(&response) }),
             404 | 406 => Ok(Head::Absent),
-            401 if rejects_registry_token(&response) => Err(HubError::Unavailable(
-                "manifest at the registry: the token that was just granted is not accepted (status 401, invalid_token)"
-                    .into(),
-            )),
+            401 if rejects_registry_token(&response) => Err(grant_rejected()),
             401 => Ok(Head::Denied),
-            // Docker's registry refuses rights with 401; a 403 comes from a proxy, a firewall or a content delivery network
-            403 => Err(HubError::Unexpected(
-                "manifest at the registry: status 403, which a proxy or a firewall on the way sends: let requests to the registry pass"
-                    .into(),
-            )),
+            403 => Err(blocked_on_the_way()),
             _ => Err(unusable("manifest at the registry", &response)),
         }
     }
@@ -160,50 +141,6 @@ fn is_index(response: &Response) -> bool {
 fn rejects_registry_token(response: &Response) -> bool {
     let challenges = response.headers().get_all(WWW_AUTHENTICATE).into_iter();
     challenges.filter_map(|challenge| challenge.to_str().ok()).any(|challenge| challenge.contains("invalid_token"))
-}
-
-/// What a 401 of the token service means: its text says whether scope, credential or a lockout is the reason. The token has
-/// just logged in at Docker Hub, so a 401 with any other text (a proxy's, an outage's, a new reason) is no finding about it.
-fn refused(response: &Response, credential: &Credential) -> Result<Grant, HubError> {
-    let text = said(response.body());
-    let lower = text.to_ascii_lowercase();
-    if lower.contains("insufficient scope") {
-        Ok(Grant::InsufficientScopes)
-    } else if lower.contains("too many failed login attempts") {
-        Ok(Grant::LockedOut)
-    } else if REJECTIONS.iter().any(|rejection| lower.contains(rejection)) {
-        Ok(Grant::Rejected)
-    } else {
-        let words = redact::words(&text, &[&credential.token]);
-        let words = if words.is_empty() { "no text".to_owned() } else { format!("\"{words}\"") };
-        Err(HubError::Unexpected(format!(
-            "registry token: status 401 for a token that has just logged in, without a known reason ({words})"
-        )))
-    }
-}
-
-/// What an error body says: the messages of a JSON body (`details`, `detail`, `message`, `errors[]`, as Docker's services
-/// spell them), or plain text. A page of HTML says nothing: no service of Docker answers a token request with one.
-fn said(body: &[u8]) -> String {
-    fn collect(value: &Value, depth: usize, found: &mut Vec<String>) {
-        match value {
-            Value::String(text) => found.push(text.clone()),
-            Value::Array(values) if depth > 0 => values.iter().for_each(|value| collect(value, depth - 1, found)),
-            Value::Object(fields) if depth > 0 => {
-                for name in ["details", "detail", "message", "error", "errors"] {
-                    fields.get(name).into_iter().for_each(|value| collect(value, depth - 1, found));
-                }
-            }
-            _ => {}
-        }
-    }
-    if let Ok(value) = serde_json::from_slice::<Value>(body) {
-        let mut found = Vec::new();
-        collect(&value, DEPTH, &mut found);
-        return found.join("; ");
-    }
-    let text = String::from_utf8_lossy(body).trim().to_owned();
-    if text.starts_with('<') { String::new() } else { text }
 }
 
 fn granted(body: &[u8]) -> Option<Granted> {
@@ -269,51 +206,6 @@ mod tests {
 
     fn response(status: u16, body: impl Into<bytes::Bytes>) -> Response {
         http::Response::builder().status(status).body(body.into()).unwrap()
-    }
-
-    #[test]
-    fn a_401_of_the_token_service_is_read_in_every_form_and_an_unknown_text_is_no_finding() {
-        let credential = Credential { identifier: "scan".into(), token: SecretString::from("dckr_pat_x") };
-        let forms: [fn(&str) -> String; 8] = [
-            |text| serde_json::json!({ "details": text }).to_string(),
-            |text| serde_json::json!({ "message": text, "errinfo": {} }).to_string(),
-            |text| serde_json::json!({ "detail": text }).to_string(),
-            |text| serde_json::json!({ "detail": { "message": text } }).to_string(),
-            |text| serde_json::json!({ "errors": [{ "code": "UNAUTHORIZED", "message": text }] }).to_string(),
-            |text| {
-                serde_json::json!({ "errors": [{ "code": "UNAUTHORIZED", "message": "x", "detail": text }] })
-                    .to_string()
-            },
-            |text| serde_json::json!(text).to_string(),
-            str::to_owned,
-        ];
-        let kind = |body: String| match refused(&response(401, body), &credential) {
-            Ok(Grant::InsufficientScopes) => "scopes",
-            Ok(Grant::LockedOut) => "locked",
-            Ok(Grant::Rejected) => "rejected",
-            Ok(Grant::Granted(_)) => "granted",
-            Err(_) => "nothing known",
-        };
-        for (text, expected) in [
-            ("access token has insufficient scopes", "scopes"),
-            ("insufficient scope", "scopes"),
-            ("Incorrect username or password", "rejected"),
-            ("personal access token is expired", "rejected"),
-            ("please use personal access token to login", "rejected"),
-            ("please use personal access token to login when SSO is enforced", "rejected"),
-            ("too many failed login attempts for username or IP address", "locked"),
-            ("too many requests", "nothing known"),
-            ("unauthorized", "nothing known"),
-            ("", "nothing known"),
-        ] {
-            for form in forms {
-                assert_eq!(kind(form(text)), expected, "{}", form(text));
-            }
-        }
-        assert_eq!(kind("<html>incorrect username or password</html>".into()), "nothing known", "a proxy's page");
-        assert_eq!(kind(r#"{"request":"insufficient scope"}"#.into()), "nothing known", "what is quoted is no message");
-        let quoted = refused(&response(401, "no access for dckr_pat_x"), &credential).err().unwrap();
-        assert!(quoted.message().ends_with("without a known reason (\"no access for …\")"), "{}", quoted.message());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! followed, since it names a host of the service's choice.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use hubkeeper_core::failure::docker_hub::unreadable;
+use hubkeeper_core::failure::docker_hub::{endless, unreadable, unsteady};
 use hubkeeper_core::hub::{HubError, Repository};
 use serde::Deserialize;
 
@@ -56,7 +56,7 @@ impl Hub {
             Some(list) => Ok(list),
             None => match self.read_all(session, organization).await? {
                 Some(list) => Ok(list),
-                None => Err(HubError::Unexpected("the list of repositories changes while it is read".into())),
+                None => Err(unsteady("repositories")),
             },
         }
     }
@@ -66,7 +66,7 @@ impl Hub {
         let Some(first) = self.page(session, organization, 1).await? else { return Ok(None) };
         let pages = first.count.div_ceil(PAGE_SIZE);
         if pages > PAGES {
-            return Err(HubError::Unexpected("the list of repositories claims more pages than can be".into()));
+            return Err(endless("repositories"));
         }
         let count = first.count;
         let mut list: Vec<Repository> = first.results.into_iter().map(Repository::from).collect();

@@ -2,7 +2,7 @@
 //!
 //! Labels are not unique on the service and creation is not idempotent: after a lost answer the label tells what is there.
 
-use hubkeeper_core::failure::docker_hub::unreadable;
+use hubkeeper_core::failure::docker_hub::{endless, session_ended, unreadable};
 use hubkeeper_core::hub::{HubError, Pat};
 use hubkeeper_core::ids::is_uuid;
 use hubkeeper_core::time::{Timestamp, parse_rfc3339};
@@ -105,7 +105,7 @@ impl Hub {
                 return Ok(list);
             }
         }
-        Err(HubError::Unexpected("the list of tokens claims more pages than can be".into()))
+        Err(endless("tokens"))
     }
 }
 
@@ -134,10 +134,7 @@ impl HubWriter {
                     _ => Ok(Mint::Unknown("the answer to the creation of a token cannot be read".into())),
                 }
             }
-            // what no login may do is a 403
-            401 => Err(HubError::Unavailable(
-                "creation of a token: the login is not accepted any more (status 401)".into(),
-            )),
+            401 => Err(session_ended("creation of a token")),
             429 => Err(unusable("creation of a token", &response)),
             400..=499 => Ok(Mint::Refused(status)),
             _ => Ok(Mint::Unknown(format!("creation of a token: status {status}"))),

@@ -152,7 +152,7 @@ fn granted(hub: &Hub, input: &[u8]) -> Option<Granted> {
             }
             Some(granted)
         }
-        _ => None,
+        Grant::Refused(_) => None,
     }
 }
 

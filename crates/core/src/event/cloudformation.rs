@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::config::is_loopback;
 use crate::error::Error;
-use crate::event::bad_event;
+use crate::event::payload::bad_event;
 use crate::fields::{FieldError, Fields};
 
 /// Where AWS's own hosts are.

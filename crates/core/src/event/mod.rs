@@ -12,14 +12,12 @@ pub mod sqs;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::fields::{FieldError, Fields};
+use crate::event::payload::{LONGEST_TEXT, bad_event};
+use crate::fields::Fields;
 
 pub use cloudformation::CustomResource;
 pub use parsed::{Event, Fleet, Record, StatusQuery};
 pub use payload::{Payload, read};
-
-/// Most bytes of a text in an event: the longest ARN that AWS documents.
-const LONGEST_TEXT: usize = 2048;
 
 /// Parses an event.
 ///
@@ -38,12 +36,6 @@ pub fn parse(event: &Value) -> Result<Event, Error> {
         parse_one(&fields)
     };
     parsed.map_err(|error| error.at("event"))
-}
-
-// `map_err` hands over the value
-#[expect(clippy::needless_pass_by_value)]
-fn bad_event(error: FieldError) -> Error {
-    Error::bad_event(error.to_string())
 }
 
 /// An event that is not wrapped into records.

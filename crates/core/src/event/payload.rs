@@ -10,6 +10,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::fields::FieldError;
 
 /// An invocation's payload, not parsed yet. No `Debug`: it may hold a rotation token, or the URL of a response.
 pub struct Payload(Option<Box<RawValue>>);
@@ -51,6 +52,15 @@ pub(super) fn unreadable(error: &serde_json::Error) -> String {
             format!("is not JSON that can be read, at line {} column {}", error.line(), error.column())
         }
     }
+}
+
+/// Most bytes of a text in an event: the longest ARN that AWS documents.
+pub(super) const LONGEST_TEXT: usize = 2048;
+
+// `map_err` hands over the value
+#[expect(clippy::needless_pass_by_value)]
+pub(super) fn bad_event(error: FieldError) -> Error {
+    Error::bad_event(error.to_string())
 }
 
 #[cfg(test)]

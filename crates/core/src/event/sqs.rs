@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::event::parsed::{Event, Record};
-use crate::event::payload::unreadable;
-use crate::event::{LONGEST_TEXT, bad_event};
+use crate::event::payload::{LONGEST_TEXT, bad_event, unreadable};
 use crate::fields::{FieldError, Fields};
 
 /// Parses what one record's body holds.

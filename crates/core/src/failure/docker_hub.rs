@@ -1,6 +1,11 @@
-//! What a response of Docker Hub means that no request expects: nothing is known, and why.
+//! What a response of Docker Hub means that refuses, or that no request expects: for every request here, and by what it was about
+//! in the files below.
 
 use crate::hub::HubError;
+
+pub mod logins;
+pub mod members;
+pub mod registry;
 
 /// A status that says "not now", or one that no document names. `failed_logins` tells whether a 429 is about them.
 pub fn unusable(what: &str, status: u16, failed_logins: bool) -> HubError {
@@ -14,6 +19,21 @@ pub fn unusable(what: &str, status: u16, failed_logins: bool) -> HubError {
 /// The response to `what` is not as documented.
 pub fn unreadable(what: &str) -> HubError {
     HubError::Unexpected(format!("{what}: the answer cannot be read"))
+}
+
+/// 401 to `what` with a session that Docker Hub gave: what no login may do is a 403.
+pub fn session_ended(what: &str) -> HubError {
+    HubError::Unavailable(format!("{what}: the login is not accepted any more (status 401)"))
+}
+
+/// The pages of the list never add up to its count.
+pub fn unsteady(list: &str) -> HubError {
+    HubError::Unexpected(format!("the list of {list} changes while it is read"))
+}
+
+/// The count of the list is beyond anything that it can hold.
+pub fn endless(list: &str) -> HubError {
+    HubError::Unexpected(format!("the list of {list} claims more pages than can be"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The clients read a response into the values here; nothing here sends or retries anything.
 
 pub mod arm;
+pub mod aws;
 pub mod docker_hub;
 pub mod entra;
 pub mod secrets_manager;

@@ -3,6 +3,7 @@
 //! The verdict is a function of the evidence alone, and `complete` is only drawn from evidence that is whole.
 
 pub mod evidence;
+pub mod finding;
 pub mod sample;
 pub mod verdict;
 

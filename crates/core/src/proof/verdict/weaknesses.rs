@@ -2,7 +2,7 @@
 
 use crate::connector::Coverage;
 use crate::proof::evidence::Evidence;
-use crate::proof::verdict::{NotScanned, Verdict};
+use crate::proof::finding::{NotScanned, Verdict};
 use crate::warning::{Warning, WarningCode};
 
 /// Repositories that a warning names.

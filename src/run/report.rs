@@ -1,0 +1,115 @@
+//! Fills the report from what a flow knows: the outcome, the steps of a plan, the connector, the invitation, the token's end.
+//!
+//! Values in, report out: nothing here reads, writes or asks the planner.
+
+use hubkeeper_core::error::Error;
+use hubkeeper_core::outcome::Outcome;
+use hubkeeper_core::plan::{State, Step, World};
+use hubkeeper_core::report::{Change, InvitationReport, Report};
+use hubkeeper_core::request::{Mode, Request, Trigger};
+use hubkeeper_core::secret::document::expiry_warning;
+use hubkeeper_core::secret::kept::STACK_TAG;
+use hubkeeper_core::secret::schedule::ends_before_rotation;
+use hubkeeper_core::secret::{Label, Managed, Secret};
+use hubkeeper_core::time::{Timestamp, rfc3339};
+use hubkeeper_core::warning::{Warning, WarningCode};
+
+/// Whether the report lists steps that `mode: plan` would run.
+fn has_plan(report: &Report) -> bool {
+    report.plan.as_ref().is_some_and(|steps| !steps.is_empty())
+}
+
+/// Nothing to do in this state, for this reason; steps that were planned before still count.
+pub(super) fn note_nothing(report: &mut Report, outcome: Outcome, reason: String) {
+    report.outcome = if has_plan(report) { Outcome::Planned } else { outcome };
+    report.reason = Some(reason);
+}
+
+/// All steps have run, or stand in the plan. `has_written` tells whether any of them wrote.
+pub(super) fn note_end(report: &mut Report, mode: Mode, has_written: bool) {
+    report.outcome = match (has_plan(report), has_written) {
+        (true, _) => Outcome::Planned,
+        (false, true) => Outcome::Applied,
+        (false, false) => Outcome::Unchanged,
+    };
+    if report.outcome == Outcome::Unchanged && mode == Mode::Apply {
+        report.reason = Some("all is as it should be".into());
+    }
+}
+
+/// The connector as it was read.
+pub(super) fn note_connector(report: &mut Report, request: &Request, world: &World) {
+    if let Some(found) = &world.connector {
+        report.found_connector.get_or_insert(found.observed().is_some());
+        let asked = request.stack.as_ref();
+        report.is_stack_own |= asked.is_some() && world.secret.tags.get(STACK_TAG) == asked;
+    }
+    if let Some(document) = &world.document
+        && world.connector.is_some()
+        && report.connector.is_none()
+    {
+        report.connector(document.connector.id.to_string(), Change::None);
+    }
+}
+
+/// The invitation that the secret's tag keeps.
+pub(super) fn note_invitation(report: &mut Report, secret: &Secret, now: Timestamp) {
+    let state = secret.invitation().ok().flatten();
+    report.invitation = state.map(|state| InvitationReport::new(state, now));
+}
+
+/// A candidate that this reconcile passes over because of `error`, with the command that takes its label away.
+pub(super) fn warn_of_candidate(report: &mut Report, secret: &Secret, error: &Error) {
+    let candidate = secret.version(Label::Candidate).unwrap_or_default();
+    report.warn(Warning::new(
+        WarningCode::CandidateNotAdopted,
+        format!(
+            "{error}; or give the candidate up: aws secretsmanager update-secret-version-stage --secret-id {} --version-stage HUBKEEPER_CANDIDATE --remove-from-version-id {candidate}",
+            secret.arn
+        ),
+    ));
+}
+
+/// The steps of `mode: plan`, and what they would do to the connector.
+pub(super) fn foresee(report: &mut Report, world: &World, steps: &[Step]) {
+    let change = steps.iter().find_map(|step| match step {
+        Step::WriteConnector { create: true, .. } => Some(Change::WouldCreate),
+        Step::WriteConnector { create: false, .. } => Some(Change::WouldUpdate),
+        Step::DeleteConnector => Some(Change::WouldDelete),
+        _ => None,
+    });
+    let ends = change == Some(Change::WouldDelete);
+    let named = world.document.as_ref().map(|document| document.connector.id.clone());
+    let id = if ends { world.offboarded_connector().map(|known| known.connector) } else { named };
+    if let (Some(change), Some(id)) = (change, id) {
+        report.connector(id.to_string(), change);
+    }
+    report.plan.get_or_insert_default().extend_from_slice(steps);
+}
+
+/// When the token ends, with a warning where that is soon or before the next rotation. `grace_hours` is
+/// `HUBKEEPER_REVOKE_AFTER_HOURS`.
+pub(super) fn note_expiry(report: &mut Report, trigger: &Trigger, state: &State, grace_hours: u32, now: Timestamp) {
+    let version = state.progress.proven.as_ref().map_or(state.world.version.as_str(), |proven| proven.version.as_str());
+    let Some(document) = state.world.document_of(version).or(state.world.document.as_ref()) else { return };
+    if document.access_token.is_none() {
+        return;
+    }
+    report.tokens.expires_at = document.expires_at.map(rfc3339);
+    if matches!(trigger, Trigger::Offboard) || state.world.secret.managed() == Managed::Offboarded {
+        report.is_given_up = true;
+        return;
+    }
+    if let Some(warning) = expiry_warning(document, now) {
+        report.warn(warning);
+    }
+    if let (Some(schedule), Some(expires_at)) = (&state.world.secret.schedule, document.expires_at)
+        && expires_at > now
+    {
+        let due = if trigger.is_rotation() { schedule.after(now) } else { schedule.next };
+        let grace = time::Duration::hours(i64::from(grace_hours));
+        if let Some(warning) = ends_before_rotation(schedule, due, expires_at, grace) {
+            report.warn(warning);
+        }
+    }
+}
