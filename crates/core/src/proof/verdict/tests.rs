@@ -1,4 +1,5 @@
 use super::*;
+use crate::connector::Coverage;
 use crate::hub::{Head, HubError, Repository};
 use crate::proof::Reference;
 use crate::secret::document::Expected;
