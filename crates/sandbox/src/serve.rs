@@ -174,8 +174,8 @@ impl Drop for Served {
 
 /// Serves the world until the value is dropped.
 ///
+/// # Errors
 /// A socket, a certificate or the authority's file could not be created.
-/// A socket, a certificate or the authority's file could not be made.
 pub async fn serve(world: World, options: Options) -> io::Result<Served> {
     let identity = TlsIdentity::new().map_err(io::Error::other)?;
     if let Some(path) = &options.authority_file {

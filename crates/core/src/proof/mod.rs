@@ -8,4 +8,4 @@ pub mod sample;
 pub mod verdict;
 
 pub use evidence::{Evidence, Reference};
-pub use verdict::{Finding, NotScanned, Verdict};
+pub use finding::{Finding, NotScanned, Verdict};

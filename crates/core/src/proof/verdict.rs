@@ -2,9 +2,8 @@
 
 use crate::config::OverPrivilege;
 use crate::proof::evidence::{Evidence, Level, Login, Pulls, Push, level};
+use crate::proof::finding::{Finding, NotScanned, Verdict};
 use crate::warning::{Warning, WarningCode};
-
-pub use crate::proof::finding::{Finding, NotScanned, Verdict};
 
 mod shortfalls;
 mod weaknesses;

@@ -3,8 +3,9 @@
 use hubkeeper_core::config::OverPrivilege;
 use hubkeeper_core::connector::Coverage;
 use hubkeeper_core::hub::{Head, HubError, Repository};
+use hubkeeper_core::proof::Verdict;
 use hubkeeper_core::proof::evidence::{Evidence, Login, Pulls, Push, Reference};
-use hubkeeper_core::proof::verdict::{NAMED, Verdict, sample_verdict, verdict};
+use hubkeeper_core::proof::verdict::{NAMED, sample_verdict, verdict};
 use hubkeeper_core::proof::{Finding, NotScanned, sample};
 use hubkeeper_core::secret::document::Expected;
 use proptest::collection::vec;
