@@ -1,4 +1,4 @@
-//! Steps about the connector: written and read back, deleted.
+//! Runs the steps that change the connector: write, read back, delete.
 
 use std::time::Duration;
 
@@ -18,15 +18,16 @@ use hubkeeper_core::warning::{Warning, WarningCode};
 use crate::apply::{Executor, FRESH};
 use crate::clients::azure::arm::WriteOutcome;
 
-/// Pauses between looks at a connector that was just written, a minute in all: ARM may take a while to show a write.
+/// Pauses between reads of a connector that was just written, one minute in total: ARM may show a write late.
 const READ_BACK_SECONDS: [u64; 6] = [1, 2, 4, 8, 15, 30];
-/// Attempts at a PUT whose answer is lost.
+/// Maximum number of attempts of a PUT whose response is lost.
 const PUT_ATTEMPTS: u32 = 3;
-/// Looks at a connector that is to be gone.
+/// Maximum number of reads that check whether a connector is deleted.
 const DELETE_ATTEMPTS: u32 = 4;
 
 impl Executor<'_> {
-    /// The second look, the merge, the PUT, the read-back. A lost answer is settled by looking.
+    /// Writes the connector: reads it again, merges, sends the PUT and reads the result back. A lost response is
+    /// settled by a read.
     pub(super) async fn write_connector(&mut self, version: &str) -> Result<(), Error> {
         let document = self.document(version)?;
         self.report.version_id = Some(version.to_owned());
@@ -36,7 +37,7 @@ impl Executor<'_> {
         };
         let id = &document.connector.id;
         let fingerprint = self.state.world.secret.fingerprint();
-        // reconcile and onboard repair a connector that carries the version and drifted
+        // reconcile and onboard also repair drift of a connector that already carries the version
         let repairs = matches!(self.trigger, Trigger::Reconcile { .. } | Trigger::Onboard { .. });
         let mut foreign_before = None;
         let mut sent = false;
@@ -109,8 +110,8 @@ impl Executor<'_> {
         found.drift(document, &writers)
     }
 
-    /// Remembers the name that ARM gave to the writer of our own PUT. Only the response to it counts: what a GET shows may be
-    /// somebody else's write.
+    /// Stores the name that ARM uses for the function as a writer. Only the response to our own PUT counts: a GET may
+    /// show another writer.
     async fn learn_writer(&mut self, writer: Option<String>) {
         let own = &self.services.config.client_id;
         let Some(writer) = writer.filter(|writer| !writer.eq_ignore_ascii_case(own)) else { return };
@@ -134,7 +135,7 @@ impl Executor<'_> {
         }
     }
 
-    /// Labels may have moved while the write was under way: then it must not have the last word.
+    /// Checks the labels after the write. If they moved in the meantime, the state is read and planned again.
     async fn look_back(
         &mut self,
         document: &Document,
@@ -163,7 +164,7 @@ impl Executor<'_> {
                     "nothing is to be done, if it was to be offboarded; send offboard again to be sure",
                 ))
             }
-            // a tag, which many may set, must never delete what was there before
+            // anyone who may set a tag could trigger this, so a tag alone must never delete an existing connector
             After::Offboarded => Err(Error::needs_human(
                 "the secret was tagged hubkeeper = offboarded while its connector was being written",
                 "send offboard again, which deletes the connector; to keep it, onboard the secret",
@@ -171,7 +172,7 @@ impl Executor<'_> {
         }
     }
 
-    /// Deletes the connector until a look finds none. A lost answer is settled by looking.
+    /// Deletes the connector, and repeats until a read finds none. A lost response is settled by a read.
     pub(super) async fn delete_connector(&mut self) -> Result<(), Error> {
         let Some(OffboardedConnector { organization, connector: id }) = self.state.world.offboarded_connector() else {
             return Err(Error::retryable("it is not known which connector the secret keeps", "repeat the event"));
@@ -185,7 +186,7 @@ impl Executor<'_> {
             let look = self.services.look(self.arn(), &id).await?;
             last = may_delete(&organization, &id, &look);
             if last.is_err() {
-                // the tag that was just set may not be seen everywhere yet
+                // the tag that was just set may not be visible everywhere yet
                 continue;
             }
             if look.connector.observed().is_none() {
@@ -207,8 +208,8 @@ impl Executor<'_> {
         ))
     }
 
-    /// Reads the connector until it shows the write. What ARM did not keep beside that is a warning: another write in the same
-    /// run would end the same way.
+    /// Reads the connector until it shows the write. Any other difference is a warning, because a second write in the
+    /// same run would have the same result.
     async fn read_back(&mut self, document: &Document, version: &str, foreign_before: &[String]) -> Result<(), Error> {
         let fingerprint = self.state.world.secret.fingerprint();
         let mut differs = String::from("it does not exist");
@@ -239,7 +240,7 @@ impl Executor<'_> {
     }
 }
 
-/// What a connector that was just written does not show.
+/// Returns warnings about what a connector that was just written does not show.
 fn after_write_warnings(observed: &Observed, document: &Document, foreign_before: &[String]) -> Vec<Warning> {
     let after = observed.foreign_offerings();
     let lost: Vec<&str> = foreign_before.iter().map(String::as_str).filter(|name| !after.contains(name)).collect();
@@ -257,7 +258,7 @@ fn after_write_warnings(observed: &Observed, document: &Document, foreign_before
     lost.into_iter().chain(remains).collect()
 }
 
-/// What AWS takes as the value of a tag: up to 256 letters, digits, spaces and `_.:/=+-@`.
+/// Returns whether AWS accepts the text as a tag value: up to 256 letters, digits, spaces and `_.:/=+-@`.
 fn is_tag_value(text: &str) -> bool {
     (1..=256).contains(&text.chars().count()) && text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
 }

@@ -1,5 +1,7 @@
-//! Steps of an onboarding from zero: the tag, the invitation, role and team. Each looks again right before its request, and
-//! settles an answer that is lost by looking: an invitation is an e-mail to a person and is not sent twice.
+//! Runs the steps of an onboarding without a token: tag, invitation, role and team.
+//!
+//! Each step reads the current state right before its request, and settles a lost response by a read: an invitation is
+//! an e-mail to a person and must not be sent twice.
 
 use hubkeeper_core::error::Error;
 use hubkeeper_core::failure::docker_hub::members::refusal;
@@ -14,7 +16,7 @@ use hubkeeper_core::warning::{Warning, WarningCode};
 use crate::apply::{Executor, FRESH};
 use crate::clients::hub::members::{Changed, Invited};
 
-/// Looks at what may not be seen everywhere yet.
+/// Maximum number of reads of a value that may not be visible everywhere yet.
 const LOOKS: u32 = 3;
 
 impl Executor<'_> {
@@ -26,7 +28,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Invites the dedicated user, unless another run or a person has done so meanwhile.
+    /// Invites the dedicated user, unless another run or a person has invited them in the meantime.
     pub(super) async fn invite(&mut self) -> Result<(), Error> {
         self.still_ours().await?;
         self.look_at_roster().await?;
@@ -69,7 +71,7 @@ impl Executor<'_> {
         Err(unknown)
     }
 
-    /// Sends the invitation again, which the tag has counted already.
+    /// Resends the invitation. The tag has already counted this resend.
     pub(super) async fn resend(&mut self) -> Result<(), Error> {
         self.state.progress.resent = true;
         self.still_ours().await?;
@@ -89,7 +91,7 @@ impl Executor<'_> {
                 ));
                 Ok(())
             }
-            // accepted or cancelled at this moment
+            // the user accepted or somebody cancelled the invitation in the meantime
             Err(Denied::Gone) => self.look_at_roster().await,
             Err(denied) => Err(refusal(&denied)),
         }
@@ -116,7 +118,7 @@ impl Executor<'_> {
         self.settle_change(added, "the team", is_in).await
     }
 
-    /// The document and the user name that Docker Hub has, where there is something to change still.
+    /// Returns the document and the user's name at Docker Hub, or `None` if nothing needs to change.
     async fn before_change(
         &mut self,
         is_done: impl Fn(&Member, &[String]) -> bool,
@@ -128,7 +130,7 @@ impl Executor<'_> {
         Ok(member.filter(|(member, team)| !is_done(member, team)).map(|(member, _)| (document, member.username)))
     }
 
-    /// A change counts once it is seen, whatever its answer was.
+    /// Checks that a change is visible. Only that counts, whatever the response was.
     async fn settle_change(
         &mut self,
         changed: Result<Changed, Denied>,
@@ -159,11 +161,11 @@ impl Executor<'_> {
         Err(error)
     }
 
-    /// Labels and tags still admit the event, and no other run has gone on with the invitation.
+    /// Checks that labels and tags still admit the event, and that no other run has continued the invitation.
     async fn still_ours(&self) -> Result<(), Error> {
         let known = self.state.world.secret.invitation()?;
         for attempt in 0..LOOKS {
-            // the tag that was just set may not be seen everywhere yet
+            // the tag that was just set may not be visible everywhere yet
             if attempt > 0 && !self.services.http_client.wait(FRESH).await {
                 break;
             }
@@ -192,7 +194,7 @@ impl Executor<'_> {
         })
     }
 
-    /// The dedicated user as a member, and who is in the team.
+    /// Returns the dedicated user as a member of the organization, and the members of the team.
     fn member(&self) -> Option<(Member, Vec<String>)> {
         let roster = self.state.world.roster.as_ref()?;
         let (document, requested) = asked(&self.state.world)?;

@@ -1,4 +1,4 @@
-//! Runs the steps of a plan, and checks each one's preconditions again before its write.
+//! Runs the steps of a plan, and checks the preconditions of each step again before its write.
 
 mod connector;
 mod membership;
@@ -21,38 +21,38 @@ use hubkeeper_core::warning::{Warning, WarningCode};
 use crate::clients::{Services, Writers};
 use crate::prove::{self, Proof};
 
-/// A look that is at most this old may stand for the one right before a write.
+/// Maximum age of a read that can replace the read right before a write.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Runs steps for one event.
+/// Runs the steps of a plan for one event.
 pub struct Executor<'a> {
     /// The clients that read.
     pub services: &'a Services,
     /// The clients that write.
     pub writers: &'a Writers,
-    /// What set the function off.
+    /// The event that triggered the run.
     pub trigger: &'a Trigger,
-    /// The state that the plan was made from; kept up to date by the steps.
+    /// The state that the plan was made from. The steps keep it up to date.
     pub state: &'a mut State,
-    /// The report.
+    /// The report that the steps fill.
     pub report: &'a mut Report,
-    /// To be passed on with the put of a rotation.
+    /// The rotation token of the event, which the put of a rotation passes on.
     pub rotation_token: Option<&'a secrecy::SecretString>,
-    /// A look taken while the proof ended.
+    /// Labels and connector, read while the proof finished.
     pub look: Option<Recheck>,
-    /// Write though nothing changed.
+    /// Whether to write although nothing changed.
     pub force: bool,
-    /// Set once a request that writes was sent.
+    /// Whether a request that writes was sent.
     pub wrote: bool,
-    /// Set where the labels moved on while the connector was being written: the state has to be read and planned anew.
+    /// Whether the labels moved during the write of the connector: the state must be read and planned again.
     pub overtaken: bool,
 }
 
 impl Executor<'_> {
-    /// Runs the steps in order; the first error ends them.
+    /// Runs the steps in order, and stops at the first error.
     ///
     /// # Errors
-    /// The error of the step.
+    /// Returns the error of the step that failed.
     pub async fn run(&mut self, steps: &[Step]) -> Result<(), Error> {
         for step in steps {
             let since = self.services.now();
@@ -97,7 +97,7 @@ impl Executor<'_> {
         })
     }
 
-    /// Sets the tags that are missing, in one request. A secret that was offboarded meanwhile stays so.
+    /// Sets the missing tags in one request. Does not re-activate a secret that was offboarded in the meantime.
     async fn tag_managed(&mut self, connector: Option<&str>, stack: Option<&str>) -> Result<(), Error> {
         let before = self.state.world.secret.managed();
         if before == Managed::No && self.services.store.describe(self.arn()).await?.managed() == Managed::Offboarded {
@@ -112,7 +112,7 @@ impl Executor<'_> {
         self.writers.store.set_tags(self.arn(), &tags).await?;
         self.state.world.note_tags(connector, stack);
         if before == Managed::Offboarded {
-            // an earlier look shows the tag as it was
+            // an earlier read shows the old tag
             self.look = None;
         }
         Ok(())
@@ -134,10 +134,10 @@ impl Executor<'_> {
             Some(staged) => return Err(staged_meanwhile(staged)),
         }
         self.wrote = true;
-        // without a version to remove it from: AWS refuses where somebody has staged another version at this moment
+        // names no version to move from, so AWS rejects the request if somebody staged another version in the meantime
         let moved = self.writers.store.move_label(self.arn(), Label::Candidate, None, Some(version)).await;
         self.settle(moved, |secret| secret.bears(version, Label::Candidate)).await?;
-        // a look from before knows the version without its label
+        // an earlier read shows the version with the label
         self.look = None;
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Executor<'_> {
         self.settle(moved, |secret| !secret.bears(from, Label::Candidate)).await
     }
 
-    /// A label move whose answer is lost or refused is settled by what the labels are.
+    /// Settles a label move whose response is lost or an error, by a read of the labels.
     async fn settle(
         &self,
         moved: Result<(), Error>,

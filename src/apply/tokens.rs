@@ -1,4 +1,4 @@
-//! Steps about tokens: made, copied, retired.
+//! Runs the steps that create, copy, deactivate and delete tokens.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::clients::hub::tokens::{Changed, Mint};
 use crate::clients::secrets_manager::Put;
 use crate::read::inventory::use_of;
 
-/// What must be left of the invocation for a deactivation: time to look again, and to take it back.
+/// Time that a deactivation must leave in the invocation: enough to check the token's use again and to re-activate it.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
 impl Executor<'_> {
-    /// Makes a PAT and puts it. Nothing is revoked here: another attempt's put may have won.
+    /// Creates a PAT and puts it. Revokes nothing, because the put of another attempt may have succeeded.
     pub(super) async fn mint(&mut self, version: &str, label: Label) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         if label == Label::Pending {
@@ -49,7 +49,8 @@ impl Executor<'_> {
             Mint::Minted { id, token } => (id, token),
             Mint::Refused(status) => return Err(mint_refused(status)),
             Mint::Unknown(why) => {
-                // its value is lost in any case: the label shows what is there, and the orphaned token is revoked after the put
+                // the token's value is lost either way: the label finds the orphaned token, and the run revokes it
+                // after the put
                 let known = hub.tokens(&session).await.map_err(|error| undecided(&error))?;
                 let orphaned = known.iter().filter(|pat| pat.label == token_label).count();
                 self.report.warn(Warning::new(WarningCode::MintRepeated,
@@ -85,7 +86,8 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Deletes the PAT that this step minted and that is certainly stored nowhere, so that retries do not pile up live tokens.
+    /// Deletes the PAT that this step created and that is certainly not stored, so that retries do not accumulate live
+    /// tokens.
     async fn discard(&mut self, session: &Session, id: &str) {
         match self.writers.hub.revoke(session, id).await {
             Ok(()) => self.report.tokens.retired.push(id.to_owned()),
@@ -98,10 +100,10 @@ impl Executor<'_> {
         }
     }
 
-    /// Reads the stored value back and revokes every PAT of the version's label that is not the stored one. While the
-    /// value cannot be read nothing is revoked.
+    /// Reads the stored value back, and revokes every PAT with the version's label except the stored one. Revokes
+    /// nothing if the value cannot be read.
     pub(super) async fn revoke_orphaned(&mut self, version: &str) -> Result<(), Error> {
-        // a label that the version bears: another attempt's version may have been staged since
+        // read by a label that this version has: another attempt may have staged another version since
         let stage = if self.trigger.is_rotation() {
             Some(Label::Pending.name().to_owned())
         } else if self.report.tokens.minted.is_some() {
@@ -138,7 +140,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Deactivates a PAT, and looks again whether it is in use after all: then, and where that cannot be seen, it is activated.
+    /// Deactivates a PAT, then checks again whether it is in use. Re-activates it if it is, or if the check fails.
     pub(super) async fn deactivate_token(&mut self, id: &str) -> Result<(), Error> {
         if !self.services.http_client.has(LOOK_AGAIN) {
             return Err(Error::retryable(
@@ -174,13 +176,13 @@ impl Executor<'_> {
         }
         match changed.map_err(|error| undecided(&error))? {
             Changed::Done | Changed::Gone => self.report.tokens.retired.push(id.to_owned()),
-            // it has expired, by Docker Hub's clock: a later run deletes it
+            // the token has expired by Docker Hub's clock: a later run deletes it
             Changed::Refused(_) => {}
         }
         Ok(())
     }
 
-    /// Deletes a PAT that was inactive when it was listed: it cannot have been proven, and so not written, since.
+    /// Deletes a PAT that was inactive when it was listed. Nobody can have proven or written it since.
     pub(super) async fn delete_token(&mut self, id: &str) -> Result<(), Error> {
         let (session, pat, _) = self.pat(id).await?;
         if self.in_use(&pat).await? {
@@ -192,7 +194,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Activates a PAT in use that an interrupted run left deactivated.
+    /// Activates a PAT that is in use and that an interrupted run left deactivated.
     pub(super) async fn activate_token(&mut self, id: &str) -> Result<(), Error> {
         let (session, _, version) = self.pat(id).await?;
         let label = self.state.world.secret.token_label(&version);
@@ -211,7 +213,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// A PAT of the inventory, the session that may change it, and the version in its label.
+    /// Returns a PAT of the inventory, the session that may change it, and the version in its label.
     async fn pat(&self, id: &str) -> Result<(Session, Pat, String), Error> {
         let unknown = || Error::retryable(format!("the token {id} is not in the list of tokens"), "repeat the event");
         let pats = self.state.world.pats.as_ref().map_err(Clone::clone)?;
@@ -222,7 +224,8 @@ impl Executor<'_> {
         Ok((self.services.manager(&self.state.world.secret, &document).await?, pat, version))
     }
 
-    /// Whether a PAT is in use, or that cannot be told, by labels, connector and values as they are now.
+    /// Returns whether a PAT is in use, by the current labels, connector and values. If that cannot be determined, the
+    /// PAT counts as in use.
     async fn in_use(&mut self, pat: &Pat) -> Result<bool, Error> {
         let document = self.document(&self.state.world.version.clone())?;
         let id = match self.state.world.offboarded_connector() {
@@ -231,12 +234,12 @@ impl Executor<'_> {
         };
         let look = self.services.look(self.arn(), &id).await?;
         let connector = look.connector.observed();
-        // while tag and document differ nobody can tell what the connector that is kept carries
+        // while tag and document name different connectors, it is unknown which token the kept connector carries
         if look.secret.keeps_another(&document) {
             return Ok(true);
         }
         if look.secret.managed() == Managed::Offboarded {
-            // a connector that came back may hold any of them
+            // a connector that was created again may carry any of the tokens
             return Ok(connector.is_some());
         }
         let used = use_of(self.services, &mut self.state.world, &look.secret, connector, &pat.id).await?;
@@ -256,7 +259,7 @@ impl Executor<'_> {
         let known = known.into_iter().flatten().map(|known| &known.document);
         let next = self.document(from)?.taken_from(from, known);
         self.wrote = true;
-        // another attempt's value is kept: a pending value is never replaced
+        // keeps the value of another attempt: a put never replaces a pending value
         let put = self.writers.store.put(self.arn(), to, &next, Label::Pending, self.rotation_token).await;
         let _: Put = put.map_err(|failure| failure.error)?;
         let stored = self.services.store.document(self.arn(), to, Some(Label::Pending.name())).await?;
