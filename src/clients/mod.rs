@@ -24,36 +24,36 @@ use crate::clients::hub::{Hub, HubWriter, Session};
 use crate::clients::secrets_manager::{SecretStore, SecretWriter};
 use crate::http::HttpClient;
 
-/// The clients of one invocation, to read: nothing here changes anything.
+/// The clients that read, for one invocation. None of them changes anything.
 pub struct Services {
-    /// The HTTP client, until the deadline.
+    /// The HTTP client, with the invocation's deadline.
     pub http_client: HttpClient,
     /// The configuration.
     pub config: Arc<Config>,
-    /// Secrets Manager.
+    /// The client that reads secrets from Secrets Manager.
     pub store: SecretStore,
-    /// The connector.
+    /// The client that reads the connector from ARM.
     pub arm: Arm,
-    /// Docker Hub.
+    /// The client that reads from Docker Hub.
     pub hub: Hub,
     /// The sessions of manager and owner secrets.
     pub(crate) sessions: Sessions,
 }
 
-/// What changes something at a service: made beside [`Services`], and handed to [`crate::apply`] alone.
+/// The clients that write. They are created beside [`Services`], and only [`crate::apply`] and the queue get them.
 pub struct Writers {
-    /// Secrets Manager.
+    /// The client that writes secrets to Secrets Manager.
     pub store: SecretWriter,
-    /// The connector.
+    /// The client that writes the connector to ARM.
     pub arm: ConnectorWriter,
-    /// Docker Hub.
+    /// The client that changes tokens and members at Docker Hub.
     pub hub: HubWriter,
-    /// SQS.
+    /// The client that sends messages to SQS.
     pub queue: aws_sdk_sqs::Client,
 }
 
 impl Writers {
-    /// Writes with the clients of `services`.
+    /// Creates the writers from the clients of `services`.
     pub fn new(services: &Services, queue: aws_sdk_sqs::Client) -> Self {
         Self {
             store: SecretWriter::new(services.store.clone()),
@@ -64,29 +64,30 @@ impl Writers {
     }
 }
 
-/// The sessions of one invocation: one login for each manager or owner secret, however many secrets share it and however
-/// their documents spell its id, whatever came of it.
+/// The sessions of one invocation. Each manager or owner secret logs in once, however many secrets share it, however
+/// their documents spell its id, and whatever the result is.
 #[derive(Clone, Default)]
 pub struct Sessions(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
-    /// By the id in the document, and what it is for.
+    /// Login secrets by the id in the document and the purpose.
     ids: BTreeMap<(bool, String), Door>,
-    /// By ARN: a name and an ARN of one secret lead to one login.
+    /// Login secrets by ARN: the name and the ARN of one secret share one login.
     arns: BTreeMap<String, Slot>,
-    /// User names, in lower case, that Docker Hub has locked: another secret with the same user would prolong the lock.
+    /// User names, in lower case, that Docker Hub has locked out. A login by another secret with the same user would
+    /// prolong the lock-out.
     locked: BTreeMap<String, Error>,
 }
 
-/// Leads from an id to its secret, once that was read.
+/// The login secret of an id, once it is read.
 type Door = Arc<Mutex<Option<Slot>>>;
 type Slot = Arc<Mutex<Entry>>;
 
-/// A session is renewed this long before its bearer ends.
+/// Time before its expiry at which a session is renewed.
 const RENEWED: Duration = Duration::from_mins(2);
 
-/// A manager or owner secret, and how its login went. No `Debug`: it holds a credential and a bearer.
+/// A manager or owner secret, and the result of its login. No `Debug`: it holds a credential and a bearer token.
 struct Entry {
     secret: LoginSecret,
     outcome: Option<Entered>,
@@ -105,19 +106,19 @@ impl Entered {
 }
 
 impl Services {
-    /// Now.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.http_client.now()
     }
 
-    /// A look at labels and connector, side by side: what is checked again right before a write.
+    /// Reads labels and connector concurrently: the values that are checked again right before a write.
     ///
     /// # Errors
-    /// Where either cannot be read.
+    /// Returns an error if either cannot be read.
     pub async fn look(&self, arn: &str, id: &ConnectorId) -> Result<Recheck, Error> {
         let (secret, connector) = futures_util::future::join(self.store.describe(arn), self.arm.read(id)).await;
         let (secret, connector) = (secret?, connector?);
-        // the group of a connector that was given up may be gone as well
+        // the resource group of an offboarded connector may be deleted as well
         let connector = match secret.managed() {
             Managed::Offboarded => connector.or_absent(),
             Managed::Yes | Managed::No => connector.required()?,
@@ -125,11 +126,11 @@ impl Services {
         Ok(Recheck { secret, connector, at: self.now() })
     }
 
-    /// The password session of the document's manager. `consumer` is the secret that the document belongs to.
+    /// Returns the password session of the document's manager. `consumer` is the secret that the document belongs to.
     ///
     /// # Errors
-    /// `Misconfigured` where there is no manager, it does not list the consumer, or it is not the dedicated user; as the login
-    /// otherwise.
+    /// Returns `Misconfigured` if the document names no manager, the manager does not list the consumer, or its user is
+    /// not the dedicated user. Otherwise returns the error of the login.
     pub async fn manager(&self, consumer: &Secret, document: &Document) -> Result<Session, Error> {
         let id = document.manager.as_deref().ok_or_else(|| {
             Error::misconfigured("the secret names no manager", "add the field `manager` to mint tokens")
@@ -144,11 +145,11 @@ impl Services {
         self.session(id, Purpose::Manager, consumer, same_user).await
     }
 
-    /// The session of the document's owner: a password's, or that of an organization access token.
+    /// Returns the session of the document's owner: a password session, or that of an organization access token.
     ///
     /// # Errors
-    /// `Misconfigured` where there is no owner, it does not list the consumer, or its token belongs to another organization;
-    /// as the login otherwise.
+    /// Returns `Misconfigured` if the document names no owner, the owner does not list the consumer, or its token
+    /// belongs to another organization. Otherwise returns the error of the login.
     pub async fn owner(&self, consumer: &Secret, document: &Document) -> Result<Session, Error> {
         let InvitationRequest { owner: id, .. } = document.invitation.as_ref().ok_or_else(|| {
             Error::misconfigured("the secret names no owner", "add the fields `owner` and `user` to invite somebody")
@@ -170,10 +171,10 @@ impl Services {
         self.session(id, Purpose::Owner, consumer, same_organization).await
     }
 
-    /// What the document's owner sees of the organization.
+    /// Reads the members and invitations of the organization with the document's owner.
     ///
     /// # Errors
-    /// As [`Services::owner`], or as Docker Hub refuses.
+    /// Returns the errors of [`Services::owner`], or an error by Docker Hub's response.
     pub async fn roster(
         &self,
         consumer: &Secret,
@@ -193,9 +194,9 @@ impl Services {
         fits: impl Fn(&Access) -> Result<(), Error>,
     ) -> Result<Session, Error> {
         let slot = self.login_secret(id, purpose).await?;
-        // one at a time: who comes second finds what came of the first login
+        // one login at a time: a concurrent caller finds the result of the first
         let mut entry = slot.lock().await;
-        // each consumer by itself, also where another secret's session is there already
+        // checks each consumer, even if another secret already opened the session
         entry.secret.admit(consumer, purpose)?;
         fits(&entry.secret.access)?;
         if entry.outcome.as_ref().is_some_and(|entered| entered.is_over(self.now())) {
@@ -221,18 +222,18 @@ impl Services {
                 if failure.is_locked {
                     self.sessions.0.lock().await.locked.insert(user, failure.error.clone());
                 } else if failure.error.kind() == Kind::Retryable && self.http_client.is_out_of_time() {
-                    // the deadline ends the siblings as well, each with a report of its own
+                    // the deadline also ends the other secrets, each with its own report
                     return Err(failure.error);
                 }
                 Err(failure.error)
             }
         };
-        // whatever came of it: failed logins lock the user out, and a sibling's would be one more
+        // keeps failures as well: failed logins lock out the user, and another secret's login would add one more
         entry.outcome = Some(Entered { session: session.clone(), at });
         session
     }
 
-    /// A manager or owner secret, read once an invocation.
+    /// Reads a manager or owner secret, once per invocation.
     async fn login_secret(&self, id: &str, purpose: Purpose) -> Result<Slot, Error> {
         let key = (purpose == Purpose::Owner, id.to_owned());
         let door = Arc::clone(self.sessions.0.lock().await.ids.entry(key).or_default());

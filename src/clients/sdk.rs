@@ -1,4 +1,4 @@
-//! What a failed AWS call came to: reads the SDK's errors.
+//! Classifies the errors of AWS SDK calls.
 
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use hubkeeper_core::error::Error;
@@ -8,10 +8,10 @@ use hubkeeper_core::redact;
 
 use crate::http::{Cause, SendError};
 
-/// The refusal that AWS stated.
+/// Returns the error that AWS stated in its response.
 ///
 /// # Errors
-/// The final error where AWS stated nothing: it was not reached, or its response cannot be read.
+/// Returns the final error if AWS stated none: the service was unreachable, or its response is unreadable.
 pub(super) fn stated<E>(call: &'static str, error: &SdkError<E>) -> Result<Stated, Error>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -21,7 +21,7 @@ where
     Ok(Stated::new(call, code, service.message().unwrap_or_default()))
 }
 
-/// How far a call came that AWS stated nothing about.
+/// Returns how far a call got that has no stated error.
 fn unstated<E: std::error::Error + 'static>(error: &SdkError<E>) -> Unstated {
     if !matches!(error, SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_)) {
         return Unstated::NotSent;
@@ -35,7 +35,7 @@ fn unstated<E: std::error::Error + 'static>(error: &SdkError<E>) -> Unstated {
     }
 }
 
-/// What our own transport said, at the end of the SDK's chain of causes.
+/// Returns the error of our own transport from the end of the SDK's chain of causes.
 fn sent<E: std::error::Error + 'static>(error: &SdkError<E>) -> Option<&SendError> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -47,7 +47,7 @@ fn sent<E: std::error::Error + 'static>(error: &SdkError<E>) -> Option<&SendErro
     None
 }
 
-/// A failed call that is not about one secret, as an error.
+/// Converts a failed call that does not concern one secret into an error.
 pub(crate) fn failed<E>(call: &'static str, error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

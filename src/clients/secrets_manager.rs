@@ -1,7 +1,7 @@
-//! AWS Secrets Manager: the only place that reads ([`SecretStore`]) and writes ([`SecretWriter`]) secrets there.
+//! Reads ([`SecretStore`]) and writes ([`SecretWriter`]) secrets in AWS Secrets Manager. No other module does.
 //!
-//! Values are read by version id and stage together; a put always names its stages; a stage moves only away from the
-//! version that was seen to bear it.
+//! Every read of a value names version id and stage together. Every put names its stages. A stage moves only from the
+//! version that was seen to have it.
 
 use std::time::Duration;
 
@@ -23,39 +23,39 @@ use crate::clients::sdk::{failed, stated};
 use crate::http::HttpClient;
 use crate::http::aws::may_have_acted;
 
-/// Entries a page: the most that AWS gives.
+/// Entries per page: the maximum of AWS.
 const PAGE_SIZE: i32 = 100;
-/// Pages of a list at most: a page may be empty and still have a next one.
+/// Maximum number of pages of a list. A page may be empty and still have a next page.
 const PAGES: usize = 1000;
 
-/// What a put came to.
+/// The result of a put.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Put {
-    /// The value stands under the version id.
+    /// The value is stored under the version id.
     Stored,
-    /// Another value stands there already (`ResourceExistsException`).
+    /// Another value is already stored under the version id (`ResourceExistsException`).
     Exists,
 }
 
-/// Why a put failed.
+/// The reason why a put failed.
 #[derive(Clone, Debug)]
 pub struct PutFailure {
     /// The error, with its remedy.
     pub error: Error,
-    /// Whether every attempt was answered with a refusal that stored nothing; `false` where any of them may have been carried
-    /// out.
+    /// Whether every attempt got an error response that stored nothing. `false` if any attempt may have stored the
+    /// value.
     pub is_certain: bool,
 }
 
 /// The current value of a secret. No `Debug`: it holds a secret.
 pub struct CurrentValue {
-    /// The secret's ARN, whatever id it was asked for by.
+    /// The secret's ARN, whatever id the request used.
     pub arn: String,
-    /// Its string.
+    /// The secret string.
     pub text: SecretString,
 }
 
-/// Secrets Manager for one invocation, to read.
+/// Reads secrets from Secrets Manager, for one invocation.
 #[derive(Clone)]
 pub struct SecretStore {
     client: Client,
@@ -63,16 +63,16 @@ pub struct SecretStore {
 }
 
 impl SecretStore {
-    /// The store over a client.
+    /// Creates a store over an SDK client.
     pub fn new(client: Client, http_client: HttpClient) -> Self {
         Self { client, http_client }
     }
 
-    /// Labels, tags and state of a secret, by ARN or name.
+    /// Reads labels, tags and state of a secret, by ARN or name.
     ///
     /// # Errors
-    /// `Misconfigured` where there is no such secret, no right to see it, or it is a replica or of another Region;
-    /// `Retryable` where AWS does not answer.
+    /// Returns `Misconfigured` if the secret does not exist, is not visible, is a replica or is in another Region.
+    /// Returns `Retryable` if AWS does not respond.
     pub async fn describe(&self, id: &str) -> Result<Secret, Error> {
         let subject = Subject::secret(id);
         subject.in_region(self.region())?;
@@ -107,11 +107,11 @@ impl SecretStore {
         })
     }
 
-    /// ARNs of all secrets with the tag `hubkeeper` = `managed` or `offboarded`. The list's filter matches by prefix, so the
-    /// tags are looked at again; it lags by minutes, so they are looked at once more where a secret is worked on.
+    /// Lists the ARNs of all secrets with the tag `hubkeeper` = `managed` or `offboarded`. AWS filters by prefix, so
+    /// the client checks the tags again. The list lags by minutes, so the work on each secret checks them once more.
     ///
     /// # Errors
-    /// As [`SecretStore::describe`].
+    /// Returns the errors of [`SecretStore::describe`].
     pub async fn managed(&self) -> Result<Vec<String>, Error> {
         let filter = |key: FilterNameStringType, values: &[&str]| {
             Filter::builder()
@@ -148,10 +148,11 @@ impl SecretStore {
         Err(Error::retryable("ListSecrets: the list does not end", "repeat the event"))
     }
 
-    /// When each version was made, those without a label included, those without a value not (AWS).
+    /// Returns the creation time of each version, including versions without a label but not versions without a value
+    /// (AWS).
     ///
     /// # Errors
-    /// As [`SecretStore::describe`].
+    /// Returns the errors of [`SecretStore::describe`].
     pub async fn history(&self, id: &str) -> Result<History, Error> {
         let mut history = History::new();
         let mut token = None;
@@ -180,10 +181,10 @@ impl SecretStore {
         Err(Error::retryable("ListSecretVersionIds: the list does not end", "repeat the event"))
     }
 
-    /// The value of a version; `None` where the version has none yet.
+    /// Reads the value of a version. Returns `None` if the version has no value yet.
     ///
     /// # Errors
-    /// As [`SecretStore::describe`]; `Misconfigured` for a binary value.
+    /// Returns the errors of [`SecretStore::describe`], and `Misconfigured` for a binary value.
     pub async fn value(&self, id: &str, version: &str, stage: Option<&str>) -> Result<Option<SecretString>, Error> {
         let call = self
             .client
@@ -200,10 +201,10 @@ impl SecretStore {
         }
     }
 
-    /// The document of a version that must have a value: a not-found shortly after a put is waited out.
+    /// Reads the document of a version that must have a value. Retries a not-found error shortly after a put.
     ///
     /// # Errors
-    /// As [`SecretStore::value`]; `Retryable` where the value does not appear.
+    /// Returns the errors of [`SecretStore::value`], and `Retryable` if the value does not appear.
     pub async fn document(&self, id: &str, version: &str, stage: Option<&str>) -> Result<Document, Error> {
         let mut pause = Duration::from_millis(250);
         for _ in 0..3 {
@@ -224,10 +225,10 @@ impl SecretStore {
         }
     }
 
-    /// The current value of another secret (manager, owner, client secret), without a byte order mark.
+    /// Reads the current value of another secret (manager, owner, client secret), without a byte order mark.
     ///
     /// # Errors
-    /// As [`SecretStore::value`], with the name of that secret.
+    /// Returns the errors of [`SecretStore::value`], with the name of that secret.
     pub async fn current_value(&self, subject: Subject<'_>) -> Result<CurrentValue, Error> {
         subject.in_region(self.region())?;
         let call = self.client.get_secret_value().secret_id(subject.id()).version_stage(Label::Current.name());
@@ -245,7 +246,7 @@ impl SecretStore {
         client.config().region().map(AsRef::as_ref)
     }
 
-    /// A call about a secret that failed. Where the code leaves open what is wrong, the secret's state tells.
+    /// Returns the error of a failed call about a secret. If the error code is ambiguous, the secret's state decides.
     async fn refused<E>(&self, call: &'static str, error: &SdkError<E>, subject: Subject<'_>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -270,20 +271,21 @@ impl SecretStore {
     }
 }
 
-/// Secrets Manager, to write: values, labels and tags.
+/// Writes values, labels and tags to Secrets Manager.
 #[derive(Clone)]
 pub struct SecretWriter(SecretStore);
 
 impl SecretWriter {
-    /// Writes with the store's client.
+    /// Creates a writer that uses the client of `store`.
     pub fn new(store: SecretStore) -> Self {
         Self(store)
     }
 
-    /// Puts a value under a version id with one label. The same value again is success.
+    /// Puts a value under a version id with one label. Succeeds if the same value is already stored.
     ///
     /// # Errors
-    /// [`PutFailure`]: `Retryable` or `Misconfigured`, as AWS answers, and whether the value is certainly not stored.
+    /// Returns [`PutFailure`]: `Retryable` or `Misconfigured` by AWS's response, and whether the value is certainly not
+    /// stored.
     pub async fn put(
         &self,
         id: &str,
@@ -316,10 +318,10 @@ impl SecretWriter {
         }
     }
 
-    /// Moves a label from the version that bears it to another, or takes it off (`to` is `None`).
+    /// Moves a label from the version that has it to another, or removes it (`to` is `None`).
     ///
     /// # Errors
-    /// Whatever AWS answers, a mismatch of `from` included: read the labels again and decide by what they are.
+    /// Returns an error for every failure, including a mismatch of `from`: read the labels again and decide by them.
     pub async fn move_label(&self, id: &str, label: Label, from: Option<&str>, to: Option<&str>) -> Result<(), Error> {
         let call = self
             .0
@@ -335,26 +337,26 @@ impl SecretWriter {
         }
     }
 
-    /// Gives the tag `hubkeeper` a value: [`MANAGED`] or [`OFFBOARDED`].
+    /// Sets the tag `hubkeeper` to [`MANAGED`] or [`OFFBOARDED`].
     ///
     /// # Errors
-    /// As [`SecretStore::describe`].
+    /// Returns the errors of [`SecretStore::describe`].
     pub async fn tag(&self, id: &str, value: &str) -> Result<(), Error> {
         self.set_tag(id, MANAGED_TAG, value).await
     }
 
-    /// Gives the tag `hubkeeper-invite` a value.
+    /// Sets the tag `hubkeeper-invite`.
     ///
     /// # Errors
-    /// As [`SecretStore::describe`].
+    /// Returns the errors of [`SecretStore::describe`].
     pub async fn tag_invitation(&self, id: &str, state: Invitation) -> Result<(), Error> {
         self.set_tag(id, INVITE_TAG, &state.value()).await
     }
 
-    /// Remembers how ARM calls us as a writer: the tag `hubkeeper-writer`.
+    /// Sets the tag `hubkeeper-writer`: the name that ARM uses for the function as a writer.
     ///
     /// # Errors
-    /// As [`SecretStore::describe`].
+    /// Returns the errors of [`SecretStore::describe`].
     pub async fn tag_writer(&self, id: &str, writer: &str) -> Result<(), Error> {
         self.set_tag(id, WRITER_TAG, writer).await
     }
@@ -363,10 +365,10 @@ impl SecretWriter {
         self.set_tags(id, &[(key, Some(value))]).await
     }
 
-    /// Sets those tags that have a value here, in one request.
+    /// Sets, in one request, the tags that have a value here.
     ///
     /// # Errors
-    /// As [`SecretStore::describe`].
+    /// Returns the errors of [`SecretStore::describe`].
     pub async fn set_tags(&self, id: &str, tags: &[(&str, Option<&str>)]) -> Result<(), Error> {
         let tags = tags.iter().filter_map(|(key, value)| Some(Tag::builder().key(*key).value((*value)?).build()));
         let call = self.0.client.tag_resource().secret_id(id).set_tags(Some(tags.collect()));
@@ -377,7 +379,7 @@ impl SecretWriter {
     }
 }
 
-/// Whether an error code of `PutSecretValue` says that nothing was stored (AWS's reference of the call).
+/// Returns whether an error code of `PutSecretValue` means that nothing was stored (AWS's API reference).
 fn stores_nothing(code: &str) -> bool {
     matches!(
         code,

@@ -1,6 +1,7 @@
-//! `Microsoft.Security/securityConnectors` in ARM: read, write, list. All verbs are synchronous (Microsoft's swagger).
+//! Reads, writes and lists `Microsoft.Security/securityConnectors` in ARM. All operations are synchronous (Microsoft's
+//! swagger).
 //!
-//! Bodies are secret in both directions: a GET may show the token, an error may quote the request.
+//! Bodies are secret in both directions: a GET may show the token, and an error may quote the request.
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -24,31 +25,31 @@ mod writer;
 
 pub use writer::{ConnectorWriter, Put, WriteOutcome};
 
-/// Pages of a list at most.
+/// Maximum number of pages of a list.
 const PAGES: usize = 50;
 
-/// api-version of `Microsoft.Security/healthReports`.
+/// The api-version of `Microsoft.Security/healthReports`.
 const HEALTH_API_VERSION: &str = "2023-05-01-preview";
 
-/// Pages of health reports at most.
+/// Maximum number of pages of health reports.
 const HEALTH_PAGES: usize = 10;
 
-/// Bytes of one page of health reports at most.
+/// Maximum size of one page of health reports, in bytes.
 const HEALTH_PAGE: usize = 1 << 20;
 
-/// What a GET found where the whole resource group may be missing.
+/// The result of a GET of a connector whose resource group may not exist.
 pub enum Read {
-    /// The connector, or none in a group that is there.
+    /// The resource group exists, and the connector is present or absent.
     Found(Found),
-    /// There is no such resource group.
+    /// The resource group does not exist.
     NoGroup(Error),
 }
 
 impl Read {
-    /// The connector, where a missing group is a mistake.
+    /// Returns the connector, and treats a missing resource group as a mistake.
     ///
     /// # Errors
-    /// `Misconfigured` where there is no such resource group.
+    /// Returns `Misconfigured` if the resource group does not exist.
     pub fn required(self) -> Result<Found, Error> {
         match self {
             Read::Found(found) => Ok(found),
@@ -56,7 +57,8 @@ impl Read {
         }
     }
 
-    /// The connector, where a missing group only means that the connector is gone: that of an offboarded secret.
+    /// Returns the connector, and treats a missing resource group as a missing connector. This is for offboarded
+    /// secrets.
     pub fn or_absent(self) -> Found {
         match self {
             Read::Found(found) => found,
@@ -68,22 +70,22 @@ impl Read {
 /// Another connector of the organization in the same resource group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Neighbour {
-    /// Its name, as it may be shown.
+    /// The connector's name, safe to show.
     pub name: String,
-    /// Whether it bears this secret's fingerprint.
+    /// Whether the connector carries this secret's fingerprint.
     pub is_ours: bool,
 }
 
-/// ARM for one invocation, to read.
+/// Reads connectors from ARM, for one invocation.
 #[derive(Clone)]
 pub struct Arm {
     /// The HTTP client.
     pub http_client: HttpClient,
-    /// `https://management.azure.com`
+    /// The base URL, `https://management.azure.com` in production.
     pub base: String,
-    /// api-version of `Microsoft.Security/securityConnectors`.
+    /// The api-version of `Microsoft.Security/securityConnectors`.
     pub api_version: String,
-    /// Bearers.
+    /// The source of bearer tokens.
     pub entra: Entra,
 }
 
@@ -91,15 +93,15 @@ impl Arm {
     /// Reads a connector.
     ///
     /// # Errors
-    /// By ARM's answer; a 404 that is not about the connector itself is an error.
+    /// Returns an error by ARM's response. A 404 about anything but the connector itself is an error.
     pub async fn get(&self, id: &ConnectorId) -> Result<Found, Error> {
         self.read(id).await?.required()
     }
 
-    /// Reads a connector whose resource group may be gone.
+    /// Reads a connector whose resource group may be deleted.
     ///
     /// # Errors
-    /// By ARM's answer; a 404 that is neither about the connector nor about its group is an error.
+    /// Returns an error by ARM's response. A 404 about anything but the connector or its resource group is an error.
     pub async fn read(&self, id: &ConnectorId) -> Result<Read, Error> {
         let url = self.url(id, Some(&id.name))?;
         let response =
@@ -118,8 +120,8 @@ impl Arm {
         }
     }
 
-    /// What Defender says about the connector's health; `None` where there is no report, or it may not be read: whether
-    /// Docker Hub connectors have one is not documented, and neither is the right to read it.
+    /// Returns what Defender reports about the connector's health, or `None` if there is no report or the role cannot
+    /// read it. Microsoft documents neither whether Docker Hub connectors have a report nor which permission reads it.
     pub async fn health(&self, id: &ConnectorId) -> Option<Health> {
         let mut url = self.url(id, Some(&id.name)).ok()?;
         url.path_segments_mut().ok()?.extend(["providers", "Microsoft.Security", "healthReports"]);
@@ -128,7 +130,7 @@ impl Arm {
         let first = url.clone();
         let mut next = Some(url);
         let mut reports = Vec::new();
-        // what was read before a page that fails is worth telling
+        // reports from the pages before a failed page are still useful
         for _ in 0..HEALTH_PAGES {
             let Some(url) = next.take() else { break };
             let response = self.send("GET", &url, None, policy, &[]).await.ok().and_then(Result::ok);
@@ -141,10 +143,10 @@ impl Arm {
         Health::parse(&reports)
     }
 
-    /// The other Docker Hub connectors of `organization` in the resource group.
+    /// Returns the other Docker Hub connectors of `organization` in the resource group.
     ///
     /// # Errors
-    /// By ARM's answer.
+    /// Returns an error by ARM's response.
     pub async fn others(
         &self,
         id: &ConnectorId,
@@ -162,11 +164,11 @@ impl Arm {
         Ok(others.collect())
     }
 
-    /// The connectors in the subscription that bear `fingerprint`, less `id` itself, with names as they may be shown; `None`
-    /// where the role does not permit the list.
+    /// Returns the names, safe to show, of the other connectors in the subscription that carry `fingerprint`. The
+    /// result excludes `id`, and is `None` if the role does not permit the list.
     ///
     /// # Errors
-    /// `Retryable` where ARM does not answer.
+    /// Returns `Retryable` if ARM does not respond.
     pub async fn bearing(
         &self,
         id: &ConnectorId,
@@ -188,8 +190,8 @@ impl Arm {
         Ok(Some(shown.collect()))
     }
 
-    /// Every page of a list; `None` where it may not be read, or does not exist. A page is only followed on the host that it
-    /// came from: the bearer goes with it.
+    /// Reads every page of a list. Returns `None` if the list does not exist or the role cannot read it. The client
+    /// follows a page link only on the same host, because the request carries the bearer token.
     async fn list(&self, first: Url) -> Result<Option<Vec<Observed>>, Error> {
         let mut next = Some(first.clone());
         let mut connectors = Vec::new();
@@ -231,7 +233,7 @@ impl Arm {
         Ok(url)
     }
 
-    /// Sends with a bearer; a bearer that ARM does not take is replaced once.
+    /// Sends a request with a bearer token. Replaces a bearer token that ARM rejects, once.
     async fn send(
         &self,
         method: &str,
@@ -246,7 +248,7 @@ impl Arm {
             other => return Ok(other),
         };
         self.entra.cache.forget();
-        // another bearer of the same kind would meet the same challenge
+        // a new bearer token would meet the same claims challenge
         let refused = refused(&response);
         if refused.is_challenge {
             return Err(refused.error(secrets));

@@ -1,4 +1,5 @@
-//! The assertion of `sts:GetWebIdentityToken`: who we are, signed by AWS (RS256; Entra takes no other algorithm).
+//! Gets the assertion from `sts:GetWebIdentityToken`: the function's identity, signed by AWS (RS256, the only algorithm
+//! that Entra accepts).
 
 use aws_sdk_sts::Client;
 use aws_sdk_sts::error::ProvideErrorMetadata;
@@ -10,15 +11,16 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::clients::hub::claims;
 use crate::clients::sdk::failed;
 
-/// Seconds for which the assertion is valid: it is used at once.
+/// Lifetime of the assertion in seconds. The function uses it at once.
 const DURATION: i32 = 300;
-/// The shortest that STS issues, for a session of the role that ends sooner than [`DURATION`].
+/// The shortest lifetime that STS issues, in seconds. For a role session that ends sooner than [`DURATION`].
 const SHORTEST: i32 = 60;
 
-/// Asks STS for an assertion with exactly one audience (then `aud` is a string, as Entra wants it).
+/// Requests an assertion from STS with exactly one audience. `aud` is then a string, as Entra requires.
 ///
 /// # Errors
-/// `NeedsHuman` where the account has the feature off, `Misconfigured` where the role may not, else `Retryable`.
+/// Returns `NeedsHuman` if the account has the feature disabled, `Misconfigured` if the role lacks the permission,
+/// otherwise `Retryable`.
 pub async fn assertion(client: &Client, audience: &str) -> Result<SecretString, Error> {
     let ask = |seconds: i32| {
         let call = client.get_web_identity_token().audience(audience);
@@ -26,7 +28,7 @@ pub async fn assertion(client: &Client, audience: &str) -> Result<SecretString, 
     };
     let mut answer = ask(DURATION).await;
     if answer.as_ref().err().and_then(ProvideErrorMetadata::code) == Some("SessionDurationEscalationException") {
-        // the assertion may not outlive the session of the role (AWS's STS reference)
+        // the assertion cannot outlive the role session (AWS's STS reference)
         answer = ask(SHORTEST).await;
     }
     let answer = answer.map_err(|error| failed("GetWebIdentityToken", &error))?;

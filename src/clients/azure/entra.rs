@@ -1,7 +1,7 @@
-//! The ARM bearer from Entra, by Microsoft's identity library over our own HTTP client.
+//! Gets the bearer token for ARM from Entra, with Microsoft's identity library over our own HTTP client.
 //!
-//! The library retries nothing here and caches nothing for us: its credential is made anew for each token, and the token
-//! is kept on the injected clock until shortly before it expires.
+//! The library neither retries nor caches here: each exchange uses a new credential. The function keeps the bearer
+//! token on the injected clock until shortly before it expires.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,17 +31,18 @@ use crate::clients::azure::assertion::{assertion, identity};
 use crate::clients::secrets_manager::SecretStore;
 use crate::http::{HttpClient, Policy};
 
-/// A bearer is renewed this long before it expires: longer than a PUT may take.
+/// Time before its expiry at which a bearer token is renewed. It is longer than a PUT may take.
 const MARGIN: Duration = Duration::from_mins(5);
 
-/// Seconds for which a bearer may be good, by its own word: Entra gives about an hour, and with continuous access evaluation a day.
+/// Lifetimes in seconds that a bearer token may claim. Entra issues about an hour, and a day with continuous access
+/// evaluation.
 const LIFETIMES: std::ops::RangeInclusive<i64> = 0..=7 * 24 * 3600;
 
-/// A bearer and its end, kept between invocations. No `Debug`: it holds the bearer.
+/// A bearer token and its expiry, kept between invocations. No `Debug`: it holds the bearer token.
 #[derive(Default)]
 pub struct BearerCache {
     kept: Mutex<Option<(SecretString, Timestamp)>>,
-    /// One exchange at a time: who comes second finds the bearer of the first.
+    /// Allows one exchange at a time: a concurrent caller then finds the cached bearer token.
     exchange: tokio::sync::Mutex<()>,
 }
 
@@ -55,32 +56,33 @@ impl BearerCache {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((bearer, until));
     }
 
-    /// Forgets the bearer: ARM did not take it.
+    /// Removes the bearer token from the cache after ARM rejects it.
     pub fn forget(&self) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-/// Gets bearers for ARM.
+/// Gets bearer tokens for ARM.
 #[derive(Clone)]
 pub struct Entra {
     /// The HTTP client.
     pub http_client: HttpClient,
-    /// Tenant, client, cloud.
+    /// The configuration: tenant, client and cloud.
     pub config: Arc<Config>,
-    /// STS.
+    /// The STS client.
     pub sts: aws_sdk_sts::Client,
-    /// For the client secret.
+    /// The store that holds the client secret.
     pub store: SecretStore,
-    /// Bearers that are still good.
+    /// The cache of bearer tokens.
     pub cache: Arc<BearerCache>,
 }
 
 impl Entra {
-    /// A bearer for ARM, from the cache or from Entra.
+    /// Returns a bearer token for ARM, from the cache or from Entra.
     ///
     /// # Errors
-    /// By Entra's documented error codes: `Misconfigured`, `NeedsHuman` or `Retryable`, with the claims that must match.
+    /// Returns `Misconfigured`, `NeedsHuman` or `Retryable` by Entra's documented error codes, and names the claims
+    /// that must match.
     pub async fn bearer(&self) -> Result<SecretString, Error> {
         if let Some(bearer) = self.cache.get(self.http_client.now()) {
             return Ok(bearer);
@@ -99,7 +101,7 @@ impl Entra {
         if let Err(Failure { retry_once: true, .. }) = &answer
             && self.http_client.wait(Duration::from_secs(10)).await
         {
-            // a federated credential takes minutes to spread
+            // a federated credential takes minutes to propagate
             answer = self.exchange(&proof).await;
         }
         let (bearer, lifetime) = answer.map_err(|failure| failure.error)?;
@@ -116,7 +118,7 @@ impl Entra {
         };
         match token {
             Ok(token) => {
-                // the library counts from the system's clock; what is kept is the lifetime
+                // the library computes the expiry from the system's clock, so the function keeps the lifetime
                 let lifetime = until(time::OffsetDateTime::now_utc(), token.expires_on);
                 Ok((SecretString::from(token.token.secret().to_owned()), lifetime))
             }
@@ -148,13 +150,13 @@ impl Entra {
     }
 }
 
-/// What Entra is shown. No `Debug`: it is a secret either way.
+/// The credential that the function presents to Entra. No `Debug`: both variants are secret.
 enum Proof {
     Assertion(SecretString),
     Secret(SecretString),
 }
 
-/// The assertion in the library's form; `Debug` of [`SecretString`] is redacted.
+/// The assertion in the form that the library expects. `Debug` of [`SecretString`] is redacted.
 #[derive(Debug)]
 struct Assertion(SecretString);
 
@@ -165,7 +167,7 @@ impl ClientAssertion for Assertion {
     }
 }
 
-/// The library's transport: our HTTP client, and a note of what went wrong on it, since the library's own errors quote bodies.
+/// The library's transport: our HTTP client. It records its own errors, because the library's errors quote bodies.
 struct Carrier {
     http_client: HttpClient,
     seen: Mutex<Option<Seen>>,
@@ -270,7 +272,7 @@ impl Carrier {
     }
 }
 
-/// Whether a bearer claims to live longer than any does: the library adds the number to the time, unchecked.
+/// Returns whether a bearer token claims an impossible lifetime. The library adds the number to the time unchecked.
 fn is_for_ever(response: &crate::http::Response) -> bool {
     #[derive(Deserialize)]
     struct Body {

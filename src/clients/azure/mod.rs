@@ -1,4 +1,4 @@
-//! Microsoft: Entra's bearers, and the connector in ARM.
+//! The clients of Microsoft: bearer tokens from Entra, and the connector in ARM.
 
 pub mod arm;
 pub mod assertion;

@@ -1,4 +1,4 @@
-//! The token's own login: `POST /v2/auth/token` (Docker's reference: 200 with a JWT of ten minutes, or 401).
+//! Logs in with the token itself: `POST /v2/auth/token` (Docker's reference: 200 with a JWT of ten minutes, or 401).
 
 use hubkeeper_core::failure::docker_hub::unreadable;
 use hubkeeper_core::hub::HubError;
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use crate::clients::hub::{Credential, Hub, Session, body, request, unusable};
 use crate::http::{Policy, join};
 
-/// What the login came to.
+/// The result of a login.
 pub enum TokenLogin {
-    /// The token is accepted.
+    /// The service accepts the token.
     Accepted(Session),
-    /// 401: wrong, expired or deactivated; the service does not say which.
+    /// 401: the token is wrong, expired or deactivated. The service does not say which.
     Rejected,
 }
 
 impl Hub {
-    /// Logs in with a PAT or an OAT. A 401 is final: failed logins lock the user or the address out.
+    /// Logs in with a PAT or an OAT. A 401 is final, because failed logins lock out the user or the address.
     ///
     /// # Errors
-    /// [`HubError`] where nothing is known about the token.
+    /// Returns [`HubError`] if the result says nothing about the token.
     pub async fn login(&self, credential: &Credential) -> Result<TokenLogin, HubError> {
         let what = "login at Docker Hub";
         let payload = json!({"identifier": credential.identifier, "secret": credential.token.expose_secret()});

@@ -1,8 +1,9 @@
-//! Who is in an organization and who is invited, seen and changed with the owner secret's session (`/v2/orgs`, `/v2/invites`):
-//! an owner's, that of a custom role with "Member management", or an organization access token's with the scopes of [`Scope`].
+//! Reads and changes the members and invitations of an organization (`/v2/orgs`, `/v2/invites`).
 //!
-//! An invitation is never sent again blindly: after a lost answer the lists tell what is there. Bodies of refusals are not
-//! documented, so the status decides; of the text only plain words are passed on.
+//! The session comes from the owner secret: an owner, a custom role with "Member management", or an organization access
+//! token with the scopes of [`Scope`]. The client never resends an invitation blindly: after a lost response, the lists
+//! show the result. Docker does not document the bodies of errors, so the status decides, and only plain words of the
+//! text are passed on.
 
 use hubkeeper_core::failure::docker_hub::members::{Refused, unchanged, uninvited, unlisted};
 use hubkeeper_core::failure::docker_hub::{unreadable, unsteady};
@@ -16,29 +17,29 @@ use serde_json::{Value, json};
 use crate::clients::hub::{Hub, HubWriter, Session, body};
 use crate::http::{Policy, Response, speaks_of_failed_logins};
 
-/// Entries a page: the most that is known to be taken.
+/// Entries per page: the largest size that is known to be accepted.
 const PAGE_SIZE: usize = 100;
 
-/// Pages at most.
+/// Maximum number of pages.
 const PAGES: usize = 200;
 
-/// What an invitation came to.
+/// The result of an invitation.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Invited {
-    /// It is sent.
+    /// The service sent the invitation.
     Sent(Option<Invite>),
-    /// The address is a member's already.
+    /// The address already belongs to a member.
     Member,
-    /// The service may have sent it, or not.
+    /// The service may have sent the invitation.
     Unknown(String),
 }
 
-/// What a change, or a resend, came to.
+/// The result of a change or a resend.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Changed {
-    /// It is as asked.
+    /// The service carried out the request.
     Done,
-    /// The service may have acted, or not.
+    /// The service may have carried out the request.
     Unknown(String),
 }
 
@@ -58,14 +59,14 @@ struct Entry {
     role: Option<String>,
 }
 
-/// What Docker Hub calls an entry of the members' list that only is invited.
+/// The role that Docker Hub gives to an entry of the members' list that is only invited.
 const INVITEE: &str = "invitee";
 
 impl Hub {
-    /// Everybody who is in the organization or invited, and who is in the team.
+    /// Reads all members and invitations of the organization, and the members of the team.
     ///
     /// # Errors
-    /// [`Denied`] where any list cannot be read whole: nothing follows from a part of it.
+    /// Returns [`Denied`] if any list cannot be read completely: a partial list proves nothing.
     pub async fn roster(&self, session: &Session, organization: &str, team: Option<&str>) -> Result<Roster, Denied> {
         let members = self.people(session, &format!("/v2/orgs/{organization}/members"), Scope::MemberRead).await;
         let members = members.map_err(|denied| or(denied, Denied::NoOrganization))?;
@@ -88,10 +89,10 @@ impl Hub {
         Ok(Roster { members: members.collect(), invites, team })
     }
 
-    /// Every entry of a list of people.
+    /// Reads every entry of a list of people.
     async fn people(&self, session: &Session, path: &str, scope: Scope) -> Result<Vec<Entry>, Denied> {
         let what = "list of members at Docker Hub";
-        // the list may change between two pages: read it again, once
+        // the list may change between two pages, so read it once more
         for _ in 0..2 {
             let mut list: Vec<Entry> = Vec::new();
             for page in 1..=PAGES {
@@ -142,10 +143,10 @@ impl Hub {
 }
 
 impl HubWriter {
-    /// Invites somebody. Never repeated where the service may have acted.
+    /// Invites a user. Never retries where the service may have carried out the request.
     ///
     /// # Errors
-    /// [`Denied`] where the service certainly did not act.
+    /// Returns [`Denied`] if the service certainly did not invite the user.
     pub async fn invite(
         &self,
         session: &Session,
@@ -172,10 +173,11 @@ impl HubWriter {
         }
     }
 
-    /// Sends an invitation again. Never repeated where the service may have acted: each is an e-mail to a person.
+    /// Resends an invitation. Never retries where the service may have carried out the request, because each resend is
+    /// an e-mail to a person.
     ///
     /// # Errors
-    /// [`Denied`] where the service certainly did not act.
+    /// Returns [`Denied`] if the service certainly did not resend the invitation.
     pub async fn resend(&self, session: &Session, id: &str) -> Result<Changed, Denied> {
         let path = format!("/v2/invites/{id}/resend");
         let mut resend = self.0.get(session, &path);
@@ -190,7 +192,7 @@ impl HubWriter {
     /// Gives a member a role.
     ///
     /// # Errors
-    /// [`Denied`] where the service did not.
+    /// Returns [`Denied`] if the service did not change the role.
     pub async fn set_role(
         &self,
         session: &Session,
@@ -204,10 +206,10 @@ impl HubWriter {
         changed("change of a role", &response, Scope::MemberEdit)
     }
 
-    /// Takes a member into a team.
+    /// Adds a member to a team.
     ///
     /// # Errors
-    /// [`Denied`] where the service did not.
+    /// Returns [`Denied`] if the service did not add the member.
     pub async fn add_to_team(
         &self,
         session: &Session,
@@ -217,18 +219,18 @@ impl HubWriter {
     ) -> Result<Changed, Denied> {
         let path = format!("/v2/orgs/{organization}/groups/{team}/members");
         let post = self.0.send_json(Some(session), "POST", &path, &json!({"member": username}));
-        // who is in the team already stays in it
+        // safe to repeat: a user who is already in the team stays in it
         let response = self.0.http_client.send(post, Policy::SAFE).await.map_err(HubError::from)?;
         changed("change of a team", &response, Scope::GroupEdit)
     }
 }
 
-/// What a 404 of a request means, where it means that this is missing.
+/// Returns `missing` for a 404, in requests where a 404 means that this is missing.
 fn or(denied: Denied, missing: Denied) -> Denied {
     if denied == Denied::Gone { missing } else { denied }
 }
 
-/// A list was refused that takes this scope.
+/// Returns the error for a list that requires this scope.
 fn seen(what: &str, response: &Response, scope: Scope) -> Denied {
     unlisted(what, response.status().as_u16(), speaks_of_failed_logins(response), scope)
 }
@@ -244,7 +246,8 @@ fn changed(what: &str, response: &Response, scope: Scope) -> Result<Changed, Den
     }
 }
 
-/// What became of the one invitee. Both shapes of the answer are read: the list alone, and one object around it more.
+/// Parses the result for the one invitee. Accepts both shapes of the response: the list alone, and the list inside an
+/// object.
 fn invited(response: &Response, requested: &InvitationRequest) -> Result<Invited, Denied> {
     let unknown = || Ok(Invited::Unknown("the answer to the invitation cannot be read".into()));
     let Some(body) = body(response) else { return unknown() };
@@ -253,7 +256,7 @@ fn invited(response: &Response, requested: &InvitationRequest) -> Result<Invited
     let Some([entry]) = list.map(Vec::as_slice) else { return unknown() };
     match entry.get("status").and_then(Value::as_str) {
         Some("invited") => Ok(Invited::Sent(entry.get("invite").and_then(invite).map(|mut invite| {
-            // the address that was invited, whatever name the service has for it
+            // keeps the address that was invited, whatever name the service shows
             invite.invitee.clone_from(&requested.email);
             invite
         }))),
@@ -271,7 +274,7 @@ fn invite(entry: &Value) -> Option<Invite> {
     Some(Invite { id: id.to_owned(), invitee: text("invitee")?.to_owned(), created_at })
 }
 
-/// A name that may stand in a path as it is.
+/// Returns a name that is safe in a path as it is.
 fn segment(name: &str) -> Result<&str, HubError> {
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if plain && name.bytes().any(|byte| byte != b'.') {
@@ -281,7 +284,7 @@ fn segment(name: &str) -> Result<&str, HubError> {
     }
 }
 
-/// A response that refuses, with the plain words of whichever field has them.
+/// Parses an error response, with the plain words of the first field that has them.
 fn refused(response: &Response) -> Refused {
     let body = body(response);
     let text = ["message", "detail", "text"].iter().find_map(|name| body.as_ref()?.get(name)?.as_str());

@@ -1,6 +1,7 @@
-//! Docker Hub: logins, repositories, personal access tokens, and what the registry grants.
+//! The clients of Docker Hub: logins, repositories, personal access tokens, members, and the grants of the registry.
 //!
-//! These clients say what the service answered, in types; what follows from it is for the core (`hubkeeper_core::proof`, `hubkeeper_core::plan`).
+//! These clients return the services' responses as types. The core (`hubkeeper_core::proof`, `hubkeeper_core::plan`)
+//! decides what follows from them.
 
 pub mod login;
 pub mod members;
@@ -22,49 +23,50 @@ use serde_json::Value;
 
 use crate::http::{HttpClient, Request, Response, SendError, join, speaks_of_failed_logins};
 
-/// No bearer is counted on for longer, whatever its claims say.
+/// Maximum lifetime that the function assumes for a bearer token, whatever its claims say.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// The three hosts of Docker Hub, and the HTTP client for them; to read.
+/// Reads from the three hosts of Docker Hub.
 #[derive(Clone)]
 pub struct Hub {
     /// The HTTP client.
     pub http_client: HttpClient,
-    /// `https://hub.docker.com`
+    /// The base URL of the API, `https://hub.docker.com` in production.
     pub api: String,
-    /// `https://auth.docker.io`
+    /// The base URL of the registry's token service, `https://auth.docker.io` in production.
     pub auth: String,
-    /// `https://registry-1.docker.io`
+    /// The base URL of the registry, `https://registry-1.docker.io` in production.
     pub registry: String,
 }
 
-/// Docker Hub, to change tokens and members.
+/// Changes tokens and members at Docker Hub.
 #[derive(Clone)]
 pub struct HubWriter(Hub);
 
 impl HubWriter {
-    /// Writes with the hub's client.
+    /// Creates a writer that uses the client of `hub`.
     pub fn new(hub: Hub) -> Self {
         Self(hub)
     }
 }
 
-/// An identity and its token, as Docker Hub and the registry take them. No `Debug`: it holds the token.
+/// An identity and its token, as Docker Hub and the registry accept them. No `Debug`: it holds the token.
 #[derive(Clone)]
 pub struct Credential {
-    /// User name, or organization for an organization access token.
+    /// The user name, or the organization of an organization access token.
     pub identifier: String,
-    /// PAT or OAT.
+    /// The PAT or OAT.
     pub token: SecretString,
 }
 
-/// A bearer of the Docker Hub API, and what its claims say. No `Debug`: it holds the bearer.
+/// A bearer token of the Docker Hub API, and its claims. No `Debug`: it holds the bearer token.
 #[derive(Clone)]
 pub struct Session {
     bearer: SecretString,
-    /// The claim `scope`, split at white space; `None` where the claim is absent or unreadable.
+    /// The claim `scope`, split at white space. `None` if the claim is absent or unreadable.
     pub scope: Option<Vec<String>>,
-    /// How long the bearer lives, by its claims `iat` and `exp`: both are of Docker's clock, so their difference is of none.
+    /// The lifetime by the claims `iat` and `exp`. Both come from Docker's clock, so the difference does not depend on
+    /// ours.
     pub lifetime: Option<Duration>,
 }
 
@@ -100,7 +102,7 @@ impl Hub {
     }
 }
 
-/// A request; a URI that cannot be built gives one to nowhere, which the transport refuses.
+/// Builds a request. An invalid URI becomes an empty one, which the transport rejects.
 fn request(method: &str, url: &str, authorization: Option<HeaderValue>, body: Option<&Value>) -> Request {
     let bytes = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
     let mut request = http::Request::new(bytes);
@@ -116,7 +118,8 @@ fn request(method: &str, url: &str, authorization: Option<HeaderValue>, body: Op
     request
 }
 
-/// `Bearer …`, marked sensitive. A token that no header can carry becomes an empty one, which the service refuses.
+/// Builds the header `Bearer …`, marked as sensitive. A token that no header can carry becomes an empty one, which the
+/// service rejects.
 fn bearer(token: &SecretString) -> HeaderValue {
     sensitive(&format!("Bearer {}", token.expose_secret()))
 }
@@ -136,12 +139,12 @@ fn body(response: &Response) -> Option<Value> {
     serde_json::from_slice(response.body()).ok()
 }
 
-/// A status that says "not now", or one that no document names.
+/// Returns the error for a status that means "not now" or that is undocumented.
 fn unusable(what: &str, response: &Response) -> HubError {
     docker_hub::unusable(what, response.status().as_u16(), speaks_of_failed_logins(response))
 }
 
-/// The claims of a JWT, unverified: evidence, not proof. `None` for anything that is not a JWT.
+/// Reads the claims of a JWT without verification: evidence, not proof. Returns `None` if the text is not a JWT.
 pub fn claims(jwt: &str) -> Option<Value> {
     let mut parts = jwt.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,8 +1,8 @@
-//! The logins of manager and owner secrets: a password, which alone can manage PATs (a PAT's bearer gets 403), or the
-//! organization access token of an owner secret.
+//! Logs in with manager and owner secrets: a password, or the organization access token of an owner secret.
 //!
-//! `/v2/users/login` and `/v2/users/2fa-login` come first; `/v2/auth/token` only where that route is gone (404, 410),
-//! never after a 401: each failed login counts towards a lock-out.
+//! Only a password session can manage PATs; a PAT's bearer token gets 403. The client tries `/v2/users/login` and
+//! `/v2/users/2fa-login` first. It uses `/v2/auth/token` only if those routes no longer exist (404, 410), and never
+//! after a 401, because each failed login counts towards a lock-out.
 
 use hubkeeper_core::failure::docker_hub::logins::{
     LoginFailure, missing_seed, refused_code, refused_password, rejected_token, unknown, unreadable_seed,
@@ -19,10 +19,11 @@ use crate::clients::hub::{Credential, Hub, Session, body, request, unusable};
 use crate::http::{Policy, Response, join};
 
 impl Hub {
-    /// Logs in with what a manager or owner secret holds.
+    /// Logs in with the credential of a manager or owner secret.
     ///
     /// # Errors
-    /// `NeedsHuman` where the credential is refused, `Retryable` where nothing is known or the user name is locked.
+    /// Returns `NeedsHuman` if the service rejects the credential, `Retryable` if the result is unknown or the user is
+    /// locked out.
     pub async fn log_in(&self, access: &Access, purpose: Purpose) -> Result<Session, LoginFailure> {
         match access {
             Access::Password(login) => self.password_login(login, purpose).await,
@@ -37,10 +38,11 @@ impl Hub {
         }
     }
 
-    /// Logs in with a password, and with the second factor where the account asks for it.
+    /// Logs in with a password, and with the second factor if the account requires it.
     ///
     /// # Errors
-    /// `NeedsHuman` where the password or the second factor is refused, `Retryable` where nothing is known.
+    /// Returns `NeedsHuman` if the service rejects the password or the second factor, `Retryable` if the result is
+    /// unknown.
     pub async fn password_login(&self, login: &Login, purpose: Purpose) -> Result<Session, LoginFailure> {
         let first = json!({"username": login.username, "password": login.password.expose_secret()});
         let response = self.post("/v2/users/login", &first, purpose).await?;
@@ -85,7 +87,7 @@ impl Hub {
         for attempt in 0..2 {
             let now = self.http_client.now();
             if attempt > 0 {
-                // a code is taken once: the next window has the next one
+                // the service accepts a code once, so wait for the code of the next time step
                 let wait = TOTP_STEP - unix(now) % TOTP_STEP;
                 if !self.http_client.wait(std::time::Duration::from_secs(wait)).await {
                     break;
@@ -105,7 +107,7 @@ impl Hub {
 
     async fn post(&self, path: &str, payload: &Value, purpose: Purpose) -> Result<Response, LoginFailure> {
         let post = request("POST", &join(&self.api, path), None, Some(payload));
-        // a code may be used up by a request whose answer was lost: the second factor's loop handles that
+        // a request with a lost response may have used up the code: the loop of the second factor handles that
         self.http_client.send(post, Policy::SAFE).await.map_err(|error| unknown(&error.into(), purpose))
     }
 }

@@ -1,7 +1,7 @@
-//! The registry's token service, which is the authority on `pull`, and the manifest `HEAD`.
+//! Queries the registry's token service, the authority on `pull`, and sends the manifest `HEAD`.
 //!
-//! Two ways of saying no (observed): where the account lacks the right, 200 with fewer actions; where the token's scope
-//! is too low, 401 "insufficient scopes" for the whole request.
+//! The token service denies a right in two ways (observed): if the account lacks the right, a 200 with fewer actions;
+//! if the token's scope is too low, a 401 "insufficient scopes" for the whole request.
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hubkeeper_core::failure::docker_hub::registry::{TokenRefusal, blocked_on_the_way, grant_rejected, token_refused};
@@ -14,35 +14,35 @@ use serde_json::Value;
 use crate::clients::hub::{Credential, Hub, basic, bearer, claims, request, unusable};
 use crate::http::{Policy, Response, join};
 
-/// Bytes of a request line at most: services cut URLs off somewhere above 4 KB.
+/// Maximum length of a request line in bytes: services reject URLs somewhere above 4 KB.
 pub const REQUEST_LINE: usize = 3_900;
 
-/// The manifest types that a repository may hold: without the exact type an existing manifest answers 404 or 406.
-/// Docker's registry still serves schema 1, which old images have.
+/// The manifest types that a repository may hold. Without the exact type, an existing manifest returns 404 or 406.
+/// Docker's registry still serves schema 1 for old images.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.v1+json, application/vnd.docker.distribution.manifest.v1+prettyjws";
 
-/// The types of a manifest that lists manifests, one for each platform.
+/// The media types of an index: a manifest that lists one manifest for each platform.
 const INDEXES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 
-/// What one request to the token service came to.
+/// The result of one request to the token service.
 pub enum Grant {
-    /// 200: these repositories (without the organization) and actions, and the token itself.
+    /// 200: the token service grants actions on repositories.
     Granted(Granted),
-    /// 401: nothing is granted.
+    /// 401: the token service grants nothing.
     Refused(TokenRefusal),
 }
 
-/// A granting answer. No `Debug`: it holds the registry token.
+/// A response that grants actions. No `Debug`: it holds the registry token.
 pub struct Granted {
     token: SecretString,
     access: Vec<(String, Vec<String>)>,
 }
 
 impl Granted {
-    /// Whether the answer grants `action` on `organization/repository`.
+    /// Returns whether the response grants `action` on `organization/repository`.
     pub fn grants(&self, organization: &str, repository: &str, action: &str) -> bool {
         self.access.iter().any(|(name, actions)| {
             name.strip_prefix(organization).and_then(|rest| rest.strip_prefix('/')) == Some(repository)
@@ -51,13 +51,13 @@ impl Granted {
     }
 }
 
-/// The scope of a repository: plugins have a type of their own.
+/// Returns the scope of a repository. Plugins have their own type.
 pub fn scope(organization: &str, repository: &Repository, actions: &str) -> String {
     let kind = if repository.plugin { "repository(plugin)" } else { "repository" };
     format!("{kind}:{organization}/{}:{actions}", repository.name)
 }
 
-/// Splits the scopes so that every request line stays under [`REQUEST_LINE`].
+/// Splits the scopes into batches so that every request line stays under [`REQUEST_LINE`].
 pub fn batches<'a>(organization: &str, repositories: &[&'a Repository]) -> Vec<Vec<&'a Repository>> {
     let mut batches: Vec<Vec<&Repository>> = Vec::new();
     let mut room = 0;
@@ -78,10 +78,10 @@ pub fn batches<'a>(organization: &str, repositories: &[&'a Repository]) -> Vec<V
 }
 
 impl Hub {
-    /// Asks the token service for `actions` on `repositories`. A 401 is never repeated.
+    /// Requests `actions` on `repositories` from the token service. Never retries a 401.
     ///
     /// # Errors
-    /// [`HubError`] where nothing is known.
+    /// Returns [`HubError`] if the result is unknown.
     pub async fn registry_token(
         &self,
         credential: &Credential,
@@ -103,10 +103,10 @@ impl Hub {
         }
     }
 
-    /// Whether the manifest behind a tag can be read: a `HEAD`, since a `GET` would count as a pull.
+    /// Checks whether the manifest of a tag can be read, with a `HEAD`, because a `GET` would count as a pull.
     ///
     /// # Errors
-    /// [`HubError`] where nothing is known.
+    /// Returns [`HubError`] if the result is unknown.
     pub async fn manifest(
         &self,
         granted: &Granted,
@@ -129,15 +129,15 @@ impl Hub {
     }
 }
 
-/// Whether a manifest is an index, by its media type.
+/// Returns whether a manifest is an index, by its media type.
 fn is_index(response: &Response) -> bool {
     let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     INDEXES.iter().any(|index| media_type.eq_ignore_ascii_case(index))
 }
 
-/// Whether a 401 is about the registry token as such, which has expired for example, and so not about the repository
-/// (RFC 6750, section 3.1).
+/// Returns whether a 401 rejects the registry token itself, for example because it expired. Such a response says
+/// nothing about the repository (RFC 6750, section 3.1).
 fn rejects_registry_token(response: &Response) -> bool {
     let challenges = response.headers().get_all(WWW_AUTHENTICATE).into_iter();
     challenges.filter_map(|challenge| challenge.to_str().ok()).any(|challenge| challenge.contains("invalid_token"))

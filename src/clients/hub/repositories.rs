@@ -1,8 +1,8 @@
-//! The repositories that a session sees: every page of `GET /v2/namespaces/{org}/repositories`.
+//! Lists the repositories that a session sees: every page of `GET /v2/namespaces/{org}/repositories`.
 //!
-//! An unknown or invisible namespace answers 200 with `count: 0`, and private repositories out of sight are left out in
-//! silence: a short list is a finding for the verdict, not an error. Pages are numbered from `count`; `next` is not
-//! followed, since it names a host of the service's choice.
+//! An unknown or invisible namespace returns 200 with `count: 0`, and the service omits private repositories that the
+//! session cannot see. A short list is therefore a finding for the verdict, not an error. The client computes the page
+//! numbers from `count`. It does not follow `next`, which could name any host.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hubkeeper_core::failure::docker_hub::{endless, unreadable, unsteady};
@@ -12,22 +12,22 @@ use serde::Deserialize;
 use crate::clients::hub::{Hub, Session, unusable};
 use crate::http::Policy;
 
-/// Repositories a page: the most that the service gives.
+/// Repositories per page: the largest size that the service supports.
 const PAGE_SIZE: usize = 100;
 
-/// Tags of a repository that are listed at most: where one is deleted meanwhile, another can be read.
+/// Maximum number of tags that are listed for a repository. If one is deleted in the meantime, another can be read.
 const TAGS: usize = 3;
 
-/// Pages at most: a `count` beyond this is taken for a fault of the service.
+/// Maximum number of pages. A larger `count` is a fault of the service.
 const PAGES: usize = 1_000;
 
-/// What the tag list of a repository says.
+/// The result of a request for a repository's tags.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Tags {
-    /// The first tags, at most three; none where the repository has no tag or is gone.
+    /// The first tags, at most three. Empty if the repository has no tag or does not exist.
     Named(Vec<String>),
-    /// 403: this token may not list tags. An organization access token needs the scope `scope-tag-read` for it (Docker's
-    /// reference), which says nothing about the right to pull.
+    /// 403: the token cannot list tags. An organization access token needs the scope `scope-tag-read` (Docker's
+    /// reference). The response says nothing about the right to pull.
     Forbidden,
 }
 
@@ -46,12 +46,12 @@ struct Entry {
 }
 
 impl Hub {
-    /// Every repository of `organization` that the session sees, by name.
+    /// Lists every repository of `organization` that the session sees, sorted by name.
     ///
     /// # Errors
-    /// [`HubError`] where the list cannot be read whole: nothing follows from a part of it.
+    /// Returns [`HubError`] if the list cannot be read completely: a partial list proves nothing.
     pub async fn repositories(&self, session: &Session, organization: &str) -> Result<Vec<Repository>, HubError> {
-        // the list may change between two pages: read it again, once
+        // the list may change between two pages, so read it once more
         match self.read_all(session, organization).await? {
             Some(list) => Ok(list),
             None => match self.read_all(session, organization).await? {
@@ -61,7 +61,7 @@ impl Hub {
         }
     }
 
-    /// `None` where the pages do not add up to their count.
+    /// Reads all pages once. Returns `None` if their entries do not add up to `count`.
     async fn read_all(&self, session: &Session, organization: &str) -> Result<Option<Vec<Repository>>, HubError> {
         let Some(first) = self.page(session, organization, 1).await? else { return Ok(None) };
         let pages = first.count.div_ceil(PAGE_SIZE);
@@ -82,7 +82,7 @@ impl Hub {
         Ok((list.len() == count).then_some(list))
     }
 
-    /// One page; `None` for a page past the end.
+    /// Reads one page. Returns `None` for a page after the last one.
     async fn page(&self, session: &Session, organization: &str, page: usize) -> Result<Option<Page>, HubError> {
         let what = "list of repositories at Docker Hub";
         let path =
@@ -99,10 +99,10 @@ impl Hub {
         }
     }
 
-    /// The first tags of a repository: one request, whatever becomes of the tags.
+    /// Returns the first tags of a repository, in one request.
     ///
     /// # Errors
-    /// [`HubError`] where nothing is known about the tags.
+    /// Returns [`HubError`] if the result is unknown.
     pub async fn some_tags(&self, session: &Session, organization: &str, repository: &str) -> Result<Tags, HubError> {
         #[derive(Deserialize)]
         struct TagPage {
@@ -128,7 +128,7 @@ impl Hub {
     }
 }
 
-/// A tag as the registry's grammar has it: what may stand in a path.
+/// Returns whether a name matches the registry's grammar of tags, and so is safe in a path.
 fn is_tag(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && !name.starts_with(['.', '-'])

@@ -1,6 +1,7 @@
-//! Personal access tokens, managed by a password session (`/v2/access-tokens`).
+//! Manages personal access tokens with a password session (`/v2/access-tokens`).
 //!
-//! Labels are not unique on the service and creation is not idempotent: after a lost answer the label tells what is there.
+//! Labels are not unique at the service and a create is not idempotent: after a lost response, the label finds the
+//! token.
 
 use hubkeeper_core::failure::docker_hub::{endless, session_ended, unreadable};
 use hubkeeper_core::hub::{HubError, Pat};
@@ -13,35 +14,35 @@ use serde_json::{Value, json};
 use crate::clients::hub::{Hub, HubWriter, Session, unusable};
 use crate::http::Policy;
 
-/// Tokens a page: the most that is known to be taken.
+/// Tokens per page: the largest size that is known to be accepted.
 const PAGE_SIZE: usize = 100;
 
-/// Pages at most.
+/// Maximum number of pages.
 const PAGES: usize = 200;
 
-/// What a change of a PAT came to.
+/// The result of a change of a PAT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Changed {
-    /// It is as asked.
+    /// The service carried out the change.
     Done,
-    /// There is no such PAT any more.
+    /// The PAT does not exist any more.
     Gone,
-    /// The service refused, with this status: an expired PAT can only be deleted.
+    /// The service rejected the change with this status. An expired PAT can only be deleted.
     Refused(u16),
 }
 
-/// What a create came to.
+/// The result of a create.
 pub enum Mint {
-    /// The token and its uuid.
+    /// The service created the token.
     Minted {
-        /// Uuid.
+        /// The token's uuid.
         id: String,
-        /// Value: it is shown this once.
+        /// The token's value, which the service shows only once.
         token: SecretString,
     },
-    /// The service may have made it, or not: its value is lost either way.
+    /// The service may have created the token. Its value is lost either way.
     Unknown(String),
-    /// The service refused, with this status.
+    /// The service rejected the create with this status.
     Refused(u16),
 }
 
@@ -67,10 +68,10 @@ struct Page {
 }
 
 impl Hub {
-    /// Every PAT of the session's user.
+    /// Lists every PAT of the session's user.
     ///
     /// # Errors
-    /// [`HubError`] where the list cannot be read whole.
+    /// Returns [`HubError`] if the list cannot be read completely.
     pub async fn tokens(&self, session: &Session) -> Result<Vec<Pat>, HubError> {
         let what = "list of tokens at Docker Hub";
         let mut list: Vec<Pat> = Vec::new();
@@ -110,10 +111,10 @@ impl Hub {
 }
 
 impl HubWriter {
-    /// Makes a PAT with scope `repo:read`. Never repeated where the service may have acted.
+    /// Creates a PAT with scope `repo:read`. Never retries where the service may have created it.
     ///
     /// # Errors
-    /// [`HubError`] where the service certainly did not act.
+    /// Returns [`HubError`] if the service certainly did not create the PAT.
     pub async fn mint(&self, session: &Session, label: &str, expires_at: Timestamp) -> Result<Mint, HubError> {
         let payload = json!({"token_label": label, "scopes": ["repo:read"], "expires_at": hubkeeper_core::time::rfc3339(expires_at)});
         let create = self.0.send_json(Some(session), "POST", "/v2/access-tokens", &payload);
@@ -141,10 +142,11 @@ impl HubWriter {
         }
     }
 
-    /// Activates or deactivates a PAT, and labels it, in one request: what a killed run leaves tells what it was about.
+    /// Activates or deactivates a PAT and sets its label, in one request. The label then shows what an interrupted run
+    /// was doing.
     ///
     /// # Errors
-    /// [`HubError`] where it may be either way.
+    /// Returns [`HubError`] if the result is unknown.
     pub async fn set_active(
         &self,
         session: &Session,
@@ -163,10 +165,10 @@ impl HubWriter {
         }
     }
 
-    /// Deletes a PAT for good; one that is gone already is success.
+    /// Deletes a PAT permanently. Succeeds if the PAT does not exist.
     ///
     /// # Errors
-    /// [`HubError`] where it may still be there.
+    /// Returns [`HubError`] if the PAT may still exist.
     pub async fn revoke(&self, session: &Session, id: &str) -> Result<(), HubError> {
         let path = format!("/v2/access-tokens/{id}");
         let mut delete = self.0.get(session, &path);

@@ -1,4 +1,4 @@
-//! ARM's responses, read into values: the link to the next page, and what a refusal says.
+//! Parses ARM's responses: the link to the next page, and the reason of an error.
 
 use http::header::WWW_AUTHENTICATE;
 use hubkeeper_core::failure::arm::Refusal;
@@ -7,21 +7,22 @@ use url::Url;
 
 use crate::http::Response;
 
-/// The next page of a list; it is only followed on the host that the first came from, since the bearer goes with it.
+/// Returns the URL of the next page. The client follows it only on the host of the first page, because the request
+/// carries the bearer token.
 pub(super) fn next_page(page: &Value, first: &Url) -> Option<Url> {
     let link = page.get("nextLink").and_then(Value::as_str).and_then(|link| Url::parse(link).ok());
     link.filter(|link| link.origin() == first.origin())
 }
 
-/// What a response other than success says.
+/// Parses the reason of a response that is not a success.
 pub(super) fn refused(response: &Response) -> Refusal {
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let id = response.headers().get("x-ms-request-id").and_then(|id| id.to_str().ok());
     Refusal::parse(response.status().as_u16(), &body, id, is_challenge(response))
 }
 
-/// Whether a 401 asks for more claims than the bearer has: conditional access, or continuous access evaluation
-/// (Microsoft's "Claims challenges, claims requests, and client capabilities").
+/// Returns whether a 401 asks for more claims than the bearer token has: conditional access, or continuous access
+/// evaluation (Microsoft's "Claims challenges, claims requests, and client capabilities").
 fn is_challenge(response: &Response) -> bool {
     let headers = response.headers().get_all(WWW_AUTHENTICATE);
     response.status() == 401

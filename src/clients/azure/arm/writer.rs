@@ -1,4 +1,4 @@
-//! ARM's requests that change a connector: PUT and DELETE.
+//! Sends the requests that change a connector in ARM: PUT and DELETE.
 
 use std::time::Duration;
 
@@ -13,42 +13,43 @@ use crate::clients::azure::arm::Arm;
 use crate::clients::azure::arm::response::refused;
 use crate::http::{Policy, Repeat};
 
-/// A PUT may take more than half a minute: the provider checks connectivity (observed with AWS connectors).
+/// Timeout of a PUT. It may take more than half a minute, because the provider checks connectivity (observed with AWS
+/// connectors).
 const PUT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What a PUT came to, and the writer that ARM names in its response (`systemData.lastModifiedBy`).
+/// The result of a PUT, and the writer that ARM names in its response (`systemData.lastModifiedBy`).
 pub struct Put {
-    /// Whether it was carried out.
+    /// Whether ARM carried out the PUT.
     pub written: WriteOutcome,
-    /// Whether ARM says that there was no such connector before (201, against 200); `None` where it did not answer.
+    /// Whether the PUT created the connector (201) or updated it (200). `None` if ARM did not respond.
     pub created: Option<bool>,
-    /// How ARM calls us; `None` where it does not say.
+    /// The name that ARM uses for the function as a writer. `None` if the response has no such field.
     pub writer: Option<String>,
 }
 
-/// What a PUT or DELETE came to.
+/// The result of a PUT or DELETE.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WriteOutcome {
-    /// ARM did it.
+    /// ARM carried out the request.
     Done,
-    /// The answer was lost, or ARM failed: read the connector to know.
+    /// The response was lost or ARM failed: only a read of the connector shows the result.
     Unknown(String),
 }
 
-/// ARM, to write connectors.
+/// Writes connectors to ARM.
 #[derive(Clone)]
 pub struct ConnectorWriter(Arm);
 
 impl ConnectorWriter {
-    /// Writes with ARM's client.
+    /// Creates a writer that uses the client of `arm`.
     pub fn new(arm: Arm) -> Self {
         Self(arm)
     }
 
-    /// Writes a connector: the whole resource. Not repeated here, since between two attempts others may write.
+    /// Writes a whole connector. Does not retry, because others may write between two attempts.
     ///
     /// # Errors
-    /// By ARM's answer where it certainly refused.
+    /// Returns an error by ARM's response if ARM certainly did not write.
     pub async fn put(&self, id: &ConnectorId, body: &Value, token: &SecretString) -> Result<Put, Error> {
         let unknown = |why| Put { written: WriteOutcome::Unknown(why), created: None, writer: None };
         let url = self.0.url(id, Some(&id.name))?;
@@ -69,11 +70,11 @@ impl ConnectorWriter {
         }
     }
 
-    /// Deletes a connector; one that is gone already is success. Not repeated here, since between two attempts it may have been
-    /// made anew.
+    /// Deletes a connector. Succeeds if the connector does not exist. Does not retry, because somebody may create the
+    /// connector again between two attempts.
     ///
     /// # Errors
-    /// By ARM's answer where it certainly refused.
+    /// Returns an error by ARM's response if ARM certainly did not delete.
     pub async fn delete(&self, id: &ConnectorId) -> Result<WriteOutcome, Error> {
         let url = self.0.url(id, Some(&id.name))?;
         let policy = Policy { repeat: Repeat::Unsent, ..Policy::SAFE.within(PUT_TIMEOUT) };
