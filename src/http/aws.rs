@@ -1,4 +1,5 @@
-//! The AWS SDK's requests over the one HTTP client: the SDK signs and parses, [`HttpClient`] sends, waits and retries.
+//! Sends the AWS SDK's requests through the HTTP client. The SDK signs and parses; [`HttpClient`] sends, waits and
+//! retries.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,28 +18,30 @@ use hubkeeper_core::time::Timestamp;
 use crate::http::client::{Cause, HttpClient, SendError};
 use crate::http::exchange::{MayHaveActed, Policy};
 
-/// Each call of ours may be repeated: reads, puts under an idempotency token, tags, and stage moves, whose
-/// `RemoveFromVersionId` makes a repeat fail harmlessly.
+/// Every call is safe to repeat: reads, puts with an idempotency token, tags, and stage moves, where
+/// `RemoveFromVersionId` makes a repeated move fail without effect.
 const POLICY: Policy = Policy::SAFE.within(Duration::from_secs(10));
 
-/// Attempts at a call that is throttled (status 400 with AWS's JSON protocols, so [`HttpClient`] cannot see it).
+/// Maximum number of attempts of a throttled call. [`HttpClient`] does not see throttling, because AWS's JSON protocols
+/// report it with status 400.
 const THROTTLED_ATTEMPTS: u32 = 4;
 
-/// Header that [`SdkHttp`] adds where an earlier attempt may have been carried out: extensions do not pass the SDK's errors.
+/// Header that [`SdkHttp`] adds to a response if an earlier attempt may have been carried out. The SDK's errors drop
+/// extensions but keep headers.
 const MAY_HAVE_ACTED: &str = "x-hubkeeper-may-have-acted";
 
-/// Whether AWS may have carried out the call although the response is a refusal: an earlier attempt was lost or failed with a
-/// server error, or this one did.
+/// Returns whether AWS may have carried out the call although the response is an error: this attempt or an earlier one
+/// got no response or a server error.
 pub fn may_have_acted(response: &HttpResponse) -> bool {
     response.headers().contains_key(MAY_HAVE_ACTED) || !response.status().is_client_error()
 }
 
-/// [`HttpClient`] as the SDK's HTTP client.
+/// Implements the SDK's HTTP client with [`HttpClient`].
 #[derive(Clone)]
 pub struct SdkHttp(HttpClient);
 
 impl SdkHttp {
-    /// The SDK's client for one invocation.
+    /// Creates the SDK's HTTP client for one invocation.
     pub fn new(http_client: HttpClient) -> Self {
         Self(http_client)
     }
@@ -101,12 +104,12 @@ fn to_connector_error(error: SendError) -> ConnectorError {
     }
 }
 
-/// The invocation's clock as the SDK's: signatures carry its time.
+/// Gives the SDK the invocation's clock, because signatures contain the time.
 #[derive(Clone)]
 pub struct SdkTime(HttpClient);
 
 impl SdkTime {
-    /// The time source for one invocation.
+    /// Creates the time source for one invocation.
     pub fn new(http_client: HttpClient) -> Self {
         Self(http_client)
     }

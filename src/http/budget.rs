@@ -1,19 +1,20 @@
-//! How many bytes of response bodies the process holds at once.
+//! Limits the bytes of response bodies that the process holds at once.
 //!
-//! Each body has a cap, but 64 pages of 8 MiB under way to each of several hosts would not fit into the memory of a function.
-//! So bodies take their bytes from one pool. A body that gets none waits for the reserve, which is as large as the largest cap:
-//! whoever holds it can read to the end, so that some body always makes progress, whatever the others hold. Bytes go back when
-//! the last copy of the body is dropped; a client therefore drops a large body before it asks for the next one.
+//! Each body has a cap, but 64 concurrent pages of 8 MiB from each of several hosts would exceed the function's memory.
+//! So all bodies share one pool. A body that gets no bytes from the pool waits for the reserve, which is as large as
+//! the largest cap. The body that holds the reserve can always be read to its end, so at least one body makes progress.
+//! The bytes return to the pool when the last copy of the body is dropped. A client therefore drops a large body before
+//! it requests the next one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of the pool: a quarter of the smallest memory that a deployed function has (128 MB).
+/// Size of the pool in bytes: a quarter of the smallest memory of a deployed function (128 MB).
 pub(super) const POOL: usize = 32 << 20;
 
-/// What each body may hold beside: the usual response is smaller, and never waits.
+/// Bytes that each body may hold outside the pool. Most responses are smaller and never wait.
 const FREE: usize = 16 << 10;
 
 /// The pool and the reserve.
@@ -22,7 +23,7 @@ pub(super) struct Budget {
     reserve: Arc<Semaphore>,
 }
 
-/// The bytes that one body took from the pool, and the reserve where it has it.
+/// The bytes that one body took from the pool, and the reserve if the body holds it.
 struct Share {
     left: Arc<Mutex<usize>>,
     taken: usize,
@@ -36,12 +37,12 @@ impl Drop for Share {
 }
 
 impl Budget {
-    /// A pool of so many bytes, beside the reserve.
+    /// Creates a pool of `pool` bytes, and the reserve.
     pub(super) fn new(pool: usize) -> Self {
         Self { left: Arc::new(Mutex::new(pool)), reserve: Arc::new(Semaphore::new(1)) }
     }
 
-    /// A body of at most `limit` bytes.
+    /// Starts a body of at most `limit` bytes.
     pub(super) fn body(&self, limit: usize) -> Body<'_> {
         let share = Share { left: Arc::clone(&self.left), taken: 0, reserve: None };
         Body { budget: self, share, bytes: Vec::new(), limit }
@@ -53,7 +54,7 @@ impl Budget {
     }
 }
 
-/// A body while it is read.
+/// A body that is being read.
 pub(super) struct Body<'a> {
     budget: &'a Budget,
     share: Share,
@@ -61,26 +62,26 @@ pub(super) struct Body<'a> {
     limit: usize,
 }
 
-/// The body passed its cap.
+/// The error of a body that exceeds its cap.
 #[derive(Debug)]
 pub(super) struct TooLarge;
 
 impl Body<'_> {
-    /// Makes room for a body whose length is known.
+    /// Reserves bytes for a body of known length.
     pub(super) async fn expect(&mut self, length: u64) -> Result<(), TooLarge> {
         let length = usize::try_from(length).ok().filter(|length| *length <= self.limit).ok_or(TooLarge)?;
         self.grow(length).await;
         Ok(())
     }
 
-    /// Appends a chunk; waits where there is no room for it.
+    /// Appends a chunk. Waits until the pool or the reserve has enough bytes.
     pub(super) async fn push(&mut self, chunk: &[u8]) -> Result<(), TooLarge> {
         let length = self.bytes.len() + chunk.len();
         if length > self.limit {
             return Err(TooLarge);
         }
         if length > self.bytes.capacity() {
-            // doubled, so that a long body is not copied for each chunk
+            // doubles the capacity, so that a long body is not copied for each chunk
             self.grow(length.max(self.bytes.capacity() * 2).min(self.limit)).await;
         }
         self.bytes.extend_from_slice(chunk);
@@ -90,7 +91,7 @@ impl Body<'_> {
     async fn grow(&mut self, capacity: usize) {
         let needed = capacity.saturating_sub(FREE).saturating_sub(self.share.taken);
         if needed > 0 && self.share.reserve.is_none() && !self.take(needed) {
-            // never closed, so an error does not occur
+            // nothing closes the semaphore, so this never fails
             self.share.reserve = Arc::clone(&self.budget.reserve).acquire_owned().await.ok();
         }
         self.bytes.reserve_exact(capacity - self.bytes.len());
@@ -106,7 +107,7 @@ impl Body<'_> {
         enough
     }
 
-    /// The whole body; its bytes are given back with its last copy.
+    /// Returns the whole body. Its bytes return to the pool with its last copy.
     pub(super) fn finish(self) -> Bytes {
         struct Held {
             bytes: Vec<u8>,
@@ -170,7 +171,7 @@ mod tests {
         assert!(body.push(&vec![7; MIB]).now_or_never().unwrap().is_ok(), "the cap itself is allowed");
     }
 
-    /// Readers that hold a part each and want more: with a pool alone each would wait for the others for ever.
+    /// Each reader holds a part and wants more: without the reserve they would deadlock.
     #[tokio::test]
     async fn readers_that_each_hold_a_part_all_come_to_their_end() {
         let budget = Arc::new(Budget::new(4 * MIB));

@@ -1,9 +1,15 @@
-//! The one HTTP client: every request of the function, of the AWS SDK and of the identity library passes [`HttpClient::send`].
+//! The one HTTP client: every request of the function, of the AWS SDK and of the identity library goes through
+//! [`HttpClient::send`].
 //!
-//! Promises: a request never outlives the invocation's deadline; what the service asks to wait is waited (and shared by
-//! every request to that host); at most 64 requests are under way to one host; a body is cut off at its cap; a 401 is
-//! never retried; a request that is not safe to repeat is sent again only where the service cannot have acted on it.
-//! Redirects are not followed, whatever the request carries.
+//! It guarantees:
+//!
+//! - A request never outlives the invocation's deadline.
+//! - The client waits as long as the service asks, and shares the wait with every request to that host.
+//! - At most 64 requests are in progress to one host.
+//! - A body never exceeds its cap.
+//! - A 401 is never retried.
+//! - A request that is not safe to repeat is retried only if the service cannot have carried it out.
+//! - Redirects are never followed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,36 +27,36 @@ use super::transport::{Transport, TransportError, TransportErrorKind};
 use crate::clock::{Clock, Random};
 use crate::http::exchange::{MayHaveActed, Policy, Repeat, Request, Response, UNDER_WAY};
 
-/// Answers 429 that one request waits out at most: a service that goes on saying so is not asked for ever.
+/// Maximum number of 429 responses that one request waits out.
 const RATE_LIMITED: u32 = 30;
 
-/// Why no usable answer came.
+/// The error of a request without a usable response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError {
-    /// The host that was asked.
+    /// The host of the request.
     pub host: String,
-    /// What happened.
+    /// The cause.
     pub cause: Cause,
-    /// Whether the service may have acted on the request.
+    /// Whether the service may have carried out the request.
     pub acted: bool,
 }
 
-/// The ways to get no answer.
+/// The causes of a missing response.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cause {
-    /// The invocation's time is up.
+    /// The invocation's deadline has passed.
     Deadline,
-    /// The service asks to wait past the invocation's time.
+    /// The service asks to wait beyond the invocation's deadline.
     RateLimited,
-    /// No connection: name, refusal, TLS.
+    /// The connection could not be established: name resolution, refused connection or TLS.
     Unreachable(String),
-    /// The proxy did not lead to the host: which proxy, and why.
+    /// The proxy did not connect to the host: the proxy's address and the fault.
     Proxy(String, ProxyFault),
-    /// No answer within the attempt's time.
+    /// No response within the attempt's timeout.
     Timeout,
     /// The connection broke, or the body ended early.
     Broken(String),
-    /// The body is larger than its cap.
+    /// The body exceeds its cap.
     TooLarge,
 }
 
@@ -77,7 +83,8 @@ impl fmt::Debug for SendError {
 
 impl std::error::Error for SendError {}
 
-/// What lives as long as the process: the transport, time, chance, and what each host asked of us.
+/// The state of the HTTP client that lives as long as the process: transport, clock, randomness, and the limits of each
+/// host.
 pub struct HttpShared {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
@@ -86,12 +93,12 @@ pub struct HttpShared {
 }
 
 impl HttpShared {
-    /// An HTTP client over `transport`.
+    /// Creates the shared state over `transport`.
     pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<Self> {
         Arc::new(Self { transport, clock, random, hosts: Mutex::default() })
     }
 
-    /// Now.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -108,9 +115,9 @@ pub struct HttpClient {
     shared: Arc<HttpShared>,
     deadline: Timestamp,
     out_of_time: Arc<AtomicBool>,
-    /// Waits that cannot be meant: they end with the invocation.
+    /// Implausibly long waits, which apply to this invocation only.
     holds: Arc<Holds>,
-    /// What the proxy did last, and what to do about it.
+    /// The proxy's last fault and its remedy.
     proxy_trouble: Arc<Mutex<Option<SendError>>>,
 }
 
@@ -121,32 +128,32 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// An HTTP client until `deadline`, which leaves time for the report.
+    /// Creates an HTTP client until `deadline`, which must leave time for the report.
     pub fn new(shared: Arc<HttpShared>, deadline: Timestamp) -> Self {
         Self { shared, deadline, out_of_time: Arc::default(), holds: Arc::default(), proxy_trouble: Arc::default() }
     }
 
-    /// The clock that the requests run on.
+    /// Returns the clock that the requests use.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
     }
 
-    /// Chance.
+    /// Returns the source of randomness.
     pub fn random(&self) -> &Arc<dyn Random> {
         &self.shared.random
     }
 
-    /// When requests stop.
+    /// Returns the time at which requests stop.
     pub fn deadline(&self) -> Timestamp {
         self.deadline
     }
 
-    /// Now.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
 
-    /// Whether so much time is left before the deadline.
+    /// Returns whether at least `time` is left before the deadline.
     pub fn has(&self, time: Duration) -> bool {
         let enough = self.now() + time < self.deadline;
         if !enough {
@@ -155,14 +162,14 @@ impl HttpClient {
         enough
     }
 
-    /// Whether something was given up because the deadline comes first: what failed then was not reached.
+    /// Returns whether a request failed because of the deadline. Its service then counts as not reached.
     pub fn is_out_of_time(&self) -> bool {
         self.out_of_time.load(Ordering::Relaxed)
     }
 
-    /// An error that was made of what the proxy did gets the remedy for that; rejected credentials are `Misconfigured`.
+    /// Adds the proxy's remedy to an error that a proxy fault caused, and makes rejected credentials `Misconfigured`.
     ///
-    /// Clients know a [`SendError`] by its text alone, and would say "repeat the event".
+    /// Clients know only the text of a [`SendError`], and would recommend to repeat the event.
     #[must_use]
     pub fn explain(&self, error: Error) -> Error {
         let trouble = self.proxy_trouble.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,10 +184,7 @@ impl HttpClient {
         }
     }
 
-    /// Waits, unless the deadline comes first.
-    ///
-    /// # Errors
-    /// Gives `false` without waiting where the deadline comes first.
+    /// Waits for `duration`. Returns `false` without waiting if the deadline comes first.
     pub async fn wait(&self, duration: Duration) -> bool {
         if !self.has(duration) {
             return false;
@@ -189,11 +193,11 @@ impl HttpClient {
         true
     }
 
-    /// Sends one request under `policy`. A response of any status is a success here; 5xx and 429 come back only once
-    /// the attempts are used up.
+    /// Sends one request under `policy`. A response with any status is a success. A 5xx or 429 is returned only after
+    /// the last attempt.
     ///
     /// # Errors
-    /// [`SendError`] where no answer came.
+    /// Returns [`SendError`] if no response arrived.
     pub async fn send(&self, request: Request, policy: Policy) -> Result<Response, SendError> {
         let name = host_of(&request);
         let host = self.shared.host(&name);
@@ -223,13 +227,13 @@ impl HttpClient {
                     }
                     failed |= matches!(status, 408 | 500..=599);
                     let again = match status {
-                        // asking on would prolong a lock-out
+                        // a retry would prolong a lock-out
                         429 => !speaks_of_failed_logins(&response),
                         408 | 500 | 502 | 503 | 504 => policy.repeat == Repeat::Safe,
                         _ => false,
                     };
                     match asked {
-                        // the service said when: `admit` waits for it, and the attempt does not count
+                        // the service named a time: `admit` waits for it, and the attempt does not count
                         Some(_) if again && status == 429 && limited < RATE_LIMITED => {
                             limited += 1;
                             attempt -= 1;
@@ -243,7 +247,7 @@ impl HttpClient {
                 Err(error) => {
                     let sent = !matches!(error.kind, TransportErrorKind::Connect | TransportErrorKind::Proxy(..));
                     acted |= sent;
-                    // a rejected password is not tried again: enough of them lock an account
+                    // never retries a rejected password: several of them lock an account
                     let is_final = matches!(
                         error.kind,
                         TransportErrorKind::TooLarge | TransportErrorKind::Proxy(_, ProxyFault::Credentials)
@@ -261,7 +265,7 @@ impl HttpClient {
         }
     }
 
-    /// The failure of a request, which is kept where it tells about the invocation or the proxy.
+    /// Creates the error of a request, and records it if it concerns the invocation or the proxy.
     fn failed(&self, host: &str, cause: Cause, acted: bool) -> SendError {
         if matches!(cause, Cause::Deadline | Cause::RateLimited) {
             self.out_of_time.store(true, Ordering::Relaxed);
@@ -283,7 +287,7 @@ impl HttpClient {
         }
     }
 
-    /// 200 ms doubled for each attempt, up to 5 s, with the upper half left to chance.
+    /// Returns the back-off: 200 ms doubled for each attempt, at most 5 s, with jitter in the upper half.
     fn back_off(&self, attempt: u32) -> Duration {
         let full = Duration::from_millis(200).saturating_mul(1 << attempt.min(10).saturating_sub(1));
         let half = full.min(Duration::from_secs(5)) / 2;
@@ -292,7 +296,7 @@ impl HttpClient {
     }
 }
 
-/// Why the last attempt got no answer. `is_over` tells whether the invocation's time is up.
+/// Returns why the last attempt got no response. `is_over` says whether the invocation's deadline has passed.
 fn cause(error: TransportError, is_over: bool) -> Cause {
     match error.kind {
         TransportErrorKind::Connect => Cause::Unreachable(error.detail),
@@ -304,18 +308,18 @@ fn cause(error: TransportError, is_over: bool) -> Cause {
     }
 }
 
-/// Whether a response is the lock-out after too many failed logins.
+/// Returns whether a response reports a lock-out after too many failed logins.
 pub(crate) fn speaks_of_failed_logins(response: &Response) -> bool {
     let head = &response.body()[..response.body().len().min(500)];
     String::from_utf8_lossy(head).to_ascii_lowercase().contains("failed login")
 }
 
-/// Host and port of an absolute URI.
+/// Returns host and port of an absolute URI.
 fn host_of(request: &Request) -> String {
     request.uri().authority().map_or_else(|| "?".to_owned(), ToString::to_string)
 }
 
-/// A base URL with a path that is already percent-encoded.
+/// Joins a base URL and a path that is already percent-encoded.
 pub fn join(base: &str, path: &str) -> String {
     format!("{}{path}", base.trim_end_matches('/'))
 }

@@ -1,4 +1,5 @@
-//! The HTTP client: every request of the function, of the AWS SDK and of the identity library passes [`HttpClient::send`].
+//! The HTTP client: every request of the function, of the AWS SDK and of the identity library goes through
+//! [`HttpClient::send`].
 
 pub mod aws;
 mod budget;

@@ -1,8 +1,9 @@
-//! What one host asked of us: how many requests at once, and when the next one may go.
+//! Limits the requests to one host: how many run concurrently, and when the next one may start.
 //!
-//! The three ways in which the services tell a wait: `Retry-After` in seconds or as a date (Docker's reference, ARM),
-//! `X-Retry-After` as unix time (Docker, older), `X-RateLimit-Reset` as unix time beside `X-RateLimit-Remaining` (Docker).
-//! A [`Host`] lives as long as the process, so it keeps only what can be meant; the rest is kept by the invocation (`Holds`).
+//! The services name a wait in three headers: `Retry-After` in seconds or as a date (Docker's reference, ARM),
+//! `X-Retry-After` as unix time (Docker, older), and `X-RateLimit-Reset` as unix time beside `X-RateLimit-Remaining`
+//! (Docker). A [`Host`] lives as long as the process, so it keeps only plausible waits. The invocation keeps the others
+//! (`Holds`).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,44 +17,44 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::clock::Clock;
 use crate::http::exchange::Response;
 
-/// Why a request is not let out.
+/// The reason why a request is not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// The time is up.
+    /// The deadline has passed.
     Deadline,
-    /// The host asks to wait past the deadline.
+    /// The host asks to wait beyond the deadline.
     RateLimited,
 }
 
 struct Window {
-    /// Requests left, less those sent since that was told.
+    /// Requests left in the window, minus those sent since the host reported the number.
     left: u64,
-    /// When the host says that the window ends: tells one window from the next.
+    /// The end of the window that the host reported, which identifies the window.
     reset: Timestamp,
-    /// When it ends for us: 15 minutes after it was first told, at the latest.
+    /// The end of the window as the client applies it: at most 15 minutes after the host first reported it.
     end: Timestamp,
 }
 
-/// The waits that one invocation was told and that cannot be meant, by host.
+/// The implausibly long waits of one invocation, by host.
 #[derive(Default)]
 pub(super) struct Holds(Mutex<HashMap<String, Timestamp>>);
 
 impl Holds {
-    /// Holds requests to a host back until the end of a wait.
+    /// Holds requests to a host until the end of a wait.
     pub(super) fn hold(&self, host: &str, end: Timestamp) {
         let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = holds.entry(host.to_owned()).or_insert(end);
         *known = end.max(*known);
     }
 
-    /// How long requests to a host are held back.
+    /// Returns how long requests to a host are still held.
     fn left(&self, host: &str, now: Timestamp) -> Duration {
         let holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         holds.get(host).map_or(Duration::ZERO, |end| until(now, *end))
     }
 }
 
-/// One host: its places, and the shared wait.
+/// The limits of one host: concurrent requests, and the shared wait.
 pub struct Host {
     places: Semaphore,
     budget: Mutex<Budget>,
@@ -66,12 +67,12 @@ struct Budget {
 }
 
 impl Host {
-    /// A host with so many places.
+    /// Creates a host with a maximum number of concurrent requests.
     pub fn new(places: usize) -> Self {
         Self { places: Semaphore::new(places), budget: Mutex::default() }
     }
 
-    /// Waits for a place and for the time that the host named.
+    /// Waits until the host has a free slot and the time that it named has come.
     pub(super) async fn admit(
         &self,
         clock: &dyn Clock,
@@ -83,7 +84,7 @@ impl Host {
             if now >= deadline {
                 return Err(Refusal::Deadline);
             }
-            // A closed semaphore does not occur: nothing closes it.
+            // nothing closes the semaphore, so this never fails
             let permit = self.places.acquire().await.map_err(|_| Refusal::Deadline)?;
             let held = holds.left(name, clock.now());
             let wait = if held.is_zero() { self.spend(clock.now()) } else { held };
@@ -98,7 +99,7 @@ impl Host {
         }
     }
 
-    /// Takes one request out of the budget, or tells how long to wait for the next.
+    /// Takes one request from the window, or returns how long to wait for the next.
     fn spend(&self, now: Timestamp) -> Duration {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = budget.not_before {
@@ -116,24 +117,24 @@ impl Host {
         Duration::ZERO
     }
 
-    /// Takes note of what a response says about pace; gives the wait that it asks for, if it asks for one.
+    /// Records the limits in a response, and returns the wait that the response asks for, if any.
     ///
-    /// A wait that [`cannot be meant`](Wait::meant) is not noted here, where it would outlive the invocation.
+    /// An [implausible wait](Wait::meant) is not recorded here, where it would outlive the invocation.
     pub(super) fn note(&self, response: &Response, now: Timestamp) -> Option<Wait> {
         let headers = response.headers();
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        // a count that ends at no possible time says nothing about when to go on: a 429 will say that
+        // ignores a count whose window ends at an impossible time: a later 429 names the wait
         if let (Some(left), Some(asked)) = (number(headers, "x-ratelimit-remaining"), reset(headers, now))
             && let Asked::At(reset) = asked
             && let Wait { end, meant: true } = Wait::until(asked, now)
         {
             match &mut budget.window {
-                // an answer that was under way while others were spent must not give them back
+                // a late response must not give back requests that others have used since
                 Some(window) if window.reset == reset => window.left = window.left.min(left),
                 window => *window = Some(Window { left, reset, end }),
             }
         }
-        // ARM's token buckets have no window: what is spent is refilled at 10 or 25 requests a second
+        // ARM's token buckets have no window: they refill at 10 or 25 requests a second
         if headers.iter().any(|(name, left)| {
             name.as_str().starts_with("x-ms-ratelimit-remaining-") && left.to_str().is_ok_and(|left| left.trim() == "0")
         }) {
@@ -148,24 +149,25 @@ impl Host {
     }
 }
 
-/// The longest time that an upstream is waited for, whatever it asks: an invocation is over by then.
+/// Maximum time that the client waits for a service, whatever it asks for: no invocation lasts longer.
 pub const LONGEST: Duration = Duration::from_mins(15);
 
-/// A longer wait is a mistake: a reset in milliseconds, a year. The longest window of Docker Hub is six hours.
+/// Maximum plausible wait. A longer one is a mistake, such as a reset in milliseconds. The longest window of Docker Hub
+/// is six hours.
 const MEANT: Duration = Duration::from_hours(24);
 
-/// Clocks differ: a time so far in the past still means now. One that is further away says nothing.
+/// Tolerated clock skew: a time this far in the past means now, and an older one is ignored.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// A second is the coarsest unit in which a wait is told, so `now` is a little later.
+/// Minimum wait. Services name waits in whole seconds, so a time of `now` lies slightly later.
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// A wait that an upstream asks for.
+/// A wait that a service asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Wait {
-    /// When it ends: from 50 ms to 15 minutes from now.
+    /// The end of the wait: from 50 ms to 15 minutes from now.
     pub end: Timestamp,
-    /// Whether it can be meant: at most a day. What cannot be meant holds back the invocation that was told it, and no later one.
+    /// Whether the wait is plausible: at most a day. An implausible wait holds only the invocation that received it.
     pub meant: bool,
 }
 
@@ -183,12 +185,12 @@ impl Wait {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asked {
     At(Timestamp),
-    /// Later than a timestamp can tell.
+    /// Later than a timestamp can represent.
     TooFar,
 }
 
-/// The wait that a response asks for: `Retry-After` or `X-Retry-After` of a 429 or 503, or the `X-RateLimit-Reset` of a 429.
-/// What cannot be read, is negative or lies in the past asks for nothing: the usual back-off applies.
+/// Parses the wait that a response asks for: `Retry-After` or `X-Retry-After` of a 429 or 503, or `X-RateLimit-Reset`
+/// of a 429. Ignores unreadable, negative and past values; the usual back-off then applies.
 pub fn asked(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Wait> {
     if status != 429 && status != 503 {
         return None;
@@ -197,12 +199,12 @@ pub fn asked(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Wait> {
     let reset = if status == 429 { reset(headers, now) } else { None };
     let asked = [retry_after(headers, now), unix(headers, "x-retry-after"), reset].into_iter().flatten();
     let mut waits = asked.filter(|asked| !is_over(asked)).map(|asked| Wait::until(asked, now));
-    // the first that can be meant, in the order of trust; else the first
+    // the first plausible wait in the order of trust, else the first one
     let first = waits.next()?;
     Some(if first.meant { first } else { waits.find(|wait| wait.meant).unwrap_or(first) })
 }
 
-/// The point in time that `Retry-After` names, in seconds or as a date in any form of RFC 9110.
+/// Parses `Retry-After`: seconds, or a date in any form of RFC 9110.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Asked> {
     let text = headers.get("retry-after")?.to_str().ok()?.trim();
     if is_number(text) {
@@ -212,7 +214,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Asked> {
     httpdate::parse_http_date(text).ok().map(|date| Asked::At(within_reach(date.into())))
 }
 
-/// The end of the window of `X-RateLimit-Reset`, where it is still to come.
+/// Parses the end of the window from `X-RateLimit-Reset`, if it lies in the future.
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Asked> {
     unix(headers, "x-ratelimit-reset").filter(|asked| !matches!(asked, Asked::At(at) if *at <= now))
 }
@@ -225,7 +227,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// A header in seconds of unix time.
+/// Parses a header in seconds of unix time.
 fn unix(headers: &HeaderMap, name: &str) -> Option<Asked> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     if !is_number(text) {

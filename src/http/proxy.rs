@@ -1,10 +1,11 @@
-//! Which requests go through the forward proxy, and what it may do wrong.
+//! Decides which requests go through the forward proxy, and classifies its faults.
 //!
-//! The meaning is the usual one (curl, reqwest): the proxy carries requests to `https` URLs, through a tunnel (`CONNECT`), so
-//! that it sees host and port alone. Requests to `http` URLs are never proxied: plain http is for loopback addresses only.
-//! A loopback address over https does go to the proxy, unless `NO_PROXY` lists it. `NO_PROXY` is a list by commas: a
-//! domain stands for itself and everything below it, an address or a network (`10.0.0.0/8`) for addresses, `*` for all.
-//! Lambda's Runtime API is not concerned: the runtime's own client knows no proxy.
+//! The rules are the usual ones (curl, reqwest). The proxy carries requests to `https` URLs through a tunnel
+//! (`CONNECT`), so it sees only host and port. Requests to `http` URLs never use the proxy: plain http is for loopback
+//! addresses only. Requests to a loopback address over https use the proxy unless `NO_PROXY` lists the address.
+//! `NO_PROXY` is a comma-separated list: a domain matches itself and its subdomains, an address or a network
+//! (`10.0.0.0/8`) matches addresses, and `*` matches everything. Lambda's Runtime API never uses the proxy, because the
+//! runtime's own client does not support one.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use hubkeeper_core::proxy::Proxy;
 use hyper_util::client::proxy::matcher::Matcher;
 use secrecy::ExposeSecret;
 
-/// The proxy, and what goes through it. No `Debug`: the proxy's URL may hold a password.
+/// The proxy, and the rules for its use. No `Debug`: the proxy's URL may hold a password.
 #[derive(Clone)]
 pub struct Route {
     proxy: Proxy,
@@ -20,22 +21,22 @@ pub struct Route {
 }
 
 impl Route {
-    /// The way through `proxy`; `None` where the client cannot use it.
+    /// Creates the route through `proxy`. Returns `None` if the client cannot use the proxy.
     pub fn new(proxy: &Proxy) -> Option<Self> {
         let url = proxy.url().expose_secret();
         let matcher = Matcher::builder().https(url).no(proxy.except()).build();
-        // what the matcher cannot use it would pass over in silence, and the requests would go around the proxy
+        // the matcher silently ignores a proxy that it cannot use, and requests would bypass the proxy
         let usable = Matcher::builder().https(url).build();
         usable.intercept(&http::Uri::from_static("https://hub.docker.com/"))?;
         Some(Self { proxy: proxy.clone(), matcher: Arc::new(matcher) })
     }
 
-    /// Host and port of the proxy, for errors.
+    /// Returns host and port of the proxy, for errors.
     pub fn address(&self) -> &str {
         self.proxy.address()
     }
 
-    /// Whether requests to `uri` go through the proxy.
+    /// Returns whether requests to `uri` go through the proxy.
     pub fn carries(&self, uri: &http::Uri) -> bool {
         self.matcher.intercept(uri).is_some()
     }
@@ -46,22 +47,23 @@ impl Route {
     }
 }
 
-/// What went wrong at the proxy, before the service saw the request.
+/// A fault of the proxy before the service received the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ProxyFault {
-    /// Status 407: it wants a user and a password, or others.
+    /// Status 407: the proxy requires a user and a password, or rejects them.
     Credentials,
-    /// It did not make the tunnel, with a status other than 407: the host is not allowed, the proxy cannot reach it either, or it
+    /// The proxy did not open the tunnel, with a status other than 407: it does not allow the host, cannot reach it, or
     /// rejects the credentials with a 401.
     Refused,
-    /// It cannot be reached; the text says why.
+    /// The proxy cannot be reached; the text says why.
     Unreachable(String),
 }
 
 impl ProxyFault {
-    /// The fault behind an error of the HTTP client, for a request that goes through a proxy.
+    /// Classifies an error of the HTTP client for a request through a proxy.
     ///
-    /// hyper-util does not export its `TunnelError`: it is known by its text, which `tests/functional/proxy.rs` holds it to.
+    /// hyper-util does not export its `TunnelError`, so the text of the error identifies it.
+    /// `tests/functional/proxy.rs` checks the text.
     pub(super) fn of(error: &reqwest::Error) -> Option<Self> {
         let mut cause: Option<&dyn std::error::Error> = Some(error);
         let mut fault = None;
@@ -79,13 +81,13 @@ impl ProxyFault {
         }
         match fault {
             Some(Self::Unreachable(_)) => Some(Self::Unreachable(innermost)),
-            // the time for the connection was up: what is slow is the way to the proxy, or the proxy
+            // the connection timed out: the proxy, or the network to it, is slow
             None if error.is_timeout() => Some(Self::Unreachable(innermost)),
             other => other,
         }
     }
 
-    /// What happened to a request to `host` through the proxy at `address`.
+    /// Describes the fault of a request to `host` through the proxy at `address`.
     pub fn describe(&self, host: &str, address: &str) -> String {
         match self {
             Self::Credentials => {
@@ -98,13 +100,13 @@ impl ProxyFault {
         }
     }
 
-    /// What to do about it.
+    /// Returns the remedy for the fault.
     pub fn remedy(&self, host: &str, address: &str) -> String {
         match self {
             Self::Credentials => format!(
                 "put the proxy's user and password into HTTPS_PROXY, percent-encoded: http://user:password@{address}"
             ),
-            // some proxies (tinyproxy) answer a wrong password with 401, and the client tells 407 alone
+            // some proxies (tinyproxy) reject a wrong password with 401, and the client reports only 407 separately
             Self::Refused => format!(
                 "allow CONNECT to {host} at the proxy, correct the user and password in HTTPS_PROXY if it asks for them, \
                  or list the host in NO_PROXY; then repeat the event"

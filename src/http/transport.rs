@@ -1,4 +1,4 @@
-//! What carries a request: reqwest in Lambda, anything else in a simulation.
+//! Transports a request: reqwest in Lambda, a simulated network in tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,81 +13,83 @@ use crate::http::budget::Budget;
 use crate::http::exchange::{Request, Response};
 use crate::http::proxy::{ProxyFault, Route};
 
-/// Carries one request and brings its whole response, at most `body_limit` bytes of it.
+/// Sends one request and returns its whole response, at most `body_limit` bytes of it.
 ///
-/// Implementations follow no redirect, retry nothing and set no total time-out: [`crate::http::client::HttpClient`] does what of that is done.
+/// Implementations do not follow redirects, do not retry and set no total timeout: [`crate::http::client::HttpClient`]
+/// does these things.
 pub trait Transport: Send + Sync {
     /// Sends `request`, whose URI is absolute.
     fn send(&self, request: Request, body_limit: usize) -> BoxFuture<'static, Result<Response, TransportError>>;
 }
 
-/// Why a transport has no response.
+/// The error of a transport without a response.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TransportError {
-    /// How far it came.
+    /// How far the request got.
     pub kind: TransportErrorKind,
     /// The cause in words, without the URL.
     pub detail: String,
 }
 
-/// How far a failed request came.
+/// How far a failed request got.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TransportErrorKind {
-    /// No connection was made: the service did not see the request.
+    /// No connection: the service did not receive the request.
     Connect,
-    /// The proxy at this address did not lead to the service, which did not see the request.
+    /// The proxy at this address did not connect to the service, which did not receive the request.
     Proxy(String, ProxyFault),
-    /// The connection broke, or the body ended early: the service may have acted.
+    /// The connection broke, or the body ended early: the service may have carried out the request.
     Broken,
-    /// Nothing came in time: the service may have acted.
+    /// Timeout: the service may have carried out the request.
     Timeout,
-    /// The body passed its cap.
+    /// The body exceeds its cap.
     TooLarge,
 }
 
-/// Bytes that an HTTP/2 stream may send ahead of its reader.
+/// Bytes that an HTTP/2 stream may send before they are read.
 const STREAM: u32 = 256 << 10;
 
-/// Bytes that all streams of a connection may send ahead: more than all that wait for room ([`Budget`]) can have sent, so that they
-/// never hold up the one that reads.
+/// Bytes that all streams of a connection may send before they are read. This exceeds what all bodies that wait for
+/// bytes ([`Budget`]) can have sent, so waiting streams never block the stream that is being read.
 const CONNECTION: u32 = 20 << 20;
 const _: () = assert!(CONNECTION as usize > crate::http::exchange::UNDER_WAY * STREAM as usize);
 
 impl TransportError {
-    /// An error of a kind.
+    /// Creates an error.
     pub fn new(kind: TransportErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
     }
 }
 
-/// reqwest over rustls with ring: embedded roots (loading the platform's would be most of the start-up), no redirects.
+/// The transport over reqwest, with rustls and ring: embedded roots (loading the platform's roots would take most of
+/// the start-up), no redirects.
 pub struct Reqwest {
     client: reqwest::Client,
     proxy: Option<Route>,
     bodies: Arc<Budget>,
 }
 
-/// How long a connection may lie idle and still be trusted. Lambda freezes the process between two invocations: what lay idle
-/// through that may be dead without a sign of it. Docker Hub, ARM and AWS close idle connections after one to four minutes.
+/// Maximum idle time of a connection that is reused. Lambda freezes the process between two invocations, and a
+/// connection may die unnoticed in that time. Docker Hub, ARM and AWS close idle connections after one to four minutes.
 pub const IDLE: Duration = Duration::from_secs(20);
 
-/// While requests are under way on an HTTP/2 connection, a ping after this time without a frame, and as long again for its answer:
-/// a connection that died silently fails before the attempt's time is up.
+/// Time without a frame after which an HTTP/2 connection with requests in progress sends a ping, and the timeout of the
+/// ping. A connection that died silently then fails before the attempt's timeout.
 const PING: Duration = Duration::from_secs(5);
 
 impl Reqwest {
-    /// A client that trusts the embedded roots and those of `ca_bundle` (PEM), and goes through `proxy`.
+    /// Creates a client that trusts the embedded roots and those of `ca_bundle` (PEM), and uses `proxy`.
     ///
     /// # Errors
-    /// [`hubkeeper_core::error::Kind::Misconfigured`] where the bundle holds no certificate.
+    /// Returns [`hubkeeper_core::error::Kind::Misconfigured`] if the bundle contains no certificate.
     pub fn new(ca_bundle: Option<&[u8]>, proxy: Option<&Proxy>) -> Result<Self, Error> {
         Self::with_idle(ca_bundle, proxy, IDLE)
     }
 
-    /// The same, with another time that a connection may lie idle.
+    /// Creates a client with another maximum idle time of a connection.
     ///
     /// # Errors
-    /// As [`Reqwest::new`].
+    /// Returns the errors of [`Reqwest::new`].
     pub fn with_idle(ca_bundle: Option<&[u8]>, proxy: Option<&Proxy>, idle: Duration) -> Result<Self, Error> {
         let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(pem) = ca_bundle {
@@ -107,7 +109,7 @@ impl Reqwest {
             .map_err(unusable)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // reqwest would read the environment itself, and pass over a proxy that it cannot use
+        // reqwest would read the environment itself, and ignore a proxy that it cannot use
         let mut builder = reqwest::Client::builder().no_proxy();
         let proxy = proxy.map(|proxy| Route::new(proxy).ok_or_else(unusable_proxy)).transpose()?;
         if let Some(proxy) = &proxy {
@@ -164,7 +166,7 @@ impl Transport for Reqwest {
                 failed(error, kind)
             })?;
             let mut body = bodies.body(body_limit);
-            // a HEAD announces a length and has no body
+            // a HEAD response has a length and no body
             if let Some(length) = answer.content_length().filter(|_| !is_head) {
                 body.expect(length).await.map_err(too_large)?;
             }
@@ -179,7 +181,8 @@ impl Transport for Reqwest {
     }
 }
 
-/// The innermost cause says what happened ("connection refused", "invalid peer certificate"); the URL is left out.
+/// Converts an error. The innermost cause says what happened ("connection refused", "invalid peer certificate"); the
+/// URL is omitted.
 fn failed(error: reqwest::Error, kind: TransportErrorKind) -> TransportError {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;
@@ -189,10 +192,10 @@ fn failed(error: reqwest::Error, kind: TransportErrorKind) -> TransportError {
     TransportError::new(kind, cause.to_string())
 }
 
-/// The content of the file that `HUBKEEPER_CA_BUNDLE` names; `None` where it names none.
+/// Reads the file that `HUBKEEPER_CA_BUNDLE` names. Returns `None` if the variable is not set.
 ///
 /// # Errors
-/// [`Problems`] where the file cannot be read.
+/// Returns [`Problems`] if the file cannot be read.
 pub fn ca_bundle(environment: &Environment) -> Result<Option<Vec<u8>>, Problems> {
     let path = environment.get("HUBKEEPER_CA_BUNDLE").map(|path| path.trim()).filter(|path| !path.is_empty());
     let read = path.map(std::fs::read).transpose();

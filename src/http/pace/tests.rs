@@ -176,7 +176,7 @@ fn an_empty_bucket_of_arm_holds_requests_back_for_a_second() {
     }
 }
 
-/// A clock that goes on while somebody sleeps.
+/// A clock that advances while somebody sleeps.
 struct Hands(std::sync::Arc<Mutex<Timestamp>>);
 
 impl Clock for Hands {
