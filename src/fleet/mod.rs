@@ -1,5 +1,5 @@
-//! Many secrets in one event: all that are managed, or those that are named. Each by itself, a few at a time; or one message
-//! each for a queue.
+//! Handles an event about many secrets: all managed ones, or those that the event names. Works on a few at a time, or
+//! sends one message for each to a queue.
 
 pub mod queue;
 
@@ -19,20 +19,20 @@ use crate::clients::Sessions;
 use crate::process::Process;
 use crate::run;
 
-/// Secrets that are worked on side by side.
+/// Number of secrets that are handled concurrently.
 const SIDE_BY_SIDE: usize = 4;
 
-/// How far apart two days begin in the list: a prime, so that all places come up.
+/// Offset between the starting points of two days in the list. A prime, so that every secret comes first at some time.
 const STRIDE: usize = 7919;
 
-/// Handles one event about several secrets, or about all: through the queue where there is one.
+/// Handles one event about several secrets or all of them, through the queue if one is configured.
 ///
 /// # Errors
-/// Where the managed secrets cannot be listed. What happens to one secret is in its report.
+/// Returns an error if the managed secrets cannot be listed. The result for each secret is in its report.
 pub async fn run(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec<Report>, Error> {
     let secret_ids = members(process, fleet, end).await?;
     match &process.config.queue_url {
-        // a plan writes nothing: no message either
+        // a plan writes nothing, so it sends no message
         Some(queue) if fleet.mode == Mode::Apply => {
             let services = process.services(end, &Sessions::default());
             let writers = process.writers(&services);
@@ -51,20 +51,22 @@ async fn members(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec
     listed.map_err(|error| services.http_client.explain(error).at(fleet.trigger.name()))
 }
 
-/// What became of a record: its reports, and whether it has to come again.
+/// The result of a queue record: its reports, and whether the queue must deliver it again.
 pub struct Handled {
-    /// The record.
+    /// The id of the record.
     pub message_id: String,
-    /// What became of its secrets.
+    /// The reports about its secrets.
     pub reports: Vec<Report>,
-    /// What is wrong with the record itself.
+    /// The error about the record itself.
     pub error: Option<Error>,
 }
 
 impl Handled {
-    /// Whether the queue has to deliver the record again: it is unreadable, or some secret of it was not reached or may succeed
-    /// later. What ended `Refused`, `NeedsHuman` or `Misconfigured` would end so again, after one more login: its log line, the
-    /// metric `Failed` and the alarm on it tell a person.
+    /// Returns whether the queue must deliver the record again: it is unreadable, or one of its secrets was not reached
+    /// or may succeed later.
+    ///
+    /// An error of kind `Refused`, `NeedsHuman` or `Misconfigured` would occur again, after one more login. For these,
+    /// the log line, the metric `Failed` and its alarm notify a person.
     pub fn is_to_come_again(&self) -> bool {
         self.error.is_some() || self.reports.iter().any(may_succeed_later)
     }
@@ -115,7 +117,7 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
     handled
 }
 
-/// The report of an event that is not for this function.
+/// Returns the report of an event that is not for this function.
 pub fn ignored(action: &str, secret_id: Option<String>, reason: String) -> Report {
     let mut report = Report::new(action, Mode::Apply.name());
     report.outcome = Outcome::Ignored;
@@ -124,15 +126,15 @@ pub fn ignored(action: &str, secret_id: Option<String>, reason: String) -> Repor
     report
 }
 
-/// The report of a fleet without a secret: the event came to its end all the same.
+/// Returns the report of a fleet without secrets: the event still succeeds.
 pub fn empty(fleet: &Fleet) -> Report {
     let mut report = Report::new(fleet.trigger.name(), fleet.mode.name());
     report.reason = Some("no secret is managed".into());
     report
 }
 
-/// Each secret by itself: one organization's failure never stops another's. Requests about the same secret run one after
-/// another. The reports are in the order of the requests.
+/// Handles each secret separately: the failure of one organization never stops another. Requests about the same secret
+/// run one after another. The reports are in the order of the requests.
 pub async fn work(process: &Process, requests: Vec<Request>, end: Timestamp) -> Vec<Report> {
     let sessions = Sessions::default();
     let mut queues: BTreeMap<String, Vec<(usize, Request)>> = BTreeMap::new();
@@ -143,7 +145,7 @@ pub async fn work(process: &Process, requests: Vec<Request>, end: Timestamp) -> 
         }
         queues.entry(request.secret_id.clone()).or_default().push((at, request));
     }
-    // no secret is last every day: where the time does not suffice for all, another part comes first tomorrow
+    // rotates the order each day: if the time does not suffice for all secrets, different ones come first tomorrow
     let days = usize::try_from(process.shared.now().unix_timestamp() / 86_400).unwrap_or(0);
     let first = days.wrapping_mul(STRIDE) % order.len().max(1);
     order.rotate_left(first);
@@ -187,7 +189,7 @@ pub async fn one(process: &Process, request: &Request, sessions: &Sessions, end:
     let mut report = new_report(request);
     let since = services.now();
     let error = run::run(&services, &process.writers(&services), request, &mut report).await.err();
-    // nothing is wrong with a secret for which there was no time
+    // a secret that got no time has no error of its own
     if error.as_ref().is_some_and(|error| error.kind() == Kind::Retryable) && services.http_client.is_out_of_time() {
         report.outcome = Outcome::NotReached;
     }

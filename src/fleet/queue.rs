@@ -1,5 +1,5 @@
-//! Fan-out: one message for each secret, by `SendMessageBatch`. A batch that is answered with 200 may still hold entries that
-//! failed; those are sent again.
+//! Sends one message for each secret with `SendMessageBatch`. A response with status 200 may contain failed entries,
+//! which are sent again.
 
 use std::time::Duration;
 
@@ -14,12 +14,14 @@ use hubkeeper_core::report::Report;
 use crate::clients::Services;
 use crate::clients::sdk::failed;
 
-/// Messages of a batch at most (AWS's reference of `SendMessageBatch`); their bodies are far from its 1 MiB.
+/// Maximum number of messages in a batch (AWS's reference of `SendMessageBatch`). Their bodies are far below its limit
+/// of 1 MiB.
 const BATCH: usize = 10;
-/// Times that a message is sent before it counts as failed.
+/// Maximum number of attempts for a message.
 const ATTEMPTS: u32 = 4;
 
-/// Sends one message for each secret. The reports are in the order of the ids: `recorded` for what the queue has taken.
+/// Sends one message for each secret. The reports are in the order of the ids, with `recorded` for each message that
+/// the queue accepted.
 pub async fn send(
     services: &Services,
     client: &Client,
@@ -99,7 +101,7 @@ async fn send_batch(
                         *outcome = Err(error.clone());
                     }
                 }
-                // the HTTP client has tried again already where that could help
+                // the HTTP client has already retried where a retry could help
                 break;
             }
         }
