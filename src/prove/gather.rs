@@ -1,8 +1,8 @@
-//! Gathers the evidence: the only part of the proof that talks to anybody.
+//! Gathers the evidence: the only part of the proof that sends requests.
 //!
-//! Independent requests run side by side. The way of the longest chain: login, list, (further pages,) grants and tags,
-//! manifests. Where the login's answer has no scope claim, the first request to the token service goes alone: should the
-//! token's scope be too low, one failed login is enough.
+//! Independent requests run concurrently. The longest chain is: login, list, (further pages,) grants and tags,
+//! manifests. If the login's response has no scope claim, the first request to the token service runs alone: a token
+//! with too low a scope then causes only one failed login.
 
 use std::collections::BTreeSet;
 
@@ -20,31 +20,31 @@ use crate::clients::hub::repositories::Tags;
 use crate::clients::hub::{Credential, Hub, Session};
 use crate::http::UNDER_WAY;
 
-/// Missing grants of combined requests that are asked again singly.
+/// Maximum number of missing grants of combined requests that are requested again one by one.
 const ASKED_AGAIN: usize = 20;
 
-/// Whose token is examined, and how far. No `Debug`: it holds the token.
+/// The token to examine, and the extent. No `Debug`: it holds the token.
 pub struct Subject<'a> {
     /// The token and its identity.
     pub credential: Credential,
-    /// The version's document.
+    /// The document of the token's version.
     pub document: &'a Document,
-    /// Whether pulls are asked for a sample alone: enough to see that a proven token still works.
+    /// Whether to check pulls for a sample only, which is enough to see that a proven token still works.
     pub sample_only: bool,
 }
 
-/// What is known once grants and tags are read; the manifests are still to come. No `Debug`: it holds tokens.
+/// The evidence after grants and tags are read, without the manifests. No `Debug`: it holds tokens.
 pub struct Survey {
     /// The evidence so far.
     pub evidence: Evidence,
     credential: Credential,
-    /// Repositories of the sample that have a grant, and tags to try one after the other.
+    /// Repositories of the sample that have a grant, and the tags to try in order.
     manifests: Vec<Candidate>,
-    /// The repository that a push would be asked for.
+    /// The repository for the `push` request.
     push_on: Option<Repository>,
 }
 
-/// A repository whose manifest can be asked for. No `Debug`: it holds a token.
+/// A repository whose manifest can be requested. No `Debug`: it holds a token.
 struct Candidate {
     repository: String,
     tags: Vec<String>,
@@ -54,11 +54,11 @@ struct Candidate {
 /// Gathers evidence about tokens.
 #[derive(Clone, Copy)]
 pub struct Prover<'a> {
-    /// Docker Hub.
+    /// The client of Docker Hub.
     pub hub: &'a Hub,
 }
 
-/// How asking the token service went on.
+/// The result of the requests to the token service.
 struct Asked {
     granted: BTreeSet<String>,
     singles: Vec<(Repository, Granted)>,
@@ -72,7 +72,7 @@ enum End {
 }
 
 impl Prover<'_> {
-    /// Login, list, grants, tags.
+    /// Gathers the evidence of login, list, grants and tags.
     pub async fn survey(&self, subject: &Subject<'_>) -> Survey {
         let document = subject.document;
         let mut evidence = Evidence::new(
@@ -114,7 +114,7 @@ impl Prover<'_> {
         Survey { evidence, credential: subject.credential.clone(), manifests, push_on }
     }
 
-    /// Manifests and, where the scope claim leaves it open and `may_ask` allows it, the question for `push`.
+    /// Reads the manifests. Requests `push` if the scope claim leaves it open and `may_ask` allows it.
     pub async fn finish(&self, survey: Survey, may_ask: impl Future<Output = bool>) -> Evidence {
         let Survey { mut evidence, credential, manifests, push_on } = survey;
         let organization = evidence.organization.clone();
@@ -149,10 +149,10 @@ impl Prover<'_> {
         evidence
     }
 
-    /// What another credential sees; `Ok(None)` where it is rejected and so has no view.
+    /// Returns the repositories that another credential sees, or `Ok(None)` if the service rejects the credential.
     ///
     /// # Errors
-    /// The gap, for people.
+    /// Returns the reason why the view is unknown, in words for people.
     pub async fn reference(
         &self,
         credential: &Credential,
@@ -169,10 +169,10 @@ impl Prover<'_> {
         Ok(Some(Reference { of, repositories: list.into_iter().map(|repository| repository.name).collect() }))
     }
 
-    /// What a password session sees: the manager's view.
+    /// Returns the repositories that a password session sees: the manager's view.
     ///
     /// # Errors
-    /// The gap, for people.
+    /// Returns the reason why the view is unknown, in words for people.
     pub async fn session_reference(
         &self,
         session: &Session,
@@ -184,7 +184,7 @@ impl Prover<'_> {
         Ok(Reference { of, repositories: list.into_iter().map(|repository| repository.name).collect() })
     }
 
-    /// Whether the manifest of a repository can be read: another tag is tried only after one that leads to no manifest.
+    /// Checks whether the manifest of a repository can be read. Tries the next tag only after a tag without a manifest.
     async fn head(&self, organization: &str, candidate: &Candidate) -> Result<Head, HubError> {
         let Candidate { repository, tags, granted } = candidate;
         for tag in tags {
@@ -196,7 +196,7 @@ impl Prover<'_> {
         Ok(Head::Absent)
     }
 
-    /// Login and list; `None` where either leaves nothing to go on with.
+    /// Logs in and lists the repositories. Returns `None` if either leaves nothing to continue with.
     async fn enter(&self, subject: &Subject<'_>, evidence: &mut Evidence) -> Option<Session> {
         let session = match self.hub.login(&subject.credential).await {
             Ok(TokenLogin::Accepted(session)) => session,
@@ -221,7 +221,7 @@ impl Prover<'_> {
         Some(session)
     }
 
-    /// Pull grants: one request for each repository of the sample, combined ones for the rest.
+    /// Requests pull grants: one request for each repository of the sample, combined requests for the rest.
     async fn grants(
         &self,
         subject: &Subject<'_>,
@@ -243,7 +243,8 @@ impl Prover<'_> {
             self.ask(subject, vec![first], &in_sample, &mut asked).await;
         }
         self.ask(subject, asks, &in_sample, &mut asked).await;
-        // a combined answer has been seen to lose grants: ask for the missing ones singly before they become findings
+        // combined responses sometimes lose grants (observed), so request missing ones singly before they become
+        // findings
         let again: Vec<Vec<&Repository>> = rest
             .iter()
             .filter(|repository| !asked.granted.contains(&repository.name))
@@ -264,7 +265,7 @@ impl Prover<'_> {
         (repositories, grant)
     }
 
-    /// Runs requests side by side until the first that ends them all.
+    /// Runs requests concurrently until one of them ends the whole.
     async fn ask(
         &self,
         subject: &Subject<'_>,
@@ -290,7 +291,7 @@ impl Prover<'_> {
                         asked.singles.push((single.clone(), granted));
                     }
                 }
-                // leaving drops what is under way: no further request is sent
+                // the return drops the requests in progress and sends no further one
                 Ok(Grant::Refused(TokenRefusal::InsufficientScopes)) => asked.end = Some(End::InsufficientScopes),
                 Ok(Grant::Refused(TokenRefusal::Rejected)) => asked.end = Some(End::Rejected),
                 Ok(Grant::Refused(TokenRefusal::LockedOut)) => asked.end = Some(End::Gap(LOCKED_OUT.to_owned())),
@@ -305,7 +306,7 @@ impl Prover<'_> {
 
 const LOCKED_OUT: &str = "Docker Hub has locked the user or the address out after too many failed logins";
 
-/// Puts the grants into the evidence; gives the manifests that can be asked for.
+/// Adds the grants to the evidence, and returns the manifests that can be requested.
 fn conclude(
     evidence: &mut Evidence,
     subject: &Subject<'_>,

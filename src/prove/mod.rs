@@ -1,4 +1,4 @@
-//! Runs the proof for a version: whose view it is compared with, and what is read meanwhile.
+//! Runs the proof of a version: selects the views to compare with, and reads labels and connector meanwhile.
 
 pub mod gather;
 
@@ -28,46 +28,46 @@ use crate::clients::hub::{Credential, Session};
 use crate::prove::gather::{Prover, Subject};
 use crate::read::{connector, state};
 
-/// A PAT that is rejected this soon after it was made may still be spreading (docs/proof.md).
+/// Time after its creation in which a rejected PAT may still be propagating (docs/proof.md).
 const SPREADING: Duration = Duration::minutes(10);
 
-/// What the token is compared with.
+/// The view that the token is compared with.
 #[derive(Clone)]
 struct Context {
     current: Option<Version>,
     connector: Found,
 }
 
-/// Whose views a proof is compared with. No `Debug`: it may hold a bearer.
+/// The views that a proof compares the token with. No `Debug`: it may hold a bearer token.
 struct Compared<'a> {
     context: ContextFuture<'a>,
     manager: Option<Session>,
     last_proof: Option<Coverage>,
-    /// Whether somebody looks at this proof who should know what Defender does not scan.
+    /// Whether a person sees this proof who should know what Defender does not scan.
     asked: bool,
 }
 
 type ContextFuture<'a> = Shared<BoxFuture<'a, Result<Context, Error>>>;
 
-/// What a proof came to.
+/// The result of a proof.
 pub(crate) struct Proof {
     pub(crate) verdict: Verdict,
-    /// Labels and connector, read while the proof ended.
+    /// Labels and connector, read while the proof finished.
     pub(crate) recheck: Option<Recheck>,
 }
 
-/// What [`examine_while_reading`] learned.
+/// The result of [`examine_while_reading`].
 pub(crate) struct Examined {
-    /// `None` where the connector carries the version already.
+    /// The verdict, or `None` if the connector already carries the version.
     pub(crate) verdict: Option<Verdict>,
-    /// Labels and connector, read while the proof ended.
+    /// Labels and connector, read while the proof finished.
     pub(crate) recheck: Option<Recheck>,
 }
 
-/// Proves a version whose connector was read before.
+/// Proves a version whose connector is already read.
 ///
 /// # Errors
-/// Where what it is compared with cannot be read.
+/// Returns an error if a view to compare with cannot be read.
 pub(crate) async fn examine(
     services: &Services,
     world: &World,
@@ -83,17 +83,17 @@ pub(crate) async fn examine(
     Box::pin(prove(services, world, version, &document, compared, writes)).await
 }
 
-/// What the connector's tag tells of the last proof, where the connector is this secret's.
+/// Returns the coverage of the last proof from the connector's tag, if the connector belongs to this secret.
 fn last_proof(world: &World, document: &Document) -> Option<Coverage> {
     let observed = world.connector.as_ref()?.observed()?;
     let ours = observed.ownership(&document.organization, &world.secret.fingerprint()) == Ownership::Ours;
     observed.proved().filter(|_| ours)
 }
 
-/// Proves a token that an onboarding has just made: it must also see what the manager's login sees.
+/// Proves a token that an onboarding has just created: it must also see what the manager's login sees.
 ///
 /// # Errors
-/// As [`examine`].
+/// Returns the errors of [`examine`].
 pub(crate) async fn examine_minted(
     services: &Services,
     world: &World,
@@ -105,10 +105,10 @@ pub(crate) async fn examine_minted(
     Box::pin(prove(services, world, version, document, compared, true)).await
 }
 
-/// setSecret: proves the pending version while AWSCURRENT and the connector are read, and puts them into the state.
+/// Proves the pending version for setSecret, while it reads AWSCURRENT and the connector into the state.
 ///
 /// # Errors
-/// As [`examine`].
+/// Returns the errors of [`examine`].
 pub(crate) async fn examine_while_reading(
     services: &Services,
     world: &mut World,
@@ -116,7 +116,7 @@ pub(crate) async fn examine_while_reading(
 ) -> Result<Examined, Error> {
     let version = world.version.clone();
     let document = document(world, &version)?;
-    // nothing is proven for a connector that will not be written
+    // no proof for a connector that will not be written
     keeps_no_other(world, &document)?;
     let before = world.clone();
     let context: ContextFuture<'_> = {
@@ -133,7 +133,7 @@ pub(crate) async fn examine_while_reading(
         let found = context.connector.observed();
         found.is_some_and(|found| found.carries(&document, &fingerprint, &version).is_ok())
     };
-    // what is read may end the proof early: nothing is left to be proven, or nothing can be written
+    // the reads may end the proof early: there is nothing left to prove, or nothing can be written
     let early = {
         let context = context.clone();
         async move {
@@ -162,7 +162,7 @@ pub(crate) async fn examine_while_reading(
     }
 }
 
-/// Whether a token that was proven before still logs in and pulls: a sample.
+/// Checks with a sample whether a token that was proven before still logs in and pulls.
 pub(crate) async fn sample(services: &Services, world: &World, version: &str) -> Result<Verdict, Error> {
     let document = document(world, version)?;
     let subject = subject(&document, true)?;
@@ -197,11 +197,12 @@ fn credential(document: &Document) -> Option<Credential> {
     Some(Credential { identifier: document.username.clone(), token })
 }
 
-/// A token of hubkeeper's that was rejected minutes after it was made may still be spreading: nothing is known about it then. When
-/// it was made tells the version of its label; that is asked for only now.
+/// Makes the verdict inconclusive for a rejected token that the function created minutes ago: it may still be
+/// propagating. The creation time of the version in the token's label shows the token's age. It is read only when it is
+/// needed.
 ///
 /// # Errors
-/// Where the history cannot be read.
+/// Returns an error if the history cannot be read.
 async fn excuse_young(
     services: &Services,
     world: &World,
@@ -214,7 +215,7 @@ async fn excuse_young(
     let pat = world.pats.iter().flatten().find(|pat| pat.id == token_id);
     let labelled = pat.and_then(|pat| world.secret.version_of_label(&pat.label)).map(|label| label.version);
     let versions = [&world.current, &world.candidate, &world.pending, &world.previous];
-    // a version that names the same token tells as much: where it is right the token is as old, else it was made by hand
+    // a version that names the same token is good evidence: either the token is as old, or it was created by hand
     let same =
         versions.into_iter().flatten().chain(current).filter(|known| {
             known.document.same_token(document) || known.document.token_id.as_deref() == Some(token_id)
@@ -228,14 +229,15 @@ async fn excuse_young(
     Ok(())
 }
 
-/// Whether a token was made minutes ago, by the versions that hold it: an older one proves that it was not.
+/// Returns whether a token was created minutes ago, by the versions that hold it: an older version proves that it was
+/// not.
 fn is_young(holders: &BTreeSet<&str>, history: &History, now: Timestamp) -> bool {
     let made = holders.iter().filter_map(|version| history.get(*version)).min();
     made.is_some_and(|made| (now - *made).abs() < SPREADING)
 }
 
-/// The proof: the token's own evidence and the views of others side by side, and, while its last requests are under way,
-/// the look that the write will want.
+/// Proves a token: gathers its own evidence and the views of others concurrently. Reads labels and connector for the
+/// write while the last requests are in progress.
 async fn prove(
     services: &Services,
     world: &World,
@@ -250,7 +252,7 @@ async fn prove(
     let fingerprint = world.secret.fingerprint();
     let may_ask = {
         let context = context.clone();
-        // a version that the connector carries was asked before: once for each version
+        // a proof asks for `push` once per version, and the version in the connector was already asked
         async move {
             context.await.is_ok_and(|context| {
                 let carried = context.connector.observed().and_then(|found| found.version());
@@ -308,8 +310,8 @@ fn compare(evidence: &mut Evidence, view: Result<Option<Reference>, String>) {
     }
 }
 
-/// The version whose token is in use: the one in the connector's tag, else AWSCURRENT. `None` where that is the version in
-/// question, or its token is the same, expired, or of another organization.
+/// Returns the version whose token is in use: the one in the connector's tag, else AWSCURRENT. Returns `None` if that
+/// is the version to prove, or if its token is the same, has expired or belongs to another organization.
 async fn in_use(
     services: &Services,
     world: &World,
@@ -325,7 +327,7 @@ async fn in_use(
     let in_use = match tagged {
         Some(tagged) if current.is_none_or(|current| current.id != tagged) => {
             let stage = world.secret.any_label(tagged);
-            // a version without labels may be gone by now
+            // a version without labels may be deleted by now
             let value = services.store.value(&world.secret.arn, tagged, stage).await?;
             let read = value.and_then(|value| Document::parse(&value).ok());
             read.map(|document| Version { id: tagged.to_owned(), document }).or_else(|| current.cloned())
