@@ -1,4 +1,4 @@
-//! Reads the connector, and what stands beside it: its neighbours, the one that was kept before, those elsewhere.
+//! Reads the connector, its neighbours, the connector that the secret kept before, and connectors elsewhere.
 
 use futures_util::future::join3;
 use hubkeeper_core::connector::Found;
@@ -14,7 +14,7 @@ use hubkeeper_core::warning::{Warning, WarningCode};
 
 use crate::clients::Services;
 
-/// The connector, and its neighbours of the same organization.
+/// Reads the connector, and its neighbours of the same organization.
 pub(crate) async fn read(
     services: &Services,
     trigger: &Trigger,
@@ -58,7 +58,7 @@ pub(crate) async fn read(
                 report.connector(id.to_string(), Change::None);
             }
         }
-        // a proof alone needs no connector: what it carries would only say what to compare with
+        // a verify needs no connector: its version would only add a view to compare with
         (Err(error), Trigger::Verify { .. }) => {
             report
                 .warn(Warning::new(WarningCode::ConnectorUnknown, format!("the connector could not be read: {error}")));
@@ -69,16 +69,16 @@ pub(crate) async fn read(
     Ok(())
 }
 
-/// What the resource group's other connectors of the organization come to.
+/// The other connectors of the organization in the resource group.
 #[derive(Default)]
 pub(crate) struct Neighbours {
-    /// Their names, for people.
+    /// A warning with their names.
     pub(crate) warning: Option<Warning>,
-    /// Whether one of them bears this secret's fingerprint.
+    /// Whether one of them carries this secret's fingerprint.
     pub(crate) has_twin: bool,
 }
 
-/// Other connectors of the organization in the resource group. A failed listing is not reported.
+/// Reads the other connectors of the organization in the resource group. A failed listing is not reported.
 pub(crate) async fn neighbours(
     services: &Services,
     id: &ConnectorId,
@@ -96,14 +96,15 @@ pub(crate) async fn neighbours(
     Neighbours { warning, has_twin: others.iter().any(|other| other.is_ours) }
 }
 
-/// The connector that the tag of an offboarded secret names.
+/// Reads the connector that the tag of an offboarded secret names.
 pub(crate) async fn read_former(services: &Services, world: &mut World) -> Result<(), Error> {
     let Kept::Connector(kept) = world.secret.kept() else { return Ok(()) };
     world.keeping.former = Some(services.arm.read(&kept.connector).await?.or_absent());
     Ok(())
 }
 
-/// Connectors elsewhere in the subscription that bear the secret's fingerprint; none where the role does not permit the look.
+/// Reads the connectors elsewhere in the subscription that carry the secret's fingerprint. Finds none if the role does
+/// not permit the list.
 pub(crate) async fn look_elsewhere(services: &Services, world: &mut World) -> Result<(), Error> {
     let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let Some(id) = document.map(|document| document.connector.id.clone()) else { return Ok(()) };

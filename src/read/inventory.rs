@@ -1,4 +1,5 @@
-//! Reads what the retirement of tokens depends on, in a fixed order (ARCHITECTURE.md, Retirement): the PATs, then the labels, then the connector.
+//! Reads what the retirement of tokens depends on, in a fixed order: PATs, labels, connector (ARCHITECTURE.md,
+//! Retirement).
 
 use std::collections::BTreeSet;
 
@@ -18,22 +19,23 @@ use time::Duration;
 
 use crate::clients::Services;
 
-/// Every PAT of the dedicated user; none where the secret names no manager. They are listed before the token is proven, so that
-/// its `last_used` is not that of the proof.
+/// Lists every PAT of the dedicated user, or none if the secret names no manager. Runs before the proof, so that
+/// `last_used` is not the time of the proof.
 ///
 /// # Errors
-/// Where the manager cannot log in, or the list not be read.
+/// Returns an error if the manager cannot log in or the list cannot be read.
 pub(crate) async fn list(services: &Services, secret: &Secret, document: Option<&Document>) -> Result<Vec<Pat>, Error> {
     let Some(document) = document.filter(|document| document.manager.is_some()) else { return Ok(Vec::new()) };
     let session = services.manager(secret, document).await?;
     services.hub.tokens(&session).await.map_err(|error| undecided(&error))
 }
 
-/// What is to be done with the secret's tokens: empty where there is no manager to do it with. The state has the labels
-/// and the connector of that moment afterwards.
+/// Plans the retirement of the secret's tokens. The plan is empty without a manager. Refreshes labels and connector in
+/// the state.
 ///
 /// # Errors
-/// Where something that it depends on cannot be read; `NeedsHuman` where tokens are to go at once and no manager is named.
+/// Returns an error if a value that the plan depends on cannot be read, and `NeedsHuman` if tokens must be deleted now
+/// and no manager is named.
 pub(crate) async fn plan(
     services: &Services,
     state: &mut State,
@@ -100,7 +102,8 @@ pub(crate) async fn plan(
     Ok(steps)
 }
 
-/// The PATs that count for the retirement; `None` where nothing is to be retired now. While a rotation is stuck those of its version count.
+/// Returns the PATs that the retirement considers, or `None` if nothing is to be retired now. While a rotation is
+/// stuck, these are the PATs of its version.
 fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Result<Option<Vec<Pat>>, Error> {
     match (world.pats.clone(), stuck) {
         (Ok(pats), Some(pending)) => {
@@ -108,7 +111,7 @@ fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Res
                 |pat: &Pat| world.secret.version_of_label(&pat.label).is_some_and(|label| label.version == pending);
             Ok(pats.iter().any(of_it).then_some(pats))
         }
-        // what is current is looked after all the same: perhaps the rotation is stuck for this very reason
+        // AWSCURRENT is reconciled all the same: this error may be the reason why the rotation is stuck
         (Err(error), Some(_)) => {
             report.warn(Warning::new(WarningCode::NothingRetired, format!("the tokens could not be listed: {error}")));
             Ok(None)
@@ -117,10 +120,10 @@ fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Res
     }
 }
 
-/// The connector whose token is in use.
+/// Reads the connector whose token is in use.
 async fn kept_connector(services: &Services, world: &World, document: &Document) -> Result<Found, Error> {
     match world.offboarded_connector() {
-        // what counts is the connector that the secret keeps, and its group may be gone as well
+        // the kept connector counts, and its resource group may be deleted as well
         Some(kept) if world.secret.managed() == Managed::Offboarded => {
             Ok(services.arm.read(&kept.connector).await?.or_absent())
         }
@@ -128,7 +131,7 @@ async fn kept_connector(services: &Services, world: &World, document: &Document)
     }
 }
 
-/// Warns of an offboarded secret whose tokens wait for the end of the grace.
+/// Warns about an offboarded secret whose tokens wait for the end of the grace period.
 fn warn_of_tokens_left(pats: &[Pat], secret: &Secret, report: &mut Report) {
     let left = pats.iter().filter(|pat| secret.version_of_label(&pat.label).is_some()).count();
     if left > 0 {
@@ -139,10 +142,10 @@ fn warn_of_tokens_left(pats: &[Pat], secret: &Secret, report: &mut Report) {
     }
 }
 
-/// Whether a PAT is in use, by these labels, this connector and the values of now.
+/// Returns whether a PAT is in use, by the current labels, connector and values.
 ///
 /// # Errors
-/// Where a value cannot be read.
+/// Returns an error if a value cannot be read.
 pub(crate) async fn use_of(
     services: &Services,
     world: &mut World,
@@ -168,7 +171,7 @@ pub(crate) async fn use_of(
     }
 }
 
-/// What the documents that were read tell about copied ids, without a request.
+/// Returns warnings about copied ids in the documents that were read. Sends no request.
 pub(crate) fn copied_ids(world: &World) -> Vec<Warning> {
     let others = [&world.previous, &world.current, &world.candidate];
     let others = others.into_iter().flatten().filter(|known| known.id != world.version);
@@ -179,7 +182,7 @@ pub(crate) fn copied_ids(world: &World) -> Vec<Warning> {
     retirement::copied_ids(before.into_iter().chain(own).chain(after))
 }
 
-/// What the values that were read hold: equal tokens have one number.
+/// Returns the contents of the values that were read: equal tokens get the same number.
 fn known(world: &World) -> Contents {
     let versions = [&world.previous, &world.current, &world.candidate, &world.pending];
     let versions = versions.into_iter().flatten().map(|known| (known.id.as_str(), StoredToken::of(&known.document)));
@@ -203,7 +206,8 @@ fn known(world: &World) -> Contents {
     versions.chain(own).chain(slot).chain(read).map(content).collect()
 }
 
-/// Reads versions' values. One that is there is read once, since a value never changes under its id; one that is not may come.
+/// Reads the values of versions. A stored value is read once, because it never changes under its id. A missing value
+/// may appear later.
 async fn read(
     services: &Services,
     world: &mut World,
@@ -222,7 +226,7 @@ async fn read(
         }
     }
     let absent = absent.into_iter().map(|(version, stored)| (version, Content { stored, token_id: None }));
-    // what was absent a moment ago still is, for this decision
+    // a value that was missing a moment ago counts as missing for this decision
     let earlier = std::mem::take(contents).into_iter();
     *contents = earlier.filter(|(_, content)| matches!(content.stored, Stored::Gone | Stored::Unreadable)).collect();
     contents.extend(known(world));

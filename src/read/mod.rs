@@ -1,4 +1,4 @@
-//! Reads the state of the world for one event: what the planner is given.
+//! Reads the state for one event: the planner's input.
 
 pub mod connector;
 pub mod inventory;

@@ -1,4 +1,4 @@
-//! Reads the state that the planner is given.
+//! Reads the labels and documents that the planner needs.
 
 use futures_util::future::{join, join5};
 use hubkeeper_core::error::{Error, Kind};
@@ -12,15 +12,15 @@ use secrecy::SecretString;
 
 use crate::clients::Services;
 
-/// What the first requests tell.
+/// The result of the first requests.
 pub(crate) struct Entered {
     pub(crate) secret: Secret,
     pub(crate) admission: Admission,
-    /// The pending version's value, where the event is a rotation's.
+    /// The value of the pending version, for an event of a rotation.
     pub(crate) value: Option<SecretString>,
 }
 
-/// Labels, and for a rotation its value, side by side.
+/// Reads the labels and, for a rotation, the pending value, concurrently.
 pub(crate) async fn enter(services: &Services, request: &Request, trigger: &Trigger) -> Result<Entered, Error> {
     let store = &services.store;
     let id = &request.secret_id;
@@ -36,12 +36,12 @@ pub(crate) async fn enter(services: &Services, request: &Request, trigger: &Trig
         && secret.managed() == Managed::Yes
         && let Some(pending) = secret.rotation_in_progress().map(str::to_owned)
     {
-        // a version that has no value yet is not in the history: it came with the last change of the secret, or before
+        // the history omits a version without a value: it was created at the last change of the secret, or before
         secret.pending_since = store.history(&secret.arn).await?.get(&pending).copied().or(secret.last_changed);
     }
     is_shown(trigger, request.sent_at, &secret, services.now())?;
     let admission = admit(trigger, request.version.as_deref(), &secret, services.now())?;
-    // the value counts only where the labels say that the version is pending: else its error is of no interest
+    // the value counts only if the labels show the version as pending; otherwise its error is irrelevant
     let value = match &admission {
         Admission::Version { label: Label::Pending, .. } => value?,
         _ => None,
@@ -49,7 +49,7 @@ pub(crate) async fn enter(services: &Services, request: &Request, trigger: &Trig
     Ok(Entered { secret, admission, value })
 }
 
-/// The documents that the trigger is about.
+/// Reads the documents that the trigger concerns.
 pub(crate) async fn documents(
     services: &Services,
     trigger: &Trigger,
@@ -64,7 +64,7 @@ pub(crate) async fn documents(
     let reconciles = matches!(trigger, Trigger::Reconcile { .. });
     let changed = matches!(trigger, Trigger::SecretChanged { .. });
     let creates = matches!(trigger, Trigger::CreateSecret);
-    // setSecret reads AWSCURRENT while the token is being proven
+    // setSecret reads AWSCURRENT during the proof
     let with_current = !matches!(trigger, Trigger::SetSecret | Trigger::Verify { .. } | Trigger::RotationEnded { .. });
     let is_stuck = secret.stuck_rotation(now).is_some();
     let read = |wanted: bool, label: Label| {
@@ -114,8 +114,8 @@ pub(crate) async fn documents(
     Ok(state)
 }
 
-/// The version in question as a document; `None` where it has no value, or where the trigger can do without one. `value` is
-/// what was read already.
+/// Returns the document of the version, or `None` if the version has no value or the trigger does not need one. `value`
+/// is a value that was already read.
 async fn subject(
     services: &Services,
     trigger: &Trigger,
@@ -130,7 +130,7 @@ async fn subject(
     }
     if label == Label::Pending {
         return match trigger {
-            // a pending version may be without a value: then it is made, or only tried out
+            // a pending version may have no value: this step then creates it, or only tests the secret
             Trigger::CreateSecret | Trigger::TestSecret => Ok(None),
             _ => store.document(&secret.arn, version, Some(label.name())).await.map(Some),
         };
@@ -138,11 +138,11 @@ async fn subject(
     let stage = secret.any_label(version).unwrap_or(label.name());
     let value = store.value(&secret.arn, version, Some(stage)).await;
     match (value, trigger) {
-        // the tag names what an offboarding is about
+        // the tag names the connector to offboard
         (value, Trigger::Offboard) if secret.kept() != Kept::Unknown => {
             Ok(value?.and_then(|value| Document::parse(&value).ok()))
         }
-        // what is only taken note of needs no document
+        // an event that is only recorded needs no document
         (value, Trigger::RotationEnded { .. }) => {
             Ok(value.ok().flatten().and_then(|value| Document::parse(&value).ok()))
         }
@@ -150,7 +150,7 @@ async fn subject(
     }
 }
 
-/// The version that bears the label, where it is another than `version` and has a value.
+/// Reads the version that has the label, if it differs from `version` and has a value.
 async fn other(services: &Services, secret: &Secret, version: &str, label: Label) -> Result<Option<Version>, Error> {
     let Some(id) = secret.version(label).filter(|id| *id != version) else { return Ok(None) };
     let value = services.store.value(&secret.arn, id, Some(label.name())).await?;
@@ -158,8 +158,8 @@ async fn other(services: &Services, secret: &Secret, version: &str, label: Label
     Ok(document.map(|document| Version { id: id.to_owned(), document }))
 }
 
-/// The candidate, and a reconcile's error about one that nobody can read: such a candidate does not keep AWSCURRENT from being
-/// looked after, and a rotation that wants it fails.
+/// Separates the candidate from its error. A malformed candidate must not block the reconcile of AWSCURRENT; only a
+/// rotation that needs the candidate fails.
 fn candidate_or_error(
     candidate: Result<Option<Version>, Error>,
     trigger: &Trigger,
@@ -171,7 +171,7 @@ fn candidate_or_error(
     }
 }
 
-/// The version, where its value is a document.
+/// Returns the version if its value is a document.
 fn readable(version: Result<Option<Version>, Error>) -> Result<Option<Version>, Error> {
     match version {
         Err(error) if error.kind() == Kind::Misconfigured => Ok(None),
@@ -179,12 +179,13 @@ fn readable(version: Result<Option<Version>, Error>) -> Result<Option<Version>, 
     }
 }
 
-/// AWSCURRENT, where the version in question is another.
+/// Reads AWSCURRENT if it differs from the version of the event.
 pub(crate) async fn current(services: &Services, world: &World) -> Result<Option<Version>, Error> {
     other(services, &world.secret, &world.version, Label::Current).await
 }
 
-/// The derived version id of an onboarding that mints, and what stands there: past every one whose token is dead.
+/// Finds the version id that an onboarding with a manager derives, and reads its value. Skips every id whose token is
+/// dead.
 pub(crate) async fn read_slot(services: &Services, state: &mut State) -> Result<(), Error> {
     let Some(current) = state.world.secret.version(Label::Current) else { return Ok(()) };
     let mut id = state.world.secret.derived_version(current);
@@ -198,7 +199,7 @@ pub(crate) async fn read_slot(services: &Services, state: &mut State) -> Result<
     Ok(())
 }
 
-/// The versions with a staging label that name another connector than the document, or are no document.
+/// Reads the versions with a staging label, for those that name another connector than the document or are no document.
 pub(crate) async fn read_versions(services: &Services, world: &mut World) -> Result<(), Error> {
     let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let Some(wanted) = document.map(KeptConnector::of) else { return Ok(()) };
