@@ -1,6 +1,6 @@
-//! The way of one event about one secret: read the state, ask the planner, run or print what it says.
+//! Handles one event about one secret: reads the state, asks the planner, and runs or prints the plan.
 //!
-//! A flow names its trigger and gathers the state; it decides nothing that the planner could.
+//! A flow names its trigger and reads the state. All decisions belong to the planner.
 
 use futures_util::future::{Either, select};
 use hubkeeper_core::error::Error;
@@ -20,15 +20,15 @@ mod proof;
 mod report;
 mod start;
 
-/// More turns than any event takes: a state that keeps the planner undecided ends here.
+/// Maximum number of questions to the planner. No event needs so many; the limit ends a planner that never decides.
 const TURNS: usize = 12;
-/// Times that the state is read anew because it moved on while it was acted on.
+/// Maximum number of rounds: each reads the state again because it moved during the last one.
 const ROUNDS: usize = 3;
 
-/// Handles one event about one secret; the report is filled whether it ends well or not.
+/// Handles one event about one secret. Fills the report on success and on failure.
 ///
 /// # Errors
-/// The typed error, with step and organization.
+/// Returns the typed error, with step and organization.
 pub async fn run(services: &Services, writers: &Writers, request: &Request, report: &mut Report) -> Result<(), Error> {
     let mut organization = None;
     let result = {
@@ -62,34 +62,35 @@ pub async fn run(services: &Services, writers: &Writers, request: &Request, repo
     result
 }
 
-/// Gets the bearer for ARM while labels and value are read; should it fail, that shows where the bearer is needed.
+/// Gets the bearer token for ARM while labels and value are read. Ignores an error, because the first request to ARM
+/// reports it.
 async fn ready_bearer(services: &Services, trigger: &Trigger) {
     if matches!(trigger, Trigger::SetSecret | Trigger::TestSecret | Trigger::FinishSecret) {
         let _ = services.arm.entra.bearer().await;
     }
 }
 
-/// How a round ended.
+/// The result of a round.
 enum Round {
-    /// There is nothing more to do.
+    /// Nothing is left to do.
     Over,
-    /// All is as planned, in this state.
+    /// The plan is carried out, in this state.
     Settled(Box<State>),
-    /// The state has to be read anew.
+    /// The state must be read again.
     Again,
 }
 
 struct Flow<'a> {
     services: &'a Services,
-    /// For the executor alone.
+    /// The clients that write, which only the executor uses.
     writers: &'a Writers,
     request: &'a Request,
-    /// The event's, until the state has moved on under it.
+    /// The trigger of the event, until the state moves.
     trigger: Trigger,
     report: &'a mut Report,
     /// A version that an earlier round proved.
     proven: Option<Proven>,
-    /// Whether anything was written.
+    /// Whether this event wrote anything.
     written: bool,
 }
 
@@ -105,13 +106,13 @@ impl Flow<'_> {
         Err(Error::retryable("the secret is being changed again and again", "repeat the event"))
     }
 
-    /// Read, plan, act: until the planner has no more questions.
+    /// Reads, plans and acts until the planner has no more questions.
     async fn round(&mut self, organization: &mut Option<String>) -> Result<Round, Error> {
         let since = self.services.now();
         let read = Box::pin(self.read(organization)).await;
         self.report.stage(since, self.services.now(), "read", &read);
         let Some((mut state, mut look)) = read? else { return Ok(Round::Over) };
-        // what `read` has proven stays
+        // keeps the version that `read` has proven
         if let Some(proven) = self.proven.take()
             && proven.version == state.world.version
         {
@@ -156,7 +157,7 @@ impl Flow<'_> {
         Err(Error::retryable("the state does not settle", "repeat the event"))
     }
 
-    /// What comes after a round: a reconcile's tokens, the outcome, and the candidate that was set aside.
+    /// Finishes a round: retires tokens in a reconcile, sets the outcome, and reports an ignored candidate.
     async fn settle(&mut self, state: &mut State) -> Result<(), Error> {
         if let Trigger::Reconcile { revoke_replaced } = self.trigger {
             let since = self.services.now();
@@ -174,7 +175,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The owner looks who is a member and who is invited.
+    /// Reads the members and invitations of the organization with the owner's session.
     async fn look_at_roster(&mut self, state: &mut State) -> Result<(), Error> {
         let Some((document, requested)) = membership::asked(&state.world) else { return Ok(()) };
         let since = self.services.now();
@@ -185,7 +186,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    /// Steps that come before the token: run, or taken as done where the plan is only shown.
+    /// Runs the steps that come before the token. In plan mode, only records them.
     async fn begin(&mut self, state: &mut State, steps: &[Step]) -> Result<(), Error> {
         self.execute(state, steps, None).await?;
         if self.request.mode == Mode::Plan {
@@ -196,10 +197,10 @@ impl Flow<'_> {
         Ok(())
     }
 
-    /// A token in use that an interrupted run deactivated is activated, and proven again.
+    /// Activates a token in use that an interrupted run left deactivated, and proves it again.
     async fn revive(&mut self, state: &mut State) -> Result<(), Error> {
         state.progress.reactivated = true;
-        // whatever keeps the tokens from being looked at: that the one in use is rejected is what has to be said
+        // an error of the inventory is dropped: the rejected token in use is the error to report
         let Ok(steps) = inventory::plan(self.services, state, false, self.report).await else { return Ok(()) };
         let steps: Vec<Step> = steps.into_iter().filter(|step| matches!(step, Step::ActivateToken { .. })).collect();
         if !steps.is_empty() && self.request.mode == Mode::Apply {
@@ -219,7 +220,7 @@ impl Flow<'_> {
         if self.execute(&mut state, &steps, look).await? {
             return Ok(Round::Again);
         }
-        // what was adopted is AWSCURRENT now: the rest of the reconcile is about that one
+        // the adopted version is AWSCURRENT now, and the rest of the reconcile concerns it
         let adopted = steps.iter().any(|step| matches!(step, Step::MoveCurrent { .. }));
         if adopted && matches!(self.trigger, Trigger::Reconcile { .. }) && self.request.mode == Mode::Apply {
             self.proven = state.progress.proven.take();
@@ -228,8 +229,8 @@ impl Flow<'_> {
         Ok(Round::Settled(Box::new(state)))
     }
 
-    /// Runs the steps, or notes them with `mode: plan`; `true` where the labels moved on meanwhile, so that the state has to be
-    /// read and planned anew.
+    /// Runs the steps, or lists them with `mode: plan`. Returns `true` if the labels moved in the meantime, so that the
+    /// state must be read and planned again.
     async fn execute(&mut self, state: &mut State, steps: &[Step], look: Option<Recheck>) -> Result<bool, Error> {
         if self.request.mode == Mode::Plan {
             report::foresee(self.report, &state.world, steps);
@@ -252,7 +253,7 @@ impl Flow<'_> {
         let overtaken = executor.overtaken;
         self.written |= executor.wrote;
         if overtaken {
-            // what the event was about is gone: what is current now is what counts
+            // the version of the event is gone, so the new AWSCURRENT counts
             match &mut self.trigger {
                 Trigger::SecretChanged { version } | Trigger::Onboard { version, .. } => *version = None,
                 _ => {}

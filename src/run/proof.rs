@@ -1,4 +1,4 @@
-//! The proof of a round's token, and what of it goes into state and report.
+//! Proves the token of a round, and puts the result into state and report.
 
 use hubkeeper_core::error::Error;
 use hubkeeper_core::plan::refusals::refusal;
@@ -11,7 +11,7 @@ use super::Flow;
 use crate::prove::{self, Proof};
 
 impl Flow<'_> {
-    /// setSecret: proof and connector side by side.
+    /// Proves the pending version for setSecret while it reads the connector.
     pub(super) async fn read_and_prove(&mut self, state: &mut State) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
         let examined = prove::examine_while_reading(self.services, &mut state.world, self.report).await;
@@ -38,7 +38,7 @@ impl Flow<'_> {
         }
         state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
         if matches!(self.trigger, Trigger::TestSecret) {
-            // a rotation that is only tried out: the pending version has nothing to prove, AWSCURRENT was proven
+            // a rotation test: the pending version has no value to prove, and AWSCURRENT was proven
             self.report.version_id = Some(version.to_owned());
         }
         Ok(recheck)

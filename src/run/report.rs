@@ -1,6 +1,7 @@
-//! Fills the report from what a flow knows: the outcome, the steps of a plan, the connector, the invitation, the token's end.
+//! Fills the report from the values of a flow: the outcome, the steps of a plan, the connector, the invitation, the
+//! token's expiry.
 //!
-//! Values in, report out: nothing here reads, writes or asks the planner.
+//! The module only converts values: it does not read, write or ask the planner.
 
 use hubkeeper_core::error::Error;
 use hubkeeper_core::outcome::Outcome;
@@ -14,18 +15,18 @@ use hubkeeper_core::secret::{Label, Managed, Secret};
 use hubkeeper_core::time::{Timestamp, rfc3339};
 use hubkeeper_core::warning::{Warning, WarningCode};
 
-/// Whether the report lists steps that `mode: plan` would run.
+/// Returns whether the report lists steps of `mode: plan`.
 fn has_plan(report: &Report) -> bool {
     report.plan.as_ref().is_some_and(|steps| !steps.is_empty())
 }
 
-/// Nothing to do in this state, for this reason; steps that were planned before still count.
+/// Records that nothing is to do in this state, with the reason. Steps that were planned before still count.
 pub(super) fn note_nothing(report: &mut Report, outcome: Outcome, reason: String) {
     report.outcome = if has_plan(report) { Outcome::Planned } else { outcome };
     report.reason = Some(reason);
 }
 
-/// All steps have run, or stand in the plan. `has_written` tells whether any of them wrote.
+/// Records the end of all steps, run or planned. `has_written` says whether any of them wrote.
 pub(super) fn note_end(report: &mut Report, mode: Mode, has_written: bool) {
     report.outcome = match (has_plan(report), has_written) {
         (true, _) => Outcome::Planned,
@@ -37,7 +38,7 @@ pub(super) fn note_end(report: &mut Report, mode: Mode, has_written: bool) {
     }
 }
 
-/// The connector as it was read.
+/// Records the connector as it was read.
 pub(super) fn note_connector(report: &mut Report, request: &Request, world: &World) {
     if let Some(found) = &world.connector {
         report.found_connector.get_or_insert(found.observed().is_some());
@@ -52,13 +53,13 @@ pub(super) fn note_connector(report: &mut Report, request: &Request, world: &Wor
     }
 }
 
-/// The invitation that the secret's tag keeps.
+/// Records the invitation from the secret's tag.
 pub(super) fn note_invitation(report: &mut Report, secret: &Secret, now: Timestamp) {
     let state = secret.invitation().ok().flatten();
     report.invitation = state.map(|state| InvitationReport::new(state, now));
 }
 
-/// A candidate that this reconcile passes over because of `error`, with the command that takes its label away.
+/// Warns about a candidate that this reconcile ignores because of `error`, with the command that removes its label.
 pub(super) fn warn_of_candidate(report: &mut Report, secret: &Secret, error: &Error) {
     let candidate = secret.version(Label::Candidate).unwrap_or_default();
     report.warn(Warning::new(
@@ -70,7 +71,7 @@ pub(super) fn warn_of_candidate(report: &mut Report, secret: &Secret, error: &Er
     ));
 }
 
-/// The steps of `mode: plan`, and what they would do to the connector.
+/// Records the steps of `mode: plan`, and how they would change the connector.
 pub(super) fn foresee(report: &mut Report, world: &World, steps: &[Step]) {
     let change = steps.iter().find_map(|step| match step {
         Step::WriteConnector { create: true, .. } => Some(Change::WouldCreate),
@@ -87,7 +88,7 @@ pub(super) fn foresee(report: &mut Report, world: &World, steps: &[Step]) {
     report.plan.get_or_insert_default().extend_from_slice(steps);
 }
 
-/// When the token ends, with a warning where that is soon or before the next rotation. `grace_hours` is
+/// Records the token's expiry, and warns if it is near or comes before the next rotation. `grace_hours` is the value of
 /// `HUBKEEPER_REVOKE_AFTER_HOURS`.
 pub(super) fn note_expiry(report: &mut Report, trigger: &Trigger, state: &State, grace_hours: u32, now: Timestamp) {
     let version = state.progress.proven.as_ref().map_or(state.world.version.as_str(), |proven| proven.version.as_str());

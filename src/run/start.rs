@@ -1,4 +1,4 @@
-//! Reads the state that a round starts from.
+//! Reads the state at the start of a round.
 
 use futures_util::future::join;
 use hubkeeper_core::error::Error;
@@ -10,7 +10,7 @@ use super::{Flow, report};
 use crate::read::{connector, inventory, state};
 
 impl Flow<'_> {
-    /// Labels, documents, connector; `None` where the event is not admitted to go on.
+    /// Reads labels, documents and connector. Returns `None` if the event is not admitted.
     pub(super) async fn read(
         &mut self,
         organization: &mut Option<String>,
@@ -39,16 +39,16 @@ impl Flow<'_> {
         if matches!(trigger, Trigger::Onboard { .. } | Trigger::CandidateStaged { .. } | Trigger::Reconcile { .. })
             && !lists
         {
-            // a reconcile that lists the PATs compares values
+            // a reconcile that lists the PATs compares the values instead
             for warning in inventory::copied_ids(&state.world) {
                 self.report.warn(warning);
             }
         }
         let look = match trigger {
             Trigger::CreateSecret | Trigger::RotationEnded { .. } => None,
-            // the connector is read while the token is being proven
+            // reads the connector during the proof
             Trigger::SetSecret if state.world.document.is_some() => self.read_and_prove(&mut state).await?,
-            // the dedicated user may not exist yet: its login would be refused, and counted
+            // the dedicated user may not exist yet: its login would fail and count towards a lock-out
             Trigger::Reconcile { .. } if !carries_on(&state.world) => {
                 let (secret, document) = (state.world.secret.clone(), state.world.document.clone());
                 let listed = inventory::list(self.services, &secret, document.as_ref());
