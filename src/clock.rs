@@ -1,5 +1,5 @@
-//! Time and chance, injected: the function reads neither the system's clock nor its randomness anywhere else, but for
-//! the lifetime of a bearer, which the identity library counts from the system's clock (`azure::entra`).
+//! Injects time and randomness. The function reads the system's clock and randomness nowhere else, except for the
+//! lifetime of a bearer token, which the identity library computes from the system's clock (`azure::entra`).
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use futures_util::future::BoxFuture;
 use hubkeeper_core::time::Timestamp;
 use time::OffsetDateTime;
 
-/// What time it is, and waiting.
+/// Tells the time and waits.
 pub trait Clock: Send + Sync {
-    /// The present time, UTC.
+    /// Returns the current time, in UTC.
     fn now(&self) -> Timestamp;
     /// Completes once `duration` has passed on this clock.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 }
 
-/// Numbers that need not be secret: jitter of a back-off, correlation ids.
+/// Generates numbers that need not be secret: jitter of a back-off, correlation ids.
 pub trait Random: Send + Sync {
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     fn next_u64(&self) -> u64;
 
-    /// A version 4 UUID in its usual spelling.
+    /// Returns a version 4 UUID, in lower case with hyphens.
     fn uuid(&self) -> String {
         let (high, low) = (self.next_u64(), self.next_u64());
         format!(
@@ -47,7 +47,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The thread's pseudo-random numbers.
+/// The thread's pseudo-random number generator.
 pub struct SystemRandom;
 
 impl Random for SystemRandom {

@@ -1,7 +1,9 @@
-//! A custom resource of `CloudFormation`: onboarding for a stack, and the answer to it (docs/events.md).
+//! Handles requests of `CloudFormation` for a custom resource: onboards an organization for a stack and sends the
+//! response (docs/events.md).
 //!
-//! Every request that names a place to answer to is answered, whatever happens, and the invocation then succeeds: a function
-//! error would be tried again, and would take the URL to wherever failed events go. `Delete` gives up only what the resource
+//! Every request with a response URL gets a response, whatever happens, and the invocation then succeeds. A function
+//! error would be retried, and would copy the URL to the destination for failed events. `Delete` offboards only what
+//! the resource created; the physical id records that.
 //! made; the physical id carries that.
 
 use std::sync::Arc;
@@ -22,29 +24,30 @@ use crate::fleet;
 use crate::http::{HttpClient, HttpShared, Policy};
 use crate::process::Process;
 
-/// Time kept free for the answer: this, or a quarter of what there is.
+/// Time reserved for the response: this, or a quarter of the remaining time if that is less.
 const FOR_ANSWER: Duration = Duration::from_secs(30);
-/// Bytes of an answer at most (AWS's guide of custom resources).
+/// Maximum size of a response in bytes (AWS's guide of custom resources).
 const ANSWER_BYTES: usize = 4096;
-/// Sent again, as a whole, until there is no time left: the same object is written.
+/// Retries the whole response until the time is up. Each attempt writes the same object.
 const ANSWER: Policy = Policy { attempts: u32::MAX, ..Policy::SAFE };
 
-/// What a physical id stands for.
+/// The meaning of a physical id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Physical {
-    /// The connector of this secret, made by the resource, or to be made once a person has acted.
+    /// The resource created the connector of this secret, or will create it once a person has acted.
     Made(String),
-    /// Nothing that the resource made.
+    /// The resource created nothing.
     Kept(String),
 }
 
-/// Characters of an ARN in a physical id, which has 1,024 at most.
+/// Maximum length of an ARN in a physical id, in characters. The physical id has at most 1,024.
 const LONGEST: usize = 900;
 const MADE: &str = "hubkeeper/";
 const KEPT: &str = "hubkeeper-kept/";
 
 impl Physical {
-    /// By an id in a request; `None` for one that is not ours, such as of a creation that never got an answer.
+    /// Parses the physical id of a request. Returns `None` for a foreign id, such as that of a creation that never got
+    /// a response.
     fn parse(id: &str) -> Option<Self> {
         let named = |prefix| id.strip_prefix(prefix).filter(|rest: &&str| !rest.is_empty()).map(str::to_owned);
         named(MADE).map(Physical::Made).or_else(|| named(KEPT).map(Physical::Kept))
@@ -64,14 +67,14 @@ impl Physical {
     }
 }
 
-/// The value of the tag `hubkeeper-stack`: a repetition of the same resource's `Create` has the same.
+/// Returns the value of the tag `hubkeeper-stack`. A retry of the same resource's `Create` has the same value.
 fn digest(stack_id: &str, logical_id: &str) -> String {
     let mut hex = hex_sha256(&[stack_id, "\n", logical_id]);
     hex.truncate(32);
     hex
 }
 
-/// Does what is asked, and answers. The second member is what went wrong with the answer.
+/// Carries out a request and sends the response. Returns the report, and the error if the response could not be sent.
 pub async fn handle(process: &Process, resource: &CustomResource, end: Timestamp) -> (Report, Option<Error>) {
     let now = process.shared.now();
     let work_until = end - FOR_ANSWER.min(until(now, end) / 4);
@@ -86,7 +89,7 @@ pub async fn handle(process: &Process, resource: &CustomResource, end: Timestamp
     (report, answered.err())
 }
 
-/// Answers that nothing can be done, for this reason.
+/// Responds that the request cannot be carried out, with the reason.
 pub async fn refuse(
     shared: &Arc<HttpShared>,
     resource: &CustomResource,
@@ -98,7 +101,7 @@ pub async fn refuse(
     (report, answered.err())
 }
 
-/// What is to be done; `None` for the end of a resource that made nothing.
+/// Returns the request to run. `None` for the deletion of a resource that created nothing.
 fn request(asked: &Asked, resource: &CustomResource) -> Option<Request> {
     let (trigger, secret_id) = match asked {
         Asked::Create { secret_id } | Asked::Update { secret_id } => {
@@ -115,7 +118,7 @@ fn request(asked: &Asked, resource: &CustomResource) -> Option<Request> {
 }
 
 async fn run(process: &Process, request: Request, end: Timestamp) -> Report {
-    // as one of a fleet: a panic, and a time that is up, become its report
+    // runs as a fleet of one, so that a panic or a timeout becomes a report
     let ran = fleet::work(process, vec![request], end).await.pop();
     ran.unwrap_or_else(|| failed(&Error::retryable("nothing was done", "report this as a bug")))
 }
@@ -140,7 +143,7 @@ async fn answer(
 ) -> Result<(), Error> {
     let mut put = http::Request::new(Bytes::from(body(resource, report)));
     *put.method_mut() = http::Method::PUT;
-    // no content type: the signature is over an empty one
+    // no content type: the signature covers an empty one
     *put.uri_mut() = uri(resource);
     let lost = |why: String| {
         Error::new(
@@ -157,7 +160,7 @@ async fn answer(
     }
 }
 
-/// The answer; its reason is cut where the whole would be too long.
+/// Builds the response, and shortens its reason if the whole would be too long.
 fn body(resource: &CustomResource, report: &Report) -> String {
     let failed = report.outcome <= Outcome::NotReached;
     let reason = report.error_message.as_deref().or(report.reason.as_deref()).unwrap_or_default();
@@ -182,7 +185,7 @@ fn body(resource: &CustomResource, report: &Report) -> String {
             answer["Data"] = json!({"Outcome": report.outcome.name()});
             return answer.to_string();
         }
-        // a byte of the reason is six bytes of JSON at most
+        // one byte of the reason takes at most six bytes of JSON
         let mut end = kept.len() - over.div_ceil(6).min(kept.len());
         while !kept.is_char_boundary(end) {
             end -= 1;
@@ -192,7 +195,7 @@ fn body(resource: &CustomResource, report: &Report) -> String {
     }
 }
 
-/// What a stack may read of the resource.
+/// Returns the attributes that a stack can read from the resource.
 fn data(report: &Report) -> Value {
     let connector = report.connector.as_ref().map(|connector| connector.id.clone());
     let invitation = report.invitation.as_ref().map(|invitation| invitation.state.to_owned());
@@ -210,11 +213,12 @@ fn data(report: &Report) -> Value {
     data
 }
 
-/// What the answer names: the same while it is about the same secret, another where an update is about another.
+/// Returns the physical id for the response. It stays the same for the same secret, and changes when an update names
+/// another secret.
 fn physical(resource: &CustomResource, report: &Report) -> String {
     let failed = report.outcome <= Outcome::NotReached;
     let secret = report.secret_id.as_deref().filter(|secret| secret.len() <= LONGEST);
-    // nothing was there, or what is there came of this resource's earlier request
+    // no connector existed, or an earlier request of this resource created it
     let is_own = report.found_connector == Some(false) || report.is_stack_own;
     let fresh = || match secret {
         Some(secret) if report.may_have_created || (!failed && is_own) => Physical::Made(secret.to_owned()),
@@ -224,13 +228,13 @@ fn physical(resource: &CustomResource, report: &Report) -> String {
     let same = before.and_then(Physical::parse).is_some_and(|before| Some(before.secret()) == secret);
     match (&resource.asked, before) {
         (Ok(Asked::Create { .. }), _) | (_, None) => fresh().id(),
-        // another id has the old resource deleted: not by an update that came to nothing
+        // a new id makes `CloudFormation` delete the old resource, so a failed update must keep the old id
         (Ok(Asked::Update { .. }), Some(_)) if !failed && !same => fresh().id(),
         (_, Some(before)) => before.to_owned(),
     }
 }
 
-/// The URL, for the one request to it: as it came, since its signature is over that.
+/// Returns the response URL for its one request, unchanged because the signature covers it.
 fn uri(resource: &CustomResource) -> http::Uri {
     resource.url.expose_secret().parse().unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! The boundary: JSON in, report or typed error out, one log line and one line of metrics for each. The only place that knows Lambda.
+//! The boundary to Lambda: parses the event, returns a report or a typed error, and writes one log line and one line of
+//! metrics for each report. No other module knows Lambda.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -23,22 +24,23 @@ use crate::http::HttpShared;
 use crate::process::Process;
 use crate::{cloudformation, fleet, metrics, status};
 
-/// Time kept free before the function's deadline, for the report: this, or a tenth of the time where that is less.
+/// Time reserved for the report before the function's deadline: this, or a tenth of the remaining time if that is less.
 const RESERVE: Duration = Duration::from_secs(3);
 
-/// The function: a process that is set up, or what is wrong with its configuration.
+/// Handles events, with a usable configuration or without one.
 pub enum Handler {
-    /// Set up.
+    /// The configuration is usable.
     Ready(Box<Process>),
-    /// Not: every event is answered with this. A custom resource is answered over this client, where there is one.
+    /// The configuration is unusable. Every event gets these problems as its error, and a custom resource gets a
+    /// response over this client, if there is one.
     Unusable(Problems, Option<BareClient>),
 }
 
-/// How a function without a configuration answers a custom resource.
+/// The client that sends a response to `CloudFormation` without a configuration.
 pub struct BareClient {
-    /// The client.
+    /// The HTTP client of the process.
     pub shared: Arc<HttpShared>,
-    /// Whether AWS is on this machine, as for [`Config::is_local`](hubkeeper_core::config::Config::is_local).
+    /// Whether AWS runs on this machine, as in [`Config::is_local`](hubkeeper_core::config::Config::is_local).
     pub is_local: bool,
 }
 
@@ -46,16 +48,16 @@ impl Handler {
     /// Handles one invocation of Lambda.
     ///
     /// # Errors
-    /// The typed error, which becomes the function error.
+    /// Returns the typed error, which becomes the function error.
     pub async fn invoke(&self, event: LambdaEvent<Payload>) -> Result<Value, Error> {
         let deadline = OffsetDateTime::from(event.context.deadline());
         self.handle_read(event.payload.read(), deadline).await
     }
 
-    /// Handles one event that comes as text until `deadline`, whoever sent it.
+    /// Handles one event in JSON text until `deadline`.
     ///
     /// # Errors
-    /// As [`Handler::handle`]; `BadEvent` where the text is no JSON that can be read.
+    /// Returns the errors of [`Handler::handle`], and `BadEvent` if the text is not valid JSON.
     pub async fn handle_text(&self, event: &str, deadline: Timestamp) -> Result<Value, Error> {
         self.handle_read(event::read(event), deadline).await
     }
@@ -63,7 +65,7 @@ impl Handler {
     async fn handle_read(&self, event: Result<Value, Error>, deadline: Timestamp) -> Result<Value, Error> {
         match (event, self) {
             (Ok(event), _) => self.handle(&event, deadline).await,
-            // what is wrong with the function comes first, as for every event
+            // problems of the configuration come first, as for every event
             (Err(_), Handler::Unusable(problems, _)) => {
                 let error = Error::from(problems);
                 log_error(&error, None);
@@ -76,13 +78,13 @@ impl Handler {
         }
     }
 
-    /// Handles one event until `deadline`, whoever sent it.
+    /// Handles one event until `deadline`.
     ///
     /// # Errors
-    /// The typed error of an event about a single secret.
+    /// Returns the typed error of an event about a single secret.
     pub async fn handle(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
         let handled = AssertUnwindSafe(Box::pin(self.dispatch(event, deadline))).catch_unwind().await;
-        // the payload of a panic is not looked at: it may quote anything
+        // drops the payload of a panic unread, because it may quote a secret
         handled.unwrap_or_else(|_| {
             let error = Error::retryable("the function panicked", "report this as a bug, with the time of the event")
                 .at("event");
@@ -161,7 +163,7 @@ impl Handler {
     }
 }
 
-/// Refuses an event, since the configuration cannot be used; a custom resource gets its answer all the same.
+/// Rejects an event because the configuration is unusable. A custom resource still gets a response.
 async fn unusable(
     problems: &Problems,
     client: Option<&BareClient>,
@@ -179,18 +181,18 @@ async fn unusable(
     Err(logged(error))
 }
 
-/// The same error, after its line in the log.
+/// Logs an error and returns it.
 fn logged(error: Error) -> Error {
     log_error(&error, None);
     error
 }
 
-/// The error as Lambda's runtime tells it: the kind is the `errorType`.
+/// Converts an error for Lambda's runtime. The kind is the `errorType`.
 pub fn diagnostic(error: &Error) -> Diagnostic {
     Diagnostic { error_type: error.kind().name().to_owned(), error_message: error.to_string() }
 }
 
-/// A custom resource's report, logged: its failure is told to `CloudFormation`, and is no function error.
+/// Logs the report of a custom resource. `CloudFormation` got its failure in the response, so it is no function error.
 fn answered(report: &Report, lost: Option<&Error>) -> Value {
     log_report(report);
     if let Some(error) = lost {
@@ -199,12 +201,12 @@ fn answered(report: &Report, lost: Option<&Error>) -> Value {
     report.to_json()
 }
 
-/// When requests stop, so that the report comes before the function's deadline.
+/// Returns the time at which requests stop, so that the report is complete before the function's deadline.
 fn requests_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
     deadline - RESERVE.min(until(now, deadline) / 10)
 }
 
-/// One line for each secret. What failed is an error, what somebody should know of a warning.
+/// Logs one line for each secret: at level error for a failure, at level warn for something that a person should know.
 fn log_report(report: &Report) {
     macro_rules! line {
         ($level:ident, $message:literal) => {
@@ -243,14 +245,14 @@ fn log_error(error: &Error, report: Option<&Report>) {
     );
 }
 
-/// The report in numbers.
+/// Writes the report's metrics.
 fn count(process: &Process, report: &Report) {
     if let Some(line) = metrics::line(&process.config.function_name, report, process.shared.now()) {
         process.metrics.write(&line);
     }
 }
 
-/// The fleet as a whole; its secrets have lines of their own, since one line may not hold them all.
+/// Logs the fleet as a whole. Its secrets have their own lines, because one line may be too short for all of them.
 fn log_fleet(fleet: &FleetReport) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for item in &fleet.items {
@@ -260,7 +262,7 @@ fn log_fleet(fleet: &FleetReport) {
     tracing::info!(outcome = fleet.outcome.name(), items = fleet.items.len(), counts, "fleet handled");
 }
 
-/// What a page of the status comes to. Its items are in the response alone: reading them changes nothing.
+/// Logs a page of the status. Its items are only in the response, because the status changes nothing.
 fn log_status(page: &Page) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for item in &page.items {

@@ -1,17 +1,18 @@
 //! hubkeeper keeps the Docker Hub connector of Microsoft Defender for Cloud supplied with a proven, read-only token.
 //!
-//! The function. What it decides is in the package `hubkeeper-core`; here is what reads, asks and acts. A module uses those after it
-//! alone (`tests/functional/layers.rs` looks):
+//! This package is the AWS Lambda function: it reads, sends requests and writes. The package `hubkeeper-core` makes the
+//! decisions. Each module uses only modules below it in this list (`tests/functional/layers.rs` checks that):
 //!
-//! - [`handler`]: the boundary. JSON in, report or typed error out, logged once.
-//! - [`cloudformation`]: `CloudFormation`'s requests, and the responses to them. [`fleet`]: many secrets in one event.
-//! - [`run`]: one event about one secret: read the state, ask the planner, apply or print.
+//! - [`handler`]: the boundary to Lambda. Parses the event, returns a report or a typed error, and logs it once.
+//! - [`cloudformation`]: `CloudFormation`'s requests and their responses. [`fleet`]: an event about many secrets.
+//! - [`run`]: one event about one secret. Reads the state, asks the planner, and applies or prints the plan.
 //! - [`apply`]: the steps of a plan, each checked again before its write. [`prove`]: gathers evidence about a token.
-//! - [`read`]: the state of the world.
-//! - [`process`]: what outlives an invocation. [`clients`]: the clients of one invocation.
-//! - [`http`]: the HTTP client. [`metrics`], [`logging`]. [`clock`]: time and chance.
+//! - [`read`]: reads the state that the planner needs.
+//! - [`process`]: the state that lives as long as the process. [`clients`]: the clients of one invocation.
+//! - [`http`]: the HTTP client. [`metrics`] and [`logging`]. [`clock`]: time and randomness.
 //!
-//! Three promises order everything else: no gap, no unproven write, no leak (ARCHITECTURE.md says where each is kept).
+//! Three promises determine the design: no gap, no unproven write, no leak (ARCHITECTURE.md says which code keeps
+//! each).
 
 pub mod apply;
 pub mod clients;

@@ -1,18 +1,19 @@
-//! Log lines as Lambda's level filter understands them: JSON with `level` and an RFC 3339 `timestamp`.
+//! Writes log lines that Lambda's level filter understands: JSON with `level` and an RFC 3339 `timestamp`.
 //!
-//! Only our own target follows the level that is asked for. Others are capped: at TRACE the runtime prints raw payloads,
-//! and HTTP stacks print headers.
+//! Only our own target follows the configured level. Other targets are capped: at TRACE, the runtime prints raw
+//! payloads and HTTP libraries print headers.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::SystemTime;
 
-/// What of other crates may reach the log, whatever the level.
+/// The caps on the log levels of other crates, whatever the configured level.
 ///
-/// The runtime logs a handler's error once more in `layers::panic`: ours is logged at the boundary already.
+/// The runtime logs a handler's error again in `layers::panic`. That target is off, because the handler has already
+/// logged the error.
 const CAPS: &str = "lambda_runtime=warn,lambda_runtime::layers::panic=off";
 
-/// The filter for a level of `AWS_LAMBDA_LOG_LEVEL` (default `info`).
+/// Builds the filter for a level of `AWS_LAMBDA_LOG_LEVEL` (default `info`).
 pub fn filter(level: Option<&str>) -> EnvFilter {
     let level = match level.map(str::to_ascii_lowercase).as_deref() {
         Some("trace") => "trace",
@@ -24,7 +25,7 @@ pub fn filter(level: Option<&str>) -> EnvFilter {
     EnvFilter::new(format!("error,hubkeeper={level},{CAPS}"))
 }
 
-/// A subscriber that writes to `writer`.
+/// Builds a subscriber that writes to `writer`.
 pub fn subscriber<W>(level: Option<&str>, writer: W) -> impl tracing::Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -41,7 +42,7 @@ where
         .finish()
 }
 
-/// Lets a panic say where it was, and nothing of what it says: its message may quote a value.
+/// Makes a panic print its location without its message, which may quote a secret.
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();

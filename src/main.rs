@@ -1,4 +1,4 @@
-//! The Lambda function: environment, clients built once, the runtime's loop.
+//! The Lambda function: reads the environment, creates the clients once, and runs the runtime's loop.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -39,14 +39,14 @@ account, run these in a clone of the repository:
 README.md lists the pages; docs/events.md explains events, docs/configuration.md variables, docs/deploy.md deployment.
 ";
 
-/// Explains the program to a person who starts it outside Lambda: on stdout with 0 where they ask for help (`--help`, `-h`), else
-/// on stderr with 2. `None` inside Lambda, which always sets `AWS_LAMBDA_RUNTIME_API`.
+/// Explains the program to a person who starts it outside Lambda: on stdout with exit code 0 for `--help` and `-h`,
+/// otherwise on stderr with exit code 2. Returns `None` inside Lambda, which always sets `AWS_LAMBDA_RUNTIME_API`.
 fn started_by_hand() -> Option<ExitCode> {
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
         return None;
     }
     let asked = std::env::args_os().skip(1).any(|argument| argument == "--help" || argument == "-h");
-    // a closed pipe is no failure of the explanation
+    // a closed pipe is not an error here
     if asked {
         let _ = std::io::stdout().write_all(BY_HAND.as_bytes());
         return Some(ExitCode::SUCCESS);
@@ -73,11 +73,11 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// What the file of `HUBKEEPER_CA_BUNDLE` holds.
+/// The content of the file that `HUBKEEPER_CA_BUNDLE` names.
 type Bundle = Result<Option<Vec<u8>>, Problems>;
 
 async fn set_up(environment: &Environment, bundle: &Bundle) -> Result<Process, Problems> {
-    // a proxy that cannot be one is among the problems of the configuration
+    // the configuration's own check reports an invalid proxy
     let proxy = Proxy::parse(environment).ok().flatten();
     let transport = bundle.as_ref().map_err(Clone::clone).and_then(|bundle| {
         Reqwest::new(bundle.as_deref(), proxy.as_ref()).map_err(|error| Problems::one(error.what()))
@@ -93,8 +93,8 @@ async fn set_up(environment: &Environment, bundle: &Bundle) -> Result<Process, P
     })
 }
 
-/// What is wrong with the configuration is told to a stack that waits: over the bundle where it can be used, since a proxy may
-/// stand in between, else over the embedded roots alone.
+/// Creates the client that reports an unusable configuration to a waiting stack. It trusts the bundle if the bundle is
+/// usable, because a proxy may intercept the connection, and otherwise only the embedded roots.
 fn bare_client(environment: &Environment, bundle: &Bundle) -> Option<BareClient> {
     let bundle = bundle.as_ref().ok().and_then(Option::as_deref);
     let proxy = Proxy::parse(environment).ok().flatten();
@@ -103,9 +103,10 @@ fn bare_client(environment: &Environment, bundle: &Bundle) -> Option<BareClient>
     Some(BareClient { shared, is_local: is_local(environment) })
 }
 
-/// In Lambda, credentials and Region stand in the environment; elsewhere the SDK's default chain looks for them.
+/// Loads the AWS configuration. Lambda sets credentials and Region in the environment; elsewhere the SDK's default
+/// chain finds them.
 async fn aws(environment: &Environment, shared: &Arc<HttpShared>) -> SdkConfig {
-    // the chain asks for credentials outside of any invocation too: this client has no deadline of its own
+    // the chain also requests credentials outside any invocation, so this client has no deadline of its own
     let http_client = HttpClient::new(Arc::clone(shared), shared.now() + time::Duration::days(36_500));
     let time = SdkTime::new(http_client.clone());
     let mut loader =

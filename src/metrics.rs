@@ -1,7 +1,7 @@
-//! Metrics for alarms and dashboards: one line in `CloudWatch`'s embedded metric format for each report.
+//! Writes metrics for alarms and dashboards: one line in `CloudWatch`'s embedded metric format for each report.
 //!
-//! A line holds numbers, names and ids, and never a message. A plan, and an event that is not for this function, have none: no
-//! alarm counts what did not happen.
+//! A line contains numbers, names and ids, and never a message. A plan writes no line, and neither does an event that
+//! is not for this function: alarms must count only what happened.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -19,9 +19,9 @@ use metrique_writer_format_emf::Emf;
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "hubkeeper";
-/// The dimension sets of a line. Those with the organization are left out where it is not known.
+/// The dimension sets of a line. Sets with the organization are omitted if the organization is unknown.
 pub const DIMENSIONS: [&[&str]; 3] = [&[FUNCTION, ACTION, ORGANIZATION], &[FUNCTION, ACTION], &[FUNCTION]];
-/// Every metric.
+/// Every metric of the function.
 pub const METRICS: [Metric; 6] = [
     Metric { name: "Succeeded", unit: Unit::Count, value: |report, _| Some(flag(succeeded(report.outcome)?)) },
     Metric { name: "Failed", unit: Unit::Count, value: |report, _| Some(flag(failed(report.outcome))) },
@@ -36,38 +36,38 @@ const ACTION: &str = "Action";
 const ORGANIZATION: &str = "Organization";
 const DAY: f64 = 86_400.0;
 
-/// A metric, and what a report says of it.
+/// A metric, and how it is computed from a report.
 pub struct Metric {
-    /// Its name.
+    /// The metric's name.
     pub name: &'static str,
     unit: Unit,
     value: fn(&Report, Timestamp) -> Option<Observation>,
 }
 
 impl Metric {
-    /// Its unit, as `CloudWatch` spells it.
+    /// Returns the metric's unit, in `CloudWatch`'s spelling.
     pub fn unit(&self) -> &'static str {
         self.unit.name()
     }
 }
 
-/// Where the lines go.
+/// Receives the lines of metrics.
 pub trait Sink: Send + Sync {
-    /// Takes a line with its end.
+    /// Writes a line that includes its line end.
     fn write(&self, line: &str);
 }
 
-/// Standard output, which Lambda hands to the log: a line is one write, and no other stands inside it.
+/// Standard output, which Lambda forwards to the log. One write for each line keeps lines from interleaving.
 pub struct Stdout;
 
 impl Sink for Stdout {
     fn write(&self, line: &str) {
-        // as with a log line: that it cannot be written is no reason to fail the event
+        // a failed write must not fail the event, as with log lines
         let _ = std::io::stdout().lock().write_all(line.as_bytes());
     }
 }
 
-/// The line of a report with its end; `None` where there is nothing to count.
+/// Returns the line of a report with its line end, or `None` if there is nothing to count.
 pub fn line(function: &str, report: &Report, now: Timestamp) -> Option<String> {
     if report.mode == Mode::Plan.name() || report.outcome == Outcome::Ignored {
         return None;
@@ -79,7 +79,7 @@ pub fn line(function: &str, report: &Report, now: Timestamp) -> Option<String> {
     String::from_utf8(line).ok()
 }
 
-/// A report as the library reads it: numbers are metrics, texts are dimensions or plain members.
+/// A report in the shape that the metrics library reads: numbers are metrics, texts are dimensions or plain fields.
 struct Measured<'a> {
     function: &'a str,
     report: &'a Report,
@@ -90,7 +90,7 @@ impl Entry for Measured<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
         let Self { function, report, now } = *self;
         writer.timestamp(SystemTime::from(now));
-        // Lambda's log filter takes a line without these two for one of its own level and time
+        // without these two fields, Lambda's log filter assigns its own level and time to the line
         writer.value("level", "INFO");
         writer.value("timestamp", &rfc3339(now));
         writer.value(FUNCTION, function);
@@ -109,7 +109,7 @@ impl Entry for Measured<'_> {
     }
 }
 
-/// A number in its unit.
+/// A number and its unit.
 struct Number(Observation, Unit);
 
 impl Value for Number {
@@ -118,7 +118,7 @@ impl Value for Number {
     }
 }
 
-/// Whether the event came to what it is for; `None` where that lies with a person or with another event.
+/// Returns whether the event achieved its purpose, or `None` if that depends on a person or on another event.
 fn succeeded(outcome: Outcome) -> Option<bool> {
     match outcome {
         Outcome::Applied | Outcome::Proven | Outcome::Unchanged => Some(true),
@@ -139,7 +139,7 @@ fn duration(report: &Report) -> Option<Observation> {
     u64::try_from(report.duration?.as_millis()).ok().map(Observation::Unsigned)
 }
 
-/// Days until the token ends, below zero once it has. Of a secret that is given up the end is no concern.
+/// Returns the days until the token expires, negative after its expiry. Not emitted for offboarded secrets.
 fn days_left(report: &Report, now: Timestamp) -> Option<Observation> {
     let end = report.tokens.expires_at.as_deref().filter(|_| !report.is_given_up).and_then(parse_rfc3339)?;
     Some(Observation::Floating((end - now).as_seconds_f64() / DAY))

@@ -1,4 +1,4 @@
-//! What lives as long as the process, and how the clients of one invocation are made from it.
+//! Keeps the state that lives as long as the process, and creates the clients of each invocation from it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::http::aws::{SdkHttp, SdkTime};
 use crate::http::{HttpClient, HttpShared};
 use crate::metrics::Sink;
 
-/// A client of the AWS SDK. One policy for all requests is in `http`: the SDK's own retries and time-outs are off.
+/// Creates a client of the AWS SDK without the SDK's retries and timeouts: `http` applies one policy to all requests.
 macro_rules! client {
     ($process:expr, $http_client:expr, $sdk:ident) => {
         $sdk::Client::from_conf(
@@ -32,23 +32,23 @@ macro_rules! client {
     };
 }
 
-/// What lives as long as the process: from it the clients of each invocation are made.
+/// The state that lives as long as the process. The clients of each invocation are created from it.
 pub struct Process {
     /// The configuration.
     pub config: Arc<Config>,
     /// The AWS SDK's configuration: credentials, Region, endpoints.
     pub aws: SdkConfig,
-    /// The HTTP client.
+    /// The shared state of the HTTP client.
     pub shared: Arc<HttpShared>,
-    /// Bearers for ARM that are still good.
+    /// The cache of bearer tokens for ARM.
     pub bearers: Arc<BearerCache>,
-    /// Where metrics go.
+    /// The sink for metrics.
     pub metrics: Arc<dyn Sink>,
 }
 
 impl Process {
-    /// The clients that read, for work on one secret: requests stop at `deadline`, password sessions are shared with the rest of the
-    /// invocation.
+    /// Creates the clients that read, for work on one secret. Requests stop at `deadline`, and the invocation shares
+    /// `sessions`.
     pub fn services(&self, deadline: Timestamp, sessions: &Sessions) -> Services {
         let http_client = HttpClient::new(Arc::clone(&self.shared), deadline);
         let store = SecretStore::new(client!(self, http_client, aws_sdk_secretsmanager), http_client.clone());
@@ -79,7 +79,7 @@ impl Process {
             http_client,
         }
     }
-    /// The clients that write, beside those that read: for [`crate::apply`], and for the queue.
+    /// Creates the clients that write, for [`crate::apply`] and for the queue.
     pub fn writers(&self, services: &Services) -> Writers {
         Writers::new(services, client!(self, services.http_client, aws_sdk_sqs))
     }

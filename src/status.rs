@@ -1,4 +1,5 @@
-//! The status of managed secrets: Secrets Manager and ARM are read, nobody logs in at Docker Hub, nothing is written.
+//! Returns the status of managed secrets. Reads Secrets Manager and ARM, logs in nowhere at Docker Hub, and writes
+//! nothing.
 
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
@@ -11,16 +12,16 @@ use hubkeeper_core::time::Timestamp;
 use crate::clients::{Services, Sessions};
 use crate::process::Process;
 
-/// Items of one page.
+/// Number of items per page.
 const PAGE: usize = 100;
-/// Secrets that are read side by side.
+/// Number of secrets that are read concurrently.
 const SIDE_BY_SIDE: usize = 16;
 
-/// One page of the status. The ids of all managed secrets are sorted, so that a page begins where the one before ended,
-/// whatever was added or deleted between the two.
+/// Returns one page of the status. The ids of all managed secrets are sorted: a page starts after the last id of the
+/// page before, whatever was added or deleted in between.
 ///
 /// # Errors
-/// Where the managed secrets cannot be listed. A secret that cannot be read is an item.
+/// Returns an error if the managed secrets cannot be listed. A secret that cannot be read is an item.
 pub async fn run(process: &Process, query: &StatusQuery, end: Timestamp) -> Result<Page, Error> {
     let services = process.services(end, &Sessions::default());
     let explained = |error: Error| services.http_client.explain(error).at("status");
@@ -49,7 +50,7 @@ pub async fn run(process: &Process, query: &StatusQuery, end: Timestamp) -> Resu
     Ok(Page::new(items, next))
 }
 
-/// The named ids that follow the last one of the page before.
+/// Returns the named ids after the last one of the page before.
 fn after(named: Vec<String>, next: Option<&str>) -> Vec<String> {
     match next {
         None => named,
@@ -66,7 +67,7 @@ async fn see(services: &Services, id: &str) -> Result<Seen, Error> {
         match &pending {
             Some(pending) => {
                 let at = store.history(&secret.arn).await?.get(pending).copied();
-                // without a value the version is not in the history: it came with the last change, or before
+                // the history omits a version without a value: it was created at the last change, or before
                 Ok(at.or(secret.last_changed))
             }
             None => Ok::<_, Error>(None),
@@ -89,7 +90,7 @@ async fn see(services: &Services, id: &str) -> Result<Seen, Error> {
         None => (None, None),
         Some(id) => {
             let (read, health) = join(services.arm.read(id), services.arm.health(id)).await;
-            // a resource group that is gone took the connector with it
+            // a deleted resource group means a deleted connector
             (Some(read.map(crate::clients::azure::arm::Read::or_absent)), health)
         }
     };
