@@ -1,4 +1,4 @@
-//! A candidate staged by hand, and a secret that changed (docs/operating.md).
+//! Tests the adoption of a candidate that a person staged, and of a changed secret (docs/operating.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{aws, hub};
@@ -19,7 +19,7 @@ async fn a_candidate_is_proven_connected_made_current_and_unstaged() {
     assert_eq!(scene.version("HUBKEEPER_CANDIDATE"), None);
     let _ = scene.world.take_record();
     assert_eq!(outcome(&scene.invoke(event).await), "unchanged");
-    // the event of our own move of AWSCURRENT
+    // the event of the function's own move of AWSCURRENT
     assert_eq!(outcome(&scene.invoke(scene.label_event("AWSCURRENT", &version)).await), "unchanged");
     assert_eq!(scene.writes(), [""; 0]);
     assert_eq!(scene.requests(Service::Hub), 0, "already carried: no proof");
@@ -64,7 +64,7 @@ async fn events_that_are_not_ours_are_ignored_and_say_why() {
     assert!(untagged["reason"].as_str().unwrap().contains("managed"));
     scene.onboard().await.unwrap();
     let (pending, _) = scene.world.with(|state| aws::begin_rotation(state, &scene.arn, false));
-    // a version that is not shown is waited for while its event is young
+    // while the event is young, the function waits for a version that is not visible yet
     tokio::time::sleep(std::time::Duration::from_mins(11)).await;
     for (event, why) in [
         (scene.label_event("SOMETHING", &current), "label"),

@@ -1,4 +1,4 @@
-//! The real binary behind a Lambda Runtime API, over real sockets, with logs at TRACE.
+//! Tests the real binary behind a Lambda Runtime API, over real sockets, with logs at TRACE.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ pub(crate) struct Running {
     pub(crate) host: LambdaHost,
     broken: Arc<Mutex<Vec<String>>>,
     authority: std::path::PathBuf,
-    /// Secrets of the environment, beside those of the world.
+    /// Secrets of the environment, in addition to those of the world.
     pub(crate) secrets: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Running {
         let mut secrets = self.world.with(|state| leak::secrets_of(state));
         secrets.extend(self.secrets);
         let mut output = self.host.output();
-        // a presigned URL is a secret by nature, and goes to its own host alone
+        // a presigned URL is secret, and only its own host may receive it
         let record = self.world.record();
         for entry in record.iter().filter(|entry| entry.service != hubkeeper_sandbox::Service::Responses) {
             output.push_str(&entry.request.uri().to_string());
@@ -205,7 +205,7 @@ async fn a_payload_that_serde_refuses_is_a_bad_event_and_the_next_one_works() {
     running.finish();
 }
 
-/// Runs the binary as a person does in a shell: without any variable of Lambda.
+/// Runs the binary as a person does in a shell, without Lambda's variables.
 fn by_hand(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bootstrap"));
     let output = command.args(arguments).env_clear().output().unwrap();
@@ -226,7 +226,7 @@ fn started_by_hand_it_says_what_it_is_and_how_to_try_it() {
         assert_eq!((code, stderr.as_str()), (Some(0), ""));
         assert!(help.contains("make demo") && !help.contains("Nothing was run"), "{help}");
     }
-    // each command and page that it names exists
+    // each command and page in the explanation exists
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let makefile = std::fs::read_to_string(root.join("Makefile")).unwrap();
     for target in ["demo", "help"] {

@@ -1,6 +1,8 @@
-//! Writes the corpora of the fuzz targets (`make corpus`): the example events, the documents of the tests, and what the sandbox's
-//! services answer in the life of a token. Of answers of one shape the first is kept, with the run's token in the place of every
-//! secret and without signatures, so that a repeat gives the same files.
+//! Writes the corpora of the fuzz targets (`make corpus`): the example events, the documents of the tests, and the
+//! responses of the sandbox's services during the life of a token.
+//!
+//! Of responses with the same shape, the first is kept. The run's token replaces every secret, and signatures are
+//! removed, so that a second run writes the same files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,10 +18,10 @@ use hubkeeper_scene::{Begin, CLIENT, CONNECTOR, GROUP, ORG, SUBSCRIPTION, Scene,
 
 /// The token of every fuzz run (`hubkeeper_fuzzing::MARKER`).
 const MARKER: &str = "dckr_pat_Zq9wXv3TkL7mBn2RcY5dHs8GfJ1";
-/// Longer answers are left out: a fuzzer works with short ones.
+/// Maximum length of a response in bytes. Fuzzers work with short inputs.
 const LONGEST: usize = 8_000;
 
-/// Files by target and name.
+/// The files by target and name.
 #[derive(Default)]
 struct Corpora {
     files: BTreeMap<(&'static str, String), Vec<u8>>,
@@ -31,7 +33,7 @@ impl Corpora {
         self.files.insert((target, name.to_owned()), content.into());
     }
 
-    /// Takes the answers of a run, less what leaves the sandbox by chance.
+    /// Records the responses of a run, except those that vary between runs.
     fn record(&mut self, scene: &Scene) {
         let secrets = scene.world.with(|state| leak::secrets_of(state));
         for entry in scene.world.take_record() {
@@ -60,7 +62,7 @@ impl Corpora {
     }
 }
 
-/// The operation of a fuzz target that asks for this.
+/// Returns the fuzz target and the operation of a request.
 fn operation(entry: &Recorded) -> Option<(&'static str, &'static str)> {
     let line = entry.line();
     let (method, path) = line.split_once(' ')?;
@@ -93,7 +95,7 @@ fn operation(entry: &Recorded) -> Option<(&'static str, &'static str)> {
         ),
         Service::HubAuth => ("hub", "grant"),
         Service::Registry => ("hub", "manifest"),
-        // the function reads nothing of its answer but the status
+        // the function reads only the status of this response
         Service::Responses => return None,
         Service::Hub => (
             "hub",
@@ -115,7 +117,7 @@ fn is_jwt(secret: &str) -> bool {
     secret.starts_with("eyJ") && secret.split('.').count() == 3
 }
 
-/// Signatures are of a key that each process makes anew.
+/// Removes signatures, because each process creates its own key.
 fn unsigned(body: &str) -> String {
     let jwt = |word: &str| match word.rsplit_once('.') {
         Some((signed, _)) if is_jwt(word) => format!("{signed}.c2ln"),
@@ -124,7 +126,7 @@ fn unsigned(body: &str) -> String {
     body.split('"').map(jwt).collect::<Vec<_>>().join("\"")
 }
 
-/// What a body is made of, whatever its values are.
+/// Returns the shape of a body, without its values.
 fn shape(body: &str) -> String {
     fn of(value: &Value) -> String {
         match value {
@@ -162,7 +164,7 @@ async fn write_the_corpora() {
     for target in fs::read_dir(&folder).into_iter().flatten() {
         for file in fs::read_dir(target.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
-            // what broke a property once stays
+            // keeps inputs that broke a property once
             if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("found-")) {
                 fs::remove_file(path).unwrap();
             }
@@ -200,7 +202,7 @@ fn documents(corpora: &mut Corpora) {
     corpora.add("document", "manager", login.to_string());
 }
 
-/// The lives of two tokens, with what goes wrong in them.
+/// Records the lives of two tokens, including failures.
 async fn lives(corpora: &mut Corpora) {
     let scene = Scene::new(Begin::Manager);
     scene.onboard().await.unwrap();
@@ -212,7 +214,7 @@ async fn lives(corpora: &mut Corpora) {
         scene.invoke(json!({"action": "reconcile"})).await.unwrap();
         corpora.record(&scene);
     }
-    // ARM refuses: the right is gone, the group is gone
+    // ARM rejects the requests: the role is missing, the resource group is missing
     scene.world.with(|state| arm::grant(state, CLIENT, SUBSCRIPTION, GROUP, &[]));
     let _ = scene.onboard().await;
     corpora.record(&scene);
@@ -231,7 +233,7 @@ async fn lives(corpora: &mut Corpora) {
     let version = scene.stage("dckr_pat_of-nobody-at-all-0123456789", |_| {}, &["HUBKEEPER_CANDIDATE"]);
     let _ = scene.invoke(scene.label_event("HUBKEEPER_CANDIDATE", &version)).await;
     corpora.record(&scene);
-    // more repositories than stand on a page
+    // more repositories than one page holds
     scene.world.with(|state| {
         (0..120).for_each(|n| hub::add_repository(state, ORG, &format!("r{n}"), true));
     });
@@ -250,7 +252,7 @@ async fn lives(corpora: &mut Corpora) {
     corpora.record(&scene);
 }
 
-/// What no sandbox says: waits in each spelling, pages that lead away, whole proofs, claims, texts.
+/// Adds inputs that the sandbox never sends: waits in each spelling, foreign page links, whole proofs, claims, texts.
 #[expect(clippy::too_many_lines, reason = "a list of inputs")]
 fn by_hand(corpora: &mut Corpora) {
     for (name, head) in [

@@ -1,4 +1,4 @@
-//! `CloudFormation`: a stack that holds an onboarded organization (docs/events.md).
+//! Tests the custom resource of `CloudFormation`: a stack that owns an onboarded organization (docs/events.md).
 
 use hubkeeper_sandbox::responses::{self, Answer};
 use hubkeeper_sandbox::world::Service;
@@ -12,7 +12,7 @@ fn answers(scene: &Scene) -> Vec<Answer> {
     scene.world.with(|state| responses::answers(state))
 }
 
-/// Sends a request; the one answer to it.
+/// Sends a request and returns its one response.
 async fn ask(scene: &Scene, event: Value) -> Value {
     let before = answers(scene).len();
     let url = event["ResponseURL"].as_str().unwrap().to_owned();
@@ -96,7 +96,7 @@ async fn a_connector_that_was_there_before_outlives_the_resource() {
 async fn a_creation_that_fails_is_answered_and_its_deletion_leaves_what_was_there_alone() {
     let mut scene = Scene::new(Begin::ByHand);
     scene.onboard().await.unwrap();
-    scene.checked = false; // the world kills the connector's token here
+    scene.checked = false; // the world deactivates the connector's token here
     let before = scene.connector();
     scene.world.with(|state| hub::pats_of(state, USER).iter().for_each(|pat| hub::deactivate(state, &pat.uuid)));
     let answer = ask(&scene, scene.stack_event("Create", None)).await;
@@ -147,7 +147,7 @@ async fn another_secret_replaces_the_resource_and_a_failed_update_does_not() {
     let answer = ask(&scene, update.clone()).await;
     assert_eq!(status(&answer), ("FAILED", first.as_str()), "the old one stays: {answer}");
 
-    // the same secret by its name is the same secret
+    // the name and the ARN of one secret are the same secret
     update = scene.stack_event("Update", Some(&first));
     update["ResourceProperties"]["SecretId"] = json!("hubkeeper/acme");
     assert_eq!(status(&ask(&scene, update.clone()).await), ("SUCCESS", first.as_str()));
@@ -155,7 +155,7 @@ async fn another_secret_replaces_the_resource_and_a_failed_update_does_not() {
     update = scene.stack_event("Update", Some(&first));
     update["ResourceProperties"]["SecretId"] = json!("hubkeeper/umbrella");
     let mut scene = scene;
-    scene.checked = false; // the watch is of one organization alone
+    scene.checked = false; // the watch knows only one organization
     let answer = ask(&scene, update).await;
     assert_eq!(status(&answer), ("SUCCESS", format!("hubkeeper/{other}").as_str()), "{answer}");
     let answer = ask(&scene, scene.stack_event("Delete", Some(&first))).await;
@@ -195,7 +195,7 @@ async fn what_is_wrong_with_a_request_is_answered() {
         assert_eq!(answer["Status"], "FAILED");
         assert!(answer["Reason"].as_str().unwrap().contains(word), "{answer}");
     }
-    // an answer that nobody can place is sent all the same, so that no event with the URL comes back
+    // a response is sent even if `CloudFormation` cannot match it, so that no failed event keeps the URL
     let mut event = scene.stack_event("Create", None);
     event.as_object_mut().unwrap().remove("StackId");
     assert!(scene.invoke(event).await.is_ok());
@@ -218,7 +218,7 @@ async fn a_long_reason_is_cut_to_fit() {
     let scene = Scene::new(Begin::Manager);
     scene.onboard().await.unwrap();
     let mut scene = scene;
-    scene.checked = false; // the world takes rights away here
+    scene.checked = false; // the world removes rights here
     scene.world.with(|state| {
         for n in 0..40 {
             hub::add_repository(state, "acme", &format!("a-{n:02}-{}", "long-name-".repeat(20)), true);

@@ -1,4 +1,4 @@
-//! The documents are true of the code: events, variables, warnings, links, files and names.
+//! Checks that the documents match the code: events, variables, warnings, links, files and names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every page of the repository: those of the root and of `docs`, and the others by name.
+/// Returns every page of the repository: those of the root and of `docs`, and the others by name.
 fn documents() -> Vec<String> {
     let pages = |folder: &str| -> Vec<String> {
         let names = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
@@ -33,7 +33,7 @@ fn documents() -> Vec<String> {
     pages
 }
 
-/// The section under a heading, up to the next one of its level.
+/// Returns the section under a heading, up to the next heading of its level.
 fn section(document: &str, heading: &str) -> String {
     let text = read(document);
     let from = text.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{document} has no `{heading}`"));
@@ -43,7 +43,7 @@ fn section(document: &str, heading: &str) -> String {
     body[..to].to_owned()
 }
 
-/// The cells of every table row, less heads and rules.
+/// Returns the cells of every table row, without heads and rules.
 fn rows(text: &str) -> Vec<Vec<String>> {
     let lines: Vec<&str> = text.lines().collect();
     let is_rule = |line: &str| line.starts_with("|--");
@@ -56,13 +56,14 @@ fn rows(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// What stands in backticks, outside of code blocks.
+/// Returns the texts in backticks, outside code blocks.
 fn quoted(text: &str) -> Vec<String> {
     let prose = text.split("```").step_by(2).collect::<String>();
     prose.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// Every Rust file of the function and of its core: its path from the root, and its text; without unit tests, which stand at the end or in a `tests.rs`.
+/// Returns every Rust file of the function and its core, by its path from the root. Excludes unit tests, which are at
+/// the end of a file or in a `tests.rs`.
 fn sources() -> BTreeMap<String, String> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -181,7 +182,7 @@ fn the_page_of_events_has_a_row_for_every_example_and_an_example_for_every_row()
     assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), files);
 }
 
-/// The names in quotes that begin like a variable of ours.
+/// Returns the quoted names that begin like a variable of the function.
 fn variables_in(source: &str) -> BTreeSet<String> {
     let literals = source.split('"').skip(1).step_by(2);
     let is_name = |text: &&str| {
@@ -283,7 +284,8 @@ fn the_page_of_metrics_lists_them_with_their_units() {
     assert_eq!(table, emitted.collect());
 }
 
-/// The anchors that GitHub makes of a page's headings: lower case, without punctuation, hyphens for spaces, numbered where a heading comes twice.
+/// Returns the anchors that GitHub creates for a page's headings: lower case, no punctuation, hyphens for spaces, and a
+/// number for a repeated heading.
 fn anchors(page: &str) -> BTreeSet<String> {
     let prose = page.split("```").step_by(2).collect::<String>();
     let headings = prose.lines().filter(|line| line.trim_start_matches('#').starts_with(' ') && line.starts_with('#'));
@@ -299,7 +301,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
     headings.map(anchor).collect()
 }
 
-/// The relative links of a page that lead nowhere: no such file, or a page without such a heading.
+/// Returns the dead relative links of a page: a missing file, or a page without that heading.
 fn dead_links(document: &str, text: &str) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let relative = targets.filter(|target| !target.starts_with("https://"));
@@ -363,7 +365,7 @@ fn the_code_cites_pages_of_this_repository() {
 fn every_target_of_make_that_a_page_names_exists() {
     let makefile = read("Makefile");
     for document in documents() {
-        // the change log tells of targets that may have gone
+        // the change log may name targets that no longer exist
         for rest in read(&document).split("`make ").skip(1).take_while(|_| document != "CHANGELOG.md") {
             let target: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
             assert!(makefile.contains(&format!("\n{target}:")), "{document}: there is no make {target}");
@@ -386,7 +388,7 @@ fn the_map_names_files_that_exist_and_leaves_no_module_out() {
     }
 }
 
-/// What a stranger asks first, and a word that the code which answers it has.
+/// The first questions of a newcomer, each with a word in the code that answers it.
 const QUESTIONS: [(&str, &str); 10] = [
     ("Where is it decided that AWSCURRENT may move?", "carried"),
     ("What is sent to ARM?", "environmentData"),

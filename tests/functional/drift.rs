@@ -1,5 +1,7 @@
-//! What ARM answers that no document promises: another writer's name, settings that it drops or hides, a write that it shows late.
-//! What a connector carries is told by its tags and its user name; the rest is drift.
+//! Tests ARM's undocumented behaviour: another writer's name, settings that it drops or hides, writes that it shows
+//! late.
+//!
+//! The tags and the user name show which version a connector carries. Every other difference is drift.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,12 +16,12 @@ use serde_json::{Value, json};
 use crate::reconcile::by_hand;
 use hubkeeper_scene::{Answer, Begin, CLIENT, InProcess, Scene, outcome};
 
-/// Ours, by the name that ARM has for it: the object id of the service principal.
+/// The function's own name as a writer in ARM: the object id of the service principal.
 const OBJECT_ID: &str = "0b1ec700-0000-4000-a000-000000000001";
 
 type Bend = Arc<dyn Fn(&Request, Response) -> Response + Send + Sync>;
 
-/// The sandbox, with ARM's responses about connectors bent.
+/// The sandbox, with changed responses of ARM about connectors.
 #[derive(Clone)]
 struct Bent {
     inner: InProcess,
@@ -38,7 +40,7 @@ impl Transport for Bent {
     }
 }
 
-/// The same response with another body, where the body is a connector.
+/// Changes the body of a response if the body is a connector.
 fn rewritten(mut response: Response, change: impl FnOnce(&mut Value)) -> Response {
     if let Ok(mut body) = serde_json::from_slice::<Value>(response.body())
         && body["properties"]["environmentName"].is_string()
@@ -57,7 +59,7 @@ async fn invoke(scene: &Scene, bend: &Bend, event: Value) -> Answer {
     answer
 }
 
-/// createSecret to finishSecret.
+/// Runs createSecret to finishSecret.
 async fn rotate(scene: &Scene, bend: &Bend) -> Vec<String> {
     let token = scene.good_token();
     scene.stage(&token, |_| {}, &["HUBKEEPER_CANDIDATE"]);
@@ -126,7 +128,7 @@ async fn the_writer_is_learned_from_the_response_to_our_own_put_and_never_from_a
     let fleet = invoke(&scene, &bend, scene.reconcile_event(&json!({}))).await.unwrap();
     assert_eq!(fleet["outcome"], "unchanged", "{fleet}");
     assert_eq!(scene.writes(), [""; 0]);
-    // a person's write is repaired, and the person is not learned
+    // the function repairs a person's write, and does not store the person as the writer
     by_hand(&scene, |_| {});
     let fleet = invoke(&scene, &bend, scene.reconcile_event(&json!({}))).await.unwrap();
     assert_eq!((&fleet["outcome"], &fleet["items"][0]["connector"]["change"]), (&json!("applied"), &json!("updated")));

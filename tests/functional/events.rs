@@ -1,4 +1,4 @@
-//! Every example in `events/`, sent to the handler as it is: understood, and never a panic.
+//! Sends every example in `events/` to the handler unchanged: the handler understands it and never panics.
 
 use hubkeeper_scene::{Begin, Scene, outcome};
 

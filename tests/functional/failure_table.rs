@@ -1,5 +1,5 @@
-//! `docs/failure-table.md` is true of the sources: its tests exist, its error types and warnings are those of the code, and every
-//! fault, act and behaviour of the simulation stands in it.
+//! Checks that `docs/failure-table.md` matches the sources: its tests exist, its error types and warnings are those of
+//! the code, and it lists every fault, act and behaviour of the simulation.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The cells of every row, less heads and rules.
+/// Returns the cells of every row, without heads and rules.
 fn rows() -> Vec<Vec<String>> {
     let table = read("docs/failure-table.md");
     let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| failure |"));
@@ -25,14 +25,14 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The names that an enumeration of the simulation gives its variants: `Kind::Variant => "name"`.
+/// Returns the names that an enumeration of the simulation gives to its variants: `Kind::Variant => "name"`.
 fn names(file: &str, kind: &str) -> BTreeSet<String> {
     let source = read(file);
     let lines = source.lines().map(str::trim).filter(|line| line.starts_with(kind) && line.contains(" => \""));
     lines.filter_map(|line| line.split('"').nth(1).map(str::to_owned)).collect()
 }
 
-/// Whatever the simulation does to a flow: faults of machines, acts of people, behaviours of services.
+/// Returns everything that the simulation does to a flow: faults of machines, acts of people, behaviours of services.
 fn disturbances() -> BTreeSet<String> {
     let kinds = [("faults", "Fault::"), ("acts", "Act::"), ("behaviours", "Behaviour::")];
     kinds.iter().flat_map(|(file, kind)| names(&format!("tests/simulation/{file}.rs"), kind)).collect()
@@ -97,7 +97,7 @@ fn who_is_told_by_what_is_in_the_code() {
     }
 }
 
-/// `make oracles` plants them; here it is seen that they still can be.
+/// `make oracles` plants the faults; this test checks that the patches still apply.
 #[test]
 fn every_planted_fault_still_applies() {
     let folder = root().join("tests/simulation/planted");

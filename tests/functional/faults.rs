@@ -1,4 +1,4 @@
-//! Lost responses: the connection breaks after the service acted.
+//! Tests lost responses: the connection breaks after the service carried out the request.
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, Request, aws, hub};
@@ -89,7 +89,7 @@ async fn a_service_that_never_stops_asking_to_wait_is_left_before_the_deadline()
     }
 }
 
-/// The pace of a host lives as long as the process: what cannot be meant must not block the events that come after.
+/// The limits of a host live as long as the process: an implausible wait must not block later events.
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_cannot_be_meant_does_not_outlive_the_invocation() {
     let milliseconds = "1795514400000";

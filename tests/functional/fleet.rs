@@ -1,6 +1,6 @@
-//! Many organizations in one world: the list, the fan-out over the queue, records, and what the services allow a minute.
+//! Tests many organizations in one world: the list, the fan-out over the queue, records, and the services' rate limits.
 //!
-//! The members come as an onboarding leaves them, so that a reconcile of a healthy fleet writes nothing.
+//! Each organization starts in the state after an onboarding, so a reconcile of a healthy fleet writes nothing.
 
 mod items;
 mod pace;
@@ -20,16 +20,16 @@ use sha2::{Digest, Sha256};
 
 use hubkeeper_scene::{Answer, CLIENT, InProcess, SUBSCRIPTION, Scene, TENANT, TIMEOUT, broken_promises, logged};
 
-/// Connectors that share a resource group.
+/// Number of connectors that share a resource group.
 const A_GROUP: usize = 10;
 
-/// A fleet in its world.
+/// A fleet and its world.
 pub(crate) struct Fleet {
     pub(crate) scene: Scene,
     pub(crate) members: Vec<Member>,
 }
 
-/// One organization, its secret, and where its connector is.
+/// One organization, its secret, and the location of its connector.
 #[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) organization: String,
@@ -43,9 +43,9 @@ pub(crate) struct Member {
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     members: usize,
-    /// Repositories of each organization; every fifth is private.
+    /// Number of repositories of each organization; every fifth is private.
     repositories: usize,
-    /// Every so many members mint their tokens with a manager; 0: none does.
+    /// Every n-th organization creates its tokens with a manager; 0 means none.
     manager_every: usize,
 }
 
@@ -64,7 +64,8 @@ impl Fleet {
             entra::register_application(state, TENANT, CLIENT);
             entra::add_federated_credential(state, CLIENT, &issuer, &role, "api://AzureADTokenExchange");
             arm::grant(state, CLIENT, SUBSCRIPTION, "*", &["read", "write", "delete"]);
-            // thousands of registry tokens are not searched for; passwords, access tokens and bearers are
+            // a search for thousands of registry tokens is too slow; passwords, access tokens and bearer tokens are
+            // searched for
             state.hub.remember_tokens = false;
             members = (0..plan.members).map(|index| add_member(state, plan, index)).collect();
             state.aws.events.clear();
@@ -74,7 +75,7 @@ impl Fleet {
         Self { scene, members }
     }
 
-    /// A queue, which the function is told of; gives its URL.
+    /// Creates a queue, sets the function's variable, and returns the queue's URL.
     pub(crate) fn with_queue(&mut self) -> String {
         let url = self.scene.world.with(|state| aws::sqs::add_queue(state, "fleet"));
         self.scene.set("HUBKEEPER_QUEUE_URL", &url);
@@ -98,7 +99,7 @@ impl Fleet {
         self.state(|state| arm::connector(state, SUBSCRIPTION, group, connector).cloned())
     }
 
-    /// The connector's body, as it may be written again.
+    /// Returns the connector's body in a form that can be written again.
     fn stored(&self, index: usize) -> Value {
         let found = self.connector(index).unwrap();
         let (username, token) = found.credential().unwrap();
@@ -119,7 +120,7 @@ impl Fleet {
         assert!(self.state(|state| arm::delete_connector(state, SUBSCRIPTION, group, connector)));
     }
 
-    /// Puts the member's document anew, changed; it is AWSCURRENT at once.
+    /// Puts a changed document of the organization, which becomes AWSCURRENT at once.
     fn put(&self, index: usize, change: impl FnOnce(&mut Value)) {
         let arn = &self.members[index].arn;
         self.state(|state| {
@@ -130,12 +131,12 @@ impl Fleet {
         });
     }
 
-    /// A document that wants a repository which is not there: the proof is `partial`, and the token is good all the same.
+    /// Puts a document that requires a missing repository: the proof is `partial` although the token is good.
     pub(crate) fn want_too_much(&self, index: usize) {
         self.put(index, |value| value["expectedRepositories"] = json!(["not-there"]));
     }
 
-    /// An execution environment of its own, and what it sends.
+    /// Returns a new execution environment, and the record of its requests.
     fn environment(&self) -> (hubkeeper::handler::Handler, Notes) {
         let notes = Notes::default();
         let noting =
@@ -143,7 +144,7 @@ impl Fleet {
         (self.scene.handler_over(Arc::new(noting)), notes)
     }
 
-    /// Sends records, each with its body, as the queue does; gives the positions of those that come back.
+    /// Sends records with these bodies as the queue does, and returns the positions of those that failed.
     pub(crate) async fn records(&self, bodies: &[String]) -> Vec<usize> {
         let answer = self.scene.invoke(batch(bodies)).await.unwrap();
         assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["batchItemFailures"]);
@@ -151,12 +152,12 @@ impl Fleet {
         failures.map(|failure| failure["itemIdentifier"].as_str().unwrap()[1..].parse().unwrap()).collect()
     }
 
-    /// The requests that were handled, of one service.
+    /// Returns the handled requests of one service.
     fn asked(&self, service: Service) -> Vec<Recorded> {
         self.scene.world.record().into_iter().filter(|entry| entry.service == service).collect()
     }
 
-    /// How often an action of AWS was asked for.
+    /// Returns the number of requests for an action of AWS.
     fn calls(&self, action: &str) -> usize {
         self.asked(Service::Aws).iter().filter(|entry| aws::action(&entry.request).as_deref() == Some(action)).count()
     }
@@ -216,13 +217,14 @@ fn add_member(state: &mut State, plan: Plan, index: usize) -> Member {
     Member { arn, ..member }
 }
 
-/// The first 12 hexadecimal digits of the SHA-256 of the secret's ARN.
+/// Returns the first 12 hexadecimal digits of the SHA-256 of the secret's ARN.
 fn fingerprint(arn: &str) -> String {
     let digest = Sha256::digest(arn);
     digest[..6].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-/// The oracles of the world, at every write: nothing else changes a connector or a token here, and no token expires.
+/// Checks the oracles of the world at every write: nothing else changes a connector or a token here, and no token
+/// expires.
 fn watch_writes(world: &World, broken: &Arc<Mutex<Vec<String>>>) {
     let broken = Arc::clone(broken);
     let mut known = BTreeSet::new();
@@ -236,7 +238,7 @@ fn watch_writes(world: &World, broken: &Arc<Mutex<Vec<String>>>) {
     });
 }
 
-/// The Lambda event of these bodies; the record at position 3 has the id `m3`.
+/// Returns the Lambda event with these bodies. The record at position 3 has the id `m3`.
 fn batch(bodies: &[String]) -> Value {
     let records = bodies.iter().enumerate().map(|(at, body)| {
         json!({
@@ -248,19 +250,19 @@ fn batch(bodies: &[String]) -> Value {
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-/// The body of a message about one secret.
+/// Returns the body of a message about one secret.
 fn body(action: &str, secret_id: &str) -> String {
     json!({"action": action, "secretIds": [secret_id], "mode": "apply"}).to_string()
 }
 
-/// Every report of a secret that was logged, in the order of the lines.
+/// Returns every logged report of a secret, in the order of the lines.
 fn reports() -> Vec<Value> {
     let lines = logged();
     let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter_map(|line| serde_json::from_str(line["report"].as_str()?).ok()).collect()
 }
 
-/// The outcomes of a fleet's items, in their order.
+/// Returns the outcomes of a fleet's items, in order.
 fn outcomes(report: &Value) -> Vec<&str> {
     report["items"].as_array().unwrap().iter().map(|item| item["outcome"].as_str().unwrap()).collect()
 }
@@ -273,17 +275,17 @@ fn is_proven(report: &Value) -> bool {
     report["outcome"] == "unchanged" && report["verdict"]["result"] == "complete"
 }
 
-/// What an organization was asked for at Docker Hub, with success.
+/// The successful requests about one organization at Docker Hub.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Proof {
     logins: usize,
     lists: usize,
-    /// Repositories that a pull token was given for.
+    /// Repositories with a granted pull token.
     pulls: BTreeSet<String>,
     manifests: usize,
 }
 
-/// The proofs by organization, from the record of the services: what the function says of itself plays no part.
+/// Returns the proofs by organization, from the services' record and not from the function's reports.
 fn proofs(fleet: &Fleet) -> BTreeMap<String, Proof> {
     let mut proofs: BTreeMap<String, Proof> = BTreeMap::new();
     for entry in fleet.scene.world.record() {
@@ -317,7 +319,7 @@ fn proofs(fleet: &Fleet) -> BTreeMap<String, Proof> {
     proofs
 }
 
-/// What one execution environment sent, and what came back, in order.
+/// The requests and responses of one execution environment, in order.
 #[derive(Clone)]
 enum Note {
     Sent { host: String, at: Timestamp },
@@ -326,7 +328,7 @@ enum Note {
 
 type Notes = Arc<Mutex<Vec<Note>>>;
 
-/// A transport that takes notes.
+/// A transport that records requests and responses.
 struct Noting {
     inner: InProcess,
     world: World,
@@ -351,7 +353,8 @@ impl Transport for Noting {
     }
 }
 
-/// When the next request may go: after a 429 what it names, after the last request of a window that window's end.
+/// Returns when the next request may start: after a 429 the time that it names, after the last request of a window the
+/// window's end.
 fn not_before(response: &Response, at: Timestamp) -> Option<Timestamp> {
     let number = |name: &str| response.headers().get(name)?.to_str().ok()?.parse::<i64>().ok();
     if response.status() == 429 {
@@ -361,7 +364,8 @@ fn not_before(response: &Response, at: Timestamp) -> Option<Timestamp> {
     reset.filter(|_| number("x-ratelimit-remaining") == Some(0))
 }
 
-/// Holds that no request went to a host before the time that an earlier answer of it named; gives the number of answers 429.
+/// Checks that no request started before the time that an earlier response of its host named. Returns the number of 429
+/// responses.
 fn patient(notes: &Notes) -> usize {
     let mut wait: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut refused = 0;
@@ -389,7 +393,7 @@ fn keep(fleet: &Fleet, answer: Answer) -> Value {
     answer.unwrap()
 }
 
-/// The end of an invocation that begins now.
+/// Returns the end of an invocation that starts now.
 fn deadline(fleet: &Fleet) -> Timestamp {
     fleet.scene.now() + TIMEOUT
 }

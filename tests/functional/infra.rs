@@ -1,4 +1,5 @@
-//! What is deployed is true of the code: variables, permissions, events, metrics and limits of `infra/aws/template.yaml`.
+//! Checks that the deployment matches the code: variables, permissions, events, metrics and limits of
+//! `infra/aws/template.yaml`.
 
 mod pattern;
 mod template;
@@ -21,20 +22,20 @@ fn read(path: &str) -> String {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The variables of the table in `docs/configuration.md`.
+/// Returns the variables of the table in `docs/configuration.md`.
 fn documented_variables() -> BTreeSet<String> {
     let page = read("docs/configuration.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     rows.flat_map(|row| row.split(" | ").next().unwrap().split('`').skip(1).step_by(2).map(str::to_owned)).collect()
 }
 
-/// The function's environment in the template.
+/// Returns the function's environment in the template.
 fn variables(template: &Template) -> BTreeMap<String, Value> {
     let variables = template.properties("HubkeeperFunction")["Environment"]["Variables"].as_object().unwrap();
     variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// The parameter or resource that a value refers to, be it under a condition or not.
+/// Returns the parameter or resource that a value refers to, with or without a condition.
 fn referred(value: &Value) -> &str {
     let value = match value.get("Fn::If") {
         Some(parts) => {
@@ -46,7 +47,7 @@ fn referred(value: &Value) -> &str {
     value["Ref"].as_str().unwrap_or_else(|| panic!("{value} refers to nothing"))
 }
 
-/// What the template's defaults make of a value: texts with `Ref` and `Sub` filled in.
+/// Resolves a value with the template's defaults: replaces `Ref` and `Sub`.
 fn resolve(template: &Template, value: &Value) -> Value {
     let known = |name: &str| {
         let account = ACCOUNT.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
@@ -86,7 +87,7 @@ fn every_variable_can_be_set_by_a_parameter() {
     }
     assert_eq!(referred(&variables["AWS_ENDPOINT_URL"]), "AwsEndpointUrl");
     assert_eq!(referred(&variables["AWS_ENDPOINT_URL_STS"]), "StsEndpointUrl");
-    // AWS_LAMBDA_LOG_LEVEL: Lambda sets it from the logging configuration, and takes it from nowhere else
+    // AWS_LAMBDA_LOG_LEVEL: Lambda sets it from the logging configuration, and from nowhere else
     let logging = &template.properties("HubkeeperFunction")["LoggingConfig"];
     assert_eq!(logging["LogFormat"], "JSON");
     assert_eq!(referred(&logging["ApplicationLogLevel"]), "LogLevel");
@@ -100,7 +101,7 @@ fn the_proxy_is_not_echoed_and_not_set_by_default() {
         assert_eq!(template.default(parameter).as_deref(), Some(""));
         let value = &variables(&template)[variable];
         assert_eq!(referred(value), parameter);
-        // an empty variable is none to us, but is one to whoever else looks at the environment
+        // the function treats an empty variable as not set, but other readers of the environment do not
         assert_eq!(value["Fn::If"][2]["Ref"], "AWS::NoValue", "{variable}");
     }
 }
@@ -134,7 +135,7 @@ fn the_defaults_of_the_template_are_those_of_the_code() {
     let required: Environment = required.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let mut environment = required.clone();
     for (name, value) in variables(&template) {
-        // under a condition: not set where the parameter is empty, as it is by default
+        // a condition leaves the variable unset while the parameter is empty, which is the default
         if value.get("Fn::If").is_some() || name == "HUBKEEPER_QUEUE_URL" || required.contains_key(&name) {
             continue;
         }
@@ -173,7 +174,7 @@ fn the_choices_of_the_template_are_those_of_the_code() {
     }
 }
 
-/// The calls of the AWS SDK in the source, as actions.
+/// Returns the AWS SDK calls in the source, as IAM actions.
 fn calls() -> BTreeSet<String> {
     let mut calls = BTreeSet::new();
     for (service, file, client) in [
@@ -182,14 +183,14 @@ fn calls() -> BTreeSet<String> {
         ("sqs", "src/fleet/queue.rs", "client."),
     ] {
         let text = read(file);
-        // calls are chained over lines
+        // call chains may span lines
         let text: String = text.split_whitespace().collect();
-        // our own HTTP client calls no AWS action by name
+        // the function's own HTTP client names no AWS action
         let text = text.replace("http_client.", "");
         for piece in text.split(client).skip(1) {
             let name: String = piece.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
             let camel: String = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
-            // SendMessageBatch is authorised as SendMessage
+            // IAM authorizes SendMessageBatch as SendMessage
             calls.insert(format!("{service}:{}", camel.strip_suffix("Batch").unwrap_or(&camel)));
         }
     }
@@ -201,7 +202,7 @@ fn the_role_may_what_the_code_calls_and_nothing_more() {
     let template = Template::read();
     let calls = calls();
     assert!(calls.len() >= 9, "{calls:?}");
-    // what the platform does in the function's name, and the customer key
+    // actions that the platform performs for the function, and those of the customer key
     let platform = [
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
@@ -266,7 +267,7 @@ fn values_are_written_under_the_prefix_alone_and_others_are_read_by_their_arns()
     }
 }
 
-// The emulator of the end-to-end tests does not know what the next two look at.
+// The emulator of the end-to-end tests does not evaluate what the next two tests check.
 
 #[test]
 fn the_assertion_is_limited_by_audience_algorithm_and_duration() {
@@ -278,7 +279,7 @@ fn the_assertion_is_limited_by_audience_algorithm_and_duration() {
     let source = read("src/clients/azure/assertion.rs");
     let duration = source.split("const DURATION: i32 = ").nth(1).unwrap().split(';').next().unwrap();
     let expected = json!({
-        // a plain StringEquals denies: the key holds several values
+        // a plain StringEquals would deny: the key holds several values
         "ForAllValues:StringEquals": {"sts:IdentityTokenAudience": {"Fn::If": [
             "IsUsGovernment", Cloud::UsGovernment.audience(), Cloud::Public.audience(),
         ]}},
@@ -305,7 +306,7 @@ fn a_customer_key_is_used_for_these_secrets_through_secrets_manager_alone() {
         assert_eq!(equal["kms:ViaService"], via["kms:ViaService"], "{sid}");
         let context = "kms:EncryptionContext:SecretARN";
         let secrets = statement["Condition"]["StringLike"].get(context).or(equal.get(context));
-        // whoever reads a value may decrypt it, and nothing else with that key
+        // a statement that allows reading values also allows decrypting them, and nothing else with that key
         let of = |sid: &str| template.statement(sid)["Resource"].clone();
         match sid {
             "KeyOfOwnSecrets" => assert_eq!(secrets, Some(&of("OwnSecrets"))),
@@ -493,7 +494,7 @@ fn the_limits_fit_together() {
     assert_eq!(mapping["BatchSize"], 1);
     assert_eq!(mapping["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
     assert_eq!(mapping["ScalingConfig"]["MaximumConcurrency"], 2);
-    // the metrics are lines of level INFO: a level above drops them
+    // the metrics are lines of level INFO, and a higher level would drop them
     let levels = &template.section("Parameters")["LogLevel"]["AllowedValues"];
     assert_eq!(levels, &json!(["TRACE", "DEBUG", "INFO"]));
     let secret = &template.section("Resources")["ManagedSecret"];
@@ -520,7 +521,7 @@ fn a_failure_is_told_to_the_topic() {
     for words in ["Docker Hub organization", "Remedy", "rotate-secret", "update-secret-version-stage"] {
         assert!(text.contains(words), "{words}");
     }
-    // each target and each source may do what the rule and the alarms ask of it
+    // each target and source has the permissions that the rule and the alarms need
     let policy = template.properties("NoticeTopicPolicy").to_string();
     assert!(policy.contains("events.amazonaws.com") && policy.contains("cloudwatch.amazonaws.com"));
     for (name, rule) in template.of_type("AWS::Events::Rule") {

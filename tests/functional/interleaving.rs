@@ -1,4 +1,4 @@
-//! Two invocations at once, interleaved at every request boundary.
+//! Tests two concurrent invocations, interleaved at every request boundary.
 
 use hubkeeper_sandbox::{aws, hub};
 use serde_json::json;

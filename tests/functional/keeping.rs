@@ -1,4 +1,5 @@
-//! Which connector a secret keeps: the tag `hubkeeper-connector`, and what people do to documents, tags and connectors.
+//! Tests which connector a secret keeps: the tag `hubkeeper-connector`, and people's changes of documents, tags and
+//! connectors.
 
 use std::time::Duration;
 
@@ -35,12 +36,12 @@ fn rename(value: &mut Value) {
     value["connector"]["name"] = json!("dockerhub-other");
 }
 
-/// Names of all connectors.
+/// Returns the names of all connectors.
 fn connectors(scene: &Scene) -> Vec<String> {
     scene.world.with(|state| arm::connectors(state).map(|connector| connector.name.clone()).collect())
 }
 
-/// Deletes the connector, and makes it again in another resource group, as it was.
+/// Deletes the connector, and creates the same one in another resource group.
 fn move_connector(scene: &Scene, group: &str) {
     scene.world.with(|state| {
         let connector = arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR).unwrap().clone();
@@ -120,7 +121,7 @@ async fn a_scheduled_rotation_does_not_lead_away_from_the_connector_and_no_token
     scene.onboard().await.unwrap();
     let kept = scene.connector();
     let id = scene.token_id(&scene.version("AWSCURRENT").unwrap());
-    // a person edits the document that stands there, with its token
+    // a person edits the current document and keeps its token
     let mut value = scene.value(&scene.version("AWSCURRENT").unwrap());
     rename(&mut value);
     for _ in 0..2 {
@@ -197,7 +198,7 @@ async fn where_the_tag_is_missing_no_version_may_name_another_connector() {
     assert_eq!(report["errorType"], "NeedsHuman", "{report}");
     assert!(report["errorMessage"].as_str().unwrap().contains(&scene.version("AWSPREVIOUS").unwrap()), "{report}");
     assert_eq!(connectors(&scene), [CONNECTOR]);
-    // the connector was given up by hand, and the tag set by hand
+    // a person deleted the connector and set the tag
     scene.world.with(|state| arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
     set_tag(&scene, "hubkeeper-connector", Some(OTHER));
     assert_eq!(scene.reconcile().await["outcome"], "applied");
@@ -217,7 +218,7 @@ async fn a_tag_alone_deletes_no_connector_and_kills_no_token() {
         tokio::time::advance(DAY * 3).await;
     }
     assert_eq!((scene.connector(), scene.pat(&id)), (kept, "active"));
-    // who put the tag takes it back: all goes on
+    // the person removes the tag again, and the function continues
     set_tag(&scene, "hubkeeper", Some("managed"));
     assert_eq!(scene.reconcile().await["outcome"], "unchanged");
 }
@@ -260,7 +261,7 @@ async fn a_leftover_awspending_is_no_rotation_and_its_steps_are_refused() {
     assert!(rotation.succeeded);
     let left = rotation.version_id;
     let old = scene.token_id(&left);
-    // a candidate is adopted beside the leftover, which now lies on AWSPREVIOUS
+    // the function adopts a candidate while the leftover, now AWSPREVIOUS, names another connector
     let manage = |value: &mut Value| value["manager"] = json!("hubkeeper/manager");
     let version = scene.stage(&scene.good_token(), manage, &["HUBKEEPER_CANDIDATE"]);
     assert_eq!(outcome(&scene.invoke(scene.label_event("HUBKEEPER_CANDIDATE", &version)).await), "applied");
@@ -276,7 +277,7 @@ async fn a_leftover_awspending_is_no_rotation_and_its_steps_are_refused() {
     tokio::time::advance(Duration::from_hours(2)).await;
     let report = scene.reconcile().await;
     assert!(codes(&report).contains(&"pendingLeftover") && report.to_string().contains(&left), "{report}");
-    // repair and retirement go on
+    // repair and retirement continue
     by_hand(&scene, |body| body["properties"]["offerings"] = json!([]));
     assert_eq!(scene.reconcile().await["connector"]["change"], "updated");
     tokio::time::advance(DAY * 9).await;
@@ -342,7 +343,7 @@ async fn a_resource_group_that_is_gone_ends_an_offboarding_and_nothing_else() {
     assert_eq!(scene.pat(&id), "gone");
 }
 
-/// The last answer to a stack.
+/// Returns the last response to a stack.
 fn told(scene: &Scene) -> Value {
     scene.world.with(|state| responses::answers(state).last().unwrap().body.clone())
 }

@@ -1,11 +1,11 @@
-//! One direction: a module uses those below it alone, in the function and in its core. What is pure is held by the crate boundary, and
-//! `.ci/run` looks at the core's dependencies.
+//! Checks the direction of dependencies: a module uses only modules below it, in the function and in its core. The
+//! crate boundary keeps the core pure, and `.ci/run` checks the core's dependencies.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The function's modules from top to bottom. Modules of one line do not use each other.
+/// The function's modules from top to bottom. Modules in one line do not use each other.
 const LAYERS: [&[&str]; 11] = [
     &["main"],
     &["handler"],
@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 11] = [
     &["metrics", "logging", "clock"],
 ];
 
-/// The core's modules from top to bottom.
+/// The core's modules from top to bottom. Modules in one line do not use each other.
 const CORE: [&[&str]; 10] = [
     &["status"],
     &["report", "event"],
@@ -34,14 +34,14 @@ const CORE: [&[&str]; 10] = [
     &["error", "ids", "time", "redact"],
 ];
 
-/// The code of a file: without comments, and without the unit tests at its end.
+/// Returns the code of a file, without comments and without the unit tests at its end.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]").unwrap_or(text.len());
     let lines = text[..end].lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.map(|line| line.split(" // ").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// What `names` are after a `crate::`: one, or the first of each path in braces.
+/// Returns the names after a `crate::`: one, or the first of each path in braces.
 fn names(rest: &str) -> Vec<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let Some(list) = rest.strip_prefix('{') else { return vec![word(rest)] };
@@ -65,11 +65,11 @@ fn names(rest: &str) -> Vec<String> {
     names
 }
 
-/// The modules at the root of the crate that a file names. `module` is its path, such as `["clients", "hub"]`.
+/// Returns the modules at the root of the crate that a file uses. `module` is its path, such as `["clients", "hub"]`.
 fn used(module: &[&str], text: &str) -> BTreeSet<String> {
     let code = code(text);
     let mut used = BTreeSet::new();
-    // `hubkeeper::` is how main.rs calls the library; as many `super::` as the module is deep lead to the root
+    // main.rs uses the library as `hubkeeper::`; one `super::` for each level of the module leads to the root
     for root in ["crate::", "hubkeeper::", &"super::".repeat(module.len())] {
         for (at, _) in code.match_indices(root) {
             let is_whole = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
@@ -81,7 +81,8 @@ fn used(module: &[&str], text: &str) -> BTreeSet<String> {
     used
 }
 
-/// What is wrong with a file: arrows that point up or sideways, and re-exports of other folders, which would hide an arrow.
+/// Returns the violations in a file: uses of modules above or beside it, and re-exports of other folders, which would
+/// hide a use.
 fn wrong(layers: &[&[&str]], file: &str, text: &str) -> Vec<String> {
     let path = file.trim_end_matches(".rs").trim_end_matches("/mod");
     let module: Vec<&str> = path.split('/').collect();
@@ -108,7 +109,7 @@ fn wrong(layers: &[&[&str]], file: &str, text: &str) -> Vec<String> {
     wrong
 }
 
-/// Every file below a folder, less unit tests and what they begin with: its path in it, and its text.
+/// Returns every file below a folder, without unit tests and their fixtures: its path in the folder, and its text.
 fn files(folder: &str) -> Vec<(String, String)> {
     fn walk(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -147,7 +148,7 @@ fn a_module_of_the_core_uses_those_below_it_alone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Requests that change something are methods of these types alone: who cannot name one cannot write.
+/// The types that have the methods of requests that change something. Code that cannot name one of them cannot write.
 const WRITERS: [&str; 4] = ["Writers", "SecretWriter", "ConnectorWriter", "HubWriter"];
 
 fn writers_in(text: &str) -> Vec<&'static str> {
@@ -161,7 +162,7 @@ fn what_reads_and_what_proves_has_nothing_to_write_with() {
     for (file, text) in files("src") {
         if file.starts_with("read/") || file.starts_with("prove/") {
             assert_eq!(writers_in(&text), [""; 0], "{file}");
-            // nor a way around the clients: requests are sent by them alone
+            // no module bypasses the clients: only they send requests
             for around in ["http_client.send", "HttpClient::send", "aws_sdk_"] {
                 assert!(!code(&text).contains(around), "{file} sends requests by itself: {around}");
             }
@@ -170,7 +171,7 @@ fn what_reads_and_what_proves_has_nothing_to_write_with() {
     assert_eq!(writers_in("use crate::clients::hub::{Hub, HubWriter};"), ["HubWriter"]);
 }
 
-/// The methods that send anything but reads; a new one belongs to a writer.
+/// Lists the methods that send requests other than reads. A new one belongs to a writer.
 #[test]
 fn the_clients_that_read_send_nothing_that_changes_something() {
     let clients: Vec<(String, String)> =

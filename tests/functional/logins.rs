@@ -1,4 +1,5 @@
-//! Manager and owner logins: who may use them, how often they happen, and what is refused before one (docs/secret.md).
+//! Tests manager and owner logins: who may use them, how often they happen, and what is rejected before a login
+//! (docs/secret.md).
 
 use hubkeeper_sandbox::world::{Service, json as response};
 use hubkeeper_sandbox::{Fault, Request, aws, hub};
@@ -16,7 +17,7 @@ fn logins(scene: &Scene) -> usize {
     scene.world.record().iter().filter(|entry| is_login(entry.service, &entry.request)).count()
 }
 
-/// Puts the login of the scene's manager secret as it would be stored.
+/// Puts the login into the scene's manager secret.
 fn put_manager(scene: &Scene, login: &str) {
     scene.world.with(|state| {
         aws::create_secret(state, "vault/login", &Value::String(login.to_owned()), &[]);
@@ -26,7 +27,7 @@ fn put_manager(scene: &Scene, login: &str) {
     });
 }
 
-/// Secrets about the same organization, each with one of these managers and a token of its own.
+/// Creates secrets of the same organization, each with one of these managers and its own token.
 fn siblings(scene: &Scene, managers: &[&str]) -> Vec<String> {
     scene.world.with(|state| {
         let one = |(at, manager): (usize, &&str)| {
@@ -41,7 +42,7 @@ fn siblings(scene: &Scene, managers: &[&str]) -> Vec<String> {
     })
 }
 
-/// A manager secret that lists the siblings; gives its ARN.
+/// Creates a manager secret that lists the first `listed` secrets, and returns its ARN.
 fn shared_manager(scene: &Scene, name: &str, listed: usize) -> String {
     let used_by: Vec<String> = (0..listed).map(|at| format!("sibling/{at}")).collect();
     let login = json!({"username": USER, "password": PASSWORD, "usedBy": used_by});
@@ -113,7 +114,7 @@ async fn after_a_lock_out_no_sibling_tries_again() {
     scene.world.script(|_, service, request| {
         is_login(service, request).then(|| Fault::Answer(response(429, &json!({"detail": LOCKED}))))
     });
-    // one after another as well: the other manager secret of the user has the lock before it
+    // sequential runs too: the other manager secret of the user meets the lock-out first
     let items = items(&scene, &arns).await;
     for item in &items {
         assert_eq!(item["errorType"], "Retryable", "{item}");
@@ -122,7 +123,7 @@ async fn after_a_lock_out_no_sibling_tries_again() {
             assert!(message.contains(word), "{word}: {message}");
         }
     }
-    let users = 2; // two secrets that begin at the same moment, one login each at most
+    let users = 2; // two secrets start at the same moment, each with at most one login
     assert!((1..=users).contains(&logins(&scene)), "{}", logins(&scene));
 }
 
@@ -144,7 +145,7 @@ async fn a_login_that_failed_for_now_is_not_tried_again_for_a_sibling() {
 async fn what_cannot_be_a_credential_is_refused_before_a_login() {
     let listed = |more: &str| format!(r#"{{"usedBy": ["{SECRET}"], {more}}}"#);
     for (login, field) in [
-        // a password typed with its line feed
+        // the password ends with a line feed
         (listed(r#""username": "acme-scanner", "password": "correct horse\n""#), "`password`"),
         (listed(r#""username": "acme-scanner", "password": "  ""#), "`password`"),
         (listed(r#""username": "acme-scanner", "password": """#), "`password`"),
@@ -188,7 +189,7 @@ async fn a_byte_order_mark_and_capitals_in_a_user_name_change_nothing() {
     scene.world.with(|state| aws::put_version(state, &scene.arn, None, &marked, &["AWSCURRENT"]));
     assert_eq!(outcome(&scene.onboard().await), "applied");
 
-    // Docker Hub's user names are in lower case; a person types them as they like
+    // Docker Hub's user names are in lower case, but people may type capitals
     let scene = Scene::new(Begin::Manager);
     scene.world.with(|state| hub::set_password(state, USER, "changed-since-then-2"));
     let mut value = document();

@@ -1,4 +1,4 @@
-//! The function in one process with the sandbox: the real handler over an injected transport, on simulated time.
+//! Tests the function in one process with the sandbox: the real handler over an injected transport, on simulated time.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! The Makefile runs every test target, and `tests/README.md` tells of every folder.
+//! Checks that the Makefile runs every test target, and that `tests/README.md` describes every folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,8 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// The test targets of the workspace: those that manifests name, and the files of `tests` folders that Cargo finds by itself.
+/// Returns the test targets of the workspace: those in manifests, and the files of `tests` folders that Cargo
+/// discovers.
 fn test_targets() -> Vec<String> {
     let mut names = Vec::new();
     let mut sections = read("Cargo.toml").split("[[test]]").skip(1).map(str::to_owned).collect::<Vec<_>>();

@@ -1,4 +1,5 @@
-//! Malformed input of every kind: a clear typed error that names the member or the service, never a panic, never a write.
+//! Tests malformed input of every kind: a clear typed error that names the field or the service, never a panic, never a
+//! write.
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, aws};
@@ -37,7 +38,7 @@ async fn every_upstream_body_of_another_shape_is_a_typed_error_and_no_write() {
                 });
                 let answer = scene.onboard().await;
                 let text = outcome(&answer);
-                // whoever can push can delete tags: a manifest that is not found refuses no proof
+                // anyone who can push can delete tags, so a missing manifest fails no proof
                 if service == Service::Registry && matches!(status, 200 | 404) {
                     assert_eq!(text, "applied");
                     continue;

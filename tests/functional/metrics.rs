@@ -1,4 +1,4 @@
-//! The lines of metrics: one for each report of something that was done, and none for a plan.
+//! Tests the lines of metrics: one for each report of an applied event, and none for a plan.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::fleet::{Fleet, Plan};
 use hubkeeper_scene::{Begin, ORG, Scene, outcome};
 
-/// The one line since the last look, seen to be whole.
+/// Returns the one line since the last call, after a check of its declarations.
 fn only(scene: &Scene) -> Value {
     let mut lines = scene.take_metrics();
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -17,7 +17,7 @@ fn only(scene: &Scene) -> Value {
     lines.remove(0)
 }
 
-/// Every metric and every dimension that a line declares is in it, and nothing else is declared.
+/// Checks that a line contains every metric and dimension that it declares, and declares nothing else.
 fn seen_to_be_whole(line: &Value) {
     let directive = &line["_aws"]["CloudWatchMetrics"][0];
     assert_eq!(directive["Namespace"], NAMESPACE);
@@ -51,7 +51,7 @@ async fn an_onboarding_counts_its_token_its_proof_and_its_time() {
     let count = |name: &str| line[name].as_u64();
     assert_eq!((count("Succeeded"), count("Failed"), count("VerdictComplete")), (Some(1), Some(0), Some(1)));
     assert_eq!(line["RepositoriesProven"], report["verdict"]["repositories"]);
-    // every request takes 20 ms, and some run side by side
+    // every request takes 20 ms, and some run concurrently
     assert!((200..60_000).contains(&count("Duration").unwrap()), "{line}");
     let days = line["DaysLeft"].as_f64().unwrap();
     assert!((89.9..=90.0).contains(&days), "{days}");
@@ -82,7 +82,7 @@ async fn each_item_of_a_fleet_counts_for_itself() {
     assert_eq!(lines[1]["errorType"], "Refused");
     assert_eq!(lines[1]["verdict"], "partial");
     assert_eq!(lines[1]["RepositoriesProven"], Value::Null);
-    // the same from a queue
+    // the same metrics for events from a queue
     let bodies: Vec<String> = fleet
         .members
         .iter()

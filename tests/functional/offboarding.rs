@@ -1,4 +1,4 @@
-//! Offboarding, and what reconcile finishes of it (docs/operating.md).
+//! Tests offboarding, and the part of it that reconcile completes (docs/operating.md).
 
 use std::time::Duration;
 
@@ -179,7 +179,7 @@ async fn an_offboarded_secret_can_be_onboarded_again() {
     assert_eq!(outcome(&scene.onboard().await), "applied");
     assert_eq!(tag(&scene).as_deref(), Some("managed"));
     assert_eq!(scene.connector().unwrap().0, scene.version("AWSCURRENT").unwrap());
-    // and when its tokens are gone already, the manager makes another
+    // the manager creates another token after all tokens are deleted
     offboard(&scene).await.unwrap();
     for _ in 0..2 {
         tokio::time::advance(DAY * 8).await;
@@ -207,7 +207,7 @@ async fn killed_at_any_request_the_repeat_ends_as_if_nothing_had_happened() {
     }
 }
 
-/// Whatever is under way when a secret is offboarded: the connector is gone in the end, and stays so.
+/// Whatever runs during an offboarding, the connector is deleted in the end and stays deleted.
 #[tokio::test(start_paused = true)]
 async fn an_offboarding_in_the_middle_of_anything_has_the_last_word() {
     type Prepare = fn(&Scene);
@@ -230,7 +230,7 @@ async fn an_offboarding_in_the_middle_of_anything_has_the_last_word() {
             let Some(between) = between else { break };
             assert!(between.is_ok(), "{name}, request {at}: {}", outcome(&between));
             let given_up = (scene.connector(), tag(&scene));
-            // an onboarding that had not yet looked at the tag takes the secret up again, and says so by its tag
+            // an onboarding that had not yet read the tag onboards the secret again, and sets the tag
             let taken_up = name == "onboard" && given_up.1.as_deref() == Some("managed");
             if taken_up {
                 assert_eq!(scene.connector().unwrap().0, scene.version("AWSCURRENT").unwrap(), "{name}, request {at}");

@@ -1,4 +1,4 @@
-//! Onboarding: with a token, with a manager, in plan mode, by force, for several secrets (docs/events.md).
+//! Tests onboarding: with a token, with a manager, in plan mode, by force, for several secrets (docs/events.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{arm, aws, entra, hub};
@@ -65,7 +65,7 @@ async fn the_first_token_is_minted_staged_and_adopted() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_token_is_replaced_by_a_minted_one_also_twice() {
     let mut scene = Scene::new(Begin::Manager);
-    scene.checked = false; // the world kills the connector's token here, not the function
+    scene.checked = false; // the world deactivates the connector's token here, not the function
     scene.onboard().await.unwrap();
     for _ in 0..2 {
         let version = scene.version("AWSCURRENT").unwrap();
@@ -210,7 +210,7 @@ async fn a_connector_of_another_environment_organization_or_secret_is_never_touc
         (ours(ORG, "DockerHub", json!({"hubkeeper-secret": "ba9876543210"})), "another secret"),
     ] {
         let mut scene = Scene::new(Begin::ByHand);
-        scene.checked = false; // the connector holds a token of nobody
+        scene.checked = false; // the connector carries an unknown token
         scene
             .world
             .with(|state| arm::put_connector(state, SUBSCRIPTION, GROUP, CONNECTOR, &body, "person@example.com"));

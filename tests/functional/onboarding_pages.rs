@@ -1,4 +1,4 @@
-//! `docs/onboarding.md` and its German page say the same, and what they show is what the code takes.
+//! Checks that `docs/onboarding.md` and its German page say the same, and that the code accepts their examples.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ fn pages() -> [String; 2] {
     [read("docs/onboarding.md"), read("docs/onboarding.de.md")]
 }
 
-/// Code blocks: language and text.
+/// Returns the code blocks of a page: language and text.
 fn blocks(page: &str) -> Vec<(&str, &str)> {
     let blocks = page.split("```").skip(1).step_by(2);
     blocks.map(|block| block.split_once('\n').unwrap()).collect()

@@ -1,4 +1,5 @@
-//! The pictures of the README show what the program does: each is drawn from a run, and compared with the file in `docs/pictures`.
+//! Checks that the README's pictures show what the program does: each is drawn from a run, and compared with the file
+//! in `docs/pictures`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,9 @@ use serde_json::{Value, json};
 
 use hubkeeper_scene::{Begin, Scene};
 
-/// Where it is set, the files are written instead of compared: `make pictures`.
+/// The variable that makes the tests write the files instead of comparing them: `make pictures`.
 const RENEW: &str = "HUBKEEPER_RENEW_PICTURES";
-/// The scenes of the demo in its picture, by the beginnings of their headings.
+/// The scenes of the demo that its picture shows, by the beginnings of their headings.
 const SCENES: [&str; 3] = ["2 ", "7b ", "Summary"];
 const HOURS: u64 = 26;
 
@@ -51,7 +52,7 @@ async fn the_picture_of_the_demo_shows_what_it_prints() {
     compare("demo.svg", &terminal::draw(page.text(), &SCENES, "make demo", description));
 }
 
-/// A function whose requests are kept by invocation.
+/// A function whose requests are recorded by invocation.
 struct Observed<'a> {
     scene: &'a Scene,
     invocations: Mutex<Vec<(Value, Vec<Recorded>)>>,
@@ -107,7 +108,8 @@ const HUBKEEPER: usize = 1;
 const HUB: usize = 2;
 const AZURE: usize = 3;
 
-/// The requests of one invocation, in the order of the first of each group. A write ends every group before it.
+/// Groups the requests of one invocation, in the order of the first request of each group. A write ends every group
+/// before it.
 fn band(event: &Value, record: &[Recorded], number: usize) -> Band {
     let (name, purpose, invoked) = match event["Step"].as_str() {
         Some("createSecret") => ("createSecret", "mint a token and store it in the pending version", "Secrets Manager"),
@@ -146,7 +148,7 @@ fn band(event: &Value, record: &[Recorded], number: usize) -> Band {
     Band { name: name.into(), purpose: purpose.into(), rows }
 }
 
-/// The lane of a request and the group that it belongs to. `written` is the write before it in the same invocation.
+/// Returns the lane of a request and its group. `written` is the write before it in the same invocation.
 fn meaning(entry: &Recorded, written: Option<&Recorded>) -> (usize, String) {
     let line = entry.line();
     let (method, rest) = line.split_once(' ').unwrap();
@@ -203,12 +205,12 @@ fn hub(method: &str, path: &str, entry: &Recorded) -> String {
     }
 }
 
-/// Tags, pull rights and manifests: the requests that show that images can be read.
+/// Returns the line for tags, pull rights and manifests: the requests that show that images can be read.
 fn pulls() -> String {
     "pull manifests".into()
 }
 
-/// One line in the place of the requests before the first write: they read the state and prove the token as setSecret does.
+/// Replaces the requests before the first write by one line: they read the state and prove the token as setSecret does.
 fn sum_up(band: &mut Band) {
     let end = band.rows.iter().position(|row| matches!(row, Row::Arrow { kind: Kind::Write, .. })).unwrap();
     let count = |lane: usize| -> usize {

@@ -1,4 +1,4 @@
-//! The credentials that lie, and what the proof does about them (docs/proof.md).
+//! Tests credentials that mislead, and how the proof detects them (docs/proof.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, arm, hub};
@@ -11,7 +11,7 @@ fn warning<'a>(report: &'a Value, code: &str) -> Option<&'a str> {
     found.map(|warning| warning["message"].as_str().unwrap())
 }
 
-/// Onboards with a good token, stages another as the candidate, and sees that it is refused without any write.
+/// Onboards with a good token, stages another as the candidate, and checks that it is rejected without any write.
 async fn refused(verdict: &str, word: &str, make: impl FnOnce(&Scene) -> (String, Box<dyn FnOnce(&mut Value)>)) {
     let scene = Scene::new(Begin::ByHand);
     scene.onboard().await.unwrap();
@@ -124,7 +124,7 @@ async fn a_token_that_can_push_is_over_privileged_with_and_without_a_claim() {
 #[tokio::test(start_paused = true)]
 async fn over_privilege_can_be_let_pass_with_a_warning() {
     let mut scene = Scene::new(Begin::ByHand);
-    scene.checked = false; // the watch refuses tokens that can push: that is what is asked for here
+    scene.checked = false; // the watch rejects tokens that can push, which this test asks for
     scene.set("HUBKEEPER_OVER_PRIVILEGE", "warn");
     let token = pat(&scene, "repo:write").1;
     scene.stage(&token, |_| {}, &["AWSCURRENT"]);
@@ -147,14 +147,14 @@ async fn without_a_claim_push_is_asked_once_for_each_version() {
 /// Verifies an organization access token with these scopes on every repository.
 async fn organization_token(scopes: &[&str]) -> Value {
     let mut scene = Scene::new(Begin::ByHand);
-    scene.checked = false; // whether an organization token can do more is what cannot be proven
+    scene.checked = false; // the proof cannot tell whether an organization token can do more
     let resources = vec![hub::OatResource::repositories(&format!("{ORG}/*"), scopes)];
     let (_, token) = scene.world.with(|state| hub::add_oat(state, ORG, "x", resources));
     let version = scene.stage(&token, |value| value["username"] = json!(ORG), &["HUBKEEPER_CANDIDATE"]);
     scene.invoke(json!({"action": "verify", "secretId": scene.arn, "versionId": version})).await.unwrap()
 }
 
-/// The scopes are those that the guides ask for, in both languages: nobody else would notice that they do not suffice.
+/// Checks the scopes in the guides of both languages. Nothing else would detect that they do not suffice.
 #[tokio::test(start_paused = true)]
 async fn an_organization_token_made_as_the_guides_say_is_complete() {
     for guide in [include_str!("../../docs/onboarding.md"), include_str!("../../docs/onboarding.de.md")] {
@@ -226,7 +226,7 @@ async fn a_401_ends_the_token_requests_of_the_run_and_its_text_decides() {
     }
 }
 
-/// Only the registry's word about the token itself says nothing of the repository.
+/// Checks that only a response that rejects the registry token itself says nothing about the repository.
 #[tokio::test(start_paused = true)]
 async fn a_401_at_a_manifest_is_about_the_repository_or_about_the_registry_token() {
     for (error, word) in [
@@ -247,7 +247,7 @@ async fn a_401_at_a_manifest_is_about_the_repository_or_about_the_registry_token
     }
 }
 
-/// Tag `t<n>` of each repository answers the n-th status. What follows, and how often the manifest of one is asked for.
+/// Tag `t<n>` of each repository returns the n-th status. Checks the verdict, and how often one manifest is requested.
 #[tokio::test(start_paused = true)]
 async fn of_a_manifest_s_answers_only_a_401_speaks_of_rights() {
     let table: [(&[u16], &str, usize); 11] = [
@@ -294,7 +294,7 @@ async fn of_a_manifest_s_answers_only_a_401_speaks_of_rights() {
     }
 }
 
-/// Whoever can push to one repository can delete and move its tags at any moment.
+/// Anyone who can push to one repository can delete and move its tags at any time.
 #[tokio::test(start_paused = true)]
 async fn tags_that_go_away_during_the_proof_do_not_refuse_it() {
     let scene = Scene::new(Begin::Manager);
@@ -325,7 +325,7 @@ async fn a_manifest_of_schema_1_is_read() {
     }
 }
 
-/// `complete` is about the token. What Defender does not scan is told to whoever connects an organization, not every day.
+/// `complete` concerns the token. The warning about what Defender does not scan appears at onboarding, not every day.
 #[tokio::test(start_paused = true)]
 async fn what_defender_does_not_scan_is_counted_always_and_told_on_onboard_and_verify() {
     let scene = Scene::new(Begin::Manager);
@@ -412,7 +412,7 @@ async fn a_head_is_never_a_pull_and_every_manifest_type_is_found() {
 #[tokio::test(start_paused = true)]
 async fn two_thousand_repositories_are_all_asked_in_request_lines_under_four_thousand_bytes() {
     let mut scene = Scene::new(Begin::ByHand);
-    scene.checked = false; // the watch would compute the truth of 10,000 repositories at each request
+    scene.checked = false; // the watch would check 10,000 repositories at each request
     scene.world.with(|state| {
         state.hub.remember_tokens = false;
         hub::add_repositories(state, ORG, "service", 2_000, 2);

@@ -1,4 +1,4 @@
-//! The real binary in a network that only a proxy leads out of: every service stands under a name that no resolver knows.
+//! Tests the real binary in a network that only a proxy connects to the outside: no resolver knows the services' names.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use hubkeeper_scene::Begin;
 
 const USER: &str = "hubkeeper";
 const PASSWORD: &str = "pr0xy p@ss/w:rd";
-/// As it stands in the URL.
+/// The proxy's password as it appears in the URL.
 const ENCODED: &str = "pr0xy%20p%40ss%2Fw%3Ard";
 
-/// The function behind a proxy: the password of the proxy counts as a secret of its world.
+/// Runs the function behind a proxy. The proxy's password counts as a secret of its world.
 async fn behind(proxy: &str, tls: Tls, begin: Begin, name: &str, extra: &[(&str, &str)]) -> Running {
     let variables = [&[("HTTPS_PROXY", proxy), ("NO_PROXY", "")], extra].concat();
     let mut running = Running::start_over(tls, begin, name, &variables).await;

@@ -1,4 +1,4 @@
-//! A token that was minted and cannot be stored, and a candidate that somebody stages while one is minted (docs/events.md).
+//! Tests created tokens that cannot be stored, and a candidate that a person stages during a create (docs/events.md).
 
 use hubkeeper_sandbox::world::{Service, json as response};
 use hubkeeper_sandbox::{Fault, Request, aws, hub};
@@ -14,7 +14,7 @@ fn refusal(code: &str) -> Fault {
     Fault::Answer(response(400, &json!({"__type": code, "Message": "no"})))
 }
 
-/// What each attempt of the put comes to.
+/// Runs createSecret with a fault for each attempt of the put.
 async fn create_secret(scene: &Scene, attempts: Vec<fn() -> Fault>) -> (Answer, String) {
     let (version, token) = scene.world.with(|state| aws::begin_rotation(state, &scene.arn, true));
     let mut attempts = attempts.into_iter();

@@ -1,4 +1,5 @@
-//! Reconcile of one secret: adopt, prove again, repair, warn (docs/operating.md). Its tokens are in `retiring`.
+//! Tests the reconcile of one secret: adopt, prove again, repair, warn (docs/operating.md). `retiring` tests its
+//! tokens.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ fn warning<'a>(report: &'a Value, code: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("no {code} in {report}"))["message"].as_str().unwrap()
 }
 
-/// Changes the connector as a person in the portal does; the credential stays unless `change` touches it.
+/// Changes the connector as a person in the portal does. The credential stays unless `change` replaces it.
 pub(crate) fn by_hand(scene: &Scene, change: impl FnOnce(&mut Value)) {
     scene.world.with(|state| {
         let connector = arm::connector(state, SUBSCRIPTION, GROUP, CONNECTOR).unwrap();
@@ -87,7 +88,7 @@ async fn every_drift_is_repaired_once() {
     ];
     for (name, drift) in drifts {
         let mut scene = Scene::new(Begin::Manager);
-        // what a person writes into the connector is not hubkeeper's promise
+        // hubkeeper does not guarantee what a person writes into the connector
         scene.checked = !["user name", "token"].contains(&name);
         scene.onboard().await.unwrap();
         drift(&scene);
@@ -256,11 +257,11 @@ async fn a_rotation_that_is_stuck_for_a_day_is_named_with_the_command_that_ends_
     let stuck = warning(&report, "rotationStuck");
     assert!(stuck.contains("update-secret-version-stage") && stuck.contains(&pending), "{stuck}");
     assert_eq!(scene.writes(), [""; 0]);
-    // neither version: repaired with what is current
+    // the connector carries neither version: it is repaired with AWSCURRENT
     scene.world.with(|state| arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR));
     assert_eq!(scene.reconcile().await["outcome"], "applied");
     assert_eq!(scene.connector().unwrap(), current);
-    // the pending version: left as it is
+    // the connector carries the pending version: it stays unchanged
     scene.invoke(scene.step("setSecret", &pending, token.as_deref())).await.unwrap();
     assert_eq!(scene.connector().unwrap().0, pending);
     let _ = scene.world.take_record();
@@ -297,7 +298,7 @@ async fn the_warnings_about_time_have_levels_and_know_the_schedule() {
     let scene = Scene::new(Begin::ByHand);
     scene.onboard().await.unwrap();
     assert!(codes(&scene.reconcile().await).contains(&"expiryUnknown"));
-    // a rotation every 30 days, a token of 20
+    // a rotation every 30 days, with a token of 20 days
     let mut scene = Scene::new(Begin::Manager);
     scene.set("HUBKEEPER_TOKEN_LIFETIME_DAYS", "20");
     scene.onboard().await.unwrap();
@@ -372,7 +373,7 @@ async fn a_token_that_others_killed_is_reported_with_the_remedy() {
     scene.checked = false;
     let id = scene.token_id(&scene.version("AWSCURRENT").unwrap());
     scene.world.with(|state| hub::deactivate(state, &id));
-    // not so soon after it was made that it may still be spreading
+    // old enough that the token cannot still be propagating
     tokio::time::advance(Duration::from_mins(30)).await;
     let _ = scene.world.take_record();
     let report = scene.reconcile().await;

@@ -1,4 +1,4 @@
-//! Retiring tokens: order, grace, two phases, and what survives (docs/operating.md).
+//! Tests the retirement of tokens: order, grace period, two phases, and which tokens survive (docs/operating.md).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use hubkeeper_scene::{Begin, PASSWORD, Scene, USER, document, gate, interleave, 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// A secret that was rotated once: the uuids of the old and the new PAT.
+/// Creates a secret that was rotated once, and returns the uuids of the old and the new PAT.
 async fn rotated(scene: &Scene) -> (String, String) {
     scene.onboard().await.unwrap();
     let old = scene.token_id(&scene.version("AWSCURRENT").unwrap());
@@ -65,8 +65,8 @@ async fn the_pats_are_listed_before_the_labels_and_these_read_before_the_connect
     assert!(after.iter().any(|line| line.starts_with("GET /subscriptions")), "and the connector: {after:?}");
 }
 
-/// Every PAT but those that a reconcile may retire, with two secrets of one organization and user, clocks that are an hour
-/// off either way, and no grace: all survive every reconcile.
+/// Every PAT that a reconcile must not retire survives every reconcile: with two secrets of one organization and user,
+/// clock skew of an hour in both directions, and no grace period.
 #[tokio::test(start_paused = true)]
 async fn what_is_in_use_or_not_ours_survives_every_reconcile() {
     for (ours, theirs) in [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1)] {
@@ -96,7 +96,8 @@ async fn what_is_in_use_or_not_ours_survives_every_reconcile() {
         });
         scene.onboard().await.unwrap();
         scene.invoke(json!({"action": "onboard", "secretId": twin})).await.unwrap();
-        // the first secret alone is reconciled here: every token of the twin's is foreign to it, the replaced one too
+        // only the first secret is reconciled here, so every token of the twin is foreign to it, including the replaced
+        // one
         assert!(hubkeeper_sandbox::rotation::rotate(&scene.world, &scene, &twin, 1).await.succeeded);
         let all = scene.world.with(|state| hub::pats_of(state, USER));
         let own = scene.token_id(&scene.version("AWSCURRENT").unwrap());
@@ -127,7 +128,7 @@ async fn a_candidate_and_a_pending_version_keep_their_tokens() {
     let mut scene = Scene::new(Begin::Manager);
     scene.set("HUBKEEPER_REVOKE_AFTER_HOURS", "0");
     let (old, _) = rotated(&scene).await;
-    // a person stages the version before again, under another id, with the wrong connector so that it is not adopted
+    // a person stages the previous version under another id, with the wrong connector so that it is not adopted
     let previous = scene.version("AWSPREVIOUS").unwrap();
     let mut value = scene.value(&previous);
     value["excludedRepositories"] = json!("not a list");
@@ -135,7 +136,7 @@ async fn a_candidate_and_a_pending_version_keep_their_tokens() {
     tokio::time::advance(DAY * 30).await;
     let report = scene.reconcile().await;
     assert_eq!(report["errorType"], "Misconfigured", "{report}");
-    // the rest of the document is wrong, and the token in it counts all the same
+    // the document has other errors, and its token counts all the same
     assert_eq!(scene.pat(&old), "active");
 
     let mut scene = Scene::new(Begin::Manager);
@@ -149,14 +150,14 @@ async fn a_candidate_and_a_pending_version_keep_their_tokens() {
     assert_eq!(scene.pat(&old), "active", "the candidate names it");
 }
 
-/// AWSCURRENT goes back to the version before, and the connector is written with it, at every point of a reconcile that is
-/// about to retire its token: in the end the token in the connector is alive.
+/// At every request boundary of a reconcile that is about to retire the old token, a person moves AWSCURRENT back to
+/// the previous version and the connector is written with it. In the end the token in the connector is active.
 #[tokio::test(start_paused = true)]
 async fn a_connector_written_between_labels_and_deactivation_gets_its_token_back() {
     let (mut reactivated, mut at) = (0, 0);
     loop {
         let mut scene = Scene::new(Begin::Manager);
-        // between the deactivation and the look after it the token is dead: that is what is tried here
+        // between the deactivation and the check after it the token is inactive, which this test provokes
         scene.checked = false;
         let (old, new) = rotated(&scene).await;
         tokio::time::advance(DAY * 2).await;
@@ -177,7 +178,7 @@ async fn a_connector_written_between_labels_and_deactivation_gets_its_token_back
             assert!(alive, "request {at}: {report}");
             assert_eq!(scene.pat(if version == previous { &old } else { &new }), "active", "request {at}");
         } else {
-            // deactivated first: the old version cannot be proven any more, and the connector is not written with it
+            // deactivated first: the old version fails its proof, and the connector is not written with it
             assert!(between.starts_with("Refused") && version == current && alive, "request {at}: {between}");
         }
         reactivated += usize::from(told(&report, "tokenReactivated"));
@@ -209,7 +210,7 @@ async fn a_token_in_use_that_a_killed_run_left_deactivated_is_brought_back() {
         }
     }
     assert!(deactivated);
-    // and a connector that was written at that moment carries it: as after the race above
+    // the connector that was written at that moment carries the token, as after the race above
     scene.checked = false;
     let previous = scene.version("AWSPREVIOUS").unwrap();
     let token = scene.value(&previous)["accessToken"].clone();
@@ -319,7 +320,8 @@ async fn the_orphan_of_an_abandoned_rotation_goes_by_its_own_date() {
     tokio::time::advance(HOUR * 23).await;
     assert_eq!(scene.reconcile().await["outcome"], "unchanged");
     tokio::time::advance(HOUR * 2).await;
-    // the secret changed once more: the grace of what was current begins anew, the orphan's does not
+    // the secret changed again: the grace period of the previous AWSCURRENT restarts, that of the orphaned token does
+    // not
     let now = scene.now();
     scene.world.with(|state| state.aws.secrets.get_mut(&scene.arn).unwrap().last_changed = now);
     let report = scene.reconcile().await;
@@ -345,7 +347,7 @@ async fn a_token_whose_id_was_lost_is_known_by_its_value() {
     }
 }
 
-/// AWSCURRENT's document with a change, put by a person as the next AWSCURRENT; the connector follows.
+/// Puts a changed AWSCURRENT document as a person does; the connector follows.
 async fn edit(scene: &Scene, change: impl FnOnce(&mut Value)) -> Value {
     let mut edited = scene.value(&scene.version("AWSCURRENT").unwrap());
     change(&mut edited);
@@ -355,7 +357,7 @@ async fn edit(scene: &Scene, change: impl FnOnce(&mut Value)) -> Value {
     report
 }
 
-/// Values that the function has read since the record was last taken.
+/// Returns the number of values that the function has read since the record was last taken.
 fn values_read(scene: &Scene) -> usize {
     let record = scene.world.record();
     record.iter().filter(|entry| entry.line() == "POST GetSecretValue").count()
@@ -376,7 +378,7 @@ async fn a_rollback_by_hand_keeps_the_token_that_it_put_back_whatever_id_was_lef
             }
         })
         .await;
-        // and the document is put once more, so that no label tells of the version that the old token was made for
+        // the document is put again, so that no label shows which version the old token was created for
         edit(&scene, |value| value["note"] = json!("edited")).await;
         let report = if at_once {
             scene.reconcile_with(json!({"revokeReplaced": true})).await
@@ -405,7 +407,7 @@ async fn a_copied_id_does_not_keep_a_leaked_token_alive() {
     assert!(adopted["outcome"] == "applied" && told(&adopted, "tokenIdMismatch"), "{adopted}");
     let onboarded = scene.onboard().await.unwrap();
     assert!(told(&onboarded, "tokenIdMismatch"), "{onboarded}");
-    // once AWSPREVIOUS is another the stored value alone tells
+    // once AWSPREVIOUS is another version, only the stored value shows it
     edit(&scene, |value| value["note"] = json!("edited")).await;
     edit(&scene, |value| value["note"] = json!("edited again")).await;
     assert_eq!(scene.pat(&leaked), "active");
@@ -475,13 +477,14 @@ async fn where_a_value_cannot_be_read_nothing_is_retired() {
     }
 }
 
-/// A person puts the token before back, with the newer id, at every point of a reconcile that is about to retire it.
+/// At every request boundary of a reconcile that is about to retire a token, a person puts the previous token back with
+/// the newer id.
 #[tokio::test(start_paused = true)]
 async fn a_token_that_comes_into_use_by_its_value_alone_is_activated_again() {
     let (mut reactivated, mut at) = (0, 12);
     loop {
         let mut scene = Scene::new(Begin::Manager);
-        // between the deactivation and the look after it the token is dead: that is what is tried here
+        // between the deactivation and the check after it the token is inactive, which this test provokes
         scene.checked = false;
         let (old, _) = rotated(&scene).await;
         let token = scene.value(&scene.version("AWSPREVIOUS").unwrap())["accessToken"].clone();
@@ -514,7 +517,7 @@ async fn a_deactivated_token_that_was_put_back_without_its_id_is_activated() {
     tokio::time::advance(DAY * 2).await;
     scene.reconcile().await;
     assert_eq!(scene.pat(&old), "inactive");
-    // a connector that was written at that moment carries it
+    // the connector that was written at that moment carries it
     scene.checked = false;
     let mut value = scene.value(&scene.version("AWSPREVIOUS").unwrap());
     value.as_object_mut().unwrap().remove("tokenId");
@@ -552,7 +555,7 @@ async fn what_a_stuck_rotation_never_stored_goes_after_a_day_and_nothing_else() 
         assert_eq!((scene.pat(&old), scene.pat(&new)), ("active", "active"));
     }
     assert_eq!(scene.reconcile().await["outcome"], "unchanged");
-    // tokens that cannot be listed do not keep what is current from being looked after
+    // a failed listing of the tokens does not block the reconcile of AWSCURRENT
     scene.world.script(|_, _, request| {
         let lists = request.method() == "GET" && request.uri().path() == "/v2/access-tokens";
         lists.then(|| Fault::Answer(answer(503, &json!({}))))
@@ -639,7 +642,8 @@ async fn a_token_of_an_offboarded_secret_stays_while_it_is_used() {
     assert_eq!(scene.reconcile().await["tokens"]["retired"], json!([new]));
 }
 
-/// Another secret for the same organization, with a connector of its own, that holds what `value` makes of this one's document.
+/// Creates another secret of the same organization with its own connector, whose value is `change` applied to this
+/// document.
 fn twin(scene: &Scene, change: impl FnOnce(&mut Value)) -> String {
     let mut value = scene.value(&scene.version("AWSCURRENT").unwrap());
     value["connector"]["name"] = json!("dockerhub-acme-twin");
@@ -672,7 +676,7 @@ async fn a_token_of_another_secret_is_replaced_by_onboarding_and_told_by_reconci
     assert_ne!(own["accessToken"], theirs["accessToken"]);
     let again = scene.invoke(onboard).await.unwrap();
     assert!(again["outcome"] == "unchanged" && !told(&again, "tokenOfAnotherSecret"), "{again}");
-    // a person puts the other secret's token there
+    // a person puts the other secret's token into this document
     let mut copied = own.clone();
     copied["accessToken"] = theirs["accessToken"].clone();
     copied["tokenId"] = theirs["tokenId"].clone();
@@ -705,7 +709,7 @@ async fn whose_the_token_is_is_asked_only_where_a_manager_and_an_id_are_named() 
     assert_eq!(asked(&scene), 0);
 }
 
-/// Docker Hub rejects a token that was made just now, whatever lifetime the function gives to new ones.
+/// Docker Hub rejects a token right after its creation, whatever lifetime the function gives to new tokens.
 #[tokio::test(start_paused = true)]
 async fn a_rejected_token_is_young_by_its_version_s_date_and_that_is_asked_only_then() {
     let asked = |scene: &Scene| {
@@ -726,7 +730,7 @@ async fn a_rejected_token_is_young_by_its_version_s_date_and_that_is_asked_only_
     assert!(answer.starts_with("Retryable") && asked(&scene) == 1, "{answer}");
     tokio::time::advance(Duration::from_mins(1)).await;
     assert_eq!(outcome(&scene.invoke(verify.clone()).await), "refused");
-    // sixty days later its expiry is thirty days off: the age of one that is made now
+    // sixty days later the token expires in thirty days: the lifetime of a token that is created now
     tokio::time::advance((DAY * 60).saturating_sub(Duration::from_mins(10))).await;
     assert_eq!(outcome(&scene.invoke(verify).await), "refused");
 }

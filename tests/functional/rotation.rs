@@ -1,4 +1,4 @@
-//! The four steps, with a manager and with a candidate (docs/events.md).
+//! Tests the four steps of a rotation, with a manager and with a candidate (docs/events.md).
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{aws, hub};
@@ -56,7 +56,7 @@ async fn each_step_repeated_changes_nothing_more() {
 async fn a_candidate_gives_its_token_to_the_pending_version() {
     let scene = Scene::new(Begin::ByHand);
     scene.onboard().await.unwrap();
-    // an event about the candidate would adopt it: here the rotation comes first
+    // an event about the candidate would adopt it, so the rotation comes first
     let token = scene.good_token();
     let candidate =
         scene.stage(&token, |value| value["expiresAt"] = json!("2027-11-24T00:00:00Z"), &["HUBKEEPER_CANDIDATE"]);
@@ -196,7 +196,7 @@ async fn the_minted_token_stays_after_a_refusal_and_the_retry_goes_through_with_
         }
         hub::team_permission(state, ORG, "readers", "ops", None);
     });
-    // the present token lost sight of ops as well, so the secret says what must be there
+    // the current token no longer sees ops either, so the document requires it
     let mut value = scene.value(&scene.version("AWSCURRENT").unwrap());
     value["expectedRepositories"] = json!(["ops", "a*"]);
     scene.world.with(|state| aws::put_version(state, &scene.arn, None, &value, &["AWSCURRENT"]));

@@ -1,5 +1,5 @@
-//! No secret anywhere. Every [`Scene`] searches its outputs when it ends; here the search itself is tested, and the places
-//! where a leak would be likely.
+//! Checks that no output contains a secret. Every [`Scene`] searches its outputs when it ends. These tests cover the
+//! search itself, and the outputs where a leak is likely.
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, leak};

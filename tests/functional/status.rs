@@ -1,4 +1,4 @@
-//! `{"action": "status"}`: what it tells, what it asks of the services, and its pages.
+//! Tests `{"action": "status"}`: its result, its requests to the services, and its pages.
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Fault, arm, aws};
@@ -59,7 +59,7 @@ async fn the_states_follow_a_secret_through_its_life() {
     scene.invoke(scene.step("finishSecret", next, None)).await.unwrap();
     assert_eq!(only_item(&scene).await["state"], "ready");
 
-    // the portal deletes the connector
+    // a person deletes the connector in the portal
     scene.world.with(|state| assert!(arm::delete_connector(state, SUBSCRIPTION, GROUP, CONNECTOR)));
     let item = only_item(&scene).await;
     assert_eq!((&item["state"], &item["carriedVersionId"]), (&json!("drifted"), &Value::Null), "{item}");
@@ -119,7 +119,7 @@ async fn the_status_of_many_is_read_side_by_side() {
     let began = fleet.scene.now();
     status(&fleet.scene, json!({"action": "status"})).await;
     let took = fleet.scene.now() - began;
-    // each request takes 20 ms here: one after another they would take six seconds
+    // each request takes 20 ms, so sequential requests would take six seconds
     assert!(took < time::Duration::seconds(2), "{took}");
 }
 

@@ -1,4 +1,4 @@
-//! The real HTTP client over real sockets: connections that died while they lay idle, and many large bodies at once.
+//! Tests the real HTTP client over real sockets: connections that died while idle, and many large bodies at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,16 +11,16 @@ use hubkeeper::http::{Cause, HttpClient, HttpShared, Policy, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a server does with a connection after its first response.
+/// The behaviour of a server after the first response on a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum After {
-    /// It is there, and answers no more: a NAT or a balancer forgot the connection while the process was frozen.
+    /// It keeps the connection but never responds: a NAT or a load balancer dropped it while the process was frozen.
     Silent,
-    /// It closes it.
+    /// It closes the connection.
     Closed,
 }
 
-/// Answers the first request of each connection. Gives its URL and the requests that it saw.
+/// Starts a server that responds to the first request of each connection. Returns its URL and the number of requests.
 async fn server(after: After) -> (String, Arc<AtomicUsize>) {
     let socket = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
@@ -66,7 +66,7 @@ async fn a_connection_that_lay_idle_is_not_trusted() {
     ] {
         let (url, seen) = server(after).await;
         let http_client = http_client(Reqwest::with_idle(None, None, idle).unwrap());
-        // one attempt, so that no repetition hides a dead connection
+        // one attempt, so that no retry hides a dead connection
         let policy = Policy { attempts: 1, ..policy.within(Duration::from_secs(5)) };
         for _ in 0..2 {
             assert_eq!(http_client.send(request(method, &url), policy).await.unwrap().status(), 200);
@@ -95,7 +95,7 @@ async fn a_read_on_a_dead_connection_is_repeated_on_a_new_one_and_a_create_is_no
     assert_eq!(seen.load(Ordering::Relaxed), 1);
 }
 
-/// How each server tells the length of a body: beforehand, or not at all.
+/// How each server declares the length of a body: in advance, or not at all.
 #[derive(Clone, Copy, PartialEq)]
 enum Length {
     Told,
@@ -127,7 +127,7 @@ async fn pages(length: Length, bytes: usize) -> String {
                 if length == Length::Chunked {
                     sent = sent.and(stream.write_all(b"0\r\n\r\n").await);
                 }
-                // a client that has gone
+                // the client closed the connection
                 drop(sent);
                 let _ = stream.read(&mut [0]).await;
             });
@@ -136,8 +136,8 @@ async fn pages(length: Length, bytes: usize) -> String {
     url
 }
 
-/// 64 pages of 8 MiB are 512 MiB: each is read to its end, and at no time more than the pool, the reserve and what the sockets hold
-/// is there.
+/// 64 pages of 8 MiB are 512 MiB. The client reads each page to its end, and never holds more than the pool, the
+/// reserve and the socket buffers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_large_pages_side_by_side_are_read_in_bounded_memory() {
     const PAGE: usize = 8 << 20;
@@ -156,7 +156,7 @@ async fn sixty_four_large_pages_side_by_side_are_read_in_bounded_memory() {
                         held.0 += response.body().len();
                         held.1 = held.1.max(held.0);
                     }
-                    // a client that takes its time: a page is held until it is parsed
+                    // a slow client holds a page until it is parsed
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     held.lock().unwrap().0 -= response.body().len();
                     response.body().len()

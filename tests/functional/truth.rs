@@ -1,4 +1,4 @@
-//! Errors that tell the truth: each names what is wrong and with what, and is as final as the cause (docs/report.md).
+//! Tests that errors are accurate: each names what is wrong and where, and is as final as the cause (docs/report.md).
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn with_client_secret() -> Scene {
     scene
 }
 
-/// Checks a rendered error.
+/// Checks the kind and the parts of a rendered error.
 fn told(text: &str, kind: &str, parts: &[&str]) {
     assert!(text.starts_with(&format!("{kind}: ")) && text.contains("; remedy: "), "{text}");
     for part in parts {
@@ -213,7 +213,7 @@ async fn a_federated_credential_that_does_not_match_is_asked_for_once_more_and_m
             "Retryable",
             &["may still be spreading", "issuer https://", "subject arn:aws:iam::", "audience api://"],
         );
-        // two callers at once want a bearer, each asks once more
+        // two concurrent callers need a bearer token, and each retries once
         assert_eq!(exchanges(&scene), 4, "{code}");
     }
 }
@@ -299,7 +299,7 @@ async fn a_put_that_is_answered_202_is_read_back() {
     assert_eq!(scene.connector_writes().len(), 1);
 }
 
-/// JSON that serde refuses.
+/// Returns JSON that serde rejects.
 fn unreadable() -> [String; 3] {
     let deep = format!("{{\"action\":\"verify\",\"secretId\":{}{}}}", "[".repeat(200), "]".repeat(200));
     [deep, r#"{"action":"verify","secretId":"\ud83d"}"#.to_owned(), "no JSON at all".to_owned()]

@@ -1,4 +1,4 @@
-//! Onboarding from zero: invitation, the wait, acceptance, token, proof, connector (docs/operating.md).
+//! Tests onboarding without a token: invitation, wait, acceptance, token, proof, connector (docs/operating.md).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use hubkeeper_scene::{
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// A secret without a token, whose dedicated user is in no organization yet; `change` makes the document.
+/// Creates a secret without a token, whose dedicated user is in no organization yet. `change` edits the document.
 pub(crate) fn scene(change: impl FnOnce(&mut Value)) -> Scene {
     Scene::of(|state| build_zero(state, change), watch)
 }
@@ -256,7 +256,7 @@ async fn a_higher_role_and_one_that_is_not_told_are_warnings() {
     assert!(connected(&scene));
 }
 
-/// What is refused, the document, what is wrong at Docker Hub, and kind and words of the error.
+/// A rejected case: its name, the document, the fault at Docker Hub, and the kind and words of the error.
 type Refusal = (&'static str, fn(&mut Value), fn(&Scene), &'static str, &'static str);
 
 #[tokio::test(start_paused = true)]
@@ -339,7 +339,7 @@ async fn every_refusal_of_docker_hub_is_an_error_with_its_remedy() {
             "already a member under another address",
             |_| {},
             |scene| {
-                // the list hides addresses, and the service knows better
+                // the list hides addresses, but the service compares them
                 scene.world.script(|_, service, request| {
                     let is_invite = service == Service::Hub && request.uri().path() == "/v2/invites/bulk";
                     let answer = json!({"invitees": [{"invitee": EMAIL, "status": "existing_org_member"}]});
@@ -410,7 +410,7 @@ async fn once_the_refusal_is_mended_the_repeat_invites() {
 
 #[tokio::test(start_paused = true)]
 async fn what_only_a_person_can_settle_is_never_another_invitation() {
-    // joined under another name
+    // the user joined under another name
     let one = scene(|_| {});
     one.onboard().await.unwrap();
     one.world.with(|state| hub::add_user(state, "somebody", "another-password-8"));
@@ -422,7 +422,7 @@ async fn what_only_a_person_can_settle_is_never_another_invitation() {
     assert_eq!(sent(&one), 1);
     drop(one);
 
-    // lapsed
+    // the invitation expired
     let two = scene(|_| {});
     two.onboard().await.unwrap();
     two.world.with(|state| hub::lapse_invitation(state, ORG, EMAIL));
@@ -432,7 +432,7 @@ async fn what_only_a_person_can_settle_is_never_another_invitation() {
     assert_eq!(sent(&two), 1);
     drop(two);
 
-    // a tag that nobody can read: the owner is not even asked
+    // the tag is unreadable, so the owner does not log in
     let three = scene(|_| {});
     set_tag(&three, "sent, I think");
     assert_eq!(refused(&three).await.kind().name(), "NeedsHuman");
@@ -509,7 +509,7 @@ async fn a_rotation_an_offboarding_or_another_event_keeps_anybody_from_being_inv
             let Some(moved) = moved else { break };
             let record = scene.world.record();
             let place = |line: &str| record.iter().rposition(|entry| entry.line() == line);
-            // the look right before the invitation is the last moment at which it can be kept back
+            // after the read right before the invitation, the invitation cannot be stopped
             let invited = record.iter().position(|entry| entry.line() == "POST /v2/invites/bulk");
             let look = invited
                 .and_then(|invited| record[..invited].iter().rposition(|entry| entry.line() == "POST DescribeSecret"));
@@ -524,7 +524,7 @@ async fn a_rotation_an_offboarding_or_another_event_keeps_anybody_from_being_inv
 async fn two_at_once_send_one_invitation() {
     for at in 0.. {
         let scene = scene(|_| {});
-        // a code works once, and a run that waits for the next one holds the other up for too long
+        // a code works once, and the wait for the next one would delay the other run too long
         scene.world.with(|state| hub::set_totp(state, OWNER, None));
         let event = json!({"action": "onboard", "secretId": scene.arn});
         let (first, second) = interleave(&scene, event.clone(), at, scene.invoke(event.clone())).await;
@@ -540,7 +540,7 @@ async fn two_at_once_send_one_invitation() {
     }
 }
 
-/// Killed before or after each request of the event, and asked again: the same end, with one invitation.
+/// Kills the run before or after each request and repeats the event: the result is the same, with one invitation.
 async fn survives(prepare: impl AsyncFn() -> Scene, event: impl Fn(&Scene) -> Value, whole: impl Fn(&Scene, usize)) {
     for at in 0.. {
         let mut ended = false;
@@ -559,7 +559,7 @@ async fn survives(prepare: impl AsyncFn() -> Scene, event: impl Fn(&Scene) -> Va
     }
 }
 
-/// The connection breaks after each request was handled.
+/// Breaks the connection after each handled request.
 async fn outlives(prepare: impl AsyncFn() -> Scene, event: impl Fn(&Scene) -> Value, whole: impl Fn(&Scene, usize)) {
     for at in 0.. {
         let scene = prepare().await;
@@ -578,7 +578,7 @@ async fn outlives(prepare: impl AsyncFn() -> Scene, event: impl Fn(&Scene) -> Va
             assert!(at > 10, "only {at} requests");
             return;
         }
-        // a second factor whose answer was lost is used up: its next window is another
+        // a second factor with a lost response is used up, so the retry needs the code of another time step
         tokio::time::sleep(Duration::from_mins(1)).await;
         let again = scene.invoke(event(&scene)).await;
         assert!(again.is_ok(), "request {at}: {}", outcome(&again));
@@ -700,7 +700,7 @@ fn put_login(state: &mut State, name: &str, login: &Value) {
     aws::put_version(state, &arn, None, login, &["AWSCURRENT"]);
 }
 
-/// An owner secret with an organization access token of these scopes on the organization.
+/// Creates an owner secret with an organization access token of these scopes on the organization.
 fn owner_token(scene: &Scene, organization: &str, scopes: &[&str]) {
     scene.world.with(|state| {
         let resources = vec![hub::OatResource::organization(ORG, scopes)];
@@ -726,7 +726,7 @@ const OWNER_SCOPES: [&str; 6] = [
 async fn an_organization_access_token_invites_sends_again_and_sets_role_and_team() {
     let scene = scene(|value| value["user"]["team"] = json!("readers"));
     owner_token(&scene, ORG, &OWNER_SCOPES);
-    // no password of anybody: single sign-on is enforced from the start
+    // the password is unknown to everybody: single sign-on is enforced from the start
     scene.world.with(|state| hub::set_password(state, OWNER, "nobody-has-it-any-more-4"));
     assert_eq!(scene.onboard().await.unwrap()["outcome"], "awaiting");
     assert_eq!(sent(&scene), 1);

@@ -1,4 +1,4 @@
-//! Which secrets an event over the fleet is about, and that each is worked on by itself.
+//! Tests which secrets a fleet event covers, and that each is handled separately.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Fleet, Plan, is_proven, outcomes, proofs, secret_ids};
 use hubkeeper_scene::interleave;
 
-/// Secrets that are not ours, though the list's filter may match them: it compares by prefix, and looks at any tag each.
+/// Adds foreign secrets that the list's filter may match: it compares by prefix, and each tag separately.
 fn add_others(state: &mut State) -> BTreeSet<String> {
     let others: [(&str, &[(&str, &str)]); 6] = [
         ("elsewhere", &[("hubkeeper", "managed-elsewhere")]),
@@ -23,7 +23,7 @@ fn add_others(state: &mut State) -> BTreeSet<String> {
     made.into()
 }
 
-/// The secrets that AWS was asked about, one by one.
+/// Returns the secrets that the function requested from AWS one by one.
 fn named(fleet: &Fleet) -> BTreeSet<String> {
     let bodies = fleet.asked(Service::Aws).into_iter();
     let bodies = bodies.filter_map(|entry| serde_json::from_slice::<Value>(entry.request.body()).ok());
@@ -38,7 +38,7 @@ async fn every_page_of_the_list_is_read_and_only_what_is_tagged_is_worked_on() {
         fleet.state(|state| state.aws.empty_pages = empty_pages);
         let queue = fleet.with_queue();
         let report = fleet.reconcile().await;
-        // 233 match the filter, a hundred a page
+        // 233 secrets match the filter, a hundred per page
         assert_eq!(fleet.calls("ListSecrets"), if empty_pages { 6 } else { 3 });
         assert_eq!(secret_ids(&report), fleet.arns());
         assert_eq!(outcomes(&report), ["recorded"; 230]);
@@ -59,7 +59,7 @@ async fn what_is_not_tagged_as_ours_is_never_looked_at() {
     assert_eq!(outcomes(&report), ["unchanged"; 3]);
     assert_eq!(secret_ids(&report), fleet.arns());
     assert_eq!(named(&fleet).intersection(&others).collect::<Vec<_>>(), [""; 0]);
-    // even where it is named, nothing but its tags is looked at
+    // even for a named foreign secret, the function reads only the tags
     let ids: Vec<&String> = others.iter().collect();
     let report = fleet.scene.invoke(json!({"action": "reconcile", "secretIds": ids})).await.unwrap();
     assert_eq!(outcomes(&report), ["ignored"; 6]);
@@ -90,7 +90,7 @@ async fn a_secret_whose_tag_was_taken_off_after_the_list_is_left_alone() {
 async fn one_organizations_failure_stops_no_other_and_the_worst_counts() {
     let fleet = Fleet::new(Plan::of(9));
     let Fleet { members, .. } = &fleet;
-    // 1: nobody can read the document
+    // 1: the document is malformed
     let current = fleet.state(|state| aws::version_with(state, &members[1].arn, "AWSCURRENT").unwrap());
     let document = fleet.state(|state| aws::value_of(state, &members[1].arn, &current).unwrap());
     let put = |value: &Value| {
@@ -99,24 +99,24 @@ async fn one_organizations_failure_stops_no_other_and_the_worst_counts() {
     put(&json!("no document"));
     // 2: the connector is gone
     fleet.delete_connector(2);
-    // 3: the token is dead, and in no connector
+    // 3: the token is deleted, and no connector carries it
     fleet.delete_connector(3);
     fleet.state(|state| {
         let pats = hub::pats_of(state, &members[3].username);
         hub::revoke(state, &pats[0].uuid);
     });
-    // 4: another secret keeps the connector
+    // 4: another secret owns the connector
     let mut foreign = fleet.stored(4);
     foreign["tags"]["hubkeeper-secret"] = json!("0123456789ab");
     fleet.restore(4, &foreign);
-    // 5: a rotation is under way
+    // 5: a rotation is in progress
     fleet.state(|state| {
         aws::enable_rotation(state, &members[5].arn, true);
         aws::begin_rotation(state, &members[5].arn, true)
     });
-    // 6: a repository is missing that must be there
+    // 6: a required repository is missing
     fleet.want_too_much(6);
-    // 7: the resource group is gone, and with it the connector
+    // 7: the resource group is deleted, and the connector with it
     fleet.put(7, |value| value["connector"]["resourceGroup"] = json!("rg-gone"));
 
     let report = fleet.reconcile().await;
@@ -150,7 +150,7 @@ async fn one_organizations_failure_stops_no_other_and_the_worst_counts() {
     assert_eq!(tag, fleet.state(|state| aws::version_with(state, &members[2].arn, "AWSCURRENT")));
     assert_eq!(fleet.scene.connector_writes().len(), 1, "the one that was gone alone");
 
-    // mended one after another, the outcome of the whole gets better
+    // each repair improves the outcome of the fleet
     put(&document);
     fleet.put(7, |value| value["connector"]["resourceGroup"] = json!(members[7].group));
     assert_eq!(fleet.reconcile().await["outcome"], "refused");
@@ -171,7 +171,7 @@ async fn a_name_that_is_unknown_fails_by_itself() {
 async fn no_more_than_four_secrets_are_worked_on_at_once() {
     let fleet = Fleet::new(Plan::of(12));
     fleet.reconcile().await;
-    // an organization is worked on from its login to its last manifest
+    // the requests about an organization run from its login to its last manifest
     let mut of_organization: Vec<(String, time::OffsetDateTime)> = Vec::new();
     for entry in fleet.scene.world.record() {
         let path = entry.request.uri().path().to_owned();
@@ -204,7 +204,7 @@ async fn a_fleet_without_members_is_all_right() {
 async fn the_watch_over_a_fleet_sees_what_is_broken() {
     let mut fleet = Fleet::new(Plan::of(3));
     fleet.scene.checked = false;
-    // as if the function had put them there: a token that pushes, and one that is dead
+    // the connectors carry bad tokens, as if the function had written them: one can push, the other is deleted
     for (at, scopes) in [(0, "repo:write"), (1, "repo:read")] {
         let mut body = fleet.stored(at);
         let (uuid, token) =

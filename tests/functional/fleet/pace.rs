@@ -1,4 +1,5 @@
-//! What Docker Hub allows a minute and address, and ARM's token buckets: waited out, never met with a blind retry.
+//! Tests Docker Hub's rate limit per minute and address, and ARM's token buckets: the function waits, and never retries
+//! blindly.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +10,17 @@ use serde_json::{Value, json};
 
 use super::{Fleet, Plan, deadline, is_proven, keep, outcomes, patient, proofs, reports, secret_ids};
 
-/// Requests a minute and address that Docker Hub was seen to allow.
+/// Requests per minute and address that Docker Hub allows (observed).
 const A_MINUTE: u32 = 180;
 const LARGE: Plan = Plan { members: 300, repositories: 50, manager_every: 3 };
 
-/// Takes one message after another as an event source mapping does, and deletes what does not come back.
+/// Processes one message after another as an event source mapping does, and deletes those that succeed.
 async fn work(fleet: &Fleet, handler: &Handler, queue: &str) -> Vec<Value> {
     let mut answers = Vec::new();
     loop {
         let event = fleet.state(|state| {
             let event = aws::sqs::lambda_event(state, queue, 1);
-            // AWS asks for a visibility of six times the function's time
+            // AWS recommends a visibility timeout of six times the function's timeout
             let hidden = state.now() + time::Duration::minutes(90);
             let taken = event["Records"][0]["messageId"].as_str();
             for message in state.aws.sqs.queues.get_mut(queue).unwrap() {
@@ -86,7 +87,7 @@ async fn a_large_fleet_is_proven_through_the_queue_by_two_at_once() {
     let refused = patient(&one.1) + patient(&two.1);
     assert!(refused > 0, "the limit was never met");
     assert!(refused < asked / 20, "{refused} of {asked} requests to Docker Hub were refused");
-    // 2,300 requests at 180 a minute take no less than twelve minutes
+    // 2,300 requests at 180 a minute take at least twelve minutes
     let took = fleet.scene.now() - began;
     assert!(took < time::Duration::minutes(14), "{took}");
 }
@@ -94,7 +95,7 @@ async fn a_large_fleet_is_proven_through_the_queue_by_two_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_one_invocation_cannot_finish_ends_in_time_and_nothing_has_failed() {
     let fleet = Fleet::new(LARGE);
-    // at 180 a minute all of the fleet would fit into the 15 minutes: here another function behind the same address takes half
+    // at 180 a minute the whole fleet would fit into 15 minutes, so another function behind the same address takes half
     fleet.state(|state| state.hub.rate_limit_per_minute = Some(A_MINUTE / 2));
     let end = deadline(&fleet);
     let (handler, notes) = fleet.environment();
@@ -126,7 +127,7 @@ async fn arms_token_bucket_is_respected_and_no_early_retry_renews_the_wait() {
     assert!(report["items"].as_array().unwrap().iter().all(is_proven));
     let refused = patient(&notes);
     assert!(refused > 0, "the bucket was never empty");
-    // 240 reads at three a second: a wait that is renewed again and again takes far longer
+    // 240 reads at three a second: a wait that is renewed repeatedly takes far longer
     let took = fleet.scene.now() - began;
     assert!(took < time::Duration::minutes(2), "{took}, {refused} refused");
 }

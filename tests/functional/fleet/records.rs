@@ -1,4 +1,4 @@
-//! Records of the queue: each is answered for itself, and none fans out again.
+//! Tests the queue's records: each has its own result, and none fans out again.
 
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{aws, hub};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Fleet, Plan, batch, body, deadline, is_proven, keep, proofs, reports};
 
-/// Outcomes of the reports that were logged, by the secret's ARN.
+/// Returns the outcomes of the logged reports about one secret.
 fn outcomes_of(arn: &str) -> Vec<String> {
     let reports = reports().into_iter().filter(|report| report["secretId"] == arn);
     reports.map(|report| report["outcome"].as_str().unwrap().to_owned()).collect()
@@ -73,7 +73,7 @@ async fn a_record_about_the_whole_fleet_does_the_work_and_sends_nothing() {
     assert_eq!(proofs(&fleet).len(), 13);
     assert_eq!(fleet.calls("SendMessageBatch") + fleet.calls("SendMessage"), 0);
 
-    // one refusal among them: its log line, the metric and the alarm tell of it, the queue does not bring it again
+    // one `Refused` among them: its log line, metric and alarm report it, and the queue does not deliver it again
     fleet.want_too_much(11);
     let bodies = [body("reconcile", &fleet.members[0].arn), json!({"action": "reconcile"}).to_string()];
     assert_eq!(fleet.records(&bodies).await, [0; 0]);
@@ -96,7 +96,7 @@ async fn events_of_eventbridge_are_bodies_too() {
         event["resources"] = json!([members[at].arn]);
         event.to_string()
     };
-    // 1: a candidate waits
+    // 1: a candidate exists
     let candidate = fleet.state(|state| {
         let mut value =
             aws::value_of(state, &members[1].arn, &aws::version_with(state, &members[1].arn, "AWSCURRENT").unwrap())
@@ -136,7 +136,7 @@ async fn two_records_about_one_secret_run_one_after_another() {
     assert_eq!(outcomes_of(arns[0]), ["applied", "unchanged"], "the second finds what the first has done");
     assert_eq!(fleet.scene.connector_writes().len(), 1);
 
-    // both are answered for, also where the first of them fails
+    // both get a report, even if the first of them fails
     fleet.state(|state| aws::begin_rotation(state, &fleet.members[0].arn, true));
     assert_eq!(fleet.records(&bodies).await, [0, 2]);
 }
@@ -158,7 +158,7 @@ async fn a_tag_taken_off_after_the_message_was_sent_is_no_failure() {
 #[tokio::test(start_paused = true)]
 async fn what_the_deadline_cut_off_comes_again_and_nothing_else() {
     let fleet = Fleet::new(Plan::of(10));
-    // a proof takes seven requests: about six of the ten fit into the minute
+    // a proof takes seven requests, so about six of the ten fit into the minute
     fleet.state(|state| state.hub.rate_limit_per_minute = Some(45));
     let bodies: Vec<String> = fleet.arns().iter().map(|arn| body("reconcile", arn)).collect();
     let handler = fleet.scene.handler(None);

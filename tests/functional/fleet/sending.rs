@@ -1,4 +1,4 @@
-//! The fan-out: one message for each secret, whatever the queue does.
+//! Tests the fan-out: one message for each secret, whatever the queue returns.
 
 use hubkeeper_core::event;
 use hubkeeper_core::event::Event;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Fleet, Plan, outcomes, secret_ids};
 
-/// The bodies of the entries of every `SendMessageBatch`.
+/// Returns the bodies of the entries of every `SendMessageBatch`.
 fn batches(fleet: &Fleet) -> Vec<Vec<String>> {
     let asked = fleet.asked(Service::Aws).into_iter();
     let sends = asked.filter(|entry| aws::action(&entry.request).as_deref() == Some("SendMessageBatch"));
@@ -25,7 +25,7 @@ fn entries(request: &Request) -> Vec<Value> {
     body["Entries"].as_array().unwrap().clone()
 }
 
-/// A queue that takes no entry, and says whose fault that is.
+/// Makes the queue reject every entry, with this value of `SenderFault`.
 fn refuse_entries(fleet: &Fleet, sender_fault: bool) {
     fleet.scene.world.script(move |_, service, request| {
         let is_send = service == Service::Aws && aws::action(request).as_deref() == Some("SendMessageBatch");

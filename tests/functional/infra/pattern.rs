@@ -1,9 +1,9 @@
-//! `EventBridge`'s event patterns, as far as the template uses them: exact values, `prefix`, and `$or`. Whatever else stands in a
-//! pattern is refused, so that no rule is passed over.
+//! Matches `EventBridge`'s event patterns, as far as the template uses them: exact values, `prefix`, and `$or`. Panics
+//! on any other operator, so that no rule is ignored.
 
 use serde_json::Value;
 
-/// Whether the event matches the pattern.
+/// Returns whether the event matches the pattern.
 pub(super) fn matches(pattern: &Value, event: &Value) -> bool {
     pattern.as_object().unwrap().iter().all(|(name, wanted)| match (name.as_str(), wanted) {
         ("$or", Value::Array(alternatives)) => alternatives.iter().any(|alternative| matches(alternative, event)),

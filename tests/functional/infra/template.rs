@@ -1,4 +1,5 @@
-//! `infra/aws/template.yaml` as JSON, its short forms written out: `!Ref x` is `{"Ref": "x"}`, `!Sub x` is `{"Fn::Sub": "x"}`.
+//! Reads `infra/aws/template.yaml` as JSON with its short forms expanded: `!Ref x` is `{"Ref": "x"}`, `!Sub x` is
+//! `{"Fn::Sub": "x"}`.
 
 use std::collections::BTreeMap;
 
@@ -26,18 +27,18 @@ impl Template {
         self.json[name].as_object().unwrap_or_else(|| panic!("the template has no {name}"))
     }
 
-    /// The properties of a resource.
+    /// Returns the properties of a resource.
     pub(super) fn properties(&self, name: &str) -> &Value {
         &self.section("Resources")[name]["Properties"]
     }
 
-    /// Properties by name of every resource of a type.
+    /// Returns the properties of every resource of a type, by name.
     pub(super) fn of_type(&self, kind: &str) -> BTreeMap<&str, &Value> {
         let resources = self.section("Resources").iter().filter(|(_, resource)| resource["Type"] == kind);
         resources.map(|(name, resource)| (name.as_str(), &resource["Properties"])).collect()
     }
 
-    /// The default of a parameter, as text.
+    /// Returns the default of a parameter, as text.
     pub(super) fn default(&self, parameter: &str) -> Option<String> {
         match self.section("Parameters")[parameter].get("Default")? {
             Value::String(text) => Some(text.clone()),
@@ -45,7 +46,7 @@ impl Template {
         }
     }
 
-    /// Every statement of the function's role, a conditional one with its condition's name.
+    /// Returns every statement of the function's role, with the name of its condition if it has one.
     pub(super) fn statements(&self) -> Vec<(Option<String>, Value)> {
         let policies = self.properties("FunctionRole")["Policies"].as_array().unwrap();
         let statements = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
@@ -66,7 +67,7 @@ impl Template {
     }
 }
 
-/// One value or a list of them.
+/// Returns a single value or a list as a list.
 pub(super) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
 }
