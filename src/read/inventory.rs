@@ -103,7 +103,7 @@ pub(crate) async fn plan(
 }
 
 /// Returns the PATs that the retirement considers, or `None` if nothing is to be retired now. While a rotation is
-/// stuck, these are the PATs of its version.
+/// stuck, something is retired only if a PAT of its version exists.
 fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Result<Option<Vec<Pat>>, Error> {
     match (world.pats.clone(), stuck) {
         (Ok(pats), Some(pending)) => {

@@ -199,7 +199,7 @@ pub(crate) async fn read_slot(services: &Services, state: &mut State) -> Result<
     Ok(())
 }
 
-/// Reads the versions with a staging label, for those that name another connector than the document or are no document.
+/// Finds the versions with a staging label that name another connector than the document, or that are no document.
 pub(crate) async fn read_versions(services: &Services, world: &mut World) -> Result<(), Error> {
     let document = world.document.as_ref().or(world.current.as_ref().map(|current| &current.document));
     let Some(wanted) = document.map(KeptConnector::of) else { return Ok(()) };

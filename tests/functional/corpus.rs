@@ -33,7 +33,7 @@ impl Corpora {
         self.files.insert((target, name.to_owned()), content.into());
     }
 
-    /// Records the responses of a run, except those that vary between runs.
+    /// Records one response of each shape from a run, without its secrets and signatures.
     fn record(&mut self, scene: &Scene) {
         let secrets = scene.world.with(|state| leak::secrets_of(state));
         for entry in scene.world.take_record() {
