@@ -5,8 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hubkeeper_core::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
+use hubkeeper_core::connector::Health;
 use hubkeeper_core::event::cloudformation::Asked;
 use hubkeeper_core::event::{Event, parse};
+use hubkeeper_core::report::InvitationReport;
+use hubkeeper_core::status::{Item, Page, State};
 use hubkeeper_core::warning::WarningCode;
 use serde_json::Value;
 
@@ -270,8 +273,55 @@ fn the_page_of_the_report_explains_every_warning_and_no_other() {
 fn the_page_of_operation_explains_every_state_worst_first() {
     let table = rows(&section("docs/operating.md", "## See the state of every secret"));
     let explained: Vec<String> = table.iter().flat_map(|row| quoted(&row[0])).collect();
-    let states: Vec<&str> = hubkeeper_core::status::State::ALL.iter().map(|state| state.name()).collect();
+    let states: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
     assert_eq!(explained, states);
+}
+
+/// An item with a value in every field: the compiler asks for a field that is new.
+fn full_status_item() -> Item {
+    let text = || Some("x".to_owned());
+    let health = Health {
+        status: "Healthy".to_owned(),
+        reason: None,
+        status_changed_at: None,
+        last_scanned_at: None,
+        issue_count: 0,
+        issues: Vec::new(),
+    };
+    Item {
+        organization: text(),
+        secret_id: "x".to_owned(),
+        state: State::Unknown,
+        reason: text(),
+        expires_at: text(),
+        days_left: Some(1),
+        version_id: text(),
+        carried_version_id: text(),
+        proved_at: text(),
+        repositories: Some(1),
+        private: Some(1),
+        health: Some(health),
+        next_rotation_at: text(),
+        candidate_version_id: text(),
+        invitation: Some(InvitationReport { state: "asked", sent_at: None, age_days: None, resends: None }),
+        error_type: Some("Retryable"),
+    }
+}
+
+#[test]
+fn the_page_of_the_report_lists_the_fields_of_a_status_page_and_no_other() {
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let page = Page::new(vec![full_status_item()], Some("x".to_owned()));
+    let page = serde_json::to_value(page).unwrap();
+    let text = section("docs/report.md", "## Fields of a status page");
+
+    let listed: Vec<String> = rows(&text).iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(listed.len(), fields(&page["items"][0]).len(), "a field is listed twice, or not at all: {listed:?}");
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), fields(&page["items"][0]));
+
+    let shape = quoted(&text).into_iter().find(|word| word.starts_with('{')).unwrap();
+    let named: BTreeSet<String> = shape.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(named, fields(&page));
 }
 
 #[test]

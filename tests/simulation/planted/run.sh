@@ -1,7 +1,8 @@
 #!/bin/sh
 # Plants each fault of this folder into a copy of the sources and runs the sweep: each one must be caught, or the oracles are not
 # good enough. Arguments select the faults whose name contains one of them. Prints the flow, the fault and the broken promise that
-# caught each. Fails if one survives or no longer applies.
+# caught each. Fails if one survives or no longer applies. `flow:` and `what:` at the head of a patch name where it is caught soonest; the
+# whole sweep runs only if it is not caught there.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,6 +18,11 @@ mkdir -p "$copy"
 # a separate target folder: two packages of one name would overwrite each other's tests
 export CARGO_TARGET_DIR="$work/built"
 
+# the sweep up to its first violation
+sweep() {
+    (cd "$copy" && $cargo test --locked --test simulation -- --first "$@") >"$log" 2>&1
+}
+
 survived=0
 table=$work/table
 : >"$table"
@@ -31,7 +37,9 @@ for patch in "$here"/*.patch; do
     fi
     log=$work/$name.log
     if (cd "$copy" && $cargo test --locked --test simulation --no-run) >"$log" 2>&1; then
-        if (cd "$copy" && $cargo test --locked --test simulation -- --first) >"$log" 2>&1; then
+        flow=$(sed -n '1,2s/^flow: //p' "$patch")
+        what=$(sed -n '1,2s/^what: //p' "$patch")
+        if sweep ${flow:+--flow "$flow"} ${what:+--what "$what"} && sweep; then
             echo "$name | SURVIVED | -" >>"$table"
             survived=$((survived + 1))
         else
