@@ -4,7 +4,6 @@
 //! Every request with a response URL gets a response, whatever happens, and the invocation then succeeds. A function
 //! error would be retried, and would copy the URL to the destination for failed events. `Delete` offboards only what
 //! the resource created; the physical id records that.
-//! made; the physical id carries that.
 
 use std::sync::Arc;
 use std::time::Duration;

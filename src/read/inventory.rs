@@ -111,7 +111,7 @@ fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Res
                 |pat: &Pat| world.secret.version_of_label(&pat.label).is_some_and(|label| label.version == pending);
             Ok(pats.iter().any(of_it).then_some(pats))
         }
-        // AWSCURRENT is reconciled all the same: this error may be the reason why the rotation is stuck
+        // the reconcile of AWSCURRENT continues: this error may be the reason why the rotation is stuck
         (Err(error), Some(_)) => {
             report.warn(Warning::new(WarningCode::NothingRetired, format!("the tokens could not be listed: {error}")));
             Ok(None)

@@ -277,7 +277,7 @@ fn the_page_of_operation_explains_every_state_worst_first() {
     assert_eq!(explained, states);
 }
 
-/// An item with a value in every field: the compiler asks for a field that is new.
+/// Returns an item with a value in every field. The compiler rejects it when a field is added.
 fn full_status_item() -> Item {
     let text = || Some("x".to_owned());
     let health = Health {

@@ -136,7 +136,7 @@ async fn a_candidate_and_a_pending_version_keep_their_tokens() {
     tokio::time::advance(DAY * 30).await;
     let report = scene.reconcile().await;
     assert_eq!(report["errorType"], "Misconfigured", "{report}");
-    // the document has other errors, and its token counts all the same
+    // the document has other errors, but its token still counts
     assert_eq!(scene.pat(&old), "active");
 
     let mut scene = Scene::new(Begin::Manager);
