@@ -143,7 +143,7 @@ impl Hub {
 }
 
 impl HubWriter {
-    /// Invites a user. Never retries where the service may have carried out the request.
+    /// Invites a user. Never retries if the service may have carried out the request.
     ///
     /// # Errors
     /// Returns [`Denied`] if the service certainly did not invite the user.
@@ -173,7 +173,7 @@ impl HubWriter {
         }
     }
 
-    /// Resends an invitation. Never retries where the service may have carried out the request, because each resend is
+    /// Resends an invitation. Never retries if the service may have carried out the request, because each resend is
     /// an e-mail to a person.
     ///
     /// # Errors

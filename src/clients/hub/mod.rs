@@ -102,7 +102,7 @@ impl Hub {
     }
 }
 
-/// Builds a request. An invalid URI becomes an empty one, which the transport rejects.
+/// Builds a request. An invalid URI becomes `/`, which the transport rejects.
 fn request(method: &str, url: &str, authorization: Option<HeaderValue>, body: Option<&Value>) -> Request {
     let bytes = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
     let mut request = http::Request::new(bytes);

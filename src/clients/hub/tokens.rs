@@ -111,7 +111,7 @@ impl Hub {
 }
 
 impl HubWriter {
-    /// Creates a PAT with scope `repo:read`. Never retries where the service may have created it.
+    /// Creates a PAT with scope `repo:read`. Never retries if the service may have created it.
     ///
     /// # Errors
     /// Returns [`HubError`] if the service certainly did not create the PAT.
