@@ -681,7 +681,7 @@ def federation(files: Files) -> list[str]:
 @check
 def audiences(files: Files) -> list[str]:
     """The audiences are those that the function asks STS for, the public cloud's first."""
-    code = functions_of(code_of(files.sources["crates/core/src/config.rs"])).get("audience", "")
+    code = functions_of(code_of(files.sources["crates/core/src/config/values.rs"])).get("audience", "")
     of = dict(re.findall(r'Cloud::(\w+)\s*=>\s*"([^"]+)"', code))
     rule, problems = files.template["parameters"]["audience"], []
     if set(of) != {"Public", "UsGovernment"}:
@@ -903,7 +903,7 @@ def secrets_in_commands(files: Files) -> list[str]:
 @check
 def names(files: Files) -> list[str]:
     """Variables, error codes, kinds of errors and links in the documents exist."""
-    config = code_of(files.sources["crates/core/src/config.rs"])
+    config = "".join(code_of(files.sources[f"crates/core/src/config{part}.rs"]) for part in ("", "/reader", "/values"))
     entra = code_of(files.sources["crates/core/src/failure/entra.rs"]).replace("_", "")
     errors, problems = code_of(files.sources["crates/core/src/error.rs"]), []
     for name, document in files.documents.items():
@@ -1054,7 +1054,7 @@ BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("federation", "the federated credential is", member(FEDERATED, "properties", "audiences", value=["[parameters('audience')]", "api://other"])),
     ("federation", "Entra takes 600", entry("parameters", "awsRoleArn", "maxLength", value=128)),
     ("audiences", "the template has", entry("parameters", "audience", "allowedValues", value=["api://AzureADTokenExchange"])),
-    ("audiences", "the code", source("crates/core/src/config.rs", '"api://AzureADTokenExchangeUSGov"', '"api://AzureADTokenExchangeGov"')),
+    ("audiences", "the code", source("crates/core/src/config/values.rs", '"api://AzureADTokenExchangeUSGov"', '"api://AzureADTokenExchangeGov"')),
     ("audiences", "the default", entry("parameters", "audience", "defaultValue", value="api://AzureADTokenExchangeUSGov")),
     ("audiences", "client-secret.md has the audience", text("client-secret.md", "api://AzureADTokenExchange", "api://AzureADTokenExchangeX")),
     ("rights", "the code calls for", entry("variables", "actions", value=["Microsoft.Security/securityConnectors/read"])),
