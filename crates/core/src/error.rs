@@ -9,13 +9,13 @@ use std::fmt;
 /// The `errorType` that callers, alarms and Step Functions match on (docs/report.md).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// A setting, a secret's document, a role or an upstream object is not as it must be.
+    /// A setting, a secret's document, a role or an upstream object is wrong.
     Misconfigured,
-    /// The token was judged and may not be written.
+    /// The verdict on the token forbids the write.
     Refused,
-    /// Nothing is known, or something is under way: the same event may succeed later.
+    /// The result is inconclusive, or something is in progress: the same event may succeed later.
     Retryable,
-    /// Only a person can go on.
+    /// A person must act first.
     NeedsHuman,
     /// The event itself is wrong.
     BadEvent,
@@ -75,14 +75,14 @@ impl Error {
         Self::new(Kind::BadEvent, what, "docs/events.md lists the events that hubkeeper understands")
     }
 
-    /// Names the step, unless an inner place named it already.
+    /// Names the step, unless an inner call named it already.
     #[must_use]
     pub fn at(mut self, step: &str) -> Self {
         self.step.get_or_insert_with(|| step.to_owned());
         self
     }
 
-    /// Names the organization, unless an inner place named it already.
+    /// Names the organization, unless an inner call named it already.
     #[must_use]
     pub fn of(mut self, organization: &str) -> Self {
         self.organization.get_or_insert_with(|| organization.to_owned());

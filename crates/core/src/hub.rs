@@ -1,21 +1,21 @@
-//! What Docker Hub tells, as values: people, tokens, repositories, and why it refuses.
+//! Docker Hub's responses as values: people, tokens, repositories, and reasons for a refusal.
 
 use crate::secret::document::Role;
 use crate::time::Timestamp;
 
-/// Docker Hub did not do what was asked, and it does not follow that the token is bad.
+/// A request to Docker Hub failed, without proof that the token is bad.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HubError {
-    /// No answer, a rate limit or an outage: nothing is known. The text says what.
+    /// No response, a rate limit or an outage: inconclusive. The text says what happened.
     Unavailable(String),
-    /// Docker Hub refuses every login under this user name for a while, after too many failed ones. The text says where.
+    /// Docker Hub rejects every login under this user name for a while, after too many failed ones. The text says where.
     LockedOut(String),
-    /// An answer that cannot be read, or a status that is not documented: nothing is known. The text says what.
+    /// An unreadable response, or an undocumented status: inconclusive. The text says what happened.
     Unexpected(String),
 }
 
 impl HubError {
-    /// What happened, for people.
+    /// What happened, for messages.
     pub fn message(&self) -> &str {
         match self {
             HubError::Unavailable(text) | HubError::LockedOut(text) | HubError::Unexpected(text) => text,
@@ -30,7 +30,7 @@ pub struct Member {
     pub username: String,
     /// E-mail address, where the owner may see it.
     pub email: Option<String>,
-    /// The role; `None` for one that is not Docker's own, or not told.
+    /// The role; `None` if it is not one of Docker's own, or is not shown.
     pub role: Option<Role>,
 }
 
@@ -39,7 +39,7 @@ pub struct Member {
 pub struct Invite {
     /// Its id.
     pub id: String,
-    /// E-mail address, or user name of somebody who is registered.
+    /// E-mail address, or user name of a registered user.
     pub invitee: String,
     /// When it was made.
     pub created_at: Option<Timestamp>,
@@ -52,11 +52,11 @@ pub struct Roster {
     pub members: Vec<Member>,
     /// Invitations.
     pub invites: Vec<Invite>,
-    /// User names in the team that was asked for; `None` where none was.
+    /// User names in the requested team; `None` if no team was requested.
     pub team: Option<Vec<String>>,
 }
 
-/// What an organization access token needs for a request (Docker's reference of organization access tokens).
+/// The scope that an organization access token needs for a request (Docker's reference of organization access tokens).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
     /// The list of members.
@@ -87,22 +87,22 @@ impl Scope {
     }
 }
 
-/// Why Docker Hub does not let an owner see or do something.
+/// Why Docker Hub denies an owner a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Denied {
-    /// Nothing is known.
+    /// Inconclusive.
     Undecided(HubError),
     /// 403: the account is neither an owner nor has a role that may manage members, or the token lacks this scope.
     NotAllowed(Scope),
-    /// 404: there is no such organization, or the session does not see it.
+    /// 404: the organization does not exist, or the session cannot see it.
     NoOrganization,
-    /// 404: there is no such team.
+    /// 404: the team does not exist.
     NoTeam,
-    /// 404: the invitation, or the member, is not there any more.
+    /// 404: the invitation, or the member, no longer exists.
     Gone,
-    /// The address is not taken.
+    /// Docker Hub rejects the address.
     BadAddress,
-    /// 409: something of the kind is there, or under way.
+    /// 409: it exists already, or is in progress.
     Conflict(String),
     /// 400, 402 or 403 for an invitation: no seat is free, or with 403 the login may see invitations and not send them.
     NoSeat(u16, String),
@@ -146,7 +146,7 @@ pub struct Repository {
     pub plugin: bool,
 }
 
-/// What a manifest `HEAD` came to.
+/// The result of a manifest `HEAD`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Head {
     /// 200: the manifest can be read.
@@ -157,6 +157,6 @@ pub enum Head {
     /// 404 or 406: the tag was deleted since it was listed, or the manifest is of a type that the request does not name.
     /// Whoever can push can bring this about, so it says nothing about the token's rights.
     Absent,
-    /// 401: the registry token does not give the right to pull. Missing and forbidden repositories answer alike (observed).
+    /// 401: the registry token does not grant the pull. Missing and forbidden repositories have the same response (observed).
     Denied,
 }

@@ -1,8 +1,8 @@
-//! What became of an event.
+//! The outcome of an event.
 
 use serde::Serialize;
 
-/// What became of an event, worst first, so that the outcome of many is their minimum.
+/// The outcome of an event, worst first, so that the outcome of many events is their minimum.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -10,9 +10,9 @@ pub enum Outcome {
     Failed,
     /// The token was refused.
     Refused,
-    /// The deadline came first.
+    /// The run reached its deadline.
     NotReached,
-    /// A person has to act first.
+    /// A person must act first.
     Awaiting,
     /// Something was written.
     Applied,
@@ -20,9 +20,9 @@ pub enum Outcome {
     Planned,
     /// `verify`: the verdict is `complete`.
     Proven,
-    /// An event that is only taken note of.
+    /// An event that hubkeeper only records.
     Recorded,
-    /// All is as it should be.
+    /// Nothing needed to change.
     Unchanged,
     /// The event is not for this function.
     Ignored,

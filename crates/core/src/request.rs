@@ -1,25 +1,25 @@
-//! What an event asks for: the trigger, the mode and the secret that it is about.
+//! The request in an event: the trigger, the mode and the secret.
 
 use secrecy::SecretString;
 
 use crate::time::Timestamp;
 
-/// What set the function off.
+/// What triggered the function.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trigger {
-    /// Rotation: make the pending value.
+    /// Rotation: create the pending value.
     CreateSecret,
     /// Rotation: prove it and write the connector.
     SetSecret,
-    /// Rotation: see that it works.
+    /// Rotation: test that it works.
     TestSecret,
-    /// Rotation: make it current.
+    /// Rotation: promote it to AWSCURRENT.
     FinishSecret,
-    /// Prove what is current and connect it; with a version, that one.
+    /// Prove AWSCURRENT, or the named version, and connect it.
     Onboard {
-        /// Write though nothing changed.
+        /// Write even if nothing changed.
         force: bool,
-        /// Give the dedicated user the role and the team that were asked for.
+        /// Give the dedicated user the requested role and team.
         fix_role: bool,
         /// AWSCURRENT or the candidate.
         version: Option<String>,
@@ -34,25 +34,25 @@ pub enum Trigger {
         /// The version that the event names.
         version: Option<String>,
     },
-    /// See that all is as it should be, and mend what is not.
+    /// Compare with the desired state, and repair the drift.
     Reconcile {
-        /// Retire replaced tokens without the grace: after a leak.
+        /// Retire replaced tokens without the grace period, after a leak.
         revoke_replaced: bool,
     },
-    /// Give the connector up.
+    /// Offboard: delete the connector.
     Offboard,
-    /// Secrets Manager gave a rotation up: it is only taken note of.
+    /// Secrets Manager reports a failed rotation: hubkeeper only records it.
     RotationEnded {
-        /// Whether a value put by hand ended it.
+        /// Whether a value that a person put ended it.
         abandoned: bool,
-        /// The step that failed, where the event tells it.
+        /// The step that failed, if the event names it.
         step: Option<&'static str>,
-        /// The pending version, where the event tells it.
+        /// The pending version, if the event names it.
         version: Option<String>,
     },
-    /// Prove, and nothing else.
+    /// Prove only; write nothing.
     Verify {
-        /// A version; AWSCURRENT where none is named.
+        /// A version; AWSCURRENT if the event names none.
         version: Option<String>,
     },
 }
@@ -63,7 +63,7 @@ impl Trigger {
         matches!(self, Trigger::CreateSecret | Trigger::SetSecret | Trigger::TestSecret | Trigger::FinishSecret)
     }
 
-    /// Whether it came from `EventBridge` by itself: it counts for managed secrets alone.
+    /// Whether `EventBridge` sent it unasked: it applies to managed secrets only.
     pub fn is_notice(&self) -> bool {
         matches!(self, Trigger::CandidateStaged { .. } | Trigger::SecretChanged { .. } | Trigger::RotationEnded { .. })
     }
@@ -87,12 +87,12 @@ impl Trigger {
     }
 }
 
-/// Whether the plan is run or returned.
+/// Whether to run the plan or return it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
     /// Run it.
     Apply,
-    /// Do everything but write, and return it.
+    /// Do everything except the writes, and return the plan.
     Plan,
 }
 
@@ -109,7 +109,7 @@ impl Mode {
 /// One event about one secret. No `Debug`: it may hold a rotation token.
 #[derive(Clone)]
 pub struct Request {
-    /// What set the function off.
+    /// The trigger.
     pub trigger: Trigger,
     /// Apply or plan.
     pub mode: Mode,
@@ -117,10 +117,10 @@ pub struct Request {
     pub secret_id: String,
     /// The version id that a rotation works on.
     pub version: Option<String>,
-    /// As secret as a token.
+    /// The rotation token. As secret as a Docker Hub token.
     pub rotation_token: Option<SecretString>,
-    /// When what a notice tells of happened, where it says so.
+    /// When the event behind a notice happened, if the notice says so.
     pub sent_at: Option<Timestamp>,
-    /// Digest of the stack's resource that asks, where `CloudFormation` does.
+    /// Digest of the requesting stack resource, if `CloudFormation` sent the request.
     pub stack: Option<String>,
 }

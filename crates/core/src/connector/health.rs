@@ -1,14 +1,14 @@
-//! What Defender says about a connector's health.
+//! Defender's report on a connector's health.
 
 use serde_json::Value;
 
 use crate::redact;
 use crate::time::{parse_rfc3339, rfc3339};
 
-/// Issues that are shown; of more there is the count.
+/// Maximum number of issues shown; beyond it the report gives the count only.
 const ISSUES: usize = 3;
 
-/// What Defender says about a connector's health (`Microsoft.Security/healthReports`): the worst of its reports.
+/// Defender's report on a connector's health (`Microsoft.Security/healthReports`): the worst of its reports.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
@@ -17,10 +17,10 @@ pub struct Health {
     /// Plain words of the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Since when the status is what it is, RFC 3339.
+    /// Since when the status has held, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_changed_at: Option<String>,
-    /// When Defender looked, RFC 3339.
+    /// When Defender checked, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scanned_at: Option<String>,
     /// Open issues of all reports with this status.
@@ -52,7 +52,7 @@ impl HealthIssue {
 }
 
 impl Health {
-    /// The worst of a connector's reports, with the issues of all that are as bad.
+    /// The worst of a connector's reports, with the issues of all reports that are equally bad.
     pub fn parse(reports: &[Value]) -> Option<Self> {
         let issues_of = |report: &Value| -> Vec<Value> {
             report.pointer("/properties/issues").and_then(Value::as_array).cloned().unwrap_or_default()

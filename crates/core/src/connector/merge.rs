@@ -1,8 +1,8 @@
-//! What is hubkeeper's in a connector, and what is kept: pure.
+//! Merges hubkeeper's fields into a connector and keeps the others. Pure.
 //!
-//! Owned: organization, environment, credential, scan interval, the three Docker Hub offerings, four tags, and the tags
-//! that the secret names. Everything else that a GET gave goes back with the PUT as it came, less what is read-only
-//! (Microsoft's swagger) and less any credential that the service may have shown.
+//! hubkeeper owns: organization, environment, credential, scan interval, the three Docker Hub offerings, four tags, and the tags
+//! that the secret names. The PUT returns everything else that the GET showed, except read-only fields
+//! (Microsoft's swagger) and any credential that the service may have shown.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, rfc3339};
 
-/// What is to be written.
+/// The desired state of the connector.
 pub struct Desired<'a> {
     /// The version's document.
     pub document: &'a Document,
@@ -27,11 +27,11 @@ pub struct Desired<'a> {
     pub version: &'a str,
     /// When it was proven.
     pub proved_at: Timestamp,
-    /// What the proof saw.
+    /// The coverage of the proof.
     pub proved: Coverage,
 }
 
-/// The body of the PUT: what is ours over what was there.
+/// The body of the PUT: hubkeeper's fields merged over the existing ones.
 pub fn merge(desired: &Desired<'_>, observed: Option<&Observed>) -> Value {
     let spec = &desired.document.connector;
     let mut body = observed.map_or_else(Map::new, |observed| observed.raw.clone());
@@ -63,7 +63,7 @@ pub fn merge(desired: &Desired<'_>, observed: Option<&Observed>) -> Value {
     Value::Object(body)
 }
 
-/// Takes an object out of its parent: an empty one where there is none.
+/// Takes an object out of its parent; an empty one if it is missing.
 fn take(parent: &mut Map<String, Value>, name: &str) -> Map<String, Value> {
     match parent.remove(name) {
         Some(Value::Object(members)) => members,
@@ -87,14 +87,14 @@ fn tags(desired: &Desired<'_>, observed: Option<&Observed>, present: Option<&Val
     .into();
     let named = desired.document.connector.tags.iter().map(|(name, value)| (name.as_str(), value.clone()));
     for (name, value) in named.chain(ours) {
-        // the stored casing may differ, and a name in two casings is refused
+        // the stored casing may differ, and ARM rejects a name in two casings
         tags.retain(|known, _| !known.eq_ignore_ascii_case(name));
         tags.insert(name.to_owned(), Value::String(value));
     }
     tags
 }
 
-/// Every offering that is not ours, as it came; ours by the plans, each once, with the members they had.
+/// Every offering that is not hubkeeper's, unchanged; then hubkeeper's by the plans, each once, with their existing fields.
 fn offerings(plans: &[Plan], present: Option<&Value>) -> Vec<Value> {
     let mut offerings: Vec<Value> = present.and_then(Value::as_array).cloned().unwrap_or_default();
     let plan = |offering: &Value| offering.get("offeringType").and_then(Value::as_str).and_then(plan_of);

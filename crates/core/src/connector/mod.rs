@@ -1,4 +1,4 @@
-//! The connector: what ARM says of it, and what hubkeeper makes of it.
+//! The connector: how ARM describes it, and how hubkeeper changes it.
 
 pub mod health;
 pub mod merge;

@@ -1,4 +1,4 @@
-//! A connector as ARM describes it: whose it is, what it carries, and in what it drifted.
+//! A connector as ARM describes it: its owner, the version that it carries, and its drift.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, parse_rfc3339};
 
-/// What a proof saw: repositories, and how many of them are private.
+/// The coverage of a proof: repositories, and how many of them are private.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Coverage {
     /// Repositories that the token sees.
@@ -19,7 +19,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Reads the tag's value, `<repositories>/<private>`; `None` where it is anything else.
+    /// Parses the tag's value, `<repositories>/<private>`; `None` if it is malformed.
     pub fn parse(value: &str) -> Option<Self> {
         let (repositories, private) = value.split_once('/')?;
         Some(Self { repositories: repositories.parse().ok()?, private: private.parse().ok()? })
@@ -32,17 +32,17 @@ impl fmt::Display for Coverage {
     }
 }
 
-/// What a GET found.
+/// The result of a GET.
 #[derive(Clone)]
 pub enum Found {
-    /// No connector of that name.
+    /// No connector has that name.
     Absent,
-    /// This one.
+    /// The connector.
     Present(Box<Observed>),
 }
 
 impl Found {
-    /// The connector, where there is one.
+    /// The connector, if it exists.
     pub fn observed(&self) -> Option<&Observed> {
         match self {
             Found::Absent => None,
@@ -60,7 +60,7 @@ pub const TAG_VERSION: &str = "hubkeeper-version";
 /// When that version was proven, RFC 3339.
 pub const TAG_PROVED_AT: &str = "hubkeeper-proved-at";
 
-/// What was proven: `<repositories>/<private>`.
+/// The coverage of the proof: `<repositories>/<private>`.
 pub const TAG_PROVED: &str = "hubkeeper-proved";
 
 /// A connector as a GET showed it. No `Debug`: the body may hold the token.
@@ -69,19 +69,19 @@ pub struct Observed {
     pub(super) raw: Map<String, Value>,
 }
 
-/// Whose connector it is.
+/// The owner of a connector.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ownership {
-    /// Of this secret.
+    /// This secret keeps it.
     Ours,
-    /// Of this organization, without hubkeeper's tags: made in the portal.
+    /// It connects this organization, without hubkeeper's tags: somebody made it in the portal.
     Untagged,
-    /// Not to be touched, and why.
+    /// hubkeeper must not change it, for this reason.
     Foreign(String),
 }
 
 impl Observed {
-    /// Takes a body of ARM; `None` where it is no connector.
+    /// Reads a body of ARM; `None` if it is not a connector.
     pub fn parse(body: Value) -> Option<Self> {
         match body {
             Value::Object(raw) if raw.get("properties").is_some_and(Value::is_object) => Some(Self { raw }),
@@ -108,7 +108,7 @@ impl Observed {
         self.text(&["name"])
     }
 
-    /// The location, as ARM echoes it.
+    /// The location, as ARM returns it.
     pub fn location(&self) -> Option<&str> {
         self.text(&["location"])
     }
@@ -123,7 +123,7 @@ impl Observed {
         self.text(&["properties", "environmentName"]).is_some_and(|name| name.eq_ignore_ascii_case("DockerHub"))
     }
 
-    /// A tag; names compare without case.
+    /// A tag; names compare case-insensitively.
     pub fn tag(&self, name: &str) -> Option<&str> {
         let tags = self.raw.get("tags")?.as_object()?;
         tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| value.as_str())
@@ -139,7 +139,7 @@ impl Observed {
         self.tag(TAG_PROVED_AT).and_then(parse_rfc3339)
     }
 
-    /// What the last proof of a written version saw.
+    /// The coverage of the written version's last proof.
     pub fn proved(&self) -> Option<Coverage> {
         self.tag(TAG_PROVED).and_then(Coverage::parse)
     }
@@ -150,12 +150,12 @@ impl Observed {
         list.into_iter().flatten().filter_map(|offering| offering.get("offeringType")?.as_str()).collect()
     }
 
-    /// Offerings that are not ours.
+    /// Offerings that are not hubkeeper's.
     pub fn foreign_offerings(&self) -> Vec<&str> {
         self.offerings().into_iter().filter(|name| plan_of(name).is_none()).collect()
     }
 
-    /// Whose it is, for this organization and secret.
+    /// The owner, from the point of view of this organization and secret.
     pub fn ownership(&self, organization: &str, fingerprint: &Fingerprint) -> Ownership {
         if !self.is_docker_hub() {
             return Ownership::Foreign("it is a connector of another environment than Docker Hub".into());
@@ -174,21 +174,21 @@ impl Observed {
         }
     }
 
-    /// Who wrote it last, where ARM tells: `systemData.lastModifiedBy`, a client id, an object id or an address.
+    /// Who wrote it last, if ARM reports it: `systemData.lastModifiedBy`, a client id, an object id or an address.
     pub fn writer(&self) -> Option<&str> {
         self.text(&["systemData", "lastModifiedBy"])
     }
 
-    /// Whether it bears this secret's fingerprint, whatever organization it is for.
+    /// Whether it bears this secret's fingerprint, for whichever organization.
     pub fn bears(&self, fingerprint: &Fingerprint) -> bool {
         self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint.as_str())
     }
 
-    /// Whether it carries this version of this secret: both tags say so, and the user name agrees where ARM tells it. What
-    /// else differs is [`Observed::drift`].
+    /// Checks that it carries this version of this secret: both tags match, and so does the user name if ARM shows it.
+    /// [`Observed::drift`] compares the rest.
     ///
     /// # Errors
-    /// The first difference, for people.
+    /// The first difference, for messages.
     pub fn carries(&self, document: &Document, fingerprint: &Fingerprint, version: &str) -> Result<(), String> {
         if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
             return Err("it does not bear this secret's tag".into());
@@ -197,14 +197,14 @@ impl Observed {
             return Err("it carries another version of the secret".into());
         }
         let authentication = ["properties", "environmentData", "authentication", "username"];
-        // Docker Hub's user names have no case
+        // Docker Hub's user names are case-insensitive
         if self.text(&authentication).is_some_and(|username| !username.eq_ignore_ascii_case(&document.username)) {
             return Err("it has another user name".into());
         }
         Ok(())
     }
 
-    /// In what its settings differ from the document, where ARM tells them: offerings and scan interval.
+    /// How its settings differ from the document, as far as ARM shows them: offerings and scan interval.
     pub fn setting_drift(&self, document: &Document) -> Option<String> {
         let properties = self.raw.get("properties");
         if properties.is_some_and(|properties| properties.get("offerings").is_some_and(Value::is_array)) {
@@ -222,7 +222,7 @@ impl Observed {
         None
     }
 
-    /// In what it drifted from what hubkeeper wrote: its settings, or a write by somebody who is none of `writers`.
+    /// How it drifted from what hubkeeper wrote: its settings, or a write by somebody who is not among `writers`.
     pub fn drift(&self, document: &Document, writers: &[&str]) -> Option<String> {
         self.setting_drift(document).or_else(|| {
             let by = self.writer()?;

@@ -119,7 +119,7 @@ fn what_was_written_carries_the_version_and_each_drift_is_seen() {
     ] {
         assert!(carries(&|body| *body.pointer_mut(pointer).unwrap() = value.clone()).is_err(), "{pointer}");
     }
-    // what a service may drop, hide or spell in its own way does not decide what is carried
+    // fields that a service may drop, hide or spell differently do not decide which version the connector carries
     for (pointer, value) in [
         (username, json!("ACME-Scanner")),
         (username, Value::Null),

@@ -86,7 +86,7 @@ fn version(fields: &Fields<'_>) -> Result<Option<String>, FieldError> {
     }
 }
 
-/// Each id once, in the order of the event.
+/// Reads the secret ids, each once, in the order of the event.
 fn secret_ids(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
     let wrong = || fields.wrong("secretIds", "is not an array of one or more names or ARNs of secrets");
     let Some(Value::Array(values)) = fields.get("secretIds") else { return Err(wrong()) };

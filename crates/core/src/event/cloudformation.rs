@@ -1,8 +1,8 @@
-//! `CloudFormation`'s requests about a custom resource. Whatever else is wrong with one, it is answered, or the stack waits for an
-//! hour: so the place to answer to is read first, and is the only field without which there is no event.
+//! `CloudFormation`'s requests about a custom resource. Every request gets a response, however wrong it is, or the stack waits for
+//! an hour. So the parser reads the response URL first; it is the only field that the event must have.
 //!
-//! The URL is as secret as a token: who has it decides what becomes of the stack. It leads to AWS, or to this machine where AWS is
-//! on this machine ([`CustomResource::admitted`]), or it is refused without a request to it.
+//! The URL is as secret as a token: whoever has it decides the fate of the stack. The parser accepts a URL of AWS, or of this machine if
+//! AWS is on this machine ([`CustomResource::admitted`]). It rejects any other URL without a request to it.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -12,32 +12,32 @@ use crate::error::Error;
 use crate::event::payload::bad_event;
 use crate::fields::{FieldError, Fields};
 
-/// Where AWS's own hosts are.
+/// The domains of AWS's own hosts.
 const HOSTS: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
 
 /// A request about a custom resource. No `Debug`: it holds the URL.
 #[derive(Clone)]
 pub struct CustomResource {
-    /// Where the answer goes.
+    /// The URL for the response.
     pub url: SecretString,
-    /// `StackId`, for the answer.
+    /// `StackId`, for the response.
     pub stack_id: String,
-    /// `RequestId`, for the answer.
+    /// `RequestId`, for the response.
     pub request_id: String,
-    /// `LogicalResourceId`, for the answer.
+    /// `LogicalResourceId`, for the response.
     pub logical_id: String,
-    /// `PhysicalResourceId`: what an earlier answer named; a creation has none.
+    /// `PhysicalResourceId`, as an earlier response named it; a creation has none.
     pub physical_id: Option<String>,
-    /// What is asked, or what is wrong with it.
+    /// The request, or why it is wrong.
     pub asked: Result<Asked, Error>,
 }
 
 impl CustomResource {
-    /// Refuses a URL on this machine, unless AWS is here too (`AWS_ENDPOINT_URL` on a loopback address): in Lambda nothing but
-    /// other processes of the sandbox would read the answer.
+    /// Rejects a URL on this machine, unless AWS is here too (`AWS_ENDPOINT_URL` on a loopback address): in Lambda only other
+    /// processes of the sandbox could read the response.
     ///
     /// # Errors
-    /// `BadEvent`, as for every other URL that is not AWS's.
+    /// `BadEvent`, as for any other URL that is not AWS's.
     pub fn admitted(&self, is_local: bool) -> Result<(), Error> {
         let loopback = Url::parse(self.url.expose_secret()).is_ok_and(|url| is_loopback(&url));
         if loopback && !is_local {
@@ -49,7 +49,7 @@ impl CustomResource {
 
 const NOT_AWS: &str = "is not an https URL of AWS (amazonaws.com, amazonaws.com.cn)";
 
-/// What is asked.
+/// The operation that the stack requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asked {
     /// `Create`: onboard this secret.
@@ -57,12 +57,12 @@ pub enum Asked {
         /// Name or ARN.
         secret_id: String,
     },
-    /// `Update`: the same, for what may be another secret.
+    /// `Update`: onboard this secret, which may differ from the one before.
     Update {
         /// Name or ARN.
         secret_id: String,
     },
-    /// `Delete`: give up what the physical id stands for.
+    /// `Delete`: offboard what the physical id identifies.
     Delete,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<CustomResource, FieldError> {
     if !is_for_answers(url) {
         return Err(fields.wrong("ResponseURL", NOT_AWS));
     }
-    // ids of the stack's own; AWS's limits of them leave room in an answer
+    // the stack's own ids; AWS's limits leave room for them in a response
     let id = |name: &str, most: usize| {
         let text = fields.required(name)?;
         let plain = text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
@@ -86,7 +86,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<CustomResource, FieldError> {
         stack_id: stack.unwrap_or_default(),
         request_id: request.unwrap_or_default(),
         logical_id: logical.unwrap_or_default(),
-        // one that cannot be read is none of ours
+        // an id that cannot be parsed is not hubkeeper's
         physical_id: id("PhysicalResourceId", 1024).ok(),
         asked: asked.map_err(|error| bad_event(error).at("customResource")),
     })
@@ -97,7 +97,7 @@ fn asked_for(fields: &Fields<'_>) -> Result<Asked, FieldError> {
     if kind == "Delete" {
         return Ok(Asked::Delete);
     }
-    // further properties are a stack's way to have an update sent
+    // further properties are ignored: a stack changes them to trigger an update
     let secret_id = fields.object("ResourceProperties")?.secret_id("SecretId")?;
     match kind {
         "Create" => Ok(Asked::Create { secret_id }),
@@ -106,13 +106,13 @@ fn asked_for(fields: &Fields<'_>) -> Result<Asked, FieldError> {
     }
 }
 
-/// The host of a URL as RFC 3986 delimits it, read from the text as it stands. `None` where the text has characters that no URI has,
-/// or no authority: other readers (the client that sends the answer, the `url` crate) would have to guess.
+/// The host of a URL as RFC 3986 delimits it, read from the raw text. `None` if the text has characters that no URI may have, or no
+/// authority: other parsers (the client that sends the response, the `url` crate) would have to guess.
 fn host(text: &str) -> Option<&str> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte));
     let (_, rest) = text.split_once("://").filter(|_| is_plain)?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    // what follows the address in brackets, or the name, is the port
+    // the port follows the address in brackets, or the name
     let end = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {
@@ -121,7 +121,7 @@ fn host(text: &str) -> Option<&str> {
     authority.get(..end)
 }
 
-/// Whether two readers of the URL agree that it leads to AWS by https, or to this machine.
+/// Whether two parsers of the URL agree that it leads to AWS by https, or to this machine.
 fn is_for_answers(text: &str) -> bool {
     let (Ok(url), Some(host)) = (Url::parse(text), host(text)) else { return false };
     let agree = url.host_str().is_some_and(|other| other.eq_ignore_ascii_case(host));

@@ -1,4 +1,4 @@
-//! `EventBridge`: the native `Secret Label Updated`, what `CloudTrail` tells of Secrets Manager, and actions as `detail`.
+//! `EventBridge`: the native `Secret Label Updated`, `CloudTrail`'s records of Secrets Manager, and actions as `detail`.
 //!
 //! `CloudTrail` spells `arn` and `aRN`; its `secretId` may be a name or an ARN, as the caller typed it.
 
@@ -32,7 +32,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
     })
 }
 
-/// When `EventBridge` says that it happened; one that cannot be read counts as not told.
+/// The event's time according to `EventBridge`; `None` if it cannot be parsed.
 fn sent_at(fields: &Fields<'_>) -> Option<Timestamp> {
     fields.text("time").ok().flatten().and_then(parse_rfc3339)
 }
@@ -44,7 +44,7 @@ fn label_updated(fields: &Fields<'_>, detail: &Fields<'_>) -> Result<Event, Fiel
         Some(Value::Array(resources)) => resources.first().and_then(Value::as_str).filter(|arn| is_secret_id(arn)),
         _ => None,
     };
-    // the ARN stands in `resources`, `detail.name` is the friendly name
+    // `resources` holds the ARN, `detail.name` the friendly name
     let secret_id = match arn {
         Some(arn) => arn.to_owned(),
         None => detail.secret_id("name").map_err(|_| fields.wrong("resources", "does not hold the secret's ARN"))?,
@@ -106,7 +106,7 @@ fn service_event(detail: &Fields<'_>) -> Result<Event, FieldError> {
     Ok(one(trigger, secret_id))
 }
 
-/// The step that failed, where the event tells it: no document says under which name.
+/// The step that failed, if the event names it: no documentation names the field.
 fn step(data: &Fields<'_>) -> Option<&'static str> {
     let named =
         ["Step", "step", "RotationStep", "rotationStep"].iter().find_map(|name| data.text(name).ok().flatten())?;

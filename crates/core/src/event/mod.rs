@@ -1,5 +1,5 @@
-//! What comes in: strict parsing of every event shape (docs/events.md). What is none of them is refused with the
-//! name of the field that is wrong; nothing of an event's text is ever quoted, since it may hold a rotation token.
+//! Parses every event shape strictly (docs/events.md). Anything else is rejected, and the error names the offending
+//! field. Errors never quote an event's text, since it may hold a rotation token.
 
 pub mod action;
 pub mod cloudformation;
@@ -22,7 +22,7 @@ pub use payload::{Payload, read};
 /// Parses an event.
 ///
 /// # Errors
-/// [`crate::error::Kind::BadEvent`] names the field that is wrong.
+/// [`crate::error::Kind::BadEvent`] names the offending field.
 pub fn parse(event: &Value) -> Result<Event, Error> {
     let Value::Object(fields) = event else {
         return Err(Error::bad_event("the event is not a JSON object").at("event"));
@@ -38,7 +38,7 @@ pub fn parse(event: &Value) -> Result<Event, Error> {
     parsed.map_err(|error| error.at("event"))
 }
 
-/// An event that is not wrapped into records.
+/// Parses an event that is not wrapped into records.
 fn parse_one(fields: &Fields<'_>) -> Result<Event, Error> {
     if fields.has("Step") {
         rotation::parse(fields).map(Event::One).map_err(bad_event)

@@ -1,4 +1,4 @@
-//! Events that were understood.
+//! Parsed events.
 
 use serde_json::Value;
 
@@ -6,26 +6,26 @@ use crate::error::Error;
 use crate::event::cloudformation::CustomResource;
 use crate::request::{Mode, Request, Trigger};
 
-/// An event that was understood. No `Debug`: it may hold a rotation token, or the URL of an answer.
+/// A parsed event. No `Debug`: it may hold a rotation token, or the URL of a response.
 #[derive(Clone)]
 pub enum Event {
     /// About one secret.
     One(Request),
-    /// One action on several secrets, or on all that are managed.
+    /// One action on several secrets, or on every managed secret.
     Fleet(Fleet),
-    /// The status of several secrets, or of all that are managed.
+    /// A request for the status of several secrets, or of every managed secret.
     Status(StatusQuery),
-    /// `CloudFormation` asks for, changes or gives up a custom resource.
+    /// `CloudFormation` requests the creation, update or deletion of a custom resource.
     CustomResource(Box<CustomResource>),
-    /// Records of a queue, each an event by itself.
+    /// Records of a queue; each is an event of its own.
     Records(Vec<Record>),
-    /// Not for this function, and why.
+    /// An event that is not for this function, with the reason.
     Ignored {
-        /// What kind of event it is.
+        /// The kind of event.
         action: &'static str,
-        /// The secret that it names, if it does.
+        /// The secret that it names, if any.
         secret_id: Option<String>,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -33,7 +33,7 @@ pub enum Event {
 /// One action on several secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fleet {
-    /// What is done with each: reconcile or onboard.
+    /// The action: reconcile or onboard.
     pub trigger: Trigger,
     /// Apply or plan.
     pub mode: Mode,
@@ -42,13 +42,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// The request about one of the secrets.
+    /// The request for one of the secrets.
     pub fn request(&self, secret_id: String) -> Request {
         let (trigger, mode) = (self.trigger.clone(), self.mode);
         Request { trigger, mode, secret_id, version: None, rotation_token: None, stack: None, sent_at: None }
     }
 
-    /// The same action on one secret, as an event: the body of a queue's message. It holds no secret.
+    /// The same action on one secret, as an event: the body of an SQS message. It holds no secret.
     pub fn message(&self, secret_id: &str) -> Value {
         let mut event =
             serde_json::json!({"action": self.trigger.name(), "secretIds": [secret_id], "mode": self.mode.name()});
@@ -66,20 +66,20 @@ impl Fleet {
     }
 }
 
-/// Which secrets' status is asked for.
+/// A request for the status of secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StatusQuery {
     /// ARNs or names; `None` for every managed secret.
     pub secret_ids: Option<Vec<String>>,
-    /// The `next` of the page before: this page begins after it.
+    /// The `next` of the previous page: this page begins after it.
     pub next: Option<String>,
 }
 
 /// One record of a queue. No `Debug`: its event may hold a rotation token.
 #[derive(Clone)]
 pub struct Record {
-    /// What the answer calls it, should it have to come again.
+    /// The record's id in the response, which asks SQS to deliver it again.
     pub message_id: String,
-    /// What its body says, or what is wrong with it.
+    /// The parsed body, or why it is wrong.
     pub event: Result<Box<Event>, Error>,
 }

@@ -1,8 +1,8 @@
-//! The payload of an invocation as text: what serde refuses to read has to be an error of ours, not of the runtime.
+//! The payload of an invocation as text, so that malformed JSON becomes an error of hubkeeper's and not of the runtime.
 //!
-//! The runtime deserializes the payload before it calls the handler, and answers a failure with a type of its own
-//! (`&lambda_runtime::deserializer::DeserializeError`), which no alarm and no state machine knows. So the text is only
-//! captured there and parsed here. JSON that serde refuses: a lone surrogate (`"\\ud83d"`), more than 128 levels.
+//! The runtime deserializes the payload before it calls the handler, and reports a failure with an error type of its own
+//! (`&lambda_runtime::deserializer::DeserializeError`), which no alarm and no state machine matches. So the text is only
+//! captured there and parsed here. Serde refuses a lone surrogate (`"\\ud83d"`), for example, and more than 128 levels.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -16,17 +16,17 @@ use crate::fields::FieldError;
 pub struct Payload(Option<Box<RawValue>>);
 
 impl<'de> Deserialize<'de> for Payload {
-    /// Never fails: what is no JSON at all is kept as such.
+    /// Never fails: it keeps malformed JSON as text.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(Box::<RawValue>::deserialize(deserializer).ok()))
     }
 }
 
 impl Payload {
-    /// The event as JSON.
+    /// Parses the event as JSON.
     ///
     /// # Errors
-    /// `BadEvent` where the text cannot be read.
+    /// `BadEvent` if the text is not valid JSON.
     pub fn read(&self) -> Result<Value, Error> {
         match &self.0 {
             Some(text) => read(text.get()),
@@ -35,16 +35,16 @@ impl Payload {
     }
 }
 
-/// An event's text as JSON.
+/// Parses an event's text as JSON.
 ///
 /// # Errors
-/// `BadEvent` with the reason and the place, without any of the text.
+/// `BadEvent` with the reason and the position, without any of the text.
 pub fn read(text: &str) -> Result<Value, Error> {
     serde_json::from_str(text)
         .map_err(|error| Error::bad_event(format!("the event {}", unreadable(&error))).at("event"))
 }
 
-/// Why a text is no JSON that can be read. The words of a syntax error are serde's own; others may quote the text.
+/// Explains why a text is not valid JSON. Serde's own words describe a syntax error; other messages may quote the text.
 pub(super) fn unreadable(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Syntax | Category::Eof => format!("is not JSON that can be read: {error}"),
@@ -54,10 +54,10 @@ pub(super) fn unreadable(error: &serde_json::Error) -> String {
     }
 }
 
-/// Most bytes of a text in an event: the longest ARN that AWS documents.
+/// Maximum bytes of a text in an event: the longest ARN that AWS documents.
 pub(super) const LONGEST_TEXT: usize = 2048;
 
-// `map_err` hands over the value
+// `map_err` passes the value
 #[expect(clippy::needless_pass_by_value)]
 pub(super) fn bad_event(error: FieldError) -> Error {
     Error::bad_event(error.to_string())
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
 
-    /// As the runtime does it: its deserializer does not look at what comes after the value.
+    /// The runtime does the same: its deserializer ignores what follows the value.
     fn payload(bytes: &[u8]) -> Payload {
         Payload::deserialize(&mut serde_json::Deserializer::from_slice(bytes)).unwrap()
     }

@@ -1,5 +1,5 @@
-//! Records of SQS: each body is an event by itself, an action or one of `EventBridge`'s. A body that is none does not spoil
-//! the batch: it comes back as a failure of its own.
+//! Records of SQS: each body is an event of its own, an action or one of `EventBridge`'s. A malformed body does not fail
+//! the batch: the response reports that record alone as failed.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::event::parsed::{Event, Record};
 use crate::event::payload::{LONGEST_TEXT, bad_event, unreadable};
 use crate::fields::{FieldError, Fields};
 
-/// Parses what one record's body holds.
+/// Parses the body of one record.
 type ParseOne = fn(&Fields<'_>) -> Result<Event, Error>;
 
 pub(super) fn parse(fields: &Fields<'_>, parse_one: ParseOne) -> Result<Vec<Record>, FieldError> {
@@ -31,8 +31,8 @@ pub(super) fn parse(fields: &Fields<'_>, parse_one: ParseOne) -> Result<Vec<Reco
     read.collect()
 }
 
-/// The event in a record's body. A notification of SNS is opened, once: a topic in between adds nothing (SNS's "raw message
-/// delivery" would leave it out).
+/// Reads the event in a record's body. It unwraps one notification of SNS: a topic in between adds nothing (SNS's "raw message
+/// delivery" would omit it).
 fn body(fields: &Fields<'_>, parse_one: ParseOne) -> Result<Event, Error> {
     let Some(Value::String(body)) = fields.get("body") else {
         return Err(bad_event(fields.wrong("body", "is not a string")));
@@ -66,7 +66,7 @@ fn object(fields: &Fields<'_>, name: &str, text: &str) -> Result<Map<String, Val
     }
 }
 
-/// Refuses what comes to the function by itself alone.
+/// Rejects an event that reaches the function only directly, never through a queue.
 fn alone(fields: &Fields<'_>, name: &str, map: &Map<String, Value>) -> Result<(), FieldError> {
     if map.contains_key("Step") {
         return Err(fields.wrong(name, "is a step of a rotation, which Secrets Manager sends by itself alone"));

@@ -1,4 +1,4 @@
-//! What a refusal of ARM means: its code decides, and the status where the code is not known.
+//! Maps a refusal of ARM to an error: by its code, or by the status if the code is unknown.
 
 use secrecy::SecretString;
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub struct Refusal {
     pub is_challenge: bool,
 }
 
-/// Policy assignments that an error names at most.
+/// Maximum number of policy assignments that an error names.
 const POLICIES: usize = 3;
 
 impl Refusal {
@@ -41,7 +41,7 @@ impl Refusal {
         Self { status, code, message, policies, provider_status, request_id, is_challenge }
     }
 
-    /// Whether a 404 is ARM's own word that the connector is not there: another 404 (a proxy's page, a missing resource group)
+    /// Whether a 404 is ARM's own statement that the connector does not exist: another 404 (a proxy's page, a missing resource group)
     /// must not lead to a create.
     pub fn is_absent(&self) -> bool {
         self.code == "ResourceNotFound" || self.code == "NotFound" || self.provider_status == Some(404)
@@ -52,14 +52,14 @@ impl Refusal {
         self.code == "ResourceGroupNotFound"
     }
 
-    /// What ARM answered, in words: status, code, plain words of the message, and the request's id for Microsoft's support.
+    /// ARM's response in words: status, code, plain words of the message, and the request's id for Microsoft's support.
     fn answered(&self, secrets: &[&SecretString]) -> String {
         let code = redact::code(&self.code).unwrap_or("no code");
         let id = self.request_id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default();
         format!("ARM answered {} {code} ({}){id}", self.status, redact::words(&self.message, secrets))
     }
 
-    /// The refusal as an error; `secrets` are taken out of the message.
+    /// The refusal as an error; `secrets` are removed from the message.
     pub fn error(&self, secrets: &[&SecretString]) -> Error {
         let what = self.answered(secrets);
         if self.is_challenge {
@@ -105,7 +105,7 @@ impl Refusal {
     }
 }
 
-/// No answer came; `why` says what failed.
+/// The error for a request without a response; `why` says what failed.
 pub fn unreachable(why: &impl std::fmt::Display) -> Error {
     Error::retryable(why.to_string(), "repeat the event")
 }
@@ -153,7 +153,7 @@ fn policies(error: &Value) -> Vec<String> {
     named
 }
 
-/// The name of an assignment for people, unless it looks like a credential.
+/// The name of an assignment for messages, unless it looks like a credential.
 fn assignment_name(text: &str) -> String {
     let name = redact::name(text);
     let lower = name.to_ascii_lowercase();

@@ -1,14 +1,14 @@
-//! What it means that a call to AWS failed and AWS stated nothing about it.
+//! Maps a failed call to AWS to an error when AWS itself gave no reason.
 
 use super::secrets_manager::service;
 use crate::error::Error;
 
-/// How far the call came.
+/// How far the call got.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unstated {
     /// The SDK did not send it.
     NotSent,
-    /// AWS was not reached: no connection, or no response in time. The text says which.
+    /// AWS was not reached: no connection, or no response before the timeout. The text says which.
     NotReached(String),
     /// The request failed in another way, which the text says.
     Failed(String),

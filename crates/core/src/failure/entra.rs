@@ -1,4 +1,4 @@
-//! What a refused token request to Entra means, by its numbers (`error_codes`) and its `error`.
+//! Maps a refused token request to Entra to an error, by its numbers (`error_codes`) and its `error`.
 
 use crate::error::Error;
 
@@ -23,11 +23,11 @@ impl std::fmt::Display for Identity {
 pub struct Failure {
     /// Kind and remedy.
     pub error: Error,
-    /// Whether one more request, some seconds later, may succeed: a federated credential may still be spreading.
+    /// Whether one more request, some seconds later, may succeed: a federated credential may still be propagating.
     pub retry_once: bool,
 }
 
-/// Who asks for a token.
+/// The client that requests a token.
 pub struct Client<'a> {
     /// `AZURE_CLIENT_ID`
     pub client: &'a str,
@@ -45,17 +45,17 @@ pub struct Refusal<'a> {
     pub error: &'a str,
     /// `error_codes`
     pub codes: &'a [i64],
-    /// Plain words of `error_description`: it is scrubbed already.
+    /// Plain words of `error_description`, already scrubbed.
     pub words: &'a str,
 }
 
-/// Entra did not answer, or its response cannot be read.
+/// The error for a missing or unreadable response of Entra.
 pub fn no_token(why: &str) -> Failure {
     let error = Error::retryable(format!("no token from Entra: {why}"), "repeat the event");
     Failure { error, retry_once: false }
 }
 
-/// The identity library did not send a request.
+/// The error for a request that the identity library did not send.
 pub fn unsendable() -> Failure {
     let error = Error::misconfigured(
         "the request to Entra cannot be made",
@@ -64,7 +64,7 @@ pub fn unsendable() -> Failure {
     Failure { error, retry_once: false }
 }
 
-/// Codes of a federated credential that does not match, or that has not spread yet (Microsoft's federation pages, public logs).
+/// Codes of a federated credential that does not match, or that is still propagating (Microsoft's federation pages, public logs).
 const NO_MATCH: [i64; 5] = [70021, 700_211, 700_212, 700_213, 7_002_121];
 
 impl Refusal<'_> {

@@ -1,6 +1,6 @@
-//! What an error code or status of a service means: the kind of the error, and its remedy. One file for each service.
+//! Maps an error code or status of a service to the kind of the error and its remedy. One file for each service.
 //!
-//! The clients read a response into the values here; nothing here sends or retries anything.
+//! The clients parse a response into the values here; nothing here sends or retries a request.
 
 pub mod arm;
 pub mod aws;

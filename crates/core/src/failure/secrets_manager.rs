@@ -1,6 +1,6 @@
-//! What a failed AWS call means, by the call, the error code and the state of the secret. Pure: the client reads the state.
+//! Maps a failed AWS call to an error, by the call, the error code and the state of the secret. Pure: the client reads the state.
 //!
-//! Secrets Manager answers several different problems with the same code (`InvalidRequestException` for a secret that is
+//! Secrets Manager uses one code for several problems (`InvalidRequestException` for a secret that is
 //! scheduled for deletion, for a stage that moved, for a secret of another service), so the code alone decides nothing.
 
 use crate::error::Error;
@@ -14,20 +14,20 @@ const TAGS: usize = 50;
 /// What `DescribeSecret` says about a secret after a call about it failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reread {
-    /// It was not asked, or it cannot be said.
+    /// The client did not ask, or could not find out.
     Unknown,
-    /// There is no such secret.
+    /// The secret does not exist.
     Absent,
     /// It is scheduled for deletion.
     Deleted,
-    /// It is there, with so many tags.
+    /// It exists, with this many tags.
     There {
         /// Tags of the secret.
         tags: usize,
     },
 }
 
-/// A refusal that AWS stated. It holds no secret: the message is scrubbed.
+/// A refusal with AWS's reason. It holds no secret: the message is scrubbed.
 pub struct Stated {
     call: &'static str,
     code: String,

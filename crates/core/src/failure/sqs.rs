@@ -1,4 +1,4 @@
-//! What a refused message or batch of SQS means (AWS's reference of `SendMessageBatch`).
+//! Maps a refused message or batch of SQS to an error (AWS's reference of `SendMessageBatch`).
 
 use crate::error::Error;
 

@@ -1,4 +1,4 @@
-//! What a refused `GetWebIdentityToken` means (AWS's STS reference).
+//! Maps a refused `GetWebIdentityToken` to an error (AWS's STS reference).
 
 use crate::error::Error;
 

@@ -1,4 +1,4 @@
-//! Whether labels and tags let an event in (docs/events.md). Pure.
+//! Decides whether labels and tags admit an event (docs/events.md). Pure.
 
 use time::Duration;
 
@@ -10,10 +10,10 @@ use crate::request::Trigger;
 use crate::secret::{Label, Managed, Secret, Subject};
 use crate::time::Timestamp;
 
-/// Whether labels and tags let an event go on, and with which version.
+/// Decides whether labels and tags admit an event, and with which version.
 ///
 /// # Errors
-/// The rotation template's checks, the rule about a rotation in progress, and versions that cannot be meant.
+/// The checks of AWS's rotation template, the rule about a rotation in progress, and versions that the event cannot mean.
 pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Timestamp) -> Result<Admission, Error> {
     if trigger.is_rotation() {
         return admit_rotation(trigger, token.unwrap_or_default(), secret);
@@ -76,7 +76,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
     };
     match trigger {
         Trigger::Verify { .. } | Trigger::RotationEnded { .. } => Ok(admitted),
-        // an offboarded secret's rotation cannot go on: its steps are refused
+        // the rotation of an offboarded secret cannot continue: its steps are refused
         Trigger::Reconcile { .. } | Trigger::Offboard if secret.managed() == Managed::Offboarded => Ok(admitted),
         Trigger::Reconcile { revoke_replaced } => match secret.rotation_in_progress() {
             Some(pending) if secret.stuck_rotation(now).is_none() => {
@@ -92,14 +92,14 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
     }
 }
 
-/// An event may be this far ahead of what `DescribeSecret` shows.
+/// How far an event may be ahead of what `DescribeSecret` shows.
 const AHEAD: Duration = Duration::minutes(10);
 
-/// Whether a notice tells of a version that `DescribeSecret` can be expected to show. One that it does not show at all may be
-/// ahead of it, as long as the event is young; `sent_at` is the event's own time.
+/// Checks that `DescribeSecret` should already show a notice's version. A version that it does not show may be newer than its
+/// response, as long as the event is young; `sent_at` is the event's own time.
 ///
 /// # Errors
-/// `Retryable` where the notice is ahead.
+/// `Retryable` if the notice is ahead of the response.
 pub fn is_shown(trigger: &Trigger, sent_at: Option<Timestamp>, secret: &Secret, now: Timestamp) -> Result<(), Error> {
     let (Trigger::SecretChanged { version: Some(version) } | Trigger::CandidateStaged { version: Some(version) }) =
         trigger
@@ -124,7 +124,7 @@ fn nothing(outcome: Outcome, reason: &str) -> Admission {
     Admission::Nothing { outcome, reason: reason.to_owned() }
 }
 
-/// While a version other than AWSCURRENT is AWSPENDING, only rotation steps write.
+/// Allows only rotation steps to write while a version other than AWSCURRENT is AWSPENDING.
 ///
 /// # Errors
 /// `Retryable` while a rotation is in progress, with the command that ends it.
@@ -166,7 +166,7 @@ fn admit_rotation(trigger: &Trigger, token: &str, secret: &Secret) -> Result<Adm
     }
     if secret.bears(token, Label::Current) {
         return match trigger {
-            // labels and tags may remain to be done
+            // labels and tags may still need an update
             Trigger::FinishSecret => Ok(of(token, Label::Current)),
             _ => Ok(nothing(Outcome::Unchanged, "the version is AWSCURRENT already")),
         };

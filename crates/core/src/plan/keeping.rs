@@ -1,5 +1,5 @@
-//! Whether an event may work on the connector that its document names: the secret remembers which one it keeps
-//! (tag `hubkeeper-connector`), and no put, however many there were, leads away from it. Pure.
+//! Decides whether an event may work on the connector that its document names. The secret remembers its connector
+//! in the tag `hubkeeper-connector`, and no later version can redirect it. Pure.
 
 use crate::connector::observed::Ownership;
 use crate::error::Error;
@@ -10,23 +10,23 @@ use crate::request::Trigger;
 use crate::secret::kept::STACK_TAG;
 use crate::secret::{Document, Kept, KeptConnector, Managed};
 
-/// What is known about the document's connector.
+/// How the document's connector relates to the one in the tag.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Keeps {
     /// The tag names it.
     Known,
-    /// The tag is to name it from now on.
+    /// The tag must be set to it.
     Remember(KeptConnector),
-    /// The versions with a staging label have to be read first.
+    /// The staged versions must be read first.
     ReadVersions,
-    /// The connector that the tag names has to be read first.
+    /// The connector that the tag names must be read first.
     ReadFormer,
 }
 
-/// Judges the connector that `document` names by the tag.
+/// Compares the connector that `document` names with the tag.
 ///
 /// # Errors
-/// `NeedsHuman` where the secret keeps another connector, or where it is not known which.
+/// `NeedsHuman` if the secret keeps another connector, or if its connector is unknown.
 pub fn keeps(world: &World, document: &Document) -> Result<Keeps, Error> {
     let secret = &world.secret;
     let wanted = KeptConnector::of(document);
@@ -50,7 +50,7 @@ pub fn keeps(world: &World, document: &Document) -> Result<Keeps, Error> {
     }
 }
 
-/// The same where the connector was not read, and nothing is written to it yet: only what the tag says counts.
+/// Compares by the tag alone, for an event that has not read the connector and does not write it yet.
 ///
 /// # Errors
 /// As [`keeps`].
@@ -68,10 +68,10 @@ fn is_ours(world: &World, document: &Document) -> bool {
     world.observed().is_some_and(|found| found.ownership(&document.organization, &fingerprint) == Ownership::Ours)
 }
 
-/// The step that sets the secret's tags, where one is missing.
+/// The step that sets the secret's missing tags, if any is missing.
 ///
 /// # Errors
-/// `Misconfigured` where the names are too long for a tag.
+/// `Misconfigured` if the names are too long for a tag.
 pub fn tag_step(trigger: &Trigger, world: &World, document: &Document) -> Result<Option<Step>, Error> {
     let secret = &world.secret;
     let connector = match keeps(world, document) {
@@ -84,10 +84,10 @@ pub fn tag_step(trigger: &Trigger, world: &World, document: &Document) -> Result
     Ok(missing.then_some(Step::TagManaged { connector, stack }))
 }
 
-/// Whether a connector may be created: none that bears the secret's fingerprint may exist elsewhere. `Ok(false)`: look first.
+/// Checks that a connector may be created: no other may bear the secret's fingerprint. `Ok(false)`: search first.
 ///
 /// # Errors
-/// `NeedsHuman` with both ids.
+/// `NeedsHuman` with both resource ids.
 pub fn may_create(world: &World, document: &Document) -> Result<bool, Error> {
     match &world.keeping.elsewhere {
         None => Ok(false),

@@ -1,8 +1,8 @@
-//! Onboarding from zero: what follows from the tag, from what the owner sees, and from who is asked for (docs/operating.md).
+//! Onboarding from zero: decides from the tag, the owner's view and the requested user (docs/operating.md).
 //! Pure.
 //!
-//! One look leads to a few steps, and the planner is asked again with what they leave, until the user is a member as asked or a
-//! person has to act. Whom nobody invited yet is invited once; an invitation that vanished is never made anew.
+//! Each read leads to a few steps, and the planner runs again on their result, until the user is a member as requested or a
+//! person has to act. A user is invited at most once; a vanished invitation is never replaced.
 
 use time::Duration;
 
@@ -16,36 +16,36 @@ use crate::secret::{Document, Invitation, Managed};
 use crate::time::{Timestamp, age_days, rfc3339};
 use crate::warning::{Warning, WarningCode};
 
-/// Time between an invitation and its being sent again.
+/// Minimum time between two sends of an invitation.
 const PATIENCE: Duration = Duration::days(3);
 
-/// What has to happen before the token is looked at.
+/// What must happen before the token is examined.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Membership {
-    /// The owner has to look.
+    /// The owner's view must be read.
     Look,
-    /// These steps; then ask again with what they leave.
+    /// Run these steps, then ask again with their result.
     First(Vec<Step>, Vec<Warning>),
     /// A person has to act.
     Awaiting(String),
-    /// Nothing: the user is a member as asked, or the secret does not ask for it.
+    /// Nothing: the user is a member as requested, or the secret does not request one.
     Settled,
 }
 
-/// Where the dedicated user stands. No `Debug`: addresses are in it.
+/// The dedicated user's membership. No `Debug`: it holds addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Standing<'a> {
     /// A member.
     Member(&'a Member),
-    /// The address is that of a member with another user name.
+    /// The address belongs to a member with another user name.
     Elsewhere(&'a Member),
-    /// Invited.
+    /// Invited, and not a member yet.
     Invited(&'a Invite),
-    /// Neither.
+    /// Neither a member nor invited.
     Stranger,
 }
 
-/// Finds the dedicated user: by the user name, else by the address.
+/// Finds the dedicated user by user name, else by address.
 pub fn standing<'a>(roster: &'a Roster, username: &str, email: &str) -> Standing<'a> {
     let has_address = |member: &&Member| member.email.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(email));
     if let Some(member) = roster.members.iter().find(|member| member.username.eq_ignore_ascii_case(username)) {
@@ -59,7 +59,7 @@ pub fn standing<'a>(roster: &'a Roster, username: &str, email: &str) -> Standing
     roster.invites.iter().find(names_user).map_or(Standing::Stranger, Standing::Invited)
 }
 
-/// Whether a reconcile carries an onboarding from zero on: it began, and the user is not a member yet or there is no token.
+/// Whether a reconcile resumes an onboarding from zero: it began, and the user is not a member yet or there is no token.
 pub fn carries_on(world: &World) -> bool {
     let Some(document) = &world.document else { return false };
     let at_rest = world.secret.managed() == Managed::Yes && world.stuck().is_none();
@@ -70,10 +70,10 @@ pub fn carries_on(world: &World) -> bool {
         && (document.access_token.is_none() || (document.invitation.is_some() && (!joined || world.roster.is_some())))
 }
 
-/// What has to happen before the token is looked at.
+/// Decides what must happen before the token is examined.
 ///
 /// # Errors
-/// A refusal, or what a person has to do first.
+/// A refusal, or what a person must do first.
 pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
     let Some((document, requested)) = asked(&state.world) else { return Ok(Membership::Settled) };
     let tag = state.world.secret.invitation()?;
@@ -103,7 +103,7 @@ pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
             Ok(Membership::Awaiting(acceptance(document, requested, sent_at, resends, state.world.now)))
         }
         (Standing::Invited(invite), _) => {
-            // made by this run, by one that was killed, or by a person
+            // sent by this run, by an interrupted one, or by a person
             let sent_at = invite.created_at.filter(|at| *at <= state.world.now).unwrap_or(state.world.now);
             first(vec![Step::TagInvite { state: Invitation::Pending { sent_at, resends: 0 } }])
         }
@@ -122,13 +122,13 @@ pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
     }
 }
 
-/// The document and whom it asks for, where it asks for somebody.
+/// The document and the user that it requests, if it requests one.
 pub fn asked(world: &World) -> Option<(&Document, &InvitationRequest)> {
     let document = world.document.as_ref()?;
     document.invitation.as_ref().map(|requested| (document, requested))
 }
 
-/// A member: as asked, above that, or below.
+/// Compares a member's role with the requested one: equal, higher, or lower.
 fn joined(
     member: &Member,
     roster: &Roster,
@@ -159,7 +159,7 @@ fn joined(
         )),
         Some(_) => {}
     }
-    // an editor or owner reads everything without a team
+    // an editor or owner can read every repository without a team
     let by_team = role == Role::Member && member.role.is_none_or(|held| held == Role::Member);
     if let (true, Some(team)) = (by_team, &requested.team)
         && !roster.team.iter().flatten().any(|name| name.eq_ignore_ascii_case(&member.username))
@@ -179,7 +179,7 @@ fn joined(
     ))
 }
 
-/// What is waited for while an invitation is not accepted.
+/// The message while an invitation is pending.
 fn acceptance(
     document: &Document,
     requested: &InvitationRequest,
@@ -198,7 +198,7 @@ fn acceptance(
     )
 }
 
-/// What the steps would leave, for a plan that goes on without running them.
+/// Applies the steps' effect to the state, so that a plan can continue without running them.
 pub fn foresee(state: &mut State, steps: &[Step]) {
     let Some((username, email)) =
         asked(&state.world).map(|(document, requested)| (document.username.clone(), requested.email.clone()))

@@ -1,8 +1,8 @@
-//! From what is to what is to be done: the state as a value ([`state`]), the rules, the steps.
+//! Plans the steps from the observed state ([`state`]), as pure values.
 //!
-//! The rules about races and order (docs/events.md) are here, once: what an event is admitted to ([`admission`]), what must still hold
+//! The rules about races and order (docs/events.md) live here only: which events are admitted ([`admission`]), what must still hold
 //! right before a write ([`preconditions`]), which steps follow from the state ([`planner`], with one module for each kind of event),
-//! what comes before a token ([`membership`]), which tokens may go ([`retirement`]).
+//! what must precede a token ([`membership`]), and which tokens may be retired ([`retirement`]).
 
 pub mod admission;
 pub mod keeping;

@@ -1,4 +1,4 @@
-//! Onboarding, and taking up a version that waits.
+//! Plans onboarding, and the adoption of a candidate.
 
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -11,7 +11,7 @@ use crate::proof::Finding;
 use crate::secret::invitation::INVITE_TAG;
 use crate::secret::{Document, Label};
 
-/// Proof, connector, AWSCURRENT, label: a version that waits to be taken up.
+/// Plans the adoption of a candidate: proof, connector, AWSCURRENT, label.
 pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
     let Some(document) = state.world.document_of(version).filter(|document| document.access_token.is_some()) else {
         return Ok(Plan::of(Next::Nothing(Outcome::Ignored, "the version holds no token".into())));
@@ -21,7 +21,7 @@ pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
         return Ok(question);
     }
     let warnings = connector_warnings(&state.world, document)?;
-    // proven even where the connector carries it: AWSCURRENT moves to a proven version only
+    // proven even if the connector carries it: AWSCURRENT moves only to a proven version
     match state.progress.verdict_on(version) {
         None => return Ok(Plan { next: Next::Prove(version.to_owned()), warnings }),
         Some(verdict) if verdict.is_complete() => {}
@@ -38,8 +38,8 @@ pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
-/// Stages the version as the candidate. A version that bears the label now was judged unusable; one that is staged after this plan
-/// was made keeps it.
+/// Stages the version as the candidate. It moves the label away from a version that was judged unusable; a version that is staged
+/// after this plan was made keeps the label.
 fn stage(world: &World, version: &str) -> Vec<Step> {
     let unusable = world.secret.version(Label::Candidate).filter(|staged| *staged != version);
     let mut steps: Vec<Step> = unusable.map(|staged| Step::Unstage { from: staged.to_owned() }).into_iter().collect();
@@ -47,7 +47,7 @@ fn stage(world: &World, version: &str) -> Vec<Step> {
     steps
 }
 
-/// AWSCURRENT to the version, then the candidate's label off.
+/// Moves AWSCURRENT to the version, then removes the candidate's label.
 fn promote(world: &World, version: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     match world.secret.version(Label::Current) {
@@ -60,7 +60,7 @@ fn promote(world: &World, version: &str) -> Vec<Step> {
     steps
 }
 
-/// Which token an onboarding goes on with: the current one, a candidate, one that an earlier onboarding made, a new one.
+/// Chooses the token of an onboarding: the current one, a candidate, one that an earlier onboarding minted, or a new one.
 pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Plan, Error> {
     let current = state.world.document.as_ref().ok_or_else(|| no_token(&state.world))?;
     let usable = |version: &str, document: &Document| {
@@ -112,8 +112,8 @@ pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Pla
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
-/// A token that was made for another secret is retired with that one: it counts as dead. `None` where it is this secret's, or
-/// nobody can tell.
+/// Skips a token that was minted for another secret: that secret's runs will retire it. `None` if the token belongs to this secret,
+/// or if its owner is unknown.
 fn whose_token(state: &State, current: &Document) -> Option<Plan> {
     let id = current.token_id.as_deref().filter(|_| current.manager.is_some())?;
     if !state.progress.looked_up {
@@ -126,7 +126,7 @@ fn whose_token(state: &State, current: &Document) -> Option<Plan> {
     })
 }
 
-/// Nobody can make a token but a person: an error, or what an onboarding from zero waits for.
+/// Only a person can create the token: returns an error, or what an onboarding from zero waits for.
 fn without_token(world: &World, current: &Document) -> Result<Plan, Error> {
     if current.invitation.is_none() && !world.secret.tags.contains_key(INVITE_TAG) {
         return Err(no_token(world));

@@ -1,7 +1,7 @@
-//! What follows from the state: trigger and state in, steps out (docs/events.md, docs/operating.md). Pure.
+//! Plans the steps for a trigger and a state (docs/events.md, docs/operating.md). Pure.
 //!
-//! [`plan`] is asked again after everything that was learned. Each kind of event has a file of its own; what they have
-//! in common stands here.
+//! The caller asks [`plan`] again after everything that it learns. Each kind of event has a file of its own; this file holds
+//! the rules that they share.
 
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -14,10 +14,10 @@ use crate::plan::{onboard, reconcile, rotation};
 use crate::request::Trigger;
 use crate::secret::Label;
 
-/// The steps that follow from the state.
+/// Plans the steps that follow from the state.
 ///
 /// # Errors
-/// A refusal, or what a person has to do first.
+/// A refusal, or what a person must do first.
 pub fn plan(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, Error> {
     let mut plan = decide(trigger, state, client_id)?;
     let document = state.world.document.as_ref().or(state.world.current.as_ref().map(|current| &current.document));
@@ -37,8 +37,8 @@ pub fn plan(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, E
     Ok(plan)
 }
 
-/// Whether the secret's tags have to be complete before these steps: before the first write outside, and where reconcile finds
-/// one missing. `finishSecret` sets them at its end.
+/// Whether the secret's tags must be complete before these steps: before the first write to another service, and when reconcile
+/// finds a tag missing. `finishSecret` sets them at its end.
 fn sets_tags(trigger: &Trigger, world: &World, steps: &[Step]) -> bool {
     match trigger {
         Trigger::Onboard { .. } => true,
@@ -92,10 +92,10 @@ fn decide(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, Err
     }
 }
 
-/// Onboarding: the dedicated user's membership where the secret asks for it, then token, proof, connector.
+/// Plans an onboarding: the dedicated user's membership if the secret requests it, then token, proof, connector.
 fn from_zero(state: &State, client_id: &str, force: bool, fix_role: bool) -> Result<Plan, Error> {
     if let Some(current) = &state.world.document {
-        // nobody is invited for a connector that could not be written in the end
+        // check that the connector can be written before anybody is invited
         if let Some(question) = ask(&state.world, current)? {
             return Ok(question);
         }

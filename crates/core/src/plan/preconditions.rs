@@ -1,4 +1,4 @@
-//! The doors: whether labels and tags let an event in, and whether a write may still happen (docs/events.md). Pure.
+//! Checks right before a write that labels, tags and connector still allow it (docs/events.md). Pure.
 
 use crate::connector::Observed;
 use crate::connector::observed::Ownership;
@@ -10,10 +10,10 @@ use crate::request::Trigger;
 use crate::secret::document::ConnectorId;
 use crate::secret::{Document, Label, Managed, Secret};
 
-/// Whether the connector may be written with `version` now: the second look against what the plan was made from.
+/// Checks that the connector may be written with `version` now, by comparing a second read with what the plan was made from.
 ///
 /// # Errors
-/// `Retryable` where labels or connector changed meanwhile; a refusal where the connector is another's now.
+/// `Retryable` if labels or the connector changed since the plan was made; a refusal if the connector now belongs to another secret.
 pub fn may_write(
     trigger: &Trigger,
     version: &str,
@@ -43,10 +43,10 @@ pub fn may_write(
     Ok(())
 }
 
-/// Whether AWSCURRENT may move from `from` to `to` now.
+/// Checks that AWSCURRENT may move from `from` to `to` now.
 ///
 /// # Errors
-/// `Retryable` where the connector does not carry `to`, or labels changed meanwhile.
+/// `Retryable` if the connector does not carry `to`, or if labels changed since the plan was made.
 pub fn may_move(
     trigger: &Trigger,
     from: &str,
@@ -72,7 +72,7 @@ pub fn may_move(
     })
 }
 
-/// The secret still keeps the connector that the document names. A tag that was just set may not be seen everywhere yet.
+/// Checks that the secret still keeps the connector that the document names. A new tag may not be visible everywhere yet.
 fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
     if secret.keeps_another(document) {
         return Err(Error::retryable(
@@ -83,10 +83,10 @@ fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
     Ok(())
 }
 
-/// The labels and tags that admitted the event are still there.
+/// Checks that the labels and tags that admitted the event are unchanged.
 ///
 /// # Errors
-/// `Retryable` where they changed meanwhile.
+/// `Retryable` if they changed.
 pub fn still_admitted(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> Result<(), Error> {
     let changed = |what: String| Err(Error::retryable(what, "nothing was written; repeat the event"));
     if secret.deleted {
@@ -104,7 +104,7 @@ pub fn still_admitted(trigger: &Trigger, version: &str, before: &World, secret: 
         }
         return Ok(());
     }
-    // a reconcile that goes on beside a stuck rotation goes on beside that one alone
+    // a reconcile may continue beside a stuck rotation, but only beside the one that the plan saw
     match (before.stuck(), secret.rotation_in_progress()) {
         (Some(known), Some(pending)) if known == pending => {}
         _ => no_rotation(secret)?,
@@ -119,10 +119,10 @@ pub fn still_admitted(trigger: &Trigger, version: &str, before: &World, secret: 
     Ok(())
 }
 
-/// Whether the connector may be deleted now: the secret is offboarded still, and the connector is this secret's.
+/// Checks that the connector may be deleted now: the secret is still offboarded, and the connector belongs to this secret.
 ///
 /// # Errors
-/// `Retryable` where somebody took the secret up again meanwhile; a refusal where the connector is not this secret's.
+/// `Retryable` if the secret was onboarded again since the plan was made; a refusal if the connector belongs to another secret.
 pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Recheck) -> Result<(), Error> {
     if look.secret.managed() != Managed::Offboarded {
         return Err(Error::retryable(
@@ -136,19 +136,19 @@ pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Recheck) -
     }
 }
 
-/// What became of the labels and tags while the connector was being written.
+/// How labels and tags changed while the connector was being written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum After {
-    /// Nothing that matters.
+    /// No change that matters.
     Same,
-    /// The version that was written is no longer AWSCURRENT, or another is to be written now.
+    /// The written version is no longer AWSCURRENT, or another version must be written now.
     Overtaken,
-    /// The secret was offboarded: a connector that this run created has to go again.
+    /// The secret was offboarded: a connector that this run created must be deleted.
     Offboarded,
 }
 
-/// Judges labels and tags read after the connector was written with `version`: a write that was under way while others
-/// moved on must not have the last word.
+/// Judges labels and tags read after the connector was written with `version`: a slow write must not override
+/// a newer state.
 pub fn after_write(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> After {
     if secret.managed() == Managed::Offboarded && before.secret.managed() != Managed::Offboarded {
         After::Offboarded

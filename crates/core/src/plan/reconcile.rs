@@ -1,5 +1,5 @@
-//! Reconcile: adopt, prove again, repair. Offboard, and what reconcile finishes of it. Retiring tokens comes after and has
-//! rules of its own ([`crate::plan::retirement`]).
+//! Plans a reconcile: adopt, prove again, repair. Also plans an offboarding and its completion. Token retirement follows and has
+//! its own rules ([`crate::plan::retirement`]).
 
 use time::Duration;
 
@@ -15,10 +15,10 @@ use crate::secret::{Document, Label, Managed};
 use crate::time::rfc3339;
 use crate::warning::{Warning, WarningCode};
 
-/// How long a leftover AWSPENDING is taken for one that Secrets Manager is about to clean up.
+/// Age up to which Secrets Manager is expected to remove a leftover AWSPENDING by itself.
 const LEFTOVER: Duration = Duration::HOUR;
 
-/// One secret's turn of a reconcile, up to its tokens.
+/// Plans the reconcile of one secret, except for its tokens.
 pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
     if state.world.secret.managed() == Managed::Offboarded {
         return finish(&state.world);
@@ -29,7 +29,7 @@ pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
         && let Some(candidate) = &state.world.candidate
         && !state.world.secret.bears(&candidate.id, Label::Current)
     {
-        // a candidate that cannot be taken up must not keep what is current from being looked after
+        // an unusable candidate must not block the care for AWSCURRENT
         return Ok(match adopt(state, &candidate.id) {
             Ok(Plan { next: Next::Nothing(_, why), warnings }) => {
                 let error = Error::needs_human(
@@ -75,14 +75,14 @@ pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
         warnings.push(Warning::new(WarningCode::ConnectorDrifted, differs));
         steps.push(write(&state.world, version));
     }
-    // an adoption that was cut off before its last step
+    // an adoption that was interrupted before its last step
     if stuck.is_none() && state.world.secret.bears(version, Label::Candidate) {
         steps.push(Step::Unstage { from: version.clone() });
     }
     Ok(Plan { next: Next::Do(steps), warnings })
 }
 
-/// Whether the connector carries the pending version of a rotation that is stuck: then it is not written.
+/// Whether the connector carries the pending version of a stuck rotation: then reconcile does not write it.
 fn carries_stuck(world: &World) -> bool {
     let pending = world.pending.as_ref().filter(|pending| world.stuck() == Some(pending.id.as_str()));
     pending.is_some_and(|pending| carried(world, &pending.id, &pending.document).is_ok())
@@ -99,10 +99,10 @@ fn stuck_warning(world: &World, pending: &str) -> Warning {
     )
 }
 
-/// AWSPENDING that a rotation which is over left behind: `RotateSecret` fails while it is there.
+/// Warns about an AWSPENDING label left over from a finished rotation: `RotateSecret` fails while it exists.
 fn leftover_warning(world: &World) -> Option<Warning> {
     let version = world.secret.leftover_pending()?;
-    // the secret's last change is the latest that the label can have come to lie there
+    // the label cannot have been left over later than the secret's last change
     let old = world.secret.last_changed.is_some_and(|changed| changed + LEFTOVER <= world.now);
     old.then(|| {
         Warning::new(WarningCode::PendingLeftover,
@@ -114,7 +114,7 @@ fn leftover_warning(world: &World) -> Option<Warning> {
     })
 }
 
-/// A replaced token that nobody but a person can revoke.
+/// Warns about a replaced token that only a person can revoke.
 fn replaced(world: &World, document: &Document) -> Option<Warning> {
     let previous = world.previous.as_ref()?;
     let old = &previous.document;
@@ -141,7 +141,7 @@ fn replaced(world: &World, document: &Document) -> Option<Warning> {
     }
 }
 
-/// The tag, then the connector that the secret keeps. The secret's tokens are left to reconcile, the secret to its owner.
+/// Plans an offboarding: the tag, then the connector. Reconcile retires the tokens; the secret remains with its owner.
 pub(super) fn offboard(world: &World) -> Result<Plan, Error> {
     let Some(OffboardedConnector { organization, connector }) = world.offboarded_connector() else {
         return Err(Error::needs_human(
@@ -160,8 +160,8 @@ pub(super) fn offboard(world: &World) -> Result<Plan, Error> {
     Ok(Plan::of(Next::Do(steps)))
 }
 
-/// What is left of an offboarding: its tokens. A connector that still exists is for a person: a tag, which many may set, never
-/// deletes one.
+/// Completes an offboarding: retires its tokens. If the connector still exists, a person must decide: many principals may set
+/// the tag, so the tag alone never deletes a connector.
 fn finish(world: &World) -> Result<Plan, Error> {
     let mut warnings = Vec::new();
     if let Some(document) = &world.document

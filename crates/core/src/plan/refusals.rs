@@ -10,10 +10,10 @@ use crate::secret::document::ConnectorId;
 use crate::secret::kept::CONNECTOR_TAG;
 use crate::secret::{Document, KeptConnector, Secret};
 
-/// A connector without this secret's tag is not deleted, whoever made it.
+/// Refuses to delete a connector without this secret's tag.
 ///
 /// # Errors
-/// `Refused` where it does not bear the tag.
+/// `Refused` if the connector does not bear the tag.
 pub fn ours_to_delete(
     observed: &Observed,
     organization: &str,
@@ -31,7 +31,7 @@ pub fn ours_to_delete(
     ))
 }
 
-/// The command that ends a rotation which does not go on (AWS: "A previous rotation isn't complete").
+/// The command that ends a stuck rotation (AWS: "A previous rotation isn't complete").
 pub fn unstick(secret: &Secret, pending: &str) -> String {
     format!(
         "aws secretsmanager update-secret-version-stage --secret-id {} --version-stage AWSPENDING --remove-from-version-id {pending}",
@@ -39,7 +39,7 @@ pub fn unstick(secret: &Secret, pending: &str) -> String {
     )
 }
 
-/// The connector is another's.
+/// The connector belongs to another secret or organization.
 pub fn foreign(why: &str, document: &Document) -> Error {
     Error::refused(
         format!("the connector {} is not touched: {why}", document.connector.id),
@@ -75,7 +75,7 @@ pub fn refusal(verdict: &Verdict) -> Error {
     }
 }
 
-/// The document names another connector than the one that the secret keeps.
+/// The document names a different connector than the one that the secret keeps.
 pub fn keeps_another(kept: &KeptConnector, document: &KeptConnector) -> Error {
     Error::needs_human(
         format!("the secret keeps {kept} (tag {CONNECTOR_TAG}), and its document names {document}"),
@@ -110,7 +110,7 @@ pub fn which_connector(secret: &Secret, document: &KeptConnector, versions: &[St
     )
 }
 
-/// The connector that an offboarded secret kept is still there.
+/// The connector of an offboarded secret still exists.
 pub fn still_there(organization: &str, connector: &ConnectorId) -> Error {
     Error::needs_human(
         format!(
@@ -120,7 +120,7 @@ pub fn still_there(organization: &str, connector: &ConnectorId) -> Error {
     )
 }
 
-/// A connector with the secret's fingerprint exists under another id, and the document's does not exist.
+/// A connector with the secret's fingerprint exists under another id, and the document's connector does not exist.
 pub fn exists_elsewhere(document: &Document, elsewhere: &[ConnectorId]) -> Error {
     let others: Vec<String> = elsewhere.iter().map(ToString::to_string).collect();
     Error::needs_human(
@@ -133,7 +133,7 @@ pub fn exists_elsewhere(document: &Document, elsewhere: &[ConnectorId]) -> Error
     )
 }
 
-/// A rotation step for a version that was replaced: it would bring the replaced token back.
+/// A rotation step works on a version that was replaced: promoting it would restore the replaced token.
 pub fn replaced_already(version: &str, secret: &Secret) -> Error {
     Error::needs_human(
         format!(

@@ -1,8 +1,8 @@
-//! Which tokens may go, and when (docs/operating.md): pure.
+//! Decides which tokens may be retired, and when (docs/operating.md). Pure.
 //!
-//! A PAT is in use when the version that its label names holds the token that a version in use holds: AWSCURRENT, a rotation's
-//! AWSPENDING, the candidate, the version in the connector's tag. Values decide, not ids: a `tokenId` is a hint that protects too,
-//! until the values refute it ([`stock`]). What is in use is never a matter of time; time decides about the rest ([`inventory`]).
+//! A PAT is in use when a version in use holds the same token as the version that the PAT's label names. Versions in use are AWSCURRENT,
+//! a rotation's AWSPENDING, the candidate and the version in the connector's tag. Values decide, not ids: a `tokenId` is a hint that
+//! protects a PAT until the values refute it ([`stock`]). A PAT in use never expires by age; time decides about the rest ([`inventory`]).
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use stock::Labelled;
 pub use stock::{Content, Contents, Stock, Stored, TokenNumber, Use, versions_in_use};
 pub use token_ids::{copied_ids, token_id_mismatch, token_of_another_secret};
 
-/// What has to be read before [`plan`] can tell: ask again with it.
+/// What the caller must read before [`plan`] can decide.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Wants {
     /// Versions whose values are missing.
@@ -28,16 +28,16 @@ pub struct Wants {
     pub history: bool,
 }
 
-/// What is to be done with the secret's PATs, and what is to be known about them.
+/// The steps for the secret's PATs, and the warnings about them.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Retirement {
-    /// Steps, in this order.
+    /// Steps, in execution order.
     pub steps: Vec<Step>,
-    /// What stops nothing.
+    /// Warnings; none of them stops the run.
     pub warnings: Vec<Warning>,
 }
 
-/// What has to be read before [`plan`]: of the PATs that may be due, what their versions hold; nothing where nothing is due.
+/// Lists what the caller must read before [`plan`]: the values of the versions of PATs that may be due. Empty if no PAT is due.
 pub fn wants(inventory: &Inventory<'_>) -> Wants {
     let stock = &inventory.stock;
     if inventory.touch() != Touch::WhatIsDue {
@@ -69,8 +69,8 @@ pub fn wants(inventory: &Inventory<'_>) -> Wants {
     Wants { values, history: false }
 }
 
-/// What is to be done with the secret's PATs, and what is to be known about them. What [`wants`] asks for has to be there: a PAT
-/// whose value was not read stays.
+/// Plans the steps for the secret's PATs. The caller has read what [`wants`] asks for:
+/// a PAT whose value was not read is kept.
 pub fn plan(inventory: &Inventory<'_>) -> Retirement {
     let stock = &inventory.stock;
     let (mut steps, mut warnings) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! The steps of a rotation.
+//! Plans the steps of a rotation.
 
 use crate::error::Error;
 use crate::outcome::Outcome;
@@ -14,7 +14,7 @@ use crate::warning::{Warning, WarningCode};
 pub(super) fn create_secret(world: &World) -> Result<Next, Error> {
     let version = world.version.clone();
     if let Some(pending) = &world.document {
-        // kept as it is; a token that an earlier attempt made and could not store is revoked
+        // keep the stored value; revoke a token that an earlier attempt minted and could not store
         let minted = pending.manager.is_some() && pending.token_id.is_some();
         return Ok(Next::Do(if minted { vec![Step::RevokeOrphaned { version }] } else { Vec::new() }));
     }
@@ -67,7 +67,7 @@ pub(super) fn test_secret(state: &State) -> Result<Plan, Error> {
             )),
         };
     }
-    // RotateImmediately=false: the rotation is only tried out, so what is current is proven
+    // RotateImmediately=false: AWS only tests the rotation, so prove AWSCURRENT
     let mut warnings = Vec::new();
     if state.world.observed().is_none() {
         warnings.push(Warning::new(
@@ -112,7 +112,7 @@ pub(super) fn finish_secret(trigger: &Trigger, world: &World) -> Result<Next, Er
     Ok(Next::Do(steps))
 }
 
-/// What is to be known, and done, after Secrets Manager gave a rotation up.
+/// Plans what follows after Secrets Manager reports a failed rotation, and warns about it.
 pub(super) fn ended(world: &World, abandoned: bool, step: Option<&str>, version: Option<&str>) -> String {
     let of = version.map(|version| format!(" of version {version}")).unwrap_or_default();
     if abandoned {

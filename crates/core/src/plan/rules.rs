@@ -1,4 +1,4 @@
-//! What the events' rules have in common: what may follow, and the questions that each of them asks. Pure.
+//! Rules that all kinds of event share, and the possible results of the planner. Pure.
 
 use crate::connector::observed::Ownership;
 use crate::error::Error;
@@ -10,43 +10,43 @@ use crate::plan::steps::Step;
 use crate::secret::Document;
 use crate::warning::{Warning, WarningCode};
 
-/// What follows from the state.
+/// The planner's result.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Next {
-    /// The owner has to look who is a member and who is invited; then ask again.
+    /// Read members and invitations as the owner, then ask again.
     Roster,
-    /// The PATs have to be listed, since they tell for which secret a token was made; then ask again.
+    /// List the PATs, which tell the secret that a token was minted for, then ask again.
     LookUpToken,
-    /// The versions with a staging label have to be read: which connectors do they name? Then ask again.
+    /// Read the staged versions to learn which connectors they name, then ask again.
     ReadVersions,
-    /// The connector that an offboarded secret kept has to be read; then ask again.
+    /// Read the connector that an offboarded secret kept, then ask again.
     ReadFormer,
-    /// The subscription's connectors have to be looked through for this secret's fingerprint; then ask again.
+    /// Search the subscription's connectors for this secret's fingerprint, then ask again.
     LookElsewhere,
-    /// These steps come first; then ask again with what they leave.
+    /// Run these steps, then ask again with their result.
     First(Vec<Step>),
-    /// The token of this version has to be proven first; then ask again.
+    /// Prove this version's token, then ask again.
     Prove(String),
-    /// A sample of this version's repositories has to be pulled; then it is done.
+    /// Pull a sample of this version's repositories, then finish.
     Test(String),
-    /// Docker Hub rejected this version's token, and another can take its place: note it, read on, ask again.
+    /// Docker Hub rejected this version's token, and another can replace it: record that, read on, ask again.
     SkipVersion(String),
-    /// The token in use is rejected, and may be one that an interrupted run deactivated: look, and ask again.
+    /// The token in use is rejected, and an interrupted run may have deactivated it: check, and ask again.
     Reactivate,
-    /// The candidate cannot be taken up, for this reason: note it, go on with what is current, and end with it.
+    /// The candidate cannot be adopted, for this reason: record it, continue with AWSCURRENT, and end with this error.
     IgnoreCandidate(Error),
-    /// These steps, in this order; none: all is as it should be.
+    /// Run these steps, in this order. An empty list means that nothing needs to change.
     Do(Vec<Step>),
-    /// Nothing, for this reason.
+    /// Do nothing, for this reason.
     Nothing(Outcome, String),
 }
 
-/// A plan, and what should be known besides.
+/// A plan and its warnings.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
-    /// What follows.
+    /// The result.
     pub next: Next,
-    /// What stops nothing.
+    /// Warnings; none of them stops the run.
     pub warnings: Vec<Warning>,
 }
 
@@ -56,7 +56,7 @@ impl Plan {
     }
 }
 
-/// Proof, then the connector: what setSecret, a changed secret and an onboarding have in common.
+/// Plans the proof, then the connector: the part that setSecret, a changed secret and an onboarding share.
 pub(super) fn connect(state: &State, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
     if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
@@ -78,7 +78,7 @@ pub(super) fn write(world: &World, version: &str) -> Step {
     Step::WriteConnector { version: version.to_owned(), create: world.observed().is_none() }
 }
 
-/// What has to be read before it is known whether the secret keeps the document's connector.
+/// What must be read to decide whether the secret keeps the document's connector.
 pub(super) fn ask(world: &World, document: &Document) -> Result<Option<Plan>, Error> {
     Ok(match keeps(world, document)? {
         Keeps::Known | Keeps::Remember(_) => None,
@@ -87,7 +87,7 @@ pub(super) fn ask(world: &World, document: &Document) -> Result<Option<Plan>, Er
     })
 }
 
-/// In what the connector drifted from what hubkeeper wrote.
+/// Lists how the connector drifted from what hubkeeper wrote.
 pub(super) fn drift(world: &World, document: &Document, client_id: &str) -> Option<String> {
     let writers: Vec<&str> = std::iter::once(client_id).chain(world.secret.writer()).collect();
     world.observed()?.drift(document, &writers)
@@ -106,7 +106,7 @@ pub(super) fn carried(world: &World, version: &str, document: &Document) -> Resu
     })
 }
 
-/// Whether the connector may be touched at all, and what is odd about it.
+/// Checks that the connector may be written, and warns about anything unusual.
 pub(super) fn connector_warnings(world: &World, document: &Document) -> Result<Vec<Warning>, Error> {
     let mut warnings = Vec::new();
     let Some(observed) = world.observed() else { return Ok(warnings) };

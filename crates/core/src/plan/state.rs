@@ -1,4 +1,4 @@
-//! What the planner is given: the trigger, and the state of the world as it was read.
+//! The planner's input: the trigger and the observed state.
 
 use std::collections::BTreeSet;
 
@@ -13,21 +13,21 @@ use crate::secret::labels::{MANAGED, MANAGED_TAG};
 use crate::secret::{Document, Kept, KeptConnector, Label, Managed, Secret};
 use crate::time::Timestamp;
 
-/// Whether the labels and tags let the event go on.
+/// Whether the labels and tags admit the event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Admission {
-    /// With this version, which bears this label.
+    /// Admitted with this version, which bears this label.
     Version {
         /// Version id.
         version: String,
-        /// The label that it must keep until the write.
+        /// The label that the version must keep until the write.
         label: Label,
     },
-    /// No: nothing is to be done.
+    /// Not admitted: there is nothing to do.
     Nothing {
-        /// What the report says.
+        /// The outcome in the report.
         outcome: Outcome,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -37,7 +37,7 @@ pub enum Admission {
 pub struct Proven {
     /// Version id.
     pub version: String,
-    /// What its proof came to.
+    /// The verdict of its proof.
     pub verdict: Verdict,
 }
 
@@ -50,7 +50,7 @@ pub struct ReadToken {
     pub stored: StoredToken,
 }
 
-/// The connector that an offboarding is about, and its organization, each as it was written where it was found.
+/// The connector that an offboarding deletes, and its organization, each spelled as in its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OffboardedConnector {
     /// Docker Hub organization.
@@ -68,16 +68,16 @@ pub struct Version {
     pub document: Document,
 }
 
-/// What the planner is given beside the trigger: what was observed, and what this run remembers. No `Debug`: it holds tokens.
+/// The planner's input besides the trigger: what was observed, and what this run remembers. No `Debug`: it holds tokens.
 #[derive(Clone)]
 pub struct State {
-    /// What was read.
+    /// What the run observed.
     pub world: World,
-    /// What this run did and learned.
+    /// What the run did and learned.
     pub progress: Progress,
 }
 
-/// The state of the world as it was read for one event. No `Debug`: it holds tokens.
+/// The state that the run observed for one event. No `Debug`: it holds tokens.
 #[derive(Clone)]
 pub struct World {
     /// Labels and tags.
@@ -86,89 +86,89 @@ pub struct World {
     pub version: String,
     /// The label that admitted it.
     pub label: Label,
-    /// Its document; `None` where it has no value.
+    /// The document of that version; `None` if the version has no value.
     pub document: Option<Document>,
     /// AWSCURRENT.
     pub current: Option<Version>,
     /// The version staged `HUBKEEPER_CANDIDATE`.
     pub candidate: Option<Version>,
-    /// The version staged AWSPENDING, where it is not the one in question: of a rotation that is stuck.
+    /// The version staged AWSPENDING by a stuck rotation, if it is not the event's own version.
     pub pending: Option<Version>,
     /// AWSPREVIOUS.
     pub previous: Option<Version>,
-    /// Reconcile, and onboard once it looked the token up: every PAT of the dedicated user, or why they could not be listed.
+    /// Every PAT of the dedicated user, or why the list failed. Reconcile reads it; onboard reads it to identify the token.
     pub pats: Result<Vec<Pat>, Error>,
-    /// Tokens of versions that were read besides, to be compared.
+    /// Tokens of further versions, for comparison.
     pub read: Vec<ReadToken>,
-    /// Onboard: what stands under the derived version id, and that id.
+    /// Onboard: the derived version id, and what is stored under it.
     pub slot: Option<Slot>,
-    /// The connector of the document in question; `None` where it was not read.
+    /// The connector that the document names; `None` if it was not read.
     pub connector: Option<Found>,
-    /// Onboarding from zero: what the owner sees; `None` where nobody looked.
+    /// Onboarding from zero: what the owner sees; `None` if the owner's view was not read.
     pub roster: Option<Roster>,
-    /// What is known of the connector that the secret keeps.
+    /// What the run knows about the connector that the secret keeps.
     pub keeping: Keeping,
-    /// When this was read.
+    /// When the state was read.
     pub now: Timestamp,
 }
 
-/// What one run did and learned, which no read would tell.
+/// What one run did and learned, which no read can show.
 #[derive(Clone, Default)]
 pub struct Progress {
-    /// The verdict of this run's last proof, once there is one.
+    /// The verdict of this run's last proof; `None` before the first.
     pub proven: Option<Proven>,
     /// Versions whose token Docker Hub rejected in this run.
     pub skipped: BTreeSet<String>,
-    /// Reconcile: why the candidate is not taken up.
+    /// Reconcile: why the candidate is not adopted.
     pub ignored_candidate: Option<Error>,
-    /// Onboard: whether the PATs were listed to look up whose the token is.
+    /// Onboard: whether the run listed the PATs to find out which secret the token belongs to.
     pub looked_up: bool,
-    /// Reconcile: whether a rejected token was looked for among those that an interrupted run deactivated.
+    /// Reconcile: whether the run searched for a rejected token among the PATs that an interrupted run deactivated.
     pub reactivated: bool,
-    /// Whether this run has sent the invitation again: once is enough.
+    /// Whether this run has resent the invitation: it does so at most once.
     pub resent: bool,
 }
 
-/// What this run learned about the connector that the secret keeps, beside the one that its document names.
+/// What this run learned about the connector that the secret keeps, besides the one that its document names.
 #[derive(Clone, Default)]
 pub struct Keeping {
-    /// The connector that the tag of an offboarded secret names, where the document names another; `None` where nobody looked.
+    /// The connector that the tag of an offboarded secret names, if the document names another; `None` if it was not read.
     pub former: Option<Found>,
-    /// Versions with a staging label that name another connector than the document, or are no document; `None` where
-    /// nobody looked.
+    /// Staged versions that name another connector than the document, or that hold no valid document; `None` if they
+    /// were not read.
     pub named: Option<Vec<String>>,
-    /// Connectors elsewhere in the subscription that bear the secret's fingerprint; `None` where nobody looked.
+    /// Connectors elsewhere in the subscription that bear the secret's fingerprint; `None` if the run did not search.
     pub elsewhere: Option<Vec<ConnectorId>>,
     /// Whether another connector in the resource group bears the secret's fingerprint.
     pub has_twin: bool,
-    /// Digest of the stack's resource that asks, for the tag `hubkeeper-stack`.
+    /// Digest of the requesting stack resource, for the tag `hubkeeper-stack`.
     pub stack: Option<String>,
 }
 
-/// The derived version id of an onboarding that mints, and what is stored there. No `Debug`: it holds the token.
+/// The version id that an onboarding derives for a new token, and what is stored there. No `Debug`: it holds the token.
 #[derive(Clone)]
 pub struct Slot {
     /// Version id.
     pub id: String,
-    /// The document, where one is stored.
+    /// The document, if one is stored.
     pub document: Option<Document>,
 }
 
 impl Progress {
-    /// The verdict on a version, if there is one.
+    /// The verdict on a version; `None` if this run has not proven it.
     pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
         self.proven.as_ref().filter(|proven| proven.version == version).map(|proven| &proven.verdict)
     }
 }
 
 impl World {
-    /// The connector as it was read; `None` where there is none.
+    /// The connector as it was read; `None` if it does not exist.
     pub fn observed(&self) -> Option<&Observed> {
         self.connector.as_ref().and_then(|found| found.observed())
     }
 
-    /// The connector that an offboarding is about: the one that the tag names, else the document's.
-    /// `None` where neither names one.
+    /// The connector that an offboarding deletes: the one that the tag names, else the document's.
+    /// `None` if neither names one.
     pub fn offboarded_connector(&self) -> Option<OffboardedConnector> {
         let of = |document: &Document| OffboardedConnector {
             organization: document.organization.clone(),
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// Notes what the secret's tags are after [`crate::plan::Step::TagManaged`].
+    /// Records the secret's tags after [`crate::plan::Step::TagManaged`].
     pub fn note_tags(&mut self, connector: Option<&str>, stack: Option<&str>) {
         let set = [(MANAGED_TAG, Some(MANAGED)), (CONNECTOR_TAG, connector), (STACK_TAG, stack)];
         for (tag, value) in set.into_iter().filter_map(|(tag, value)| Some((tag, value?))) {
@@ -193,17 +193,17 @@ impl World {
         }
     }
 
-    /// Whether the secret is offboarded, as it was read.
+    /// Whether the secret was offboarded when it was read.
     pub fn is_offboarded(&self) -> bool {
         self.secret.managed() == Managed::Offboarded
     }
 
-    /// The pending version of a rotation that is stuck.
+    /// The pending version of a stuck rotation.
     pub fn stuck(&self) -> Option<&str> {
         self.secret.stuck_rotation(self.now)
     }
 
-    /// The document of a version, where it was read.
+    /// The document of a version, if it was read.
     pub fn document_of(&self, version: &str) -> Option<&Document> {
         let named = |known: &&Version| known.id == version;
         let slot = self.slot.as_ref().filter(|slot| slot.id == version).and_then(|slot| slot.document.as_ref());
@@ -217,13 +217,13 @@ impl World {
     }
 }
 
-/// A second look, right before a write.
+/// A second read, right before a write.
 #[derive(Clone)]
 pub struct Recheck {
     /// Labels and tags.
     pub secret: Secret,
     /// The connector.
     pub connector: Found,
-    /// When.
+    /// When it was read.
     pub at: Timestamp,
 }

@@ -5,11 +5,11 @@ use serde::Serialize;
 use crate::secret::document::Role;
 use crate::secret::{Invitation, Label};
 
-/// One step. Each is checked again right before its write.
+/// One step. The executor checks its preconditions again right before the write.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "step", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Step {
-    /// Tag the secret `hubkeeper` = `managed`, and remember its connector where that is not remembered yet.
+    /// Tag the secret `hubkeeper` = `managed`, and record its connector if no tag records it yet.
     TagManaged {
         /// Value of the tag `hubkeeper-connector`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,49 +20,49 @@ pub enum Step {
     },
     /// Tag the secret `hubkeeper` = `offboarded`.
     TagOffboarded,
-    /// Note in the tag `hubkeeper-invite` how far the invitation is.
+    /// Record the state of the invitation in the tag `hubkeeper-invite`.
     TagInvite {
-        /// What the tag says afterwards.
+        /// The tag's new state.
         state: Invitation,
     },
-    /// Invite the dedicated user into the organization.
+    /// Invite the dedicated user to the organization.
     Invite {
-        /// As what.
+        /// The role.
         role: Role,
-        /// Into which team.
+        /// The team.
         #[serde(skip_serializing_if = "Option::is_none")]
         team: Option<String>,
     },
-    /// Send the invitation again.
+    /// Resend the invitation.
     Resend,
-    /// Give the dedicated user the role that was asked for.
+    /// Give the dedicated user the requested role.
     SetRole {
         /// The role.
         role: Role,
     },
-    /// Take the dedicated user into the team that was asked for.
+    /// Add the dedicated user to the requested team.
     AddToTeam {
         /// The team.
         team: String,
     },
     /// Delete the connector.
     DeleteConnector,
-    /// Deactivate a PAT that is not in use; activate it again should it turn out to be.
+    /// Deactivate a PAT that is not in use. If it turns out to be in use, it is activated again.
     DeactivateToken {
         /// Its uuid.
         id: String,
     },
-    /// Delete a PAT that was deactivated at an earlier run.
+    /// Delete a PAT that an earlier run deactivated.
     DeleteToken {
         /// Its uuid.
         id: String,
     },
-    /// Activate a PAT that is in use and that an interrupted run left deactivated.
+    /// Activate a PAT in use that an interrupted run left deactivated.
     ActivateToken {
         /// Its uuid.
         id: String,
     },
-    /// Make a PAT and put it, under this version id and label.
+    /// Mint a PAT and put it under this version id and label.
     MintToken {
         /// Version id.
         version: String,
@@ -82,31 +82,31 @@ pub enum Step {
         /// Version id.
         version: String,
     },
-    /// Stage a version whose label was lost.
+    /// Stage a version that has lost its label.
     StageCandidate {
         /// Version id.
         version: String,
     },
-    /// Prove a token that does not exist yet when the plan is made.
+    /// Prove a token that does not exist yet at planning time.
     Prove {
         /// Version id.
         version: String,
     },
     /// Write the connector and read it back.
     WriteConnector {
-        /// Version that it carries afterwards.
+        /// Version that the connector carries afterwards.
         version: String,
-        /// Whether it is made by this.
+        /// Whether the step creates the connector.
         create: bool,
     },
-    /// Move AWSCURRENT, only away from the version that bore it.
+    /// Move AWSCURRENT, if the expected version still bears it (compare-and-swap).
     MoveCurrent {
         /// Version that bears it now.
         from: String,
         /// Version that bears it afterwards.
         to: String,
     },
-    /// Take `HUBKEEPER_CANDIDATE` off.
+    /// Remove the label `HUBKEEPER_CANDIDATE`.
     Unstage {
         /// Version that bears it.
         from: String,

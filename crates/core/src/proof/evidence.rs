@@ -1,95 +1,95 @@
-//! What was seen of a token: plain values, no secret among them.
+//! What a run observed of a token: plain values without a secret.
 
 use crate::connector::Coverage;
 use crate::hub::{Head, HubError, Repository};
 use crate::secret::document::Expected;
 
-/// How the token's own login went.
+/// The result of logging in with the token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Login {
-    /// It was accepted.
+    /// Docker Hub accepted it.
     Accepted,
-    /// It was rejected.
+    /// Docker Hub rejected it.
     Rejected,
-    /// It was rejected, but hubkeeper made it less than ten minutes ago: it may still be spreading.
+    /// Docker Hub rejected it, but hubkeeper minted it less than ten minutes ago: it may still be propagating.
     RejectedYoung,
-    /// Nothing is known.
+    /// Inconclusive.
     Unknown,
 }
 
 /// Another credential's view of the organization, which the candidate must equal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reference {
-    /// Whose view, for people: "the token in use (version …)".
+    /// Whose view it is, for messages: "the token in use (version …)".
     pub of: String,
-    /// Names of the repositories it sees.
+    /// Names of the repositories that the credential sees.
     pub repositories: Vec<String>,
 }
 
 /// How the requests to the registry's token service ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pulls {
-    /// They were not begun: something earlier decided.
+    /// Not started: an earlier result decided.
     NotAsked,
-    /// Every repository was asked; [`Evidence::denied`] holds those without a grant.
+    /// The run asked for every repository; [`Evidence::denied`] lists those without a grant.
     Asked,
-    /// A sample alone was asked: the token works, more is not known.
+    /// The run asked for a sample only: the token works, and nothing more is known.
     Sampled,
     /// 401: insufficient scopes.
     InsufficientScopes,
-    /// 401: the credential is not accepted.
+    /// 401: Docker rejects the credential.
     Rejected,
 }
 
-/// What is known about pushing.
+/// What the run knows about push rights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Push {
-    /// Not asked: the scope claim says it, or the connector carries the version already.
+    /// Not asked: the scope claim settles it, or the connector carries the version already.
     NotAsked,
-    /// The token service refused or did not grant it.
+    /// The token service refused it or did not grant it.
     Refused,
-    /// It was granted.
+    /// The token service granted it.
     Granted,
 }
 
-/// What was seen of a token.
+/// What a run observed of a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Evidence {
     /// The organization.
     pub organization: String,
     /// Whether it is an organization access token.
     pub organization_token: bool,
-    /// The login.
+    /// The result of the login.
     pub login: Login,
-    /// The scope claim of the login's answer.
+    /// The scope claim in the login's response.
     pub scope: Option<Vec<String>>,
     /// The repositories that the token sees.
     pub visible: Vec<Repository>,
-    /// What others see.
+    /// What other credentials see.
     pub references: Vec<Reference>,
-    /// What the last proof saw, where a token is proven again.
+    /// What the last proof saw, if the token is proven again.
     pub last_proof: Option<Coverage>,
-    /// What the secret says must be there.
+    /// Repositories that the secret expects.
     pub expected: Vec<Expected>,
-    /// What completeness leaves out.
+    /// Repositories that completeness leaves out.
     pub excluded: Vec<String>,
     /// How the requests for pull grants ended.
     pub pulls: Pulls,
     /// Repositories without a pull grant.
     pub denied: Vec<String>,
-    /// Repositories of the sample whose manifest the registry denies after it granted the pull.
+    /// Repositories of the sample whose manifest the registry denies after the token service granted the pull.
     pub unreadable: Vec<String>,
     /// Repositories of the sample whose manifest was read.
     pub manifests: usize,
     /// Those of them whose manifest is an index.
     pub indexes: Vec<String>,
-    /// Repositories of the sample that were listed with tags, none of which led to a manifest.
+    /// Repositories of the sample whose list has tags, none of which led to a manifest.
     pub vanished: Vec<String>,
     /// Repositories of the sample whose tags the token may not list.
     pub untold: Vec<String>,
-    /// What is known about pushing.
+    /// What the run knows about push rights.
     pub push: Push,
-    /// What could not be learned, for people. Not empty: nothing is known for sure.
+    /// What could not be determined, for messages. If it is not empty, the proof is inconclusive.
     pub gaps: Vec<String>,
 }
 
@@ -118,8 +118,8 @@ impl Evidence {
         }
     }
 
-    /// Records what the registry answered about the manifest of one repository of the sample: the answer about the last tag
-    /// that was tried. Only [`Head::Denied`] speaks against the token.
+    /// Records the registry's response about the manifest of one repository of the sample, for the last tag that was
+    /// tried. Only [`Head::Denied`] counts against the token.
     pub fn record_manifest(&mut self, repository: &str, answer: Result<Head, HubError>) {
         match answer {
             Ok(Head::Readable { index }) => {
@@ -139,7 +139,7 @@ impl Evidence {
         self.login == Login::Rejected || self.pulls == Pulls::Rejected
     }
 
-    /// The rejected token was made minutes ago, so it may still be spreading: the rejection tells nothing.
+    /// Whether the rejected token was minted minutes ago: it may still be propagating, so the rejection is inconclusive.
     pub fn excuse_rejection(&mut self) {
         self.login = Login::RejectedYoung;
         if self.pulls == Pulls::Rejected {
@@ -148,7 +148,7 @@ impl Evidence {
     }
 }
 
-/// What a scope claim says. Scopes imply the lower ones (Docker's reference): admin > write > read > public read.
+/// What a scope claim allows. Scopes imply the lower ones (Docker's reference): admin > write > read > public read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Level {
     /// Public repositories only.
@@ -157,7 +157,7 @@ pub enum Level {
     Read,
     /// More than read.
     More,
-    /// No claim, or none that says anything about repositories.
+    /// No claim, or a claim that does not mention repositories.
     Unknown,
 }
 
@@ -165,7 +165,7 @@ pub enum Level {
 pub fn level(scope: Option<&[String]>) -> Level {
     let Some(scope) = scope else { return Level::Unknown };
     let any = |test: &dyn Fn(&str) -> bool| scope.iter().any(|name| test(name));
-    // organization access tokens: everything that is not pull or list changes something
+    // organization access tokens: every action except pull and list changes something
     let writes = |name: &str| {
         let action = name.rsplit([':', '-']).next().unwrap_or(name);
         matches!(action, "write" | "admin" | "push" | "delete" | "edit" | "create")

@@ -1,23 +1,23 @@
-//! The verdict as a value: its kind, and what the report says of it.
+//! The verdict as a value: its kind, and what the report says about it.
 
 use serde::Serialize;
 
 use crate::connector::Coverage;
 use crate::warning::Warning;
 
-/// The kinds of verdict, in the order in which they win.
+/// The kinds of verdict, in order of precedence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Finding {
-    /// Docker Hub does not accept the token.
+    /// Docker Hub rejects the token.
     Rejected,
-    /// Nothing is known.
+    /// Inconclusive.
     Inconclusive,
     /// The token can do more than read.
     OverPrivileged,
-    /// Some repository is missing or not pullable.
+    /// A repository is missing or cannot be pulled.
     Partial,
-    /// The token reads the whole organization, and nothing more.
+    /// The token can read the whole organization, and nothing more.
     Complete,
 }
 
@@ -34,18 +34,18 @@ impl Finding {
     }
 }
 
-/// What Defender does not scan, as far as the proof sees it (Microsoft's support matrix: public repositories and manifest
-/// lists; scratch images too, which the proof cannot tell apart).
+/// What Defender does not scan, as far as the proof sees it. Microsoft's support matrix names public repositories, manifest lists
+/// and scratch images; the proof cannot recognize scratch images.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotScanned {
-    /// Public repositories, of all that the token sees.
+    /// Public repositories among all that the token sees.
     pub public: usize,
     /// Repositories of the sample whose first manifest is an index (a manifest list): multi-platform images.
     pub indexes: usize,
 }
 
-/// What the evidence comes to.
+/// The verdict, as drawn from the evidence.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
@@ -55,20 +55,20 @@ pub struct Verdict {
     pub repositories: usize,
     /// How many of them are private.
     pub private: usize,
-    /// What Defender does not scan though the token reads it.
+    /// What Defender does not scan although the token can read it.
     pub not_scanned: NotScanned,
-    /// The first repositories that are missing or not pullable.
+    /// The first repositories that are missing or cannot be pulled.
     pub missing: Vec<String>,
-    /// How many there are.
+    /// How many repositories are missing or cannot be pulled.
     pub missing_count: usize,
-    /// Why, in words.
+    /// The reasons, in words.
     pub reasons: Vec<String>,
-    /// What stops nothing.
+    /// Warnings; none of them stops the run.
     pub warnings: Vec<Warning>,
 }
 
 impl Verdict {
-    /// What the proof saw.
+    /// The coverage of the proof.
     pub fn coverage(&self) -> Coverage {
         Coverage { repositories: self.repositories, private: self.private }
     }

@@ -1,6 +1,6 @@
-//! The proof, as values: what was seen of a token ([`evidence`]), and the verdict that is drawn from it ([`verdict`]).
+//! The proof, as values: what a run observed of a token ([`evidence`]), and the verdict that follows from it ([`verdict`]).
 //!
-//! The verdict is a function of the evidence alone, and `complete` is only drawn from evidence that is whole.
+//! The verdict is a function of the evidence alone. Only complete evidence leads to `complete`.
 
 pub mod evidence;
 pub mod finding;

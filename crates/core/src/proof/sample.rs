@@ -1,8 +1,8 @@
-//! Which repositories get a manifest `HEAD`: pure, so that a repeat asks the same ones.
+//! Chooses the repositories that get a manifest `HEAD`. Pure, so that a repetition asks for the same ones.
 
 use crate::hub::Repository;
 
-/// Repositories in a sample.
+/// Maximum number of repositories in a sample.
 pub const SIZE: usize = 5;
 
 /// Up to [`SIZE`] repositories: private ones first, spread over the list. Plugins hold no image manifest and are left out.

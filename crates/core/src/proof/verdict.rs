@@ -1,4 +1,4 @@
-//! Evidence in, verdict out (docs/proof.md): the first kind that applies, in the order of [`Finding`], is the verdict.
+//! Draws the verdict from the evidence (docs/proof.md): the first kind that applies, in the order of [`Finding`].
 
 use crate::config::OverPrivilege;
 use crate::proof::evidence::{Evidence, Level, Login, Pulls, Push, level};
@@ -12,10 +12,10 @@ use shortfalls::{missing, shortfalls};
 pub use weaknesses::unscanned;
 use weaknesses::weaknesses;
 
-/// Repositories that are named; of more there is the count.
+/// Maximum number of repositories named; beyond it the verdict gives the count only.
 pub const NAMED: usize = 20;
 
-/// Draws the verdict.
+/// Draws the verdict from the evidence.
 pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
     let level = level(evidence.scope.as_deref());
     let missing = missing(evidence);
@@ -68,7 +68,7 @@ pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
     }
 }
 
-/// What a sample comes to: whether a token that was proven before still works. Never a licence to write.
+/// Draws the verdict from a sample: whether a token that was proven before still works. It never permits a write.
 pub fn sample_verdict(evidence: &Evidence) -> Verdict {
     let mut sampled = evidence.clone();
     if sampled.pulls == Pulls::Sampled {

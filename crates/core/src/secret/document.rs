@@ -1,7 +1,7 @@
-//! The secret's JSON: parsed at the door, kept whole (docs/secret.md).
+//! The secret's JSON document: parsed once, and kept whole (docs/secret.md).
 //!
-//! The token leaves the raw fields at once and lives in a [`SecretString`]; fields that are not ours are kept as they
-//! are. An error names the field and what is expected, never what stands there.
+//! The parser moves the token out of the raw fields into a [`SecretString`]. It keeps fields that are not hubkeeper's
+//! unchanged. An error names the field and the expected value, never the actual one.
 
 mod connector;
 mod invitation_request;
@@ -34,7 +34,7 @@ pub struct Document {
     pub organization: String,
     /// The dedicated user, or the organization for an organization access token.
     pub username: String,
-    /// The token; absent before the first mint.
+    /// The token; absent before hubkeeper mints the first.
     pub access_token: Option<SecretString>,
     /// Uuid of the PAT that hubkeeper minted.
     pub token_id: Option<String>,
@@ -42,7 +42,7 @@ pub struct Document {
     pub expires_at: Option<Timestamp>,
     /// The manager secret.
     pub manager: Option<String>,
-    /// The invitation that the owner sends to the dedicated user, where the document asks for one.
+    /// The invitation that the owner sends to the dedicated user, if the document requests one.
     pub invitation: Option<InvitationRequest>,
     /// Repositories that must be readable.
     pub expected: Vec<Expected>,
@@ -50,7 +50,7 @@ pub struct Document {
     pub excluded: Vec<String>,
     /// The connector.
     pub connector: ConnectorSpec,
-    /// The candidate's version that a rotation took its token from.
+    /// The version of the candidate that a rotation took its token from.
     pub candidate_version: Option<String>,
     /// All fields but `accessToken`.
     raw: Map<String, Value>,
@@ -60,7 +60,7 @@ impl Document {
     /// Parses the secret's string.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Misconfigured`] names the field that is wrong and what it should be.
+    /// [`crate::error::Kind::Misconfigured`] names the wrong field and what is expected.
     pub fn parse(text: &SecretString) -> Result<Self, Error> {
         let value: Value = serde_json::from_str(without_byte_order_mark(text.expose_secret()))
             .map_err(|error| wrong(&format!("it is not JSON (line {}, column {})", error.line(), error.column())))?;
@@ -142,7 +142,7 @@ impl Document {
         })
     }
 
-    /// Whether the token is an organization access token: by its form, or because it logs in as the organization.
+    /// Whether the token is an organization access token: it has the form of one, or it logs in as the organization.
     pub fn is_organization_token(&self) -> bool {
         let form = self.access_token.as_ref().is_some_and(|token| token.expose_secret().starts_with("dckr_oat_"));
         form || self.username.eq_ignore_ascii_case(&self.organization)
@@ -153,12 +153,12 @@ impl Document {
         is_same(self.access_token.as_ref(), other.access_token.as_ref())
     }
 
-    /// Whether both are about one organization and one connector (names compare without case, as in ARM).
+    /// Whether both name the same organization and the same connector (case-insensitively, as ARM compares).
     pub fn same_subject(&self, other: &Document) -> bool {
         self.organization == other.organization && self.connector.id.is_same(&other.connector.id)
     }
 
-    /// This document as the next version with a token that was minted: the old token's id and expiry go with it.
+    /// The next version of this document, with a newly minted token. It drops the old token's id and expiry.
     #[must_use]
     pub fn with_minted(&self, token: SecretString, token_id: &str, expires_at: Timestamp) -> Document {
         let mut next = self.clone();
@@ -172,8 +172,8 @@ impl Document {
         next
     }
 
-    /// A candidate as the next version: it names where it came from, and what it carried over from the other token of a document
-    /// before it is dropped.
+    /// The next version made from a candidate: it names the candidate's version. Fields that the candidate copied from a document with
+    /// another token are dropped first.
     #[must_use]
     pub fn taken_from<'a>(&self, candidate_version: &str, before: impl IntoIterator<Item = &'a Document>) -> Document {
         let mut next = before.into_iter().fold(self.clone(), |next, before| next.without_stale(before));
@@ -182,8 +182,8 @@ impl Document {
         next
     }
 
-    /// This document without a `tokenId` and `expiresAt` that belong to `previous`'s token: a person copies the document
-    /// and changes the token alone.
+    /// This document without a `tokenId` and `expiresAt` that belong to `previous`'s token: people copy a document
+    /// and change only the token.
     #[must_use]
     pub fn without_stale(&self, previous: &Document) -> Document {
         let mut next = self.clone();
@@ -211,7 +211,7 @@ impl Document {
     }
 }
 
-/// Takes `accessToken` out of the document, so that the fields that are kept hold no secret.
+/// Takes `accessToken` out of the document, so that the kept fields hold no secret.
 fn take_token(raw: &mut Map<String, Value>) -> Result<Option<SecretString>, FieldError> {
     let token = raw.remove("accessToken");
     let wrong = |why| Err(Fields::new("", raw).wrong("accessToken", why));
@@ -233,7 +233,7 @@ fn wrong(what: &str) -> Error {
     )
 }
 
-// `map_err` hands over the value
+// `map_err` passes the value
 #[expect(clippy::needless_pass_by_value)]
 fn wrong_field(error: FieldError) -> Error {
     match &error.problem {
@@ -245,23 +245,23 @@ fn wrong_field(error: FieldError) -> Error {
     }
 }
 
-/// JSON text without the byte order mark that some editors and PowerShell write before it.
+/// JSON text without the byte order mark that some editors and PowerShell put in front.
 pub fn without_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// The token in a version's value and the `tokenId` beside it, however wrong the rest of the value is: what the versions in use
-/// are compared by. No `Debug`: it holds the token.
+/// The token in a version's value and the `tokenId` beside it, even if the rest of the value is invalid. Versions in use are
+/// compared by it. No `Debug`: it holds the token.
 #[derive(Clone)]
 pub struct StoredToken {
-    /// The token, without white space around it; `None` where the value holds none.
+    /// The token, without surrounding white space; `None` if the value holds none.
     pub token: Option<SecretString>,
     /// The `tokenId` beside it.
     pub token_id: Option<String>,
 }
 
 impl StoredToken {
-    /// Reads a version's value; `None` where it is not a JSON object.
+    /// Reads a version's value; `None` if it is not a JSON object.
     pub fn parse(text: &SecretString) -> Option<Self> {
         let mut value: Value = serde_json::from_str(text.expose_secret()).ok()?;
         let fields = value.as_object_mut()?;
@@ -295,7 +295,7 @@ fn is_same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
 /// Days before the expiry at which a warning reaches its next level (docs/report.md).
 const EXPIRY_LEVELS: [i64; 4] = [1, 7, 14, 30];
 
-/// The warning about a token's expiry: none known, or 30 days off and nearer, with the level reached.
+/// The warning about a token's expiry: the expiry is unknown, or at most 30 days away. It names the level reached.
 pub fn expiry_warning(document: &Document, now: Timestamp) -> Option<Warning> {
     let Some(expires_at) = document.expires_at else {
         return Some(Warning::new(

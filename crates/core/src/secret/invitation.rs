@@ -1,7 +1,7 @@
-//! How far the invitation of the dedicated user is: the secret's tag `hubkeeper-invite` (docs/operating.md).
+//! The state of the dedicated user's invitation, as the secret's tag `hubkeeper-invite` records it (docs/operating.md).
 //!
-//! The tag is written before what it speaks of, so that a killed run never sends a second invitation or a third resend. A value
-//! that cannot be read is an error, never the beginning of another invitation.
+//! The tag is written before the request that it records, so that an interrupted run never sends a second invitation or a third
+//! resend. A value that cannot be parsed is an error; it never starts another invitation.
 
 use serde::{Serialize, Serializer};
 
@@ -11,27 +11,27 @@ use crate::time::{Timestamp, parse_rfc3339, rfc3339};
 
 /// The tag that holds the state.
 pub const INVITE_TAG: &str = "hubkeeper-invite";
-/// Times that an invitation is sent again at most.
+/// Maximum number of resends.
 pub const RESENDS: u8 = 2;
 
-/// How far the invitation is.
+/// The state of the invitation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Invitation {
-    /// It is about to be sent, or a run was killed while it sent it.
+    /// A run is about to send it, or was interrupted while it sent it.
     Asked,
     /// It was sent, and nobody has accepted it yet.
     Pending {
-        /// When it was sent first, whole seconds.
+        /// When it was first sent, in whole seconds.
         sent_at: Timestamp,
-        /// Times that it was sent again.
+        /// Number of resends.
         resends: u8,
     },
-    /// The dedicated user is a member as asked: nothing is left to be done.
+    /// The dedicated user is a member as requested: the invitation is complete.
     Member,
 }
 
 impl Invitation {
-    /// By the tag's value; `None` where it cannot be read.
+    /// Parses the tag's value; `None` if it is malformed.
     pub fn parse(value: &str) -> Option<Self> {
         match value.split(' ').collect::<Vec<_>>().as_slice() {
             ["asked"] => Some(Invitation::Asked),
@@ -52,7 +52,7 @@ impl Invitation {
         }
     }
 
-    /// Its name in reports.
+    /// The state's name in reports.
     pub fn name(&self) -> &'static str {
         match self {
             Invitation::Asked => "asked",
@@ -69,10 +69,10 @@ impl Serialize for Invitation {
 }
 
 impl Secret {
-    /// What the tag `hubkeeper-invite` says; `None` where there is none.
+    /// Reads the tag `hubkeeper-invite`; `None` if the secret does not have it.
     ///
     /// # Errors
-    /// `NeedsHuman` where it cannot be read.
+    /// `NeedsHuman` if the value cannot be parsed.
     pub fn invitation(&self) -> Result<Option<Invitation>, Error> {
         let Some(value) = self.tags.get(INVITE_TAG) else { return Ok(None) };
         Invitation::parse(value).map(Some).ok_or_else(|| {
@@ -86,7 +86,7 @@ impl Secret {
         })
     }
 
-    /// The command that lets hubkeeper begin anew.
+    /// The command that lets hubkeeper start over.
     pub fn untag_invitation(&self) -> String {
         format!("aws secretsmanager untag-resource --secret-id {} --tag-keys {INVITE_TAG}", self.arn)
     }

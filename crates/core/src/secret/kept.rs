@@ -1,7 +1,7 @@
-//! Which connector a secret keeps: the secret's tag `hubkeeper-connector`.
+//! Which connector a secret keeps, as its tag `hubkeeper-connector` records it.
 //!
-//! The document can be edited by anybody who may put a version. The tag outlives every version, so a document that names
-//! another connector is noticed however many versions were put since, and the token inside the first connector stays alive.
+//! Anybody who may put a version can edit the document. The tag outlives every version. So hubkeeper notices a document that
+//! names another connector, however many versions were put since, and keeps the token in the first connector alive.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::secret::labels::Secret;
 
 /// The tag that names the connector.
 pub const CONNECTOR_TAG: &str = "hubkeeper-connector";
-/// The tag that names the writer of the connector as ARM calls it, where that is not the client id.
+/// The tag that names the connector's writer as ARM reports it, if that is not the client id.
 pub const WRITER_TAG: &str = "hubkeeper-writer";
-/// The tag that names the stack's resource that asked for the connector.
+/// The tag that names the stack resource that requested the connector.
 pub const STACK_TAG: &str = "hubkeeper-stack";
-/// Characters of a tag's value (AWS's reference of `Tag`).
+/// Maximum characters of a tag's value (AWS's reference of `Tag`).
 const LONGEST: usize = 256;
 
-/// An organization and its connector. Names are in lower case, since Docker Hub's are and ARM compares without case.
+/// An organization and its connector. Names are in lower case: Docker Hub's are, and ARM compares case-insensitively.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct KeptConnector {
     /// Docker Hub organization.
@@ -28,7 +28,7 @@ pub struct KeptConnector {
 }
 
 impl KeptConnector {
-    /// What a document names.
+    /// The organization and connector that a document names.
     pub fn of(document: &Document) -> Self {
         let id = &document.connector.id;
         Self {
@@ -41,7 +41,7 @@ impl KeptConnector {
         }
     }
 
-    /// Reads a tag's value; `None` where it is not `<organization>/<subscription>/<resource group>/<name>`.
+    /// Parses a tag's value; `None` if it is not `<organization>/<subscription>/<resource group>/<name>`.
     pub fn parse(value: &str) -> Option<Self> {
         let fields: Vec<String> = value.split('/').map(decode).collect::<Option<_>>()?;
         let [organization, subscription_id, resource_group, name] = <[String; 4]>::try_from(fields).ok()?;
@@ -49,10 +49,10 @@ impl KeptConnector {
         (connector.is_valid() && !organization.is_empty()).then_some(Self { organization, connector })
     }
 
-    /// The tag's value: each byte outside `[a-z0-9._-]` as `=xx`.
+    /// The tag's value, with each byte outside `[a-z0-9._-]` written as `=xx`.
     ///
     /// # Errors
-    /// `Misconfigured` where it is longer than a tag may be.
+    /// `Misconfigured` if the value is longer than a tag may be.
     pub fn tag_value(&self) -> Result<String, Error> {
         let value = self.encoded();
         if value.len() <= LONGEST {
@@ -107,7 +107,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// What the tag says.
+/// The content of the tag.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Kept {
     /// There is no tag.
@@ -119,7 +119,7 @@ pub enum Kept {
 }
 
 impl Secret {
-    /// What the tag `hubkeeper-connector` says.
+    /// Reads the tag `hubkeeper-connector`.
     pub fn kept(&self) -> Kept {
         match self.tags.get(CONNECTOR_TAG) {
             None => Kept::Unknown,
@@ -127,12 +127,12 @@ impl Secret {
         }
     }
 
-    /// How ARM calls us as the writer of the connector, where that was learned and is not the client id.
+    /// How ARM reports hubkeeper as the connector's writer, if that is known and is not the client id.
     pub fn writer(&self) -> Option<&str> {
         self.tags.get(WRITER_TAG).map(String::as_str)
     }
 
-    /// Whether the tag names another connector than the document, or cannot be read.
+    /// Whether the tag names a different connector than the document, or cannot be parsed.
     pub fn keeps_another(&self, document: &Document) -> bool {
         match self.kept() {
             Kept::Unknown => false,

@@ -1,4 +1,4 @@
-//! What `DescribeSecret` tells: which version bears which staging label, and the tags. No value is in here.
+//! What `DescribeSecret` returns: which version bears which staging label, and the tags. It holds no secret value.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,17 +16,17 @@ pub enum Label {
     /// The version in use.
     #[serde(rename = "AWSCURRENT")]
     Current,
-    /// The version that a rotation makes.
+    /// The version that a rotation creates.
     #[serde(rename = "AWSPENDING")]
     Pending,
-    /// A version that waits to be adopted.
+    /// A version that waits for adoption.
     #[serde(rename = "HUBKEEPER_CANDIDATE")]
     Candidate,
     /// The version that was in use before.
     #[serde(rename = "AWSPREVIOUS")]
     Previous,
-    /// A token that onboarding minted, before it is staged as a candidate: a put under this label takes no other version's
-    /// label away.
+    /// A token that onboarding minted, before it is staged as a candidate: a put under this label takes no label from another
+    /// version.
     #[serde(rename = "HUBKEEPER_MINTED")]
     Minted,
 }
@@ -49,14 +49,14 @@ impl Label {
 pub enum Managed {
     /// `managed`.
     Yes,
-    /// No tag, or another value.
+    /// No tag, or any other value.
     No,
-    /// `offboarded`: the connector was given up.
+    /// `offboarded`: hubkeeper no longer keeps the connector.
     Offboarded,
 }
 
 impl Managed {
-    /// By the tag's value.
+    /// Parses the tag's value.
     pub fn of(value: Option<&str>) -> Self {
         match value {
             Some(MANAGED) => Managed::Yes,
@@ -66,11 +66,11 @@ impl Managed {
     }
 }
 
-/// The tag's value on a secret that hubkeeper keeps.
+/// The tag's value on a secret that hubkeeper manages.
 pub const MANAGED: &str = "managed";
-/// The tag's value on a secret whose connector was given up.
+/// The tag's value on an offboarded secret.
 pub const OFFBOARDED: &str = "offboarded";
-/// The tag that marks a secret as ours.
+/// The tag that marks a secret as hubkeeper's.
 pub const MANAGED_TAG: &str = "hubkeeper";
 
 /// A secret without its values.
@@ -82,33 +82,33 @@ pub struct Secret {
     pub name: String,
     /// Whether rotation is on.
     pub rotation_enabled: bool,
-    /// Whether it is scheduled for deletion.
+    /// Whether the secret is scheduled for deletion.
     pub deleted: bool,
-    /// Version id to staging labels. Versions without a label are not listed (AWS: deprecated).
+    /// Version id to staging labels. AWS does not list versions without a label (deprecated versions).
     pub versions: BTreeMap<String, Vec<String>>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// When the secret last changed in any way (AWS's reference of `LastChangedDate`).
     pub last_changed: Option<Timestamp>,
-    /// The schedule of its rotation, where it is on.
+    /// The schedule of its rotation, if rotation is on.
     pub schedule: Option<Schedule>,
-    /// When the pending version was made, at the latest; known only where it was asked for.
+    /// The latest time at which the pending version can have been created; `None` if it was not read.
     pub pending_since: Option<Timestamp>,
 }
 
-/// What the label of a PAT of this secret tells.
+/// The content of the label of a PAT of this secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenLabel<'a> {
-    /// The version that the PAT was made for.
+    /// The version that the PAT was minted for.
     pub version: &'a str,
     /// Whether the PAT is being retired.
     pub is_retiring: bool,
 }
 
-/// When each version was made that holds a value, those without a label included (`ListSecretVersionIds`).
+/// When each version with a value was created, including versions without a label (`ListSecretVersionIds`).
 pub type History = BTreeMap<String, Timestamp>;
 
-/// A pending version that is older than this is stuck (docs/operating.md).
+/// Age at which a pending version counts as stuck (docs/operating.md).
 const STUCK: time::Duration = time::Duration::DAY;
 
 impl Secret {
@@ -123,7 +123,7 @@ impl Secret {
         self.versions.get(version).is_some_and(|labels| labels.iter().any(|name| name == label.name()))
     }
 
-    /// Some label of the version: its value is read by id and stage together.
+    /// Any label of the version: reading its value requires id and stage together.
     pub fn any_label(&self, version: &str) -> Option<&str> {
         self.versions.get(version).and_then(|labels| labels.first()).map(String::as_str)
     }
@@ -135,18 +135,18 @@ impl Secret {
         self.version(Label::Pending).filter(|pending| !over(pending))
     }
 
-    /// The version that a rotation which is over left staged AWSPENDING.
+    /// The version that a finished rotation left staged AWSPENDING.
     pub fn leftover_pending(&self) -> Option<&str> {
         self.version(Label::Pending).filter(|pending| Some(*pending) != self.rotation_in_progress())
     }
 
-    /// The pending version of a rotation that has been under way for more than a day.
+    /// The pending version of a rotation that has been in progress for more than a day.
     pub fn stuck_rotation(&self, now: Timestamp) -> Option<&str> {
         let old = self.pending_since.is_some_and(|since| now - since > STUCK);
         self.rotation_in_progress().filter(|_| old)
     }
 
-    /// What the tag `hubkeeper` says.
+    /// Reads the tag `hubkeeper`.
     pub fn managed(&self) -> Managed {
         Managed::of(self.tags.get(MANAGED_TAG).map(String::as_str))
     }
@@ -161,13 +161,13 @@ impl Secret {
         format!("hubkeeper/{}/{version}", self.fingerprint())
     }
 
-    /// The label of that PAT while it is being retired: who finds it on a token in use knows that it was us who
-    /// deactivated it.
+    /// The label of that PAT while it is being retired. On a token in use it shows that hubkeeper itself deactivated
+    /// the token.
     pub fn retiring_label(&self, version: &str) -> String {
         format!("{}{RETIRING}", self.token_label(version))
     }
 
-    /// What the label of a PAT tells; `None` for a PAT that is not of this secret, and for a label that names no version.
+    /// Parses the label of a PAT; `None` if it belongs to another secret, or names no version.
     pub fn version_of_label<'a>(&self, label: &'a str) -> Option<TokenLabel<'a>> {
         let (fingerprint, rest) = parts_of_label(label)?;
         if fingerprint != self.fingerprint().as_str() {
@@ -181,7 +181,7 @@ impl Secret {
         (!version.contains('/')).then_some(TokenLabel { version, is_retiring })
     }
 
-    /// Whether a PAT bears the label of another secret that hubkeeper keeps: it is retired with that secret.
+    /// Whether a PAT bears the label of another secret that hubkeeper keeps; that secret's runs retire it.
     pub fn is_label_of_another(&self, label: &str) -> bool {
         parts_of_label(label).is_some_and(|(fingerprint, rest)| {
             let known = Fingerprint::parse(fingerprint);
@@ -189,7 +189,7 @@ impl Secret {
         })
     }
 
-    /// The version id under which onboard stores a token that it mints while `version` is current: a repeat finds it again.
+    /// The version id under which onboard stores a token that it mints while `version` is current. A repetition derives the same id.
     pub fn derived_version(&self, version: &str) -> String {
         let mut hex = hex_sha256(&[self.arn.as_str(), "\n", version]);
         hex.truncate(32);
@@ -197,17 +197,17 @@ impl Secret {
     }
 }
 
-/// What the label of a PAT ends with while it is being retired.
+/// The suffix of a PAT's label while the PAT is being retired.
 const RETIRING: &str = "/retiring";
 /// Length of a version id (AWS's reference of `ClientRequestToken`).
 const VERSION_ID_BYTES: std::ops::RangeInclusive<usize> = 32..=64;
 
-/// The fingerprint in the label of a PAT, and what follows it.
+/// The fingerprint in a PAT's label, and the text after it.
 fn parts_of_label(label: &str) -> Option<(&str, &str)> {
     label.strip_prefix("hubkeeper/")?.split_once('/')
 }
 
-/// SHA-256 of the parts, one after the other, in lower-case hex.
+/// SHA-256 of the concatenated parts, in lower-case hex.
 pub fn hex_sha256(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

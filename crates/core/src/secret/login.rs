@@ -1,6 +1,6 @@
-//! Manager and owner secrets: a login at Docker Hub, and the secrets that may use it (docs/secret.md).
+//! Manager and owner secrets: a Docker Hub login, and the secrets that may use it (docs/secret.md).
 //!
-//! A failed login counts against the account, so whatever cannot be a credential is refused here, before any request.
+//! A failed login counts against the account, so the parser refuses whatever cannot be a credential, before any request.
 
 mod totp;
 mod used_by;
@@ -50,7 +50,7 @@ pub struct Login {
     pub username: String,
     /// Its password.
     pub password: SecretString,
-    /// Base32 seed of the second factor, where there is one.
+    /// Base32 seed of the second factor, if the account has one.
     pub totp_seed: Option<SecretString>,
 }
 
@@ -69,7 +69,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// The name at Docker Hub that failed logins are counted against.
+    /// The name at Docker Hub that counts the failed logins.
     pub fn identifier(&self) -> &str {
         match self {
             Access::Password(login) => &login.username,
@@ -91,7 +91,7 @@ impl LoginSecret {
     /// Parses a manager or owner secret.
     ///
     /// # Errors
-    /// `Misconfigured` names the field that is wrong, never its value.
+    /// `Misconfigured` names the wrong field, never its value.
     pub fn parse(text: &SecretString, purpose: Purpose) -> Result<Self, Error> {
         let wrong = |why: &str| wrong(purpose, why);
         let value: Value =
@@ -99,7 +99,7 @@ impl LoginSecret {
         let Value::Object(map) = value else { return Err(wrong("it is not a JSON object")) };
         let fields = Fields::new("", &map);
         let wrong_field = |error| wrong(&explained(error));
-        // none where it is missing, so that the refusal can name the consumer
+        // empty if the field is missing, so that the refusal can name the consumer
         let used_by = fields.texts("usedBy").map_err(wrong_field)?;
         let access = if !fields.has("accessToken") {
             Access::Password(password(&fields).map_err(|why| wrong(&why))?)
@@ -124,7 +124,7 @@ impl LoginSecret {
     }
 }
 
-/// A password login.
+/// Reads a password login.
 fn password(fields: &Fields<'_>) -> Result<Login, String> {
     let username = credential(fields, "username").map_err(explained)?;
     if username.contains('@') {
@@ -140,7 +140,7 @@ fn password(fields: &Fields<'_>) -> Result<Login, String> {
     Ok(Login { username: username.to_owned(), password, totp_seed })
 }
 
-/// An organization access token.
+/// Reads an organization access token.
 fn organization_token(fields: &Fields<'_>) -> Result<Access, FieldError> {
     let organization = credential(fields, "organization")?.to_owned();
     let token = credential(fields, "accessToken")?;
@@ -154,7 +154,7 @@ fn organization_token(fields: &Fields<'_>) -> Result<Access, FieldError> {
     Ok(Access::OrganizationToken { organization, token: token.into() })
 }
 
-/// A text without white space around it.
+/// Reads a text without surrounding white space.
 fn credential<'a>(fields: &Fields<'a>, name: &str) -> Result<&'a str, FieldError> {
     let text = fields.required(name)?;
     if text.trim() == text {

@@ -1,4 +1,4 @@
-//! The secret: its document, its versions, labels and tags, and the logins that it names.
+//! The secret: its document, its versions, labels and tags, and the logins that it refers to.
 
 pub mod document;
 pub mod invitation;

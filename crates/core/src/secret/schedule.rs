@@ -1,20 +1,20 @@
-//! When Secrets Manager rotates a secret: what `DescribeSecret` tells of it, and whether a token outlives that.
+//! When Secrets Manager rotates a secret, according to `DescribeSecret`, and whether a token outlives that.
 
 use time::Duration;
 
 use crate::time::{Timestamp, rfc3339};
 use crate::warning::{Warning, WarningCode};
 
-/// The window of a rotation that names none: AWS's default ends with the UTC day.
+/// The rotation window if the secret names none: AWS's default ends with the UTC day.
 const WINDOW: Duration = Duration::DAY;
 
-/// What AWS takes as `AutomaticallyAfterDays`.
+/// The range that AWS accepts as `AutomaticallyAfterDays`.
 const DAYS: std::ops::RangeInclusive<i64> = 1..=1000;
 
-/// The schedule of a rotation that is on.
+/// The schedule of a secret whose rotation is on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
-    /// `NextRotationDate`, or what follows from the interval.
+    /// `NextRotationDate`, or the date computed from the interval.
     pub next: Option<Timestamp>,
     /// Time between two rotations; `None` for a cron expression.
     pub interval: Option<Duration>,
@@ -23,9 +23,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// From `RotationRules`: `AutomaticallyAfterDays`, `ScheduleExpression` (`rate(…)`; of `cron(…)` the interval is not
-    /// computed) and `Duration` (`3h`), as AWS's reference of `RotationRulesType` has them.
-    /// Where AWS tells no `next`, it is one interval after `last`: the last rotation, or the making of the secret.
+    /// Reads `RotationRules`: `AutomaticallyAfterDays`, `ScheduleExpression` (`rate(…)`; the interval of `cron(…)` is not
+    /// computed) and `Duration` (`3h`), as AWS's reference of `RotationRulesType` describes them.
+    /// If AWS gives no `next`, it is one interval after `last`: the last rotation, or the creation of the secret.
     pub fn new(
         days: Option<i64>,
         expression: Option<&str>,
@@ -40,13 +40,13 @@ impl Schedule {
         Self { next, interval, window: hours.map_or(WINDOW, |hours| Duration::hours(hours.into())) }
     }
 
-    /// When the rotation after the one that is made now is due.
+    /// When the rotation after the current one is due.
     pub fn after(&self, now: Timestamp) -> Option<Timestamp> {
         self.interval.map(|interval| now + interval)
     }
 }
 
-/// `rate(10 days)`, `rate(12 hours)`.
+/// Parses `rate(10 days)`, `rate(12 hours)`.
 fn rate(expression: &str) -> Option<Duration> {
     let (number, unit) = expression.trim().strip_prefix("rate(")?.strip_suffix(')')?.trim().split_once(' ')?;
     let number: u16 = number.parse().ok()?;
@@ -57,7 +57,7 @@ fn rate(expression: &str) -> Option<Duration> {
     }
 }
 
-/// The warning that a token ends before the rotation that is `due` has surely happened and its grace is over.
+/// The warning that a token ends before the rotation that is `due` has certainly run and its grace period is over.
 pub fn ends_before_rotation(
     schedule: &Schedule,
     due: Option<Timestamp>,

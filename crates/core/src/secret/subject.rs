@@ -1,8 +1,8 @@
-//! Which secret an error is about: the one that hubkeeper keeps, or one that it names. Pure.
+//! Identifies the secret that an error is about: the one that hubkeeper keeps, or one that it refers to. Pure.
 
 use crate::error::Error;
 
-/// The secret that a call is about: the one that hubkeeper keeps, or one that it names.
+/// The secret that a call is about: the one that hubkeeper keeps, or one that it refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Subject<'a> {
     role: &'a str,
@@ -25,7 +25,7 @@ impl<'a> Subject<'a> {
         Self { role: "client", id }
     }
 
-    /// Its name or ARN, as it was given.
+    /// Its name or ARN, as configured.
     pub fn id(self) -> &'a str {
         self.id
     }
@@ -34,13 +34,13 @@ impl<'a> Subject<'a> {
         self.role == "secret"
     }
 
-    /// How errors call it: `manager secret vault/acme`.
+    /// What errors call it, such as `manager secret vault/acme`.
     pub(crate) fn name(self) -> String {
         let role = if self.is_main() { "secret".to_owned() } else { format!("{} secret", self.role) };
         format!("{role} {}", self.shown())
     }
 
-    /// The id for people. A field that should hold an id may hold a token by mistake, which is not shown.
+    /// The id for messages. A field that should hold an id may hold a token by mistake; such a value is not shown.
     pub(crate) fn shown(self) -> &'a str {
         let lower = self.id.to_ascii_lowercase();
         let credential = ["dckr_pat", "dckr_oat"].iter().any(|mark| lower.contains(mark));
@@ -48,7 +48,7 @@ impl<'a> Subject<'a> {
         if plain && !credential { self.id } else { "…" }
     }
 
-    /// What to correct where the id is wrong.
+    /// What to correct if the id is wrong.
     pub(crate) fn correct(self) -> String {
         match self.role {
             "secret" => "check the secret's name or ARN in the event, the account and the Region".to_owned(),
@@ -57,7 +57,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Refuses an ARN of another Region than the function's, which AWS would answer with "not found".
+    /// Refuses an ARN of another Region than the function's; AWS would respond to it with "not found".
     ///
     /// # Errors
     /// `Misconfigured` with both Regions.
@@ -71,7 +71,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Refuses a replica: values, labels and tags of a secret can be changed in its primary Region alone (AWS's user guide,
+    /// Refuses a replica: values, labels and tags of a secret can be changed only in its primary Region (AWS's user guide,
     /// "Replicate AWS Secrets Manager secrets across Regions").
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The secret is scheduled for deletion.
+    /// The error about a secret that is scheduled for deletion.
     pub fn deleted(self) -> Error {
         let id = self.shown();
         let other = match self.role {
@@ -107,12 +107,12 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A Region's name for people: nothing but what names of Regions are made of.
+/// A Region's name for messages: only the characters that Region names use.
 fn scrub_region(region: &str) -> String {
     region.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-').take(32).collect()
 }
 
-/// The Region of a secret's ARN; `None` for a name, or an ARN without one.
+/// The Region in a secret's ARN; `None` for a name, or an ARN without a Region.
 fn region_of(id: &str) -> Option<&str> {
     let mut parts = id.strip_prefix("arn:")?.split(':').skip(1);
     let (service, region) = (parts.next()?, parts.next()?);

@@ -1,4 +1,4 @@
-//! What it means that a login of a manager or owner secret fails.
+//! Maps a failed login of a manager or owner secret to an error.
 
 use crate::error::Error;
 use crate::hub::HubError;
@@ -8,7 +8,7 @@ use crate::secret::Purpose;
 pub struct LoginFailure {
     /// The error, with its remedy.
     pub error: Error,
-    /// Whether Docker Hub has locked the user name: nobody logs in under it for a while.
+    /// Whether Docker Hub has locked the user name: no login under it works for a while.
     pub is_locked: bool,
 }
 
@@ -71,7 +71,7 @@ pub fn refused_code(purpose: Purpose) -> LoginFailure {
     .into()
 }
 
-/// The response says nothing about the credential: an outage, or a locked user name.
+/// The error for a response that says nothing about the credential: an outage, or a locked user name.
 pub fn unknown(error: &HubError, purpose: Purpose) -> LoginFailure {
     let is_locked = matches!(error, HubError::LockedOut(_));
     let error = match error {

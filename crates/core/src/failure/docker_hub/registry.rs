@@ -1,4 +1,4 @@
-//! What it means that Docker's token service or registry refuses.
+//! Maps a refusal of Docker's token service or registry to its meaning.
 
 use secrecy::SecretString;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::redact;
 const REJECTIONS: [&str; 3] =
     ["incorrect username or password", "personal access token is expired", "please use personal access token"];
 
-/// Levels of a JSON body that are searched for messages.
+/// Maximum depth at which a JSON body is searched for messages.
 const DEPTH: usize = 4;
 
 /// Why the token service grants nothing (401).
@@ -21,7 +21,7 @@ pub enum TokenRefusal {
     InsufficientScopes,
     /// The credential is wrong, expired or deactivated.
     Rejected,
-    /// Too many failed logins: nothing is known, and asking on makes it worse.
+    /// Too many failed logins: the result is inconclusive, and further requests make it worse.
     LockedOut,
 }
 

@@ -20,7 +20,7 @@ fn sees(members: Vec<Member>, invites: Vec<Invite>, team: Option<&[&str]>) -> Ro
     Roster { members, invites, team }
 }
 
-/// A secret without a token that asks for this user, with this tag and this roster.
+/// A secret without a token that requests this user, with this tag and this roster.
 fn state(user: &serde_json::Value, tag: Option<&str>, roster: Option<Roster>) -> State {
     let mut state = settled();
     let document = document(|value| {
@@ -38,7 +38,7 @@ fn state(user: &serde_json::Value, tag: Option<&str>, roster: Option<Roster>) ->
     state
 }
 
-/// What follows, in one word for each step.
+/// The outcome, in one word for each step.
 fn follows(state: &State, fix_role: bool) -> String {
     match membership(state, fix_role) {
         Err(error) => error.kind().name().to_owned(),
@@ -59,7 +59,7 @@ fn follows(state: &State, fix_role: bool) -> String {
     }
 }
 
-/// Name, who is asked for, tag, roster, whether the role is to be fixed, and what follows.
+/// Name, requested user, tag, roster, whether to correct the role, and the outcome.
 type Row<'a> = (&'a str, &'a serde_json::Value, Option<String>, Option<Roster>, bool, String);
 
 #[test]

@@ -45,12 +45,12 @@ fn steps(trigger: &Trigger, state: &State) -> Vec<&'static str> {
     }
 }
 
-/// The kind of the error that there is instead of a plan.
+/// The kind of the error that the planner returns instead of a plan.
 fn kind(trigger: &Trigger, state: &State) -> Kind {
     plan(trigger, state, CLIENT).map(|plan| plan.next).unwrap_err().kind()
 }
 
-/// The codes of the warnings.
+/// The codes of the plan's warnings.
 fn codes(trigger: &Trigger, state: &State) -> Vec<&'static str> {
     plan(trigger, state, CLIENT).unwrap().warnings.iter().map(|warning| warning.code.name()).collect()
 }
@@ -197,12 +197,12 @@ fn onboarding_goes_on_with_what_is_there_before_it_mints() {
     assert_eq!(steps(&onboard_trigger(), &state), ["stageCandidate", "writeConnector", "moveCurrent", "unstage"]);
     state.progress.proven = Some(Proven { version: DERIVED.into(), verdict: verdict(Finding::Rejected) });
     assert_eq!(steps(&onboard_trigger(), &state), ["dead"]);
-    // a candidate that was judged unusable gives its label away; one that is staged later keeps it
+    // a candidate that was judged unusable loses its label; one that is staged later keeps it
     state.world.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
     state.progress.proven = Some(Proven { version: DERIVED.into(), verdict: verdict(Finding::Complete) });
     let staged = ["unstage", "stageCandidate", "writeConnector", "moveCurrent", "unstage"];
     assert_eq!(steps(&onboard_trigger(), &state), staged);
-    // a candidate of a person comes before one of our own
+    // a person's candidate takes precedence over one of our own
     state.world.candidate = Some(Version { id: OLD.into(), document: managed("dckr_pat_by_hand") });
     state.world.secret.versions.insert(OLD.into(), vec!["HUBKEEPER_CANDIDATE".into()]);
     state.progress.proven = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });

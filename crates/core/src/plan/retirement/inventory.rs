@@ -1,4 +1,4 @@
-//! When a PAT that is not in use may go: the grace, and what stays longer.
+//! Decides when a PAT that is not in use may be retired: the grace period, and the exceptions that extend it.
 
 use time::Duration;
 
@@ -12,68 +12,68 @@ use crate::secret::labels::History;
 use crate::time::{Timestamp, rfc3339};
 use crate::warning::{Warning, WarningCode};
 
-/// How much longer than its grace a replaced token stays while it is still being used.
+/// Extra time for which a replaced token is kept while it is still being used.
 const STILL_USED: Duration = Duration::days(7);
-/// What a token that an onboarding may be storing at this moment gets on top of its grace, before it counts as left behind:
+/// Extra time for a token that an onboarding may be storing at this moment, before it counts as orphaned:
 /// an invocation lasts 15 minutes at most, and the clock that dated the token may be an hour off.
 const IN_FLIGHT: Duration = Duration::hours(2);
-/// A token that ended this long ago is dead by every clock.
+/// A token that expired this long ago is dead by any clock.
 const SURELY: Duration = Duration::DAY;
-/// Versions that onboardings derive one from another: more than are ever dead in a row.
+/// Maximum length of a chain of derived version ids: longer than any run of consecutive dead tokens.
 const DERIVED: usize = 8;
 
-/// Whether the connector that the secret's tag remembers is that of AWSCURRENT's document.
+/// Whether the connector in the secret's tag is the one in AWSCURRENT's document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Remembered {
     /// The secret has no such tag.
     Nothing,
-    /// It is the same.
+    /// Both name the same connector.
     Same,
-    /// It is another: what that one holds is not known.
+    /// They differ: the token in the tag's connector is unknown.
     Another,
 }
 
-/// Everything that a token's retirement depends on. Read in this order: the PATs, the labels, the connector.
+/// The inputs to a token's retirement. Read them in this order: the PATs, the labels, the connector.
 pub struct Inventory<'a> {
     /// The PATs, labels, connector and values.
     pub stock: Stock<'a>,
     /// Docker Hub organization.
     pub organization: &'a str,
-    /// When versions were made; `None` where that is not known.
+    /// When versions were created; `None` if unknown.
     pub history: Option<&'a History>,
-    /// The connector that the secret's tag remembers.
+    /// How the connector in the secret's tag compares with the document's.
     pub remembered: Remembered,
-    /// Whether other connectors bear this secret's tag: what they hold is not known.
+    /// Whether other connectors bear this secret's tag: their tokens are unknown.
     pub elsewhere: bool,
-    /// The grace.
+    /// The grace period.
     pub grace: Duration,
-    /// Whether the grace is skipped, after a leak.
+    /// Whether to skip the grace period, after a leak.
     pub skip_grace: bool,
 }
 
-/// Whether tokens may be touched at all.
+/// Whether tokens may be retired at all.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Touch {
-    /// Those that are due.
+    /// Those that are due may be retired.
     WhatIsDue,
-    /// None, with the warning that says why, where nobody else does.
+    /// None may be retired; the warning gives the reason, unless another part of the run reports it.
     Nothing(Option<Warning>),
 }
 
 impl Inventory<'_> {
-    /// Whether a rotation is stuck: then only what it left behind goes.
+    /// Whether a rotation is stuck: then only its orphaned tokens are retired.
     pub(super) fn stuck(&self) -> bool {
         !self.stock.offboarded() && self.stock.secret.stuck_rotation(self.stock.now).is_some()
     }
 
-    /// First inactive, then gone; what expired long ago needs no deactivation.
+    /// Deactivates a token first and deletes it at a later run; a token that expired long ago needs no deactivation.
     pub(super) fn next_phase(&self, pat: &Pat) -> Step {
         let dead = pat.expires_at.is_some_and(|expires_at| expires_at + SURELY <= self.stock.now);
         let id = pat.id.clone();
         if pat.active && !dead { Step::DeactivateToken { id } } else { Step::DeleteToken { id } }
     }
 
-    /// Whether any token may be touched.
+    /// Decides whether any token may be retired.
     pub(super) fn touch(&self) -> Touch {
         let Stock { secret, connector, contents, .. } = &self.stock;
         let said = |why: &str| {
@@ -92,7 +92,7 @@ impl Inventory<'_> {
         }
         let carried = |found: &Observed| found.version().and_then(|version| contents.get(version));
         match (self.stock.offboarded(), *connector) {
-            // said by the planner already: a connector stands there that is not ours to delete
+            // the planner has reported it: a connector of that name exists, and hubkeeper may not delete it
             (true, Some(_)) => Touch::Nothing(None),
             (false, None) => said("there is no connector"),
             (false, Some(found)) if found.ownership(self.organization, &secret.fingerprint()) != Ownership::Ours => {
@@ -108,7 +108,7 @@ impl Inventory<'_> {
         }
     }
 
-    /// Since when the grace of a PAT has been running, where it is over; `None` where it may not go yet.
+    /// When a PAT's grace period began, if it is over; `None` if the PAT may not be retired yet.
     pub(super) fn due(&self, labelled: &Labelled<'_>) -> Option<Timestamp> {
         let (pat, version, now) = (labelled.pat, labelled.version, self.stock.now);
         let grace = if self.skip_grace { Duration::ZERO } else { self.grace };
@@ -127,7 +127,7 @@ impl Inventory<'_> {
         };
         match since {
             Some(since) => (since + grace <= now).then_some(since),
-            // after a leak there is nothing to wait for
+            // after a leak there is no grace period
             None => self.skip_grace.then_some(now),
         }
     }
@@ -137,7 +137,7 @@ impl Inventory<'_> {
         start.filter(|start| *start <= self.stock.now)
     }
 
-    /// Whether an onboarding may be about to store this PAT under a version id that it derived, and that is not there yet.
+    /// Whether an onboarding may be about to store this PAT under a derived version id that does not exist yet.
     pub(super) fn may_be_in_flight(&self, version: &str) -> bool {
         let secret = self.stock.secret;
         let Some(current) = secret.version(Label::Current) else { return false };
@@ -147,8 +147,8 @@ impl Inventory<'_> {
         !known && derived.skip(1).take(DERIVED).any(|derived| derived == version)
     }
 
-    /// Whether a version may have been AWSCURRENT. What was made later than AWSPREVIOUS and is neither of the two never was,
-    /// since AWSCURRENT came right after AWSPREVIOUS; of what is older nobody can tell, so it counts as replaced.
+    /// Whether a version may have been AWSCURRENT. A version newer than AWSPREVIOUS, and other than AWSCURRENT, never was, since
+    /// AWSCURRENT directly followed AWSPREVIOUS. The history of older versions is unknown, so they count as replaced.
     pub(super) fn was_current(&self, version: &str) -> bool {
         let secret = self.stock.secret;
         if secret.bears(version, Label::Current) || secret.bears(version, Label::Previous) {
@@ -158,12 +158,12 @@ impl Inventory<'_> {
         let previous = secret.version(Label::Previous).and_then(|previous| history.get(previous));
         match (history.get(version), previous) {
             (Some(made), Some(previous)) => made <= previous,
-            // without AWSPREVIOUS there was one current version; what AWS does not list was never stored, or long ago
+            // without AWSPREVIOUS there was one current version; a version that AWS does not list was never stored, or long ago
             _ => false,
         }
     }
 
-    /// Why a PAT whose grace is over stays a little longer.
+    /// Why a PAT is kept after its grace period.
     pub(super) fn still_used(&self, labelled: &Labelled<'_>, since: Timestamp) -> Option<Warning> {
         let Labelled { pat, version, .. } = *labelled;
         let last_used = pat.last_used?;
@@ -171,10 +171,10 @@ impl Inventory<'_> {
         let at = rfc3339(last_used);
         let kept = |why: String| Some(Warning::new(WarningCode::StillUsed, why));
         if self.stock.offboarded() {
-            // a connector that was moved to another resource group looks gone, and goes on using its token
+            // a connector that was moved to another resource group looks deleted, but still uses its token
             return recently.then(|| kept(format!("the secret is offboarded and its token {} was last used at {at}: its connector may have been moved to another resource group. The token is kept until it was not used for seven days; find out by whom, and revoke it at Docker Hub if that is nobody's", pat.id)))?;
         }
-        // its value is gone, and a version in use does not name its own: it may be this one, so what is being used stays
+        // its value is gone, and a version in use that names no `tokenId` may hold it: keep a PAT that is being used
         let nameless = self.stock.own(labelled) == Own::Gone
             && self.stock.held().any(|(_, content)| match content.stored {
                 Stored::Token(number) => content.token_id.is_none() && !self.stock.holders.contains_key(&number),
@@ -189,7 +189,7 @@ impl Inventory<'_> {
         let used = if self.was_current(version) {
             last_used >= since
         } else {
-            // a rotation that was abandoned has used its token itself, to prove it
+            // an abandoned rotation has used its token itself, to prove it
             last_used > self.past(self.stock.secret.last_changed).map_or(since, |ended| ended.max(since))
         };
         if !used || self.stock.now >= since + self.grace + STILL_USED || self.skip_grace {

@@ -1,4 +1,4 @@
-//! Which PATs are in use: by their labels, the labels of the secret, the connector's tag, and what versions hold.
+//! Decides which PATs are in use, from their labels, the secret's labels, the connector's tag and the versions' values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,59 +10,59 @@ use crate::secret::labels::TokenLabel;
 use crate::secret::{Label, Managed, Secret};
 use crate::time::Timestamp;
 
-/// A PAT of a rotation that is stuck is left behind once it is this old.
+/// Age at which an unstored PAT of a stuck rotation counts as orphaned.
 const LEFT_BEHIND: Duration = Duration::DAY;
 
-/// A token's number: equal tokens of one run have equal numbers, which tell nothing else about them.
+/// A token's number within one run. Equal tokens have equal numbers; the number reveals nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TokenNumber(pub usize);
 
-/// What a version holds.
+/// The value of a version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stored {
     /// This token.
     Token(TokenNumber),
     /// A JSON object without a token.
     NoToken,
-    /// Something else than a JSON object.
+    /// Not a JSON object.
     Unreadable,
-    /// No value: not yet, or no longer (`ResourceNotFoundException`).
+    /// No value: not stored yet, or deleted (`ResourceNotFoundException`).
     Gone,
 }
 
-/// What a version holds, and the `tokenId` beside it.
+/// The value of a version, and the `tokenId` beside it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Content {
     /// The token.
     pub stored: Stored,
-    /// The `tokenId` in the same document. A hint: people copy it and forget it.
+    /// The `tokenId` in the same document. It is a hint: people copy documents and forget to update it.
     pub token_id: Option<String>,
 }
 
-/// What versions hold, as far as they were read.
+/// The versions' values, as far as they were read.
 pub type Contents = BTreeMap<String, Content>;
 
 /// Whether a PAT is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Use {
-    /// A version in use holds its token, or will: it has no value yet.
+    /// A version in use holds its token, or will: that version has no value yet.
     InUse,
-    /// A version in use names its uuid; the values were not compared.
+    /// A version in use names its uuid, and the values have not been compared.
     Named,
     /// No version in use holds its token.
     Unused,
-    /// Its own value cannot be read any more, and the versions in use do not tell that it is none of theirs.
+    /// Its own value cannot be read, and the versions in use do not rule out that they hold it.
     Unknown,
-    /// Values have to be read first.
+    /// Values must be read first.
     Unread,
 }
 
-/// Where the token of a PAT is, by its label.
+/// Which token a PAT has, according to its label.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Own {
     Unread,
     Token(TokenNumber),
-    /// Stored nowhere: the version of its label holds another PAT of the same label.
+    /// Not stored: the version that its label names holds another PAT with the same label.
     Nowhere,
     Gone,
     Unreadable,
@@ -74,11 +74,11 @@ pub(super) struct Labelled<'a> {
     pub(super) pat: &'a Pat,
     /// The version in its label.
     pub(super) version: &'a str,
-    /// Whether its label says that it is being retired.
+    /// Whether its label marks it as being retired.
     pub(super) retiring: bool,
 }
 
-/// The PATs of a secret, and what its versions hold: enough to tell which are in use.
+/// The PATs of a secret and the values of its versions: enough to decide which PATs are in use.
 pub struct Stock<'a> {
     pub(super) all: &'a [Pat],
     pub(super) ours: Vec<Labelled<'a>>,
@@ -87,19 +87,19 @@ pub struct Stock<'a> {
     pub(super) contents: &'a Contents,
     pub(super) now: Timestamp,
     pub(super) in_use: BTreeSet<&'a str>,
-    /// Which PATs hold a token, by the versions of their labels.
+    /// Which PATs have a token, by the versions in their labels.
     pub(super) holders: BTreeMap<TokenNumber, Vec<&'a str>>,
 }
 
-/// Versions whose values tell which PATs are in use.
+/// Versions whose values decide which PATs are in use.
 pub fn versions_in_use<'a>(secret: &'a Secret, connector: Option<&'a Observed>) -> BTreeSet<&'a str> {
     let labels = [secret.version(Label::Current), secret.rotation_in_progress(), secret.version(Label::Candidate)];
     labels.into_iter().flatten().chain(connector.and_then(Observed::version)).collect()
 }
 
 impl<'a> Stock<'a> {
-    /// The stock: every PAT of the dedicated user, labels and tags, the connector (`None` where there is none), what versions
-    /// hold, and now.
+    /// Builds the stock from every PAT of the dedicated user, labels and tags, the connector (`None` if it does not exist),
+    /// the versions' values, and the current time.
     pub fn new(
         pats: &'a [Pat],
         secret: &'a Secret,
@@ -130,19 +130,19 @@ impl<'a> Stock<'a> {
         self.ours.iter().find(|labelled| labelled.pat.id == id)
     }
 
-    /// The versions in use, and what they hold as far as that was read.
+    /// The versions in use and their values, as far as they were read.
     pub(super) fn held(&self) -> impl Iterator<Item = (&'a str, &'a Content)> {
         self.in_use.iter().filter_map(|version| Some((*version, self.contents.get(*version)?)))
     }
 
-    /// Versions in use that were not read.
+    /// Versions in use whose values were not read.
     pub(super) fn unread(&self) -> impl Iterator<Item = &'a str> {
         self.in_use.iter().copied().filter(|version| !self.contents.contains_key(*version))
     }
 
     pub(super) fn own(&self, labelled: &Labelled<'_>) -> Own {
         let Some(content) = self.contents.get(labelled.version) else { return Own::Unread };
-        // a version is written once, by who made the PAT: of several with its label it holds the one that it names
+        // a version is written once, by the run that minted the PAT: among PATs with its label it holds the one that it names
         let of_another = content
             .token_id
             .as_deref()
@@ -156,12 +156,12 @@ impl<'a> Stock<'a> {
         }
     }
 
-    /// Whether a listed PAT other than this one holds a token.
+    /// Whether another listed PAT has this token.
     pub(super) fn held_by_another(&self, number: TokenNumber, id: &str) -> bool {
         self.holders.get(&number).is_some_and(|holders| holders.iter().any(|holder| *holder != id))
     }
 
-    /// Whether the values refute that a version in use holds the PAT that it names.
+    /// Whether the values refute that a version in use holds the PAT that its `tokenId` names.
     pub(super) fn refuted(&self, labelled: &Labelled<'_>, content: &Content) -> bool {
         match (content.stored, self.own(labelled)) {
             (Stored::Token(number), Own::Token(own)) => number != own,
@@ -176,7 +176,7 @@ impl<'a> Stock<'a> {
         })
     }
 
-    /// Whether every token in use is another listed PAT's, or was made by hand.
+    /// Whether every token in use belongs to another listed PAT, or was made by hand.
     pub(super) fn is_accounted_for(&self, labelled: &Labelled<'_>) -> bool {
         self.held().all(|(_, content)| match content.stored {
             Stored::Token(number) => content.token_id.is_none() || self.held_by_another(number, &labelled.pat.id),
@@ -185,8 +185,8 @@ impl<'a> Stock<'a> {
         })
     }
 
-    /// Whether a PAT of a rotation that is stuck was never stored, and no longer will be: what makes a token stores it within
-    /// minutes.
+    /// Whether a PAT of a stuck rotation was never stored and never will be: a run stores the token that it mints
+    /// within minutes.
     pub(super) fn is_left_behind(&self, labelled: &Labelled<'_>) -> bool {
         let stored = self.contents.get(labelled.version).map(|content| content.stored);
         self.secret.stuck_rotation(self.now) == Some(labelled.version)
@@ -196,7 +196,7 @@ impl<'a> Stock<'a> {
     }
 
     pub(super) fn judge(&self, labelled: &Labelled<'_>) -> Use {
-        // of an offboarded secret whose connector is gone nothing is in use
+        // an offboarded secret whose connector is gone has no token in use
         if self.offboarded() {
             return Use::Unused;
         }
@@ -219,12 +219,12 @@ impl<'a> Stock<'a> {
         }
     }
 
-    /// Whether a PAT is in use; one that is not this secret's is [`Use::Unknown`].
+    /// Whether a PAT is in use. A PAT of another secret is [`Use::Unknown`].
     pub fn use_of(&self, id: &str) -> Use {
         self.labelled(id).map_or(Use::Unknown, |labelled| self.judge(labelled))
     }
 
-    /// Versions that have to be read before [`Stock::use_of`] can tell.
+    /// Versions that must be read before [`Stock::use_of`] can decide.
     pub fn needs(&self, id: &str) -> BTreeSet<String> {
         let in_use: BTreeSet<String> = self.unread().map(str::to_owned).collect();
         if !in_use.is_empty() || self.offboarded() {

@@ -17,7 +17,7 @@ const OLDER: &str = "22222222-0000-4000-a000-000000000000";
 const EDITED: &str = "44444444-0000-4000-a000-000000000000";
 const ORPHAN: &str = "33333333-0000-4000-a000-000000000000";
 
-/// A world in which AWSCURRENT (`VERSION`) replaced AWSPREVIOUS (`PREVIOUS`) two days ago.
+/// AWSCURRENT (`VERSION`) replaced AWSPREVIOUS (`PREVIOUS`) two days ago.
 struct Case {
     secret: Secret,
     connector: Option<Observed>,
@@ -81,7 +81,7 @@ fn holds(version: &str, number: usize, token_id: Option<&str>) -> (String, Conte
     (version.to_owned(), Content { stored, token_id: token_id.map(str::to_owned) })
 }
 
-/// A version that holds none.
+/// A version that holds no token.
 fn lacks(version: &str, stored: Stored) -> (String, Content) {
     (version.to_owned(), Content { stored, token_id: None })
 }
@@ -107,7 +107,7 @@ impl Case {
         }
     }
 
-    /// Another AWSCURRENT, in the connector too, that holds this.
+    /// Another AWSCURRENT, which the connector carries too and which holds this token.
     fn put(&mut self, number: usize, token_id: Option<&str>) {
         self.label(EDITED, "AWSCURRENT", (number, token_id));
         self.secret.versions.insert(VERSION.into(), vec!["AWSPREVIOUS".into()]);
@@ -116,7 +116,7 @@ impl Case {
         self.history.as_mut().unwrap().insert(EDITED.into(), NOW - Duration::days(2));
     }
 
-    /// A version under a label that holds this.
+    /// A version under a label that holds this token.
     fn label(&mut self, version: &str, label: &str, (number, token_id): (usize, Option<&str>)) {
         self.secret.versions.insert(version.into(), vec![label.into()]);
         self.contents.extend([holds(version, number, token_id)]);
@@ -134,7 +134,7 @@ impl Case {
     }
 }
 
-/// The versions whose values are asked for, the steps, and the codes of the warnings, with all values at hand.
+/// The versions whose values are requested, the steps, and the codes of the warnings, given all values.
 fn judged(case: &Case) -> (BTreeSet<String>, Vec<String>, Vec<&'static str>) {
     let (steps, warnings) = case.plan();
     (wants(&case.inventory()).values, steps, warnings)

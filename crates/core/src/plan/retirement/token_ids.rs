@@ -1,4 +1,4 @@
-//! What is odd about the `tokenId` in documents: ids of other tokens, of other secrets, and copies.
+//! Finds wrong `tokenId` fields in documents: ids of other tokens, ids of other secrets' tokens, and copies.
 
 use crate::connector::Observed;
 use crate::plan::retirement::stock::Stock;
@@ -6,7 +6,7 @@ use crate::secret::{Document, Label};
 use crate::warning::{Warning, WarningCode};
 
 impl Stock<'_> {
-    /// What is odd about the `tokenId` in the versions in use.
+    /// Warns about wrong `tokenId` fields in the versions in use.
     pub(super) fn odd_ids(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let connected = self.connector.and_then(Observed::version);
@@ -32,7 +32,7 @@ impl Stock<'_> {
     }
 }
 
-/// The warning about a version whose `tokenId` is of another token than the one that it holds.
+/// The warning about a version whose `tokenId` names another token than the one it holds.
 pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
     Warning::new(
         WarningCode::TokenIdMismatch,
@@ -42,7 +42,7 @@ pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
     )
 }
 
-/// The warning about a token in use that was made for another secret.
+/// The warning about a token in use that was minted for another secret.
 pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning {
     Warning::new(
         WarningCode::TokenOfAnotherSecret,
@@ -52,8 +52,8 @@ pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning
     )
 }
 
-/// Documents that were read and that name one `tokenId` for different tokens: each later one is warned about. `documents` are in
-/// the order in which they came into use.
+/// Warns about documents that name one `tokenId` for different tokens: each document after the first gets a warning. `documents` are
+/// in the order in which they came into use.
 pub fn copied_ids<'a>(documents: impl IntoIterator<Item = (&'a str, &'a Document)>) -> Vec<Warning> {
     let mut seen: Vec<&Document> = Vec::new();
     let mut warnings = Vec::new();

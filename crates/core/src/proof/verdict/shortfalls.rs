@@ -1,4 +1,4 @@
-//! In what a token falls short: the reasons for `partial`, and the repositories that are missing.
+//! Finds where a token falls short: the reasons for `partial`, and the missing repositories.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::connector::Coverage;
 use crate::proof::evidence::{Evidence, Level, Pulls};
 use crate::secret::document::Expected;
 
-/// Why the token falls short; empty where it does not.
+/// Why the token falls short; empty if it does not.
 pub(super) fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> Vec<String> {
     let mut reasons = Vec::new();
     if evidence.visible.is_empty() {
@@ -30,14 +30,14 @@ pub(super) fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> V
     if missing > 0 {
         reasons.push(format!("{missing} repositories are missing or cannot be pulled"));
     }
-    // a belt for the braces above: without a grant for every repository there is no `complete`
+    // a second safeguard: without a grant for every repository there is no `complete`
     if reasons.is_empty() && evidence.pulls != Pulls::Asked {
         reasons.push("the registry was not asked".to_owned());
     }
     reasons
 }
 
-/// Repositories that are missing from the list, without a grant, or whose manifest cannot be read; less the excluded.
+/// Repositories that the list lacks, that have no grant, or whose manifest cannot be read; without the excluded ones.
 pub(super) fn missing(evidence: &Evidence) -> Vec<String> {
     let visible: BTreeSet<&str> = evidence.visible.iter().map(|repository| repository.name.as_str()).collect();
     let mut missing: BTreeSet<String> = BTreeSet::new();

@@ -123,7 +123,7 @@ fn a_complete_verdict_says_what_it_could_not_know() {
 }
 #[test]
 fn fewer_than_the_last_proof_saw_is_told_with_both_counts() {
-    // of the two repositories one is private
+    // one of the two repositories is private
     let told = |(repositories, private): (usize, usize)| {
         let last = Coverage { repositories, private };
         let verdict = judge(|e| e.last_proof = Some(last));

@@ -1,14 +1,14 @@
-//! What makes a `complete` verdict weaker than it could be, and what Defender does not scan.
+//! Finds what weakens a `complete` verdict, and what Defender does not scan.
 
 use crate::connector::Coverage;
 use crate::proof::evidence::Evidence;
 use crate::proof::finding::{NotScanned, Verdict};
 use crate::warning::{Warning, WarningCode};
 
-/// Repositories that a warning names.
+/// Maximum number of repositories that a warning names.
 const MENTIONED: usize = 5;
 
-/// What makes a `complete` verdict weaker than it could be.
+/// Warns about what weakens a `complete` verdict.
 pub(super) fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let private = evidence.visible.iter().filter(|repository| repository.private).count();
@@ -58,8 +58,8 @@ pub(super) fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
     warnings
 }
 
-/// What Defender will not scan though the token reads it, for whoever connects an organization; `None` where there is
-/// nothing to tell, or no `complete` verdict to put into perspective.
+/// What Defender does not scan although the token can read it, whoever connects the organization. `None` if Defender scans
+/// everything that the proof saw, or if the verdict is not `complete`.
 pub fn unscanned(evidence: &Evidence, verdict: &Verdict) -> Option<Warning> {
     let NotScanned { public, indexes } = verdict.not_scanned;
     if !verdict.is_complete() || (public == 0 && indexes == 0) {

@@ -1,4 +1,4 @@
-//! The field `connector`: where the connector is, and how it should be.
+//! The field `connector`: the connector's resource and its settings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::fields::{FieldError, Fields};
 use crate::ids::is_uuid;
 
-/// An offering that the secret may ask for.
+/// An offering that the secret may request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Plan {
     /// `foundationalCspm`
@@ -23,7 +23,7 @@ impl Plan {
     /// Every plan: the default.
     pub const ALL: [Plan; 3] = [Plan::FoundationalCspm, Plan::Containers, Plan::DefenderCspm];
 
-    /// The field's spelling in the secret.
+    /// The plan's spelling in the secret.
     pub fn name(self) -> &'static str {
         match self {
             Plan::FoundationalCspm => "foundationalCspm",
@@ -54,7 +54,7 @@ pub struct ConnectorId {
 }
 
 impl ConnectorId {
-    /// Reads a resource id; `None` where it is not that of a connector.
+    /// Parses a resource id; `None` if it is not a connector's.
     pub fn parse(id: &str) -> Option<Self> {
         let segments: Vec<&str> = id.trim_start_matches('/').split('/').collect();
         let [_, subscription_id, _, resource_group, _, _, kind, name] = segments.as_slice() else { return None };
@@ -66,12 +66,12 @@ impl ConnectorId {
         (kind.eq_ignore_ascii_case("securityConnectors") && id.is_valid()).then_some(id)
     }
 
-    /// Whether each part is a name that Azure accepts.
+    /// Whether Azure accepts each part as a name.
     pub fn is_valid(&self) -> bool {
         is_uuid(&self.subscription_id) && is_resource_group(&self.resource_group) && is_resource_name(&self.name)
     }
 
-    /// Whether both are the same resource: ARM compares names without case.
+    /// Whether both name the same resource: ARM compares names case-insensitively.
     pub fn is_same(&self, other: &ConnectorId) -> bool {
         self.subscription_id.eq_ignore_ascii_case(&other.subscription_id)
             && self.resource_group.to_lowercase() == other.resource_group.to_lowercase()
@@ -89,22 +89,22 @@ impl fmt::Display for ConnectorId {
     }
 }
 
-/// Where the connector is, and how it should be.
+/// The connector's resource and its desired settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectorSpec {
-    /// Where it is.
+    /// The resource.
     pub id: ConnectorId,
-    /// Azure location at creation.
+    /// Azure location, used at creation.
     pub location: String,
     /// Hours between scans, 1 to 24.
     pub scan_interval_hours: u8,
     /// Offerings.
     pub plans: Vec<Plan>,
-    /// Tags of the user's own.
+    /// The user's own tags.
     pub tags: BTreeMap<String, String>,
 }
 
-/// `connector`.
+/// Reads the field `connector`.
 pub(super) fn read(fields: &Fields<'_>) -> Result<ConnectorSpec, FieldError> {
     if fields.has("connector") && fields.get("connector").is_none() {
         return Err(fields.wrong("connector", "is not an object"));
@@ -151,13 +151,13 @@ fn plans(fields: &Fields<'_>) -> Result<Vec<Plan>, FieldError> {
     Ok(plans)
 }
 
-/// 1 to 90 letters, digits and `-_.()`, no full stop at the end (Azure's naming rules).
+/// Checks a resource group: 1 to 90 letters, digits and `-_.()`, no full stop at the end (Azure's naming rules).
 fn is_resource_group(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || "-_.()".contains(c);
     (1..=90).contains(&name.chars().count()) && name.chars().all(allowed) && !name.ends_with('.')
 }
 
-/// 1 to 260 characters, none that a resource id reserves.
+/// Checks a connector's name: 1 to 260 characters, none that a resource id reserves.
 fn is_resource_name(name: &str) -> bool {
     (1..=260).contains(&name.chars().count())
         && !name.chars().any(|c| c.is_control() || "<>%&\\?/#".contains(c))

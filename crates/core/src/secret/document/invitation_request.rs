@@ -11,19 +11,19 @@ use crate::ids::is_repository_part;
 pub enum Role {
     /// Pulls what its teams may read.
     Member,
-    /// Creates, edits and deletes repositories: what Microsoft's page asks for.
+    /// Creates, edits and deletes repositories: the role that Microsoft's page requires.
     Editor,
-    /// Does everything.
+    /// Has all rights.
     Owner,
 }
 
 impl Role {
-    /// By its name, as the secret and Docker Hub write it; `None` for a role that is not one of Docker's own.
+    /// Parses a role's name as the secret and Docker Hub write it; `None` if it is not one of Docker's own roles.
     pub fn of(name: &str) -> Option<Self> {
         [Role::Member, Role::Editor, Role::Owner].into_iter().find(|role| role.name().eq_ignore_ascii_case(name))
     }
 
-    /// Its name on the wire.
+    /// The role's wire name.
     pub fn name(self) -> &'static str {
         match self {
             Role::Member => "member",
@@ -33,10 +33,10 @@ impl Role {
     }
 }
 
-/// The invitation that the document asks for. No `Debug`: the address is a person's.
+/// The invitation that the document requests. No `Debug`: the address is a person's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InvitationRequest {
-    /// Name or ARN of the owner secret, whose login invites.
+    /// Name or ARN of the owner secret, whose login sends the invitation.
     pub owner: String,
     /// The e-mail address.
     pub email: String,
@@ -46,7 +46,7 @@ pub struct InvitationRequest {
     pub team: Option<String>,
 }
 
-/// `owner` and `user`: one is of no use without the other.
+/// Reads `owner` and `user`; each requires the other.
 pub(super) fn read(fields: &Fields<'_>) -> Result<Option<InvitationRequest>, FieldError> {
     let (owner, user) = match (fields.text("owner")?, fields.optional_object("user")?) {
         (Some(owner), Some(user)) => (owner, user),
@@ -80,7 +80,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Option<InvitationRequest>, Fie
     }))
 }
 
-/// One `@` between a name and a domain, and no character that needs quoting.
+/// Checks an e-mail address: one `@` between a name and a domain, and no character that needs quoting.
 fn is_email(text: &str) -> bool {
     let plain = |part: &str| {
         !part.is_empty()

@@ -1,4 +1,4 @@
-//! The second factor of a login: the seed in `totpSecret`, and the codes that follow from it.
+//! The second factor of a login: the seed in `totpSecret`, and the codes generated from it.
 
 use secrecy::{ExposeSecret, SecretString};
 use totp_rs::{Algorithm, Secret as Seed, TOTP};
@@ -8,7 +8,7 @@ pub const TOTP_STEP: u64 = 30;
 /// Digits of a TOTP code (RFC 6238's default; Docker's manual on two-factor login shows six).
 const TOTP_DIGITS: usize = 6;
 
-/// The base32 seed of a `totpSecret`, which is the seed or the whole `otpauth://` URI of the QR code.
+/// Extracts the base32 seed from a `totpSecret`, which is the seed itself or the whole `otpauth://` URI of the QR code.
 pub(super) fn seed(text: &str) -> Result<SecretString, String> {
     let of_uri;
     let text = if text.get(..10).is_some_and(|scheme| scheme.eq_ignore_ascii_case("otpauth://")) {
@@ -25,7 +25,7 @@ pub(super) fn seed(text: &str) -> Result<SecretString, String> {
     }
 }
 
-/// The parameter `secret` of an `otpauth://` URI. Parameters that would give other codes than Docker Hub's are refused.
+/// Reads the parameter `secret` of an `otpauth://` URI. Refuses parameters that would generate other codes than Docker Hub's.
 fn seed_of_uri(uri: &str) -> Result<String, String> {
     let refused = |why: &str| Err(format!("the `otpauth://` URI in the field `totpSecret` {why}"));
     let Ok(uri) = url::Url::parse(uri) else { return refused("cannot be read") };
@@ -46,7 +46,7 @@ fn seed_of_uri(uri: &str) -> Result<String, String> {
             ("period", value) if value != "30" => {
                 return refused("has another `period` than 30 seconds, which Docker Hub does not use");
             }
-            // the issuer, an icon and the like do not change the code
+            // the issuer, an icon and the like do not affect the code
             _ => {}
         }
     }
@@ -59,7 +59,7 @@ fn seed_of_uri(uri: &str) -> Result<String, String> {
 /// The codes of a seed that [`LoginSecret::parse`](crate::secret::LoginSecret::parse) has checked; `None` for one that is not base32.
 pub fn totp(seed: &SecretString) -> Option<TOTP> {
     let bytes = Seed::Encoded(seed.expose_secret().to_owned()).to_bytes().ok()?;
-    // unchecked: the library wants seeds of 128 bits and more, Docker Hub decides what it hands out
+    // unchecked: the library requires seeds of at least 128 bits, but Docker Hub chooses the seed
     Some(TOTP::new_unchecked(Algorithm::SHA1, TOTP_DIGITS, 1, TOTP_STEP, bytes))
 }
 

@@ -1,4 +1,4 @@
-//! `usedBy`: the secrets that may use a manager's or owner's login.
+//! The field `usedBy`: the secrets that may use a manager's or owner's login.
 
 use crate::error::Error;
 use crate::secret::labels::Secret;

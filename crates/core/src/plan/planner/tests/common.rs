@@ -1,4 +1,4 @@
-//! What the kinds of event have in common: the subject, the location, who is carried on.
+//! Rules that all kinds of event share: the subject, the location, and which onboarding is resumed.
 
 use super::*;
 use crate::plan::state::Proven;
@@ -30,7 +30,7 @@ fn a_document_that_names_another_connector_is_refused_however_many_were_put() {
             let error = plan(&trigger, &state, CLIENT).unwrap_err();
             assert_eq!(error.kind(), Kind::NeedsHuman, "{trigger:?}");
             assert!(error.to_string().contains("offboard"), "{error}");
-            // a stranger to the secret's tag is no reason to take it over
+            // an unknown connector is not taken over
             state.world.secret.tags.remove("hubkeeper");
             assert_eq!(kind(&trigger, &state), Kind::NeedsHuman, "{trigger:?}: without the tag hubkeeper");
         }
@@ -70,7 +70,7 @@ fn a_managed_secret_without_the_tag_remembers_a_connector_that_is_surely_its_own
         state.world.keeping.named = Some(Vec::new());
         state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
         assert_eq!(steps(&trigger, &state)[..2], ["tagManaged", "writeConnector"], "{trigger:?}");
-        // a connector with the fingerprint tells by itself
+        // a connector with the fingerprint needs no further read
         state.world.keeping.named = None;
         state.world.connector = Some(connector(&state.world, OLD, |_| {}));
         assert_eq!(steps(&trigger, &state)[..2], ["tagManaged", "writeConnector"], "{trigger:?}");
@@ -218,7 +218,7 @@ fn an_onboarding_that_cannot_go_on_says_why() {
     state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(kind(&onboard_trigger(), &state), Kind::Refused, "not even where the connector carries it");
 
-    // a candidate that nobody can replace
+    // a candidate that hubkeeper cannot replace
     let mut state = settled();
     state.world.document = Some(document(|value| value["accessToken"] = Value::Null));
     state.world.candidate = Some(Version { id: OLD.into(), document: document(|_| {}) });
@@ -230,7 +230,7 @@ fn an_onboarding_that_cannot_go_on_says_why() {
     state.world.secret.versions.remove(VERSION);
     assert_eq!(steps(&onboard_trigger(), &state), ["writeConnector", "unstage"], "no label to take away");
 
-    // one without a token is passed over
+    // a candidate without a token is skipped
     state.world.candidate =
         Some(Version { id: OLD.into(), document: document(|value| value["accessToken"] = Value::Null) });
     assert_eq!(kind(&onboard_trigger(), &state), Kind::NeedsHuman);

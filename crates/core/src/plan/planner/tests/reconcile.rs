@@ -7,7 +7,7 @@ use super::*;
 const UUID: &str = "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001";
 const RECONCILE: Trigger = Trigger::Reconcile { revoke_replaced: false };
 
-/// AWSCURRENT is `VERSION`, proven, and the connector carries it.
+/// AWSCURRENT is `VERSION`, it is proven, and the connector carries it.
 fn well() -> State {
     let mut state = settled();
     state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
@@ -62,7 +62,7 @@ fn a_candidate_that_waits_is_adopted_and_one_that_cannot_be_is_set_aside() {
     let empty = with_candidate(well(), &["HUBKEEPER_CANDIDATE"], None);
     assert_eq!(steps(&RECONCILE, &empty), ["set aside"]);
 
-    // what is current already is no candidate any more
+    // a version that is already current is no longer a candidate
     let mut adopted = with_candidate(well(), &["AWSPREVIOUS"], Some("dckr_pat_next"));
     adopted.world.candidate = Some(Version { id: VERSION.into(), document: document(|_| {}) });
     adopted.world.secret.versions.insert(VERSION.into(), vec!["AWSCURRENT".into(), "HUBKEEPER_CANDIDATE".into()]);
@@ -78,13 +78,13 @@ fn while_a_rotation_is_stuck_what_is_current_is_looked_after_and_no_label_moves(
     state.world.secret.versions.insert(VERSION.into(), vec!["AWSCURRENT".into(), "HUBKEEPER_CANDIDATE".into()]);
     assert_eq!(steps(&RECONCILE, &state), [""; 0]);
 
-    // written by the rotation already: its last step is all that is missing
+    // the rotation has already written the connector: only its last step is missing
     let mut carries = stuck();
     carries.world.connector = Some(connector(&carries.world, DERIVED, |_| {}));
     assert_eq!(steps(&RECONCILE, &carries), [""; 0]);
     carries.world.connector = Some(connector(&carries.world, OLD, |_| {}));
     assert_eq!(steps(&RECONCILE, &carries), ["writeConnector"]);
-    // a pending version that is not the stuck one counts for nothing
+    // a pending version other than the stuck one is ignored
     carries.world.connector = Some(connector(&carries.world, OLD, |_| {}));
     carries.world.pending = Some(Version { id: OLD.into(), document: document(|_| {}) });
     assert_eq!(steps(&RECONCILE, &carries), ["writeConnector"]);
@@ -97,7 +97,7 @@ fn while_a_rotation_is_stuck_what_is_current_is_looked_after_and_no_label_moves(
     assert_eq!(fresh(Duration::hours(23)), [""; 0]);
 }
 
-/// Why it is not looked for, and what is different in document and state.
+/// Why the check is skipped, and how the document and state differ.
 type Rejected = (&'static str, fn(&mut Value), fn(&mut State));
 
 #[test]

@@ -1,4 +1,4 @@
-//! Edges of the steps of a rotation, and what is said of one that was given up.
+//! Edge cases of the rotation steps, and the report of a failed rotation.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn a_rotation_on_trial_proves_what_is_current_and_says_what_is_not_there() {
     assert_eq!(kind(&Trigger::TestSecret, &state), Kind::Refused);
     state.world.current = None;
     assert_eq!(codes(&Trigger::TestSecret, &state), ["tokenAbsent"]);
-    // a pending value without a token is none of its own
+    // a pending value without a token does not hold a token of its own
     state.world.document = Some(document(|value| value["accessToken"] = Value::Null));
     assert_eq!(steps(&Trigger::TestSecret, &state), ["nothing"]);
 }

@@ -1,4 +1,4 @@
-//! What is due, and when.
+//! Which PATs are due, and when.
 
 use super::*;
 
@@ -291,7 +291,7 @@ fn a_token_that_an_onboarding_may_be_storing_survives_clocks_that_are_an_hour_of
     case.grace = HOUR;
     let first = case.secret.derived_version(VERSION);
     let second = case.secret.derived_version(&first);
-    // a token that is not stored yet: what is in use is known to be another one
+    // a token that is not stored yet: the token in use is known to be another one
     case.contents.extend([holds(VERSION, 1, None)]);
     for version in [first, second] {
         let mut making = pat(&case.secret, "making", &version);

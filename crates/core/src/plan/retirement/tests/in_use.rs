@@ -1,4 +1,4 @@
-//! What is in use.
+//! Which PATs are in use.
 
 use super::*;
 
@@ -254,7 +254,7 @@ fn values_are_asked_for_where_a_token_is_due_and_no_sooner() {
     case.remembered = Remembered::Another;
     assert_eq!(wants(&case.inventory()), Wants::default(), "nothing is retired in any case");
 
-    // one that is only named is compared once its grace is over
+    // a PAT that a version only names is compared once its grace period is over
     let mut case = replaced_two_days_ago();
     case.put(5, Some("old"));
     case.contents.remove(PREVIOUS);
@@ -264,7 +264,7 @@ fn values_are_asked_for_where_a_token_is_due_and_no_sooner() {
     case.secret.last_changed = Some(NOW - HOUR);
     assert_eq!(wants(&case.inventory()), Wants::default());
 
-    // whose value is gone: the values of all others may tell that it is not in use
+    // the PAT's value is gone: the values of all other versions can show that it is not in use
     let mut case = replaced_two_days_ago();
     case.put(1, Some("new"));
     case.contents.extend([lacks(PREVIOUS, Stored::Gone)]);
