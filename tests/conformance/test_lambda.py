@@ -42,6 +42,9 @@ EXPECTED = {
     "secret-label-updated-current.json": ("put AWSCURRENT", "applied"),
     "sqs-records.json": ("onboarded", "no record comes back"),
     "verify.json": ("onboarded", "proven"),
+    "status.json": ("onboarded", "unchanged"),
+    "status-many.json": ("onboarded", "unchanged"),
+    "status-next.json": ("onboarded", "unchanged"),
 }
 
 
