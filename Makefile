@@ -33,7 +33,7 @@ ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus pictures audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet package fuzz corpus pictures audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
@@ -47,15 +47,21 @@ demo: ##1 Show the whole life of a token in the sandbox; EVENT=events/onboard.js
 	@$(MAKE) --no-print-directory tools
 	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
+try: tools ##1 Serve the sandbox for the command line hubkeeper, until Ctrl-C
+	@$(TOOLS)/try $(QUICK_FUNCTION) $(TARGET)/try
+
+install: ##1 Install the command line hubkeeper into cargo's bin folder
+	$(CARGO) install --locked --path cli
+
 # Quick ones first. Each test target has its own line (tests/functional/makefile.rs), since they use different environment
 # variables.
 test: ##1 Run every test, quick ones first
 	$(CARGO) test --workspace --locked --no-run
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
 	$(APART) $(CARGO) test --workspace --locked --doc
-	$(CARGO) test -p hubkeeper --locked --test functional
+	$(CARGO) test --workspace --locked --test functional
 	@$(MAKE) --no-print-directory test-infra
-	$(APART) $(CARGO) test -p hubkeeper --locked --test simulation
+	$(APART) $(CARGO) test --workspace --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
 
 e2e: tools ##3 Deploy a package into a local AWS emulator and test it
@@ -80,7 +86,7 @@ check: ##1 Check format, lints and documentation, then run every test
 	$(MAKE) test
 
 chaos: ##3 Inject random faults for SECONDS=600; SEED=… RUN=… replays one
-	$(CARGO) test -p hubkeeper --locked --test simulation -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
+	$(CARGO) test --workspace --locked --test simulation -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(RUN),--run $(RUN))
 
 oracles: ##3 Prove that the simulation catches each planted fault; ONLY="14 17"
 	@CARGO="$(CARGO)" tests/simulation/planted/run.sh $(ONLY)
@@ -106,10 +112,10 @@ fuzz: $(INSTALLED)/$(CARGO_FUZZ) ##3 Run each fuzz target for SECONDS=60
 	@fuzz/run.sh $(or $(SECONDS),60) $(TARGET)/fuzz
 
 corpus: ##3 Rewrite the corpora of the fuzz targets
-	$(CARGO) test -p hubkeeper --locked --test functional corpus -- --ignored
+	$(CARGO) test --workspace --locked --test functional corpus -- --ignored
 
 pictures: ##3 Redraw the README's pictures in docs/pictures
-	$(APART) HUBKEEPER_RENEW_PICTURES=1 $(CARGO) test -p hubkeeper --locked --test functional pictures
+	$(APART) HUBKEEPER_RENEW_PICTURES=1 $(CARGO) test --workspace --locked --test functional pictures
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ##3 Check dependencies: licences, sources, advisories; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom
@@ -147,10 +153,11 @@ $(INSTALLED)/cargo-%:
 	$(CARGO) install --locked --root $(INSTALLED) --target-dir $(INSTALLED)/build $(shell echo cargo-$* | sed 's/-\([0-9.]*\)$$/@\1/')
 	@touch $@
 
+# the whole workspace, so that each crate has the same features as for the tests, and is built once
 tools:
-	$(CARGO) build --locked -p hubkeeper -p hubkeeper-sandbox --bins
+	$(CARGO) build --locked --workspace --bins
 
 record: tools
 	@rm -rf $(RECORD)
-	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked -p hubkeeper --test functional
+	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked --workspace --test functional
 	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(QUICK_FUNCTION) >/dev/null

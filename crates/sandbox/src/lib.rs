@@ -7,6 +7,7 @@
 pub mod arm;
 pub mod aws;
 pub mod demo;
+pub mod deployed;
 pub mod entra;
 pub mod hub;
 pub mod keys;
