@@ -37,6 +37,7 @@ pub async fn run(context: &Context, arguments: Verify) -> Result<Code, Failure> 
 
 /// Proves a token that is in no secret.
 async fn of_token(context: &Context, arguments: &Verify, organization: &str) -> Result<Code, Failure> {
+    context.doing("interrupted before anything was sent");
     if !is_repository_part(organization) {
         return Err(Failure::usage(
             "the organization is not the name of a Docker Hub organization",
@@ -82,10 +83,8 @@ async fn of_token(context: &Context, arguments: &Verify, organization: &str) -> 
     line.clear();
     let report = report(organization, &verdict).to_json();
     context.print(&report, || render::report::report(&report));
-    if context.is_for_people()
-        && let Some(remedy) = remedy(&verdict)
-    {
-        context.say(&format!("\n  {}  {remedy}", render::style::bold("what to do")));
+    if let Some(remedy) = remedy(&verdict) {
+        context.advise(remedy);
     }
     Ok(Code::of_finding(verdict.result))
 }
@@ -157,7 +156,7 @@ async fn of_secret(context: &Context, arguments: &Verify, secret: &str) -> Resul
     }
     let answer = if through_function {
         let function = context.function(&arguments.function, &shared).await?;
-        line.message(format!("{} proves it", function.name));
+        line.message(&format!("{} proves it", function.name));
         function.invoke(&event).await
     } else {
         context.local(&arguments.function, shared).await?.handle(&event).await
