@@ -21,7 +21,7 @@ fn test_targets() -> Vec<String> {
     let mut names = Vec::new();
     let mut sections = read("Cargo.toml").split("[[test]]").skip(1).map(str::to_owned).collect::<Vec<_>>();
     let packages = ["tests", "crates", "benches"].into_iter().flat_map(|folder| entries(&root().join(folder)));
-    for package in packages.filter(|folder| folder.join("Cargo.toml").is_file()) {
+    for package in packages.chain([root().join("cli")]).filter(|folder| folder.join("Cargo.toml").is_file()) {
         let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
         sections.extend(manifest.split("[[test]]").skip(1).map(str::to_owned));
         let is_target = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
