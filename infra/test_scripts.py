@@ -100,7 +100,7 @@ REFUSED = {
     "errorMessage": (
         "onboard for organization acme: the verdict is partial: the token's scope is public read only; remedy: give the token "
         "`Read-only` (not `Public Repo Read-only`) and the dedicated user read access to every repository (role or team), check the "
-        "organization's name, or name what may be left out in `excludedRepositories`"
+        "organization's name, or list the repositories to leave out in `excludedRepositories`"
     ),
 }
 

@@ -154,7 +154,7 @@ impl Flow<'_> {
                 Next::Do(steps) => return self.act(state, steps, look).await,
             }
         }
-        Err(Error::retryable("the state does not settle", "repeat the event"))
+        Err(Error::retryable("the state keeps changing", "repeat the event"))
     }
 
     /// Finishes a round: retires tokens in a reconcile, sets the outcome, and reports an ignored candidate.

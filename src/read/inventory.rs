@@ -62,7 +62,7 @@ pub(crate) async fn plan(
     if secret.managed() != managed || moved || rotated {
         report.warn(Warning::new(
             WarningCode::NothingRetired,
-            "the secret is being changed at this moment: its tokens are looked at by the next reconcile",
+            "the secret is being changed at this moment: the next reconcile checks its tokens",
         ));
         return Ok(Vec::new());
     }
@@ -137,7 +137,7 @@ fn warn_of_tokens_left(pats: &[Pat], secret: &Secret, report: &mut Report) {
     if left > 0 {
         report.warn(Warning::new(
             WarningCode::TokensLeft,
-            format!("the secret is offboarded and {left} of its tokens are alive until the grace is over; keep the secret and its manager until a later reconcile has retired them"),
+            format!("the secret is offboarded and {left} of its tokens stay active until the grace period is over; keep the secret and its manager until a later reconcile has retired them"),
         ));
     }
 }
@@ -235,5 +235,5 @@ async fn read(
 }
 
 fn undecided(error: &HubError) -> Error {
-    Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+    Error::retryable(format!("Docker Hub did not complete the request: {}", error.message()), "repeat the event")
 }

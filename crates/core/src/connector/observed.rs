@@ -166,7 +166,7 @@ impl Observed {
         }
         match (self.tag(TAG_SECRET), told) {
             (Some(tag), _) if tag == fingerprint.as_str() => Ownership::Ours,
-            (Some(_), _) => Ownership::Foreign("another secret keeps it (tag hubkeeper-secret)".into()),
+            (Some(_), _) => Ownership::Foreign("another secret manages it (tag hubkeeper-secret)".into()),
             (None, Some(_)) => Ownership::Untagged,
             (None, None) => Ownership::Foreign(
                 "it does not tell its organization (hierarchyIdentifier) and has no tag of hubkeeper".into(),
@@ -191,7 +191,7 @@ impl Observed {
     /// The first difference, for messages.
     pub fn carries(&self, document: &Document, fingerprint: &Fingerprint, version: &str) -> Result<(), String> {
         if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
-            return Err("it does not bear this secret's tag".into());
+            return Err("it does not have this secret's tag".into());
         }
         if self.tag(TAG_VERSION) != Some(version) {
             return Err("it carries another version of the secret".into());

@@ -102,7 +102,7 @@ fn asked_for(fields: &Fields<'_>) -> Result<Asked, FieldError> {
     match kind {
         "Create" => Ok(Asked::Create { secret_id }),
         "Update" => Ok(Asked::Update { secret_id }),
-        _ => Err(fields.wrong("RequestType", "is none of Create, Update, Delete")),
+        _ => Err(fields.wrong("RequestType", "must be one of Create, Update, Delete")),
     }
 }
 

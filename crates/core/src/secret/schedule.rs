@@ -69,7 +69,7 @@ pub fn ends_before_rotation(
     (expires_at < safe).then(|| {
         Warning::new(WarningCode::EndsBeforeRotation,
             format!(
-                "the token ends at {}, before the next rotation ({}), its window and the grace are over ({}): rotate more often, or raise HUBKEEPER_TOKEN_LIFETIME_DAYS",
+                "the token ends at {}, before the next rotation ({}), its window and the grace period end ({}): rotate more often, or raise HUBKEEPER_TOKEN_LIFETIME_DAYS",
                 rfc3339(expires_at),
                 rfc3339(due),
                 rfc3339(safe)

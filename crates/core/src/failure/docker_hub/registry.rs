@@ -58,7 +58,7 @@ pub fn grant_rejected() -> HubError {
 /// 403: Docker's registry refuses rights with 401, so this comes from a proxy, a firewall or a content delivery network.
 pub fn blocked_on_the_way() -> HubError {
     HubError::Unexpected(
-        "manifest at the registry: status 403, which a proxy or a firewall on the way sends: let requests to the registry pass"
+        "manifest at the registry: status 403, which comes from a proxy or a firewall in between: allow requests to the registry"
             .into(),
     )
 }
