@@ -234,7 +234,7 @@ impl Executor<'_> {
         };
         let look = self.services.look(self.arn(), &id).await?;
         let connector = look.connector.observed();
-        // while tag and document name different connectors, it is unknown which token the kept connector carries
+        // while tag and document name different connectors, it is unknown which token the managed connector carries
         if look.secret.keeps_another(&document) {
             return Ok(true);
         }

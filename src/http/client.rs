@@ -283,7 +283,7 @@ impl HttpClient {
         let late = self.shared.clock.sleep(time);
         match select(sent, late).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => Err(TransportError::new(TransportErrorKind::Timeout, "no answer")),
+            Either::Right(_) => Err(TransportError::new(TransportErrorKind::Timeout, "no response")),
         }
     }
 

@@ -123,7 +123,7 @@ fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Res
 /// Reads the connector whose token is in use.
 async fn kept_connector(services: &Services, world: &World, document: &Document) -> Result<Found, Error> {
     match world.offboarded_connector() {
-        // the kept connector counts, and its resource group may be deleted as well
+        // the managed connector counts, and its resource group may be deleted as well
         Some(kept) if world.secret.managed() == Managed::Offboarded => {
             Ok(services.arm.read(&kept.connector).await?.or_absent())
         }

@@ -141,7 +141,7 @@ const WORLDS: [(&str, Change); 21] = [
         let version = state.world.version.clone();
         state.world.connector = Some(connector(&state.world, &version, |body| body["location"] = json!("northeurope")));
     }),
-    ("the connector is gone, and one elsewhere bears the fingerprint", |state| {
+    ("the connector is gone, and one elsewhere has the fingerprint", |state| {
         let id = state.world.document.as_ref().unwrap().connector.id.clone();
         let moved = crate::secret::document::ConnectorId { resource_group: "rg-other".into(), ..id };
         state.world.connector = Some(Found::Absent);

@@ -218,7 +218,7 @@ impl AzureHttpClient for Carrier {
             }
             Err(error) => {
                 self.note(Some(Seen::NoAnswer(error.to_string())));
-                Err(other("no answer"))
+                Err(other("no response"))
             }
         }
     }

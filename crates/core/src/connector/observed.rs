@@ -72,7 +72,7 @@ pub struct Observed {
 /// The owner of a connector.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ownership {
-    /// This secret keeps it.
+    /// This secret manages it.
     Ours,
     /// It connects this organization, without hubkeeper's tags: somebody made it in the portal.
     Untagged,
@@ -179,7 +179,7 @@ impl Observed {
         self.text(&["systemData", "lastModifiedBy"])
     }
 
-    /// Whether it bears this secret's fingerprint, for whichever organization.
+    /// Whether it has this secret's fingerprint, for whichever organization.
     pub fn bears(&self, fingerprint: &Fingerprint) -> bool {
         self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint.as_str())
     }

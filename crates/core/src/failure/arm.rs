@@ -127,7 +127,7 @@ fn by_status(status: u16, what: String) -> Error {
     }
 }
 
-/// The policy assignments of a denial, each once: the display name where it is told, else the name, and the scope that the
+/// The policy assignments of a denial, each once: the display name if there is one, otherwise the name, and the scope that the
 /// assignment's id shows (Microsoft's "Policy for API denial").
 fn policies(error: &Value) -> Vec<String> {
     let infos = |error: &Value| error.get("additionalInfo").and_then(Value::as_array).cloned().unwrap_or_default();

@@ -45,7 +45,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
             (None, Some(current)) => of(current, Label::Current),
             (Some(version), Some(current)) if version == current => of(current, Label::Current),
             (Some(version), _) if secret.bears(version, Label::Pending) => {
-                return Ok(nothing(Outcome::Ignored, "the version is AWSPENDING only: its rotation goes on by itself"));
+                return Ok(nothing(Outcome::Ignored, "the version is AWSPENDING only: its rotation continues"));
             }
             _ => return Ok(nothing(Outcome::Ignored, "the version is not AWSCURRENT")),
         },

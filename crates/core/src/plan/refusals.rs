@@ -13,7 +13,7 @@ use crate::secret::{Document, KeptConnector, Secret};
 /// Refuses to delete a connector without this secret's tag.
 ///
 /// # Errors
-/// `Refused` if the connector does not bear the tag.
+/// `Refused` if the connector does not have the tag.
 pub fn ours_to_delete(
     observed: &Observed,
     organization: &str,
@@ -75,7 +75,7 @@ pub fn refusal(verdict: &Verdict) -> Error {
     }
 }
 
-/// The document names a different connector than the one that the secret keeps.
+/// The document names a different connector than the one that the secret manages.
 pub fn keeps_another(kept: &KeptConnector, document: &KeptConnector) -> Error {
     Error::needs_human(
         format!("the secret manages {kept} (tag {CONNECTOR_TAG}), but its document names {document}"),

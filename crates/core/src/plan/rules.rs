@@ -78,7 +78,7 @@ pub(super) fn write(world: &World, version: &str) -> Step {
     Step::WriteConnector { version: version.to_owned(), create: world.observed().is_none() }
 }
 
-/// What must be read to decide whether the secret keeps the document's connector.
+/// What must be read to decide whether the secret manages the document's connector.
 pub(super) fn ask(world: &World, document: &Document) -> Result<Option<Plan>, Error> {
     Ok(match keeps(world, document)? {
         Keeps::Known | Keeps::Remember(_) => None,

@@ -25,7 +25,7 @@ pub struct Schedule {
 impl Schedule {
     /// Reads `RotationRules`: `AutomaticallyAfterDays`, `ScheduleExpression` (`rate(…)`; the interval of `cron(…)` is not
     /// computed) and `Duration` (`3h`), as AWS's reference of `RotationRulesType` describes them.
-    /// If AWS gives no `next`, it is one interval after `last`: the last rotation, or the creation of the secret.
+    /// Without `next` in the response, it is one interval after `last`: the last rotation, or the creation of the secret.
     pub fn new(
         days: Option<i64>,
         expression: Option<&str>,

@@ -64,7 +64,7 @@ pub fn blocked_on_the_way() -> HubError {
 }
 
 /// What an error body says: the messages of a JSON body (`details`, `detail`, `message`, `errors[]`, as Docker's services
-/// spell them), or plain text. A page of HTML says nothing: no service of Docker answers a token request with one.
+/// spell them), or plain text. A page of HTML says nothing: no service of Docker returns one for a token request.
 fn said(body: &[u8]) -> String {
     fn collect(value: &Value, depth: usize, found: &mut Vec<String>) {
         match value {

@@ -43,7 +43,7 @@ pub struct Inventory<'a> {
     pub history: Option<&'a History>,
     /// How the connector in the secret's tag compares with the document's.
     pub remembered: Remembered,
-    /// Whether other connectors bear this secret's tag: their tokens are unknown.
+    /// Whether other connectors have this secret's tag: their tokens are unknown.
     pub elsewhere: bool,
     /// The grace period.
     pub grace: Duration,
