@@ -26,7 +26,8 @@ pub enum Keeps {
 /// Compares the connector that `document` names with the tag.
 ///
 /// # Errors
-/// `NeedsHuman` if the secret manages another connector, or if its connector is unknown.
+/// `NeedsHuman` if the secret manages another connector, if the former connector of an offboarded secret still exists, or if it is not
+/// known which connector the secret manages.
 pub fn keeps(world: &World, document: &Document) -> Result<Keeps, Error> {
     let secret = &world.secret;
     let wanted = KeptConnector::of(document);

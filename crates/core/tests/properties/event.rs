@@ -313,9 +313,12 @@ fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer
     ];
     for (name, most) in [("StackId", 1024), ("RequestId", 256), ("LogicalResourceId", 256)] {
         table.push((with(&[(name, long(most))]), asked("Create")));
-        table.push((with(&[(name, long(most + 1))]), wrong(&format!("field `{name}` is no id"))));
+        table.push((with(&[(name, long(most + 1))]), wrong(&format!("field `{name}` is not an id"))));
         for character in ['"', '\\', ' ', '\n', 'é'] {
-            table.push((with(&[(name, json!(format!("a{character}b")))]), wrong(&format!("field `{name}` is no id"))));
+            table.push((
+                with(&[(name, json!(format!("a{character}b")))]),
+                wrong(&format!("field `{name}` is not an id")),
+            ));
         }
     }
     check(&table);

@@ -84,7 +84,7 @@ impl Inventory<'_> {
         };
         if self.remembered == Remembered::Another {
             return said(
-                "AWSCURRENT names another connector than the secret's tag hubkeeper-connector (offboard the secret and onboard it again, or put the document before it back)",
+                "AWSCURRENT names another connector than the secret's tag hubkeeper-connector (offboard the secret and onboard it again, or restore the previous document)",
             );
         }
         if self.elsewhere {
@@ -158,7 +158,7 @@ impl Inventory<'_> {
         let previous = secret.version(Label::Previous).and_then(|previous| history.get(previous));
         match (history.get(version), previous) {
             (Some(made), Some(previous)) => made <= previous,
-            // without AWSPREVIOUS there was one current version; a version that AWS does not list was never stored, or long ago
+            // without AWSPREVIOUS only one version was ever current; one that AWS does not list was never stored, or removed long ago
             _ => false,
         }
     }
