@@ -9,7 +9,7 @@
 //! - [`apply`]: the steps of a plan, each checked again before its write. [`prove`]: gathers evidence about a token.
 //! - [`read`]: reads the state that the planner needs.
 //! - [`process`]: the state that lives as long as the process. [`clients`]: the clients of one invocation.
-//! - [`http`]: the HTTP client. [`metrics`] and [`logging`]. [`clock`]: time and randomness.
+//! - [`http`]: the HTTP client. [`metrics`] and [`logging`]. [`clock`]: time and randomness. [`observer`]: progress.
 //!
 //! Three promises determine the design: no gap, no unproven write, no leak (ARCHITECTURE.md says which code keeps
 //! each).
@@ -23,6 +23,7 @@ pub mod handler;
 pub mod http;
 pub mod logging;
 pub mod metrics;
+pub mod observer;
 pub mod process;
 pub mod prove;
 pub mod read;

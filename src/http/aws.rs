@@ -38,12 +38,20 @@ pub fn may_have_acted(response: &HttpResponse) -> bool {
 
 /// Implements the SDK's HTTP client with [`HttpClient`].
 #[derive(Clone)]
-pub struct SdkHttp(HttpClient);
+pub struct SdkHttp {
+    http_client: HttpClient,
+    policy: Policy,
+}
 
 impl SdkHttp {
     /// Creates the SDK's HTTP client for one invocation.
     pub fn new(http_client: HttpClient) -> Self {
-        Self(http_client)
+        Self { http_client, policy: POLICY }
+    }
+
+    /// Creates the SDK's HTTP client with another policy, for calls that take long or are not safe to repeat.
+    pub fn with(http_client: HttpClient, policy: Policy) -> Self {
+        Self { http_client, policy }
     }
 }
 
@@ -61,7 +69,7 @@ impl SdkHttpClient for SdkHttp {
 
 impl HttpConnector for SdkHttp {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let http_client = self.0.clone();
+        let (http_client, policy) = (self.http_client.clone(), self.policy);
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (parts, body) = request.into_parts();
@@ -70,7 +78,7 @@ impl HttpConnector for SdkHttp {
             let request = http::Request::from_parts(parts, body);
             let mut acted = false;
             for attempt in 1.. {
-                let mut response = http_client.send(request.clone(), POLICY).await.map_err(to_connector_error)?;
+                let mut response = http_client.send(request.clone(), policy).await.map_err(to_connector_error)?;
                 acted |= response.extensions().get::<MayHaveActed>().is_some();
                 if acted {
                     response.headers_mut().insert(MAY_HAVE_ACTED, HeaderValue::from_static("true"));

@@ -26,6 +26,7 @@ use super::proxy::ProxyFault;
 use super::transport::{Transport, TransportError, TransportErrorKind};
 use crate::clock::{Clock, Random};
 use crate::http::exchange::{MayHaveActed, Policy, Repeat, Request, Response, UNDER_WAY};
+use crate::observer::{Observer, Progress, Silent};
 
 /// Maximum number of 429 responses that one request waits out.
 const RATE_LIMITED: u32 = 30;
@@ -89,13 +90,24 @@ pub struct HttpShared {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    observer: Arc<dyn Observer>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
 impl HttpShared {
     /// Creates the shared state over `transport`.
     pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Arc<Self> {
-        Arc::new(Self { transport, clock, random, hosts: Mutex::default() })
+        Self::observed(transport, clock, random, Arc::new(Silent))
+    }
+
+    /// Creates the shared state over `transport`, and tells `observer` how far requests are.
+    pub fn observed(
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        observer: Arc<dyn Observer>,
+    ) -> Arc<Self> {
+        Arc::new(Self { transport, clock, random, observer, hosts: Mutex::default() })
     }
 
     /// Returns the current time.
@@ -141,6 +153,11 @@ impl HttpClient {
     /// Returns the source of randomness.
     pub fn random(&self) -> &Arc<dyn Random> {
         &self.shared.random
+    }
+
+    /// Tells the observer of the process how far the work is.
+    pub(crate) fn observe(&self, progress: Progress<'_>) {
+        self.shared.observer.observe(progress);
     }
 
     /// Returns the time at which requests stop.
@@ -208,7 +225,8 @@ impl HttpClient {
         let mut limited = 0;
         loop {
             attempt += 1;
-            let permit = host.admit(self.shared.clock.as_ref(), self.deadline, (&self.holds, &name)).await;
+            let observer = self.shared.observer.as_ref();
+            let permit = host.admit(self.shared.clock.as_ref(), self.deadline, (&self.holds, &name), observer).await;
             let permit = permit.map_err(|refusal| {
                 fail(if refusal == pace::Refusal::Deadline { Cause::Deadline } else { Cause::RateLimited }, acted)
             })?;

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::Clock;
 use crate::http::exchange::Response;
+use crate::observer::{Observer, Progress};
 
 /// The reason why a request is not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +79,7 @@ impl Host {
         clock: &dyn Clock,
         deadline: Timestamp,
         (holds, name): (&Holds, &str),
+        observer: &dyn Observer,
     ) -> Result<SemaphorePermit<'_>, Refusal> {
         loop {
             let now = clock.now();
@@ -95,6 +97,7 @@ impl Host {
             if clock.now() + wait >= deadline {
                 return Err(Refusal::RateLimited);
             }
+            observer.observe(Progress::Waiting { host: name, until: clock.now() + wait });
             clock.sleep(wait).await;
         }
     }

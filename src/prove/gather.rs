@@ -13,12 +13,14 @@ use hubkeeper_core::hub::{Head, HubError, Repository};
 use hubkeeper_core::proof::evidence::{Evidence, Level, Login, Pulls, Push, Reference, level};
 use hubkeeper_core::proof::sample;
 use hubkeeper_core::secret::Document;
+use hubkeeper_core::secret::document::Expected;
 
 use crate::clients::hub::login::TokenLogin;
 use crate::clients::hub::registry::{Grant, Granted, batches};
 use crate::clients::hub::repositories::Tags;
 use crate::clients::hub::{Credential, Hub, Session};
 use crate::http::UNDER_WAY;
+use crate::observer::Progress;
 
 /// Maximum number of missing grants of combined requests that are requested again one by one.
 const ASKED_AGAIN: usize = 20;
@@ -27,10 +29,30 @@ const ASKED_AGAIN: usize = 20;
 pub struct Subject<'a> {
     /// The token and its identity.
     pub credential: Credential,
-    /// The document of the token's version.
-    pub document: &'a Document,
+    /// The organization whose repositories the token must read.
+    pub organization: &'a str,
+    /// Whether the token is an organization access token.
+    pub is_organization_token: bool,
+    /// Repositories that must be readable.
+    pub expected: &'a [Expected],
+    /// Repositories that completeness leaves out.
+    pub excluded: &'a [String],
     /// Whether to check pulls for a sample only, which is enough to see that a proven token still works.
     pub sample_only: bool,
+}
+
+impl<'a> Subject<'a> {
+    /// The token of a document. Returns `None` if the document holds none.
+    pub fn of(document: &'a Document, sample_only: bool) -> Option<Self> {
+        Some(Self {
+            credential: Credential { identifier: document.username.clone(), token: document.access_token.clone()? },
+            organization: &document.organization,
+            is_organization_token: document.is_organization_token(),
+            expected: &document.expected,
+            excluded: &document.excluded,
+            sample_only,
+        })
+    }
 }
 
 /// The evidence after grants and tags are read, without the manifests. No `Debug`: it holds tokens.
@@ -72,19 +94,19 @@ enum End {
 }
 
 impl Prover<'_> {
+    fn observe(self, progress: Progress<'_>) {
+        self.hub.http_client.observe(progress);
+    }
+
     /// Gathers the evidence of login, list, grants and tags.
     pub async fn survey(&self, subject: &Subject<'_>) -> Survey {
-        let document = subject.document;
-        let mut evidence = Evidence::new(
-            &document.organization,
-            document.is_organization_token(),
-            &document.expected,
-            &document.excluded,
-        );
+        let organization = subject.organization;
+        let mut evidence =
+            Evidence::new(organization, subject.is_organization_token, subject.expected, subject.excluded);
         let mut manifests = Vec::new();
         let mut push_on = None;
         if let Some(session) = self.enter(subject, &mut evidence).await {
-            let excluded: BTreeSet<&str> = document.excluded.iter().map(String::as_str).collect();
+            let excluded: BTreeSet<&str> = subject.excluded.iter().map(String::as_str).collect();
             let visible = evidence.visible.clone();
             let targets: Vec<&Repository> =
                 visible.iter().filter(|repository| !excluded.contains(repository.name.as_str())).collect();
@@ -92,9 +114,7 @@ impl Prover<'_> {
                 let chosen = sample::choose(&targets);
                 push_on = chosen.first().or(targets.first()).map(|repository| (*repository).clone());
                 let tags = join_all(
-                    chosen
-                        .iter()
-                        .map(|repository| self.hub.some_tags(&session, &document.organization, &repository.name)),
+                    chosen.iter().map(|repository| self.hub.some_tags(&session, organization, &repository.name)),
                 );
                 let canary = level(evidence.scope.as_deref()) == Level::Unknown;
                 let grants = self.grants(subject, &targets, &chosen, canary);
@@ -118,7 +138,11 @@ impl Prover<'_> {
     pub async fn finish(&self, survey: Survey, may_ask: impl Future<Output = bool>) -> Evidence {
         let Survey { mut evidence, credential, manifests, push_on } = survey;
         let organization = evidence.organization.clone();
-        let heads = join_all(manifests.iter().map(|candidate| self.head(&organization, candidate)));
+        let heads = join_all(manifests.iter().map(|candidate| async {
+            let head = self.head(&organization, candidate).await;
+            self.observe(Progress::Manifest { of: manifests.len() });
+            head
+        }));
         let open = level(evidence.scope.as_deref()) == Level::Unknown
             && evidence.pulls == Pulls::Asked
             && evidence.denied.is_empty()
@@ -209,9 +233,10 @@ impl Prover<'_> {
                 return None;
             }
         };
+        self.observe(Progress::LoggedIn);
         evidence.login = Login::Accepted;
         evidence.scope.clone_from(&session.scope);
-        match self.hub.repositories(&session, &subject.document.organization).await {
+        match self.hub.repositories(&session, subject.organization).await {
             Ok(list) => evidence.visible = list,
             Err(error) => {
                 evidence.gaps.push(error.message().to_owned());
@@ -236,7 +261,8 @@ impl Prover<'_> {
             targets.iter().copied().filter(|repository| !in_sample.contains(repository.name.as_str())).collect()
         };
         let mut asks: Vec<Vec<&Repository>> = chosen.iter().map(|repository| vec![*repository]).collect();
-        asks.extend(batches(&subject.document.organization, &rest));
+        asks.extend(batches(subject.organization, &rest));
+        self.observe(Progress::Checking { repositories: chosen.len() + rest.len() });
         let mut asked = Asked { granted: BTreeSet::new(), singles: Vec::new(), end: None };
         if canary && !asks.is_empty() {
             let first = asks.remove(0);
@@ -260,7 +286,7 @@ impl Prover<'_> {
         subject: &Subject<'_>,
         repositories: Vec<&'a Repository>,
     ) -> (Vec<&'a Repository>, Result<Grant, HubError>) {
-        let organization = &subject.document.organization;
+        let organization = subject.organization;
         let grant = self.hub.registry_token(&subject.credential, organization, &repositories, "pull").await;
         (repositories, grant)
     }
@@ -276,10 +302,11 @@ impl Prover<'_> {
         if asked.end.is_some() {
             return;
         }
-        let organization = &subject.document.organization;
+        let organization = subject.organization;
         let requests: Vec<_> = asks.into_iter().map(|repositories| self.ask_one(subject, repositories)).collect();
         let mut answers = stream::iter(requests).buffer_unordered(UNDER_WAY);
         while let Some((repositories, grant)) = answers.next().await {
+            self.observe(Progress::Checked { repositories: repositories.len() });
             match grant {
                 Ok(Grant::Granted(granted)) => {
                     let pullable =

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join, join3, select};
+use hubkeeper_core::config::OverPrivilege;
 use hubkeeper_core::connector::observed::Ownership;
 use hubkeeper_core::connector::{Coverage, Found};
 use hubkeeper_core::error::Error;
@@ -24,7 +25,7 @@ use hubkeeper_core::time::Timestamp;
 use time::Duration;
 
 use crate::clients::Services;
-use crate::clients::hub::{Credential, Session};
+use crate::clients::hub::{Credential, Hub, Session};
 use crate::prove::gather::{Prover, Subject};
 use crate::read::{connector, state};
 
@@ -162,6 +163,32 @@ pub(crate) async fn examine_while_reading(
     }
 }
 
+/// Proves a token that is in no secret, or not yet: the whole proof, compared with the view of another token, if there is
+/// one. The name of that view stands in the verdict's reasons.
+pub async fn examine_token(
+    hub: &Hub,
+    subject: &Subject<'_>,
+    compare_with: Option<(&Credential, String)>,
+    over_privilege: OverPrivilege,
+) -> Verdict {
+    let prover = Prover { hub };
+    let own = async {
+        let survey = Box::pin(prover.survey(subject)).await;
+        prover.finish(survey, async { true }).await
+    };
+    let other = async {
+        match compare_with {
+            Some((credential, of)) => prover.reference(credential, subject.organization, of).await,
+            None => Ok(None),
+        }
+    };
+    let (mut evidence, other) = Box::pin(join(own, other)).await;
+    compare(&mut evidence, other);
+    let mut verdict = verdict(&evidence, over_privilege);
+    verdict.warnings.extend(unscanned(&evidence, &verdict));
+    verdict
+}
+
 /// Checks with a sample whether a token that was proven before still logs in and pulls.
 pub(crate) async fn sample(services: &Services, world: &World, version: &str) -> Result<Verdict, Error> {
     let document = document(world, version)?;
@@ -187,14 +214,8 @@ fn document(world: &World, version: &str) -> Result<Document, Error> {
 }
 
 fn subject(document: &Document, sample_only: bool) -> Result<Subject<'_>, Error> {
-    let credential = credential(document)
-        .ok_or_else(|| Error::needs_human("the secret's version holds no token", "put a version with `accessToken`"))?;
-    Ok(Subject { credential, document, sample_only })
-}
-
-fn credential(document: &Document) -> Option<Credential> {
-    let token = document.access_token.clone()?;
-    Some(Credential { identifier: document.username.clone(), token })
+    Subject::of(document, sample_only)
+        .ok_or_else(|| Error::needs_human("the secret's version holds no token", "put a version with `accessToken`"))
 }
 
 /// Makes the verdict inconclusive for a rejected token that the function created minutes ago: it may still be
@@ -275,7 +296,7 @@ async fn prove(
         let Some(in_use) = in_use(services, world, &context, version, document, &fingerprint).await? else {
             return Ok(Ok(None));
         };
-        let Some(credential) = credential(&in_use.document) else { return Ok(Ok(None)) };
+        let Some(Subject { credential, .. }) = Subject::of(&in_use.document, false) else { return Ok(Ok(None)) };
         let of = format!("the token in use (version {})", in_use.id);
         Ok::<_, Error>(prover.reference(&credential, organization, of).await)
     };

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 11] = [
     &["read", "process"],
     &["clients"],
     &["http"],
-    &["metrics", "logging", "clock"],
+    &["metrics", "logging", "clock", "observer"],
 ];
 
 /// The core's modules from top to bottom. Modules in one line do not use each other.

@@ -35,7 +35,7 @@ const BANNED: [(&str, &str); 28] = [
     ("whereof", "of which"),
 ];
 
-/// Phrases for the product alone (`src`, `crates/core/src` without tests, and the pages): a service returns a response.
+/// Phrases for the product alone (`src`, `cli/src` and `crates/core/src` without tests, and the pages): a service returns a response.
 const BANNED_IN_THE_PRODUCT: [(&str, &str); 4] = [
     ("answer", "response"),
     ("answers", "returns, responds"),
@@ -178,7 +178,7 @@ fn has(text: &str, phrase: &str) -> bool {
 
 fn is_product(path: &str) -> bool {
     let is_page = Path::new(path).extension().is_some_and(|kind| kind == "md");
-    let is_code = path.starts_with("src/") || path.starts_with("crates/core/src/");
+    let is_code = ["src/", "cli/src/", "crates/core/src/"].iter().any(|folder| path.starts_with(folder));
     is_page || (is_code && !path.contains("tests"))
 }
 

@@ -55,6 +55,47 @@ pub struct Config {
     pub is_local: bool,
 }
 
+/// The settings that a proof needs, and nothing of AWS or Azure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProofConfig {
+    /// Docker Hub API.
+    pub hub_url: String,
+    /// Docker registry token service.
+    pub hub_auth_url: String,
+    /// Docker registry.
+    pub registry_url: String,
+    /// What to do with a token that can do more than read.
+    pub over_privilege: OverPrivilege,
+    /// Proxy for all requests to https URLs.
+    pub proxy: Option<Proxy>,
+}
+
+impl ProofConfig {
+    /// Parses the environment.
+    ///
+    /// # Errors
+    /// [`Problems`] lists all problems, not only the first.
+    pub fn parse(environment: &Environment) -> Result<Self, Problems> {
+        let mut read = Reader::new(environment);
+        let config = Self::read(&mut read);
+        if read.problems.is_empty() { Ok(config) } else { Err(Problems(read.problems)) }
+    }
+
+    fn read(read: &mut Reader<'_>) -> Self {
+        Self {
+            hub_url: read.endpoint("HUBKEEPER_HUB_URL", "https://hub.docker.com"),
+            hub_auth_url: read.endpoint("HUBKEEPER_HUB_AUTH_URL", "https://auth.docker.io"),
+            registry_url: read.endpoint("HUBKEEPER_REGISTRY_URL", "https://registry-1.docker.io"),
+            over_privilege: read.choice(
+                "HUBKEEPER_OVER_PRIVILEGE",
+                OverPrivilege::Refuse,
+                &[("refuse", OverPrivilege::Refuse), ("warn", OverPrivilege::Warn)],
+            ),
+            proxy: read.proxy(),
+        }
+    }
+}
+
 /// All problems of the environment, each with its variable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problems(Vec<String>);
@@ -102,6 +143,7 @@ impl Config {
             &[("public", Cloud::Public), ("us-government", Cloud::UsGovernment)],
         );
         let azure_auth = read.azure_auth();
+        let proof = ProofConfig::read(&mut read);
         let config = Config {
             tenant_id: read.identifier("AZURE_TENANT_ID"),
             client_id: read.identifier("AZURE_CLIENT_ID"),
@@ -110,18 +152,14 @@ impl Config {
             authority: read.authority(cloud),
             arm_url: read.endpoint("HUBKEEPER_ARM_URL", cloud.arm()),
             arm_api_version: read.api_version(),
-            hub_url: read.endpoint("HUBKEEPER_HUB_URL", "https://hub.docker.com"),
-            hub_auth_url: read.endpoint("HUBKEEPER_HUB_AUTH_URL", "https://auth.docker.io"),
-            registry_url: read.endpoint("HUBKEEPER_REGISTRY_URL", "https://registry-1.docker.io"),
+            hub_url: proof.hub_url,
+            hub_auth_url: proof.hub_auth_url,
+            registry_url: proof.registry_url,
             token_lifetime_days: read.number("HUBKEEPER_TOKEN_LIFETIME_DAYS", 90, 1..=3650),
             revoke_after_hours: read.number("HUBKEEPER_REVOKE_AFTER_HOURS", 24, 0..=24 * 365).max(1),
-            over_privilege: read.choice(
-                "HUBKEEPER_OVER_PRIVILEGE",
-                OverPrivilege::Refuse,
-                &[("refuse", OverPrivilege::Refuse), ("warn", OverPrivilege::Warn)],
-            ),
+            over_privilege: proof.over_privilege,
             queue_url: read.optional("HUBKEEPER_QUEUE_URL").map(|_| read.endpoint("HUBKEEPER_QUEUE_URL", "")),
-            proxy: read.proxy(),
+            proxy: proof.proxy,
             ca_bundle: read.optional("HUBKEEPER_CA_BUNDLE"),
             // Lambda sets this variable
             function_name: read.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "hubkeeper".to_owned()),

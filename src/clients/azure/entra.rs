@@ -52,7 +52,8 @@ impl BearerCache {
         kept.as_ref().filter(|(_, until)| *until > now + MARGIN).map(|(bearer, _)| bearer.clone())
     }
 
-    fn put(&self, bearer: SecretString, until: Timestamp) {
+    /// Keeps a bearer token until shortly before `until`. The command line puts one here that its user's own login gave.
+    pub fn put(&self, bearer: SecretString, until: Timestamp) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((bearer, until));
     }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::clients::hub::{Hub, Session, unusable};
 use crate::http::Policy;
+use crate::observer::Progress;
 
 /// Repositories per page: the largest size that the service supports.
 const PAGE_SIZE: usize = 100;
@@ -68,10 +69,12 @@ impl Hub {
         if pages > PAGES {
             return Err(endless("repositories"));
         }
+        self.http_client.observe(Progress::Page { of: pages.max(1) });
         let count = first.count;
         let mut list: Vec<Repository> = first.results.into_iter().map(Repository::from).collect();
         let mut rest: FuturesUnordered<_> = (2..=pages).map(|page| self.page(session, organization, page)).collect();
         while let Some(page) = rest.next().await {
+            self.http_client.observe(Progress::Page { of: pages });
             match page? {
                 Some(page) if page.count == count => list.extend(page.results.into_iter().map(Repository::from)),
                 _ => return Ok(None),

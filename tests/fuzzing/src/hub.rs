@@ -175,7 +175,14 @@ fn proof(hub: &Hub) {
         Document::parse(&SecretString::from(value.to_string())).expect("a document")
     });
     let prover = Prover { hub };
-    let subject = Subject { credential: credential(), document, sample_only: false };
+    let subject = Subject {
+        credential: credential(),
+        organization: &document.organization,
+        is_organization_token: document.is_organization_token(),
+        expected: &document.expected,
+        excluded: &document.excluded,
+        sample_only: false,
+    };
     let survey = answers::run(prover.survey(&subject));
     let evidence = answers::run(prover.finish(survey, async { true }));
     let verdict = verdict::verdict(&evidence, OverPrivilege::Refuse);

@@ -174,6 +174,23 @@ impl Document {
         next
     }
 
+    /// The next version of this document, with a token that a person made. It drops the old token's id and expiry.
+    #[must_use]
+    pub fn with_token(&self, token: SecretString, expires_at: Option<Timestamp>) -> Document {
+        let mut next = self.clone();
+        next.access_token = Some(token);
+        next.token_id = None;
+        next.expires_at = expires_at;
+        next.candidate_version = None;
+        for field in ["tokenId", "expiresAt", "candidateVersion"] {
+            next.raw.remove(field);
+        }
+        if let Some(expires_at) = expires_at {
+            next.raw.insert("expiresAt".into(), Value::String(rfc3339(expires_at)));
+        }
+        next
+    }
+
     /// The next version made from a candidate: it names the candidate's version. Fields that the candidate copied from a document with
     /// another token are dropped first.
     #[must_use]

@@ -1,0 +1,335 @@
+//! The command line as a value: what clap parses, and what completions and man pages are made of. The comments are the
+//! texts of the help.
+#![expect(clippy::doc_markdown, reason = "the help shows no backticks")]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit::Failure;
+
+const AFTER: &str = "\
+Exit codes: 0 done, or the token is complete; 1 refused; 2 wrong usage; 3 not known, try again; 4 misconfigured, or a person is \
+needed; 130 interrupted.
+
+A token is read from standard input, a hidden prompt, --token-file or HUBKEEPER_TOKEN, never from an argument.";
+
+/// Proves Docker Hub tokens, and shows, stages, plans and repairs what hubkeeper keeps.
+#[derive(Parser, Debug)]
+#[command(name = "hubkeeper", version, after_help = AFTER, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of all commands.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Form of the result on standard output; json is the function's report, unchanged
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Print no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print the log of the run on standard error; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The form of a result.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Prove that a token reads a whole organization, and can do nothing more
+    #[command(after_help = "\
+Examples:
+  hubkeeper verify acme --username acme-scanner < token.txt
+  hubkeeper verify acme --username acme-scanner --expect 'billing,team-*'
+  hubkeeper verify --secret hubkeeper/acme --candidate")]
+    Verify(Verify),
+    /// Show every managed secret: its state, what to do, days left, versions, proof, health; worst first
+    #[command(after_help = "\
+Exit code: 0 where nothing needs anybody, 4 where a person has to act, 3 where a secret could not be read.")]
+    Status(Status),
+    /// Prove a new token, and stage it as HUBKEEPER_CANDIDATE: the function adopts it
+    Stage(Stage),
+    /// Prove the token of a secret, and create or update its connector
+    Onboard(Onboard),
+    /// Prove again, repair drifted or missing connectors, retire replaced tokens
+    Reconcile(Reconcile),
+    /// Delete the connector of a secret, and stop keeping it
+    Offboard(Act),
+    /// Start a rotation, and follow its four steps
+    Rotate(Rotate),
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    Man {
+        /// The folder
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// `hubkeeper verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The Docker Hub organization whose repositories the token must read
+    #[arg(required_unless_present = "secret", conflicts_with = "secret")]
+    pub organization: Option<String>,
+    /// The token's Docker Hub user; not needed for an organization access token
+    #[arg(short, long)]
+    pub username: Option<String>,
+    /// Repositories that must be readable; `prefix*` means at least one with this prefix
+    #[arg(long, value_name = "NAME,PREFIX*", value_delimiter = ',')]
+    pub expect: Vec<String>,
+    /// Repositories that may be unreadable
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// Where the token comes from.
+    #[command(flatten)]
+    pub token: Token,
+    /// Prove what this secret holds instead, compared with the token in use
+    #[arg(long, value_name = "ID", conflicts_with_all = ["username", "expect", "exclude", "token_file"])]
+    pub secret: Option<String>,
+    /// The version of the secret, by its id
+    #[arg(long, value_name = "ID", requires = "secret", conflicts_with = "candidate")]
+    pub version: Option<String>,
+    /// The version that is staged HUBKEEPER_CANDIDATE
+    #[arg(long, requires = "secret")]
+    pub candidate: bool,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
+}
+
+/// Where a token comes from.
+#[derive(Args, Clone, Debug)]
+pub struct Token {
+    /// File with the token; the default is HUBKEEPER_TOKEN, else standard input, else a hidden prompt
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// The deployed function.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Function {
+    /// Name or ARN of the deployed function; HUBKEEPER_FUNCTION is the default
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
+    /// Stack that names the function in its outputs; HUBKEEPER_STACK, else `hubkeeper`, is the default
+    #[arg(long, value_name = "NAME", conflicts_with = "function")]
+    pub stack: Option<String>,
+}
+
+/// `hubkeeper status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Names or ARNs of secrets; all managed ones by default
+    pub ids: Vec<String>,
+    /// Show it again every so many seconds
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30", value_parser = clap::value_parser!(u64).range(1..))]
+    pub watch: Option<u64>,
+    /// Read with your own credentials, not through the deployed function
+    #[arg(long)]
+    pub local: bool,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
+}
+
+/// `hubkeeper stage`.
+#[derive(Args, Debug)]
+pub struct Stage {
+    /// Name or ARN of the secret
+    pub id: String,
+    /// When the token expires: a date or a time (RFC 3339), or `never`
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
+    /// Where the token comes from.
+    #[command(flatten)]
+    pub token: Token,
+    /// Seconds to wait for the adoption; 0 stages only
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub wait: u64,
+    /// Do not ask before the version is put
+    #[arg(short, long)]
+    pub yes: bool,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
+}
+
+/// Options of the commands that the deployed function runs.
+#[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct Act {
+    /// Names or ARNs of secrets
+    #[arg(required_unless_present = "all")]
+    pub ids: Vec<String>,
+    /// All managed secrets
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// Print the steps, and write nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Plan with your own credentials, not through the deployed function
+    #[arg(long, requires = "plan")]
+    pub local: bool,
+    /// Do not ask before anything is written
+    #[arg(short, long, conflicts_with = "plan")]
+    pub yes: bool,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
+}
+
+/// `hubkeeper onboard`.
+#[derive(Args, Debug)]
+pub struct Onboard {
+    /// Options of the commands that the deployed function runs.
+    #[command(flatten)]
+    pub act: Act,
+    /// Write the connector though nothing changed
+    #[arg(long)]
+    pub force: bool,
+    /// Give the dedicated user the role that the secret asks for
+    #[arg(long)]
+    pub fix_role: bool,
+}
+
+/// `hubkeeper reconcile`.
+#[derive(Args, Debug)]
+pub struct Reconcile {
+    /// Options of the commands that the deployed function runs.
+    #[command(flatten)]
+    pub act: Act,
+    /// After a leak: retire replaced tokens without the grace period
+    #[arg(long, conflicts_with = "all")]
+    pub revoke_replaced: bool,
+}
+
+/// `hubkeeper rotate`.
+#[derive(Args, Debug)]
+pub struct Rotate {
+    /// Names or ARNs of secrets
+    #[arg(required_unless_present = "all")]
+    pub ids: Vec<String>,
+    /// All managed secrets
+    #[arg(long, conflicts_with = "ids")]
+    pub all: bool,
+    /// Print what a rotation would do, and start none
+    #[arg(long)]
+    pub plan: bool,
+    /// Do not ask before the rotation starts
+    #[arg(short, long, conflicts_with = "plan")]
+    pub yes: bool,
+    /// Seconds to follow the rotation; 0 starts it only
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub wait: u64,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
+}
+
+/// Parses the command line.
+///
+/// # Errors
+/// Returns clap's error: help and version too. Its text quotes nothing that could be a token.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Rejected> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let texts: Vec<String> = arguments.iter().skip(1).map(|text| text.to_string_lossy().into_owned()).collect();
+    if texts.iter().any(|text| text.contains(DOCKER_TOKEN)) {
+        return Err(Rejected::Token(token_as_argument()));
+    }
+    Cli::try_parse_from(&arguments).map_err(|error| {
+        if texts.iter().any(|text| may_be_a_token(text)) {
+            Rejected::Token(token_as_argument())
+        } else {
+            Rejected::Clap(Box::new(error))
+        }
+    })
+}
+
+/// What every token of Docker Hub begins with.
+const DOCKER_TOKEN: &str = "dckr_";
+
+fn token_as_argument() -> Failure {
+    Failure::usage(
+        "an argument looks like a token or password: arguments show in process lists and in the shell's history",
+        "revoke it if it is real; pass a token on standard input, at the prompt, with --token-file or in HUBKEEPER_TOKEN",
+    )
+}
+
+/// Why a command line was not accepted.
+pub enum Rejected {
+    /// Clap's error, which may also be the help.
+    Clap(Box<clap::Error>),
+    /// An argument looks like a token, so clap's text, which quotes it, is not printed.
+    Token(Failure),
+}
+
+/// Whether an argument that clap does not accept could be a credential: a long word of mixed characters.
+fn may_be_a_token(argument: &str) -> bool {
+    let value = argument.rsplit_once('=').map_or(argument, |(_, value)| value);
+    let mixed = value.bytes().any(|byte| byte.is_ascii_digit()) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    value.len() >= 20 && mixed && plain && !argument.starts_with("arn:") && !hubkeeper_core::ids::is_uuid(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_token_among_the_arguments_is_not_quoted() {
+        for arguments in [
+            &["hubkeeper", "verify", "acme", "dckr_pat_abc"][..],
+            &["hubkeeper", "status", "dckr_pat_abc"],
+            &["hubkeeper", "verify", "acme", "--token=dckr_oat_abc"],
+            &["hubkeeper", "verify", "acme", "--token", "aB3aB3aB3aB3aB3aB3aB3"],
+        ] {
+            let rejected = parse(arguments.iter().map(OsString::from));
+            let Err(Rejected::Token(failure)) = rejected else { panic!("{arguments:?}") };
+            assert!(!format!("{failure:?}").contains("abc") && !format!("{failure:?}").contains("aB3"));
+        }
+    }
+
+    #[test]
+    fn ids_and_options_are_no_tokens() {
+        for argument in [
+            "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeeper/acme-JphG1p",
+            "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01",
+            "--revoke-replaced",
+            "hubkeeper/acme",
+            "a-long-organization-name",
+        ] {
+            assert!(!may_be_a_token(argument), "{argument}");
+        }
+    }
+}

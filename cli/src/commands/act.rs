@@ -1,0 +1,224 @@
+//! `hubkeeper onboard`, `reconcile` and `offboard`: the plan first, then the question, then the deployed function.
+
+use serde_json::{Value, json};
+
+use super::status;
+use crate::args::{Act, Onboard, Reconcile};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::function::Deployed;
+use crate::render;
+
+/// Runs `hubkeeper onboard`.
+///
+/// # Errors
+/// Returns why nothing was onboarded.
+pub async fn onboard(context: &Context, arguments: Onboard) -> Result<Code, Failure> {
+    let Onboard { act, force, fix_role } = arguments;
+    let extra = [("force", force), ("fixRole", fix_role)];
+    run(context, &act, |ids| {
+        let mut event = subject("onboard", ids);
+        for (name, _) in extra.iter().filter(|(_, set)| *set) {
+            event[*name] = Value::Bool(true);
+        }
+        vec![event]
+    })
+    .await
+}
+
+/// Runs `hubkeeper reconcile`.
+///
+/// # Errors
+/// Returns why nothing was reconciled.
+pub async fn reconcile(context: &Context, arguments: Reconcile) -> Result<Code, Failure> {
+    let Reconcile { act, revoke_replaced } = arguments;
+    run(context, &act, |ids| {
+        let mut event = json!({"action": "reconcile", "secretIds": ids});
+        if revoke_replaced {
+            event["revokeReplaced"] = Value::Bool(true);
+        }
+        vec![event]
+    })
+    .await
+}
+
+/// Runs `hubkeeper offboard`.
+///
+/// # Errors
+/// Returns why nothing was offboarded.
+pub async fn offboard(context: &Context, arguments: Act) -> Result<Code, Failure> {
+    run(context, &arguments, |ids| ids.iter().map(|id| json!({"action": "offboard", "secretId": id})).collect()).await
+}
+
+/// An event about one secret or several. A single one gets the error of its own.
+fn subject(action: &str, ids: &[String]) -> Value {
+    match ids {
+        [id] => json!({"action": action, "secretId": id}),
+        ids => json!({"action": action, "secretIds": ids}),
+    }
+}
+
+/// Who handles the events.
+enum Target {
+    Function(Deployed),
+    /// The caller's own credentials: plans only.
+    Local,
+}
+
+async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> Vec<Value>) -> Result<Code, Failure> {
+    context.doing("interrupted before anything was written");
+    let line = context.line("hubkeeper");
+    let shared = context.shared(&line)?;
+    let target = if arguments.local {
+        Target::Local
+    } else {
+        Target::Function(context.function(&arguments.function, &shared).await?)
+    };
+    let ids = match (&target, arguments.all) {
+        (_, false) => arguments.ids.clone(),
+        (Target::Function(function), true) => status::managed(function).await?,
+        (Target::Local, true) => {
+            return Err(Failure::usage("--all needs the deployed function", "name the secrets, or leave out --local"));
+        }
+    };
+    if ids.is_empty() {
+        line.clear();
+        context.say("no secret is managed");
+        return Ok(Code::Done);
+    }
+    let events = events(&ids);
+    if arguments.plan || !arguments.yes {
+        line.message("planning");
+        let mut plans = Vec::new();
+        for event in &events {
+            let mut event = event.clone();
+            event["mode"] = json!("plan");
+            let answer = match &target {
+                Target::Function(function) => function.invoke(&event).await,
+                Target::Local => {
+                    let local = context.local(&arguments.function, std::sync::Arc::clone(&shared)).await?;
+                    local.handle(&event).await
+                }
+            };
+            plans.push(answer);
+        }
+        line.clear();
+        let plan = joined(plans)?;
+        if arguments.plan {
+            context.print(&plan, || render::report::report(&plan));
+            return Ok(Code::of_report(&plan));
+        }
+        // the plan is part of the question, so it goes where the question goes
+        context.say(render::report::report(&plan).trim_end());
+        let code = Code::of_report(&plan);
+        if !would_write(&plan) {
+            if context.is_for_people() {
+                context.say("\nnothing to do");
+            } else {
+                context.print(&plan, String::new);
+            }
+            return Ok(code);
+        }
+        let question =
+            format!("Run this with the function on {}?", render::style::count(ids.len(), "secret", "secrets"));
+        if !context.terminal.confirm(question, false).await? {
+            context.say("nothing was written");
+            return Ok(Code::Done);
+        }
+    }
+    let Target::Function(function) = &target else {
+        return Err(Failure::usage(
+            "with your own credentials this command only plans",
+            "add --plan, or leave out --local",
+        ));
+    };
+    let line = context.line(&function.name);
+    line.message("running");
+    let mut reports = Vec::new();
+    for event in &events {
+        context.doing(format!(
+            "interrupted while the function {} ran: it goes on by itself, and a repeated command finishes what it left; see hubkeeper status",
+            function.name
+        ));
+        reports.push(function.invoke(event).await);
+    }
+    line.clear();
+    let report = joined(reports)?;
+    context.print(&report, || render::report::report(&report));
+    Ok(Code::of_report(&report))
+}
+
+/// The reports of one event or several. A failed event among several is an item, as in the report of a fleet.
+fn joined(mut answers: Vec<Result<Value, Failure>>) -> Result<Value, Failure> {
+    if answers.len() == 1 {
+        return answers.remove(0);
+    }
+    let mut items: Vec<Value> = Vec::new();
+    for answer in answers {
+        items.push(answer.unwrap_or_else(|failure| {
+            let kind = match failure.code {
+                Code::Refused => "Refused",
+                Code::Usage => "BadEvent",
+                Code::Person => "NeedsHuman",
+                _ => "Retryable",
+            };
+            let message = format!("{}; remedy: {}", failure.what, failure.remedy);
+            json!({"outcome": "failed", "errorType": kind, "errorMessage": message})
+        }));
+    }
+    Ok(json!({"outcome": worst(&items), "items": items}))
+}
+
+/// The worst outcome of several, by the order of the report.
+fn worst(items: &[Value]) -> String {
+    const ORDER: [&str; 10] = [
+        "failed",
+        "refused",
+        "notReached",
+        "awaiting",
+        "applied",
+        "planned",
+        "proven",
+        "recorded",
+        "unchanged",
+        "ignored",
+    ];
+    let outcomes: Vec<&str> = items.iter().filter_map(|item| item["outcome"].as_str()).collect();
+    ORDER.into_iter().find(|outcome| outcomes.contains(outcome)).unwrap_or("unchanged").to_owned()
+}
+
+/// Whether a plan, or one of several, holds a step.
+fn would_write(plan: &Value) -> bool {
+    match plan["items"].as_array() {
+        Some(items) => items.iter().any(would_write),
+        None => plan["plan"].as_array().is_some_and(|steps| !steps.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_secret_gets_an_event_of_its_own() {
+        let id = |text: &str| text.to_owned();
+        assert_eq!(subject("onboard", &[id("a")]), json!({"action": "onboard", "secretId": "a"}));
+        assert_eq!(subject("onboard", &[id("a"), id("b")]), json!({"action": "onboard", "secretIds": ["a", "b"]}));
+    }
+
+    #[test]
+    fn a_failure_among_several_is_an_item() {
+        let failed = Failure::new(Code::Person, "offboard (acme): locked", "remove the lock");
+        let report = joined(vec![Ok(json!({"outcome": "applied"})), Err(failed)]).unwrap();
+        assert_eq!(report["outcome"], "failed");
+        assert_eq!(report["items"][1]["errorType"], "NeedsHuman");
+        assert_eq!(Code::of_report(&report), Code::Person);
+    }
+
+    #[test]
+    fn a_plan_without_a_step_asks_nothing() {
+        assert!(!would_write(&json!({"outcome": "unchanged"})));
+        assert!(!would_write(&json!({"items": [{"plan": []}]})));
+        assert!(would_write(&json!({"items": [{"plan": []}, {"plan": [{"step": "resend"}]}]})));
+    }
+}

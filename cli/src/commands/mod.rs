@@ -1,0 +1,29 @@
+//! The commands.
+
+pub mod act;
+pub mod rotate;
+pub mod stage;
+pub mod status;
+pub mod verify;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// Runs a command to its exit code.
+///
+/// # Errors
+/// Returns why the command failed.
+pub async fn run(context: &Context, command: Command) -> Result<Code, Failure> {
+    match command {
+        Command::Verify(arguments) => Box::pin(verify::run(context, arguments)).await,
+        Command::Status(arguments) => Box::pin(status::run(context, arguments)).await,
+        Command::Stage(arguments) => Box::pin(stage::run(context, arguments)).await,
+        Command::Onboard(arguments) => Box::pin(act::onboard(context, arguments)).await,
+        Command::Reconcile(arguments) => Box::pin(act::reconcile(context, arguments)).await,
+        Command::Offboard(arguments) => Box::pin(act::offboard(context, arguments)).await,
+        Command::Rotate(arguments) => Box::pin(rotate::run(context, arguments)).await,
+        Command::Completions { shell } => Ok(crate::manual::completions(shell)),
+        Command::Man { dir } => crate::manual::man(dir.as_deref()),
+    }
+}

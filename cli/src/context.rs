@@ -1,0 +1,110 @@
+//! What every command has: the environment, the terminal, and the words for whoever presses Ctrl-C.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hubkeeper::http::{HttpClient, HttpShared};
+use hubkeeper_core::config::Environment;
+use serde_json::Value;
+
+use crate::args::{self, Format, Global};
+use crate::exit::Failure;
+use crate::function::Deployed;
+use crate::local::{self, Local};
+use crate::progress::Line;
+use crate::render;
+use crate::terminal::{self, Terminal};
+
+/// What every command has. No `Debug`: the environment may hold a token.
+pub struct Context {
+    /// The options of all commands.
+    pub global: Global,
+    /// The environment.
+    pub environment: Environment,
+    /// The terminal.
+    pub terminal: Terminal,
+    /// What is under way, for whoever interrupts it.
+    under_way: Mutex<String>,
+}
+
+impl Context {
+    /// The context of this process.
+    pub fn new(global: Global) -> Self {
+        Self {
+            global,
+            environment: std::env::vars().collect(),
+            terminal: Terminal::detect(),
+            under_way: Mutex::default(),
+        }
+    }
+
+    /// Notes what is under way, and what an interruption leaves behind.
+    pub fn doing(&self, what: impl Into<String>) {
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = what.into();
+    }
+
+    /// What was under way.
+    pub fn under_way(&self) -> String {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A line of progress.
+    pub fn line(&self, what: &str) -> Arc<Line> {
+        Arc::new(Line::new(what, self.terminal.shows_progress, self.global.quiet))
+    }
+
+    /// Says something beside the result, unless `--quiet`.
+    pub fn say(&self, text: &str) {
+        if !self.global.quiet {
+            terminal::say(text);
+        }
+    }
+
+    /// Prints a result in the form that was asked for.
+    pub fn print(&self, value: &Value, table: impl FnOnce() -> String) {
+        terminal::print(&render::result(value, self.global.output, table));
+    }
+
+    /// Whether the result is for people.
+    pub fn is_for_people(&self) -> bool {
+        self.global.output == Format::Table
+    }
+
+    /// The state of the HTTP client.
+    ///
+    /// # Errors
+    /// Returns a failure that names the variable that is wrong.
+    pub fn shared(&self, line: &Arc<Line>) -> Result<Arc<HttpShared>, Failure> {
+        local::shared(&self.environment, Arc::clone(line) as Arc<dyn hubkeeper::observer::Observer>)
+    }
+
+    /// The deployed function.
+    ///
+    /// # Errors
+    /// Returns a failure if nobody is logged in, or the function is not found.
+    pub async fn function(&self, arguments: &args::Function, shared: &Arc<HttpShared>) -> Result<Deployed, Failure> {
+        let http_client: HttpClient = local::http_client(shared);
+        let aws = local::aws(&http_client).await?;
+        Deployed::find(arguments, &self.environment, &aws, &http_client).await
+    }
+
+    /// The function's code with the caller's credentials. Settings that are not in the environment are those of the
+    /// deployed function, where one is named.
+    ///
+    /// # Errors
+    /// Returns a failure that says what is missing.
+    pub async fn local(&self, arguments: &args::Function, shared: Arc<HttpShared>) -> Result<Local, Failure> {
+        let http_client = local::http_client(&shared);
+        let aws = local::aws(&http_client).await?;
+        let mut environment = self.environment.clone();
+        let named = arguments.function.is_some()
+            || arguments.stack.is_some()
+            || ["HUBKEEPER_FUNCTION", "HUBKEEPER_STACK"].iter().any(|name| environment.contains_key(*name));
+        if named && !(environment.contains_key("AZURE_TENANT_ID") && environment.contains_key("AZURE_CLIENT_ID")) {
+            let function = Deployed::find(arguments, &environment, &aws, &http_client).await?;
+            for (name, value) in function.settings().await? {
+                environment.entry(name).or_insert(value);
+            }
+        }
+        Local::new(&environment, shared, aws).await
+    }
+}
