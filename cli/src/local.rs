@@ -136,7 +136,7 @@ async fn azure(scope: &str) -> Result<(SecretString, OffsetDateTime), Failure> {
         let words = hubkeeper_core::redact::words(&error.to_string(), &[]);
         Failure::new(
             Code::Person,
-            format!("the Azure CLI gives no token for Azure Resource Manager ({words})"),
+            format!("the Azure CLI returned no token for Azure Resource Manager ({words})"),
             "install it and run az login; or set HUBKEEPER_AZURE_AUTH=client-secret and HUBKEEPER_AZURE_CLIENT_SECRET_ID",
         )
     };

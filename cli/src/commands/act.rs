@@ -137,7 +137,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
     let mut reports = Vec::new();
     for event in &events {
         context.doing(format!(
-            "interrupted while the function {} ran: it goes on by itself, and a repeated command finishes what it left; see hubkeeper status",
+            "interrupted while the function {} ran: it continues by itself, and a repeated command finishes what it left; see hubkeeper status",
             function.name
         ));
         reports.push(function.invoke(event).await);

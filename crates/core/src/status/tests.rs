@@ -96,7 +96,7 @@ fn each_state_comes_of_its_own_cause_and_says_what_to_do() {
             let change = |body: &mut serde_json::Value| body["systemData"] = json!({"lastModifiedBy": "a person"});
             seen.connector = Some(Ok(connector(&settled().world, VERSION, change)));
         }),
-        (State::Drifted, "keeps another", |seen| {
+        (State::Drifted, "manages another", |seen| {
             seen.document = Ok(Some(document(|value| value["connector"]["name"] = json!("other"))));
         }),
         (State::Awaiting, "holds no token", |seen| {
