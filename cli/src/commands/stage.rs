@@ -150,7 +150,9 @@ async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timest
     let text = match option {
         Some(text) => text.to_owned(),
         None if context.terminal.answers => {
-            let check = |text: &str| parse_expiry(text.trim(), OffsetDateTime::now_utc()).map(drop).map_err(in_words);
+            let check = |text: &str| {
+                parse_expiry(text.trim(), OffsetDateTime::now_utc()).map(drop).map_err(|failure| in_words(&failure))
+            };
             context.terminal.line("When does it expire? (2027-01-31, a time, or never)".to_owned(), check).await?
         }
         None => {
@@ -164,7 +166,7 @@ async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timest
 }
 
 /// A failure as the answer to what was typed.
-fn in_words(failure: Failure) -> String {
+fn in_words(failure: &Failure) -> String {
     let what = failure.what.replace("--expires-at", "it");
     format!("{what}: {}", failure.remedy)
 }

@@ -297,11 +297,11 @@ impl End {
         for (at, next) in shown {
             end = at;
             if next != last {
-                longest = longest.max(at - since);
+                longest = longest.max(at.saturating_sub(since));
                 (since, last) = (at, next);
             }
         }
-        Some(longest.max(end - since))
+        Some(longest.max(end.saturating_sub(since)))
     }
 }
 
@@ -330,10 +330,11 @@ mod tests {
 
     #[test]
     fn ctrl_c_is_a_signal_and_the_width_is_known() {
-        let terminal = shell("stty size; trap 'echo stopped; exit 130' INT; while :; do sleep 0.05; done");
+        // tests that run in the background inherit an ignored SIGINT, which no shell can trap
+        let script = "trap 'echo stopped; exit 130' INT; stty size; while :; do sleep 0.05; done";
+        let arguments = ["--default-signal=INT", "sh", "-c", script];
+        let terminal = Terminal::start(Path::new("/usr/bin/env"), &arguments, &[], 40).expect("a shell");
         terminal.wait_for(&["60 40"], LONGEST).expect("a size");
-        // the trap is set right after the size was shown
-        std::thread::sleep(Duration::from_millis(200));
         terminal.type_in("\u{3}").expect("typed");
         let end = terminal.end(LONGEST).expect("an end");
         assert_eq!(end.code, Some(130));

@@ -160,6 +160,10 @@ async fn verify(function: &Path, hubkeeper: &Path) -> Result<bool, Box<dyn Error
         millis(of_command),
         hubkeeper.display(),
     );
+    println!(
+        "wall time by the proof alone, which reads no secret and starts no process: {:.2}",
+        of_command.as_secs_f64() / of_proof.as_secs_f64()
+    );
     println!("longest time without another number in the line of progress: {:.0} ms\n", millis(numbers));
     let peak = fleet::mebibytes(memory);
     Ok([
