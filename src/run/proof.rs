@@ -1,6 +1,7 @@
 //! Proves the token of a round, and puts the result into state and report.
 
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::plan::state::Proven;
 use hubkeeper_core::plan::{Recheck, State, World};
@@ -27,7 +28,7 @@ impl Flow<'_> {
         Ok(examined.recheck)
     }
 
-    pub(super) async fn prove(&mut self, state: &mut State, version: &str) -> Result<Option<Recheck>, Error> {
+    pub(super) async fn prove(&mut self, state: &mut State, version: &VersionId) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
         let examined = prove::examine(self.services, &state.world, version, self.trigger.clone()).await;
         self.report.stage(since, self.services.now(), "prove", &examined);
@@ -44,7 +45,7 @@ impl Flow<'_> {
         Ok(recheck)
     }
 
-    pub(super) async fn test(&mut self, world: &World, version: &str) -> Result<(), Error> {
+    pub(super) async fn test(&mut self, world: &World, version: &VersionId) -> Result<(), Error> {
         let since = self.services.now();
         let verdict = prove::sample(self.services, world, version).await;
         self.report.stage(since, self.services.now(), "test", &verdict);

@@ -8,6 +8,7 @@ use hubkeeper_core::config::{AzureAuth, Cloud, Config, Environment, OverPrivileg
 use hubkeeper_core::connector::Health;
 use hubkeeper_core::event::cloudformation::Asked;
 use hubkeeper_core::event::{Event, parse};
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::report::InvitationReport;
 use hubkeeper_core::status::{Item, Page, State};
 use hubkeeper_core::warning::WarningCode;
@@ -295,14 +296,14 @@ fn full_status_item() -> Item {
         reason: text(),
         expires_at: text(),
         days_left: Some(1),
-        version_id: text(),
-        carried_version_id: text(),
+        version_id: text().map(VersionId::of_service),
+        carried_version_id: text().map(VersionId::of_service),
         proved_at: text(),
         repositories: Some(1),
         private: Some(1),
         health: Some(health),
         next_rotation_at: text(),
-        candidate_version_id: text(),
+        candidate_version_id: text().map(VersionId::of_service),
         invitation: Some(InvitationReport { state: "asked", sent_at: None, age_days: None, resends: None }),
         error_type: Some("Retryable"),
     }

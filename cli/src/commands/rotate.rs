@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use hubkeeper::clients::secrets_manager::SecretStore;
 use hubkeeper::http::aws::{SdkHttp, SdkTime};
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::{Label, Secret};
 use serde_json::{Value, json};
@@ -68,7 +69,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
                 "you need the right secretsmanager:RotateSecret; see hubkeeper status for a rotation that is stuck",
             )
         })?;
-        let version = started.version_id.unwrap_or_default();
+        let version = VersionId::of_service(started.version_id.unwrap_or_default());
         context.doing(format!(
             "the rotation of {} continues by itself: follow it with hubkeeper status {}",
             secret.arn, secret.arn
@@ -106,7 +107,13 @@ async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
             format!("wait for it; if it is stuck, end it: {command}"),
         ));
     }
-    let current = secret.version(Label::Current).unwrap_or_default();
+    let current = secret.version(Label::Current).ok_or_else(|| {
+        Failure::new(
+            Code::Person,
+            format!("{arn} has no AWSCURRENT"),
+            "put the secret's document; docs/secret.md shows it",
+        )
+    })?;
     let document =
         store.document(arn, current, Some(Label::Current.name())).await.map_err(|error| error.at("rotate"))?;
     if document.manager.is_none() && secret.version(Label::Candidate).is_none() {
@@ -143,7 +150,7 @@ async fn follow(
     store: &SecretStore,
     function: Option<&Deployed>,
     secret: &Secret,
-    version: &str,
+    version: &VersionId,
     seconds: u64,
     line: &Line,
 ) -> Result<Value, Failure> {
@@ -157,7 +164,7 @@ async fn follow(
             if done == 0 && stored(store, &secret.arn, version).await {
                 done = 1;
             }
-            if done == 1 && carried(function, &secret.arn).await.as_deref() == Some(version) {
+            if done == 1 && carried(function, &secret.arn).await.as_deref() == Some(version.as_str()) {
                 done = 2;
             }
         }
@@ -194,7 +201,7 @@ async fn follow(
 }
 
 /// Whether the pending version has a value.
-async fn stored(store: &SecretStore, arn: &str, version: &str) -> bool {
+async fn stored(store: &SecretStore, arn: &str, version: &VersionId) -> bool {
     matches!(store.value(arn, version, None).await, Ok(Some(_)))
 }
 

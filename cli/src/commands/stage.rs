@@ -12,6 +12,7 @@ use hubkeeper::prove::examine_token;
 use hubkeeper::prove::gather::Subject;
 use hubkeeper_core::config::ProofConfig;
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::{Document, Label, Managed, Secret};
 use hubkeeper_core::time::{Timestamp, parse_rfc3339, rfc3339};
 use serde_json::{Value, json};
@@ -76,7 +77,7 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
         context.say("nothing was written");
         return Ok(Code::Done);
     }
-    let version = SystemRandom.uuid();
+    let version = VersionId::of_service(SystemRandom.uuid());
     context.doing(format!(
         "interrupted while version {version} was put: if hubkeeper status shows it as a candidate it is staged, and the function adopts it"
     ));
@@ -102,9 +103,9 @@ pub async fn store(shared: &Arc<HttpShared>) -> Result<SecretStore, Failure> {
 ///
 /// # Errors
 /// Returns a failure if there is none, or the labels cannot be read.
-pub async fn candidate(shared: &Arc<HttpShared>, id: &str) -> Result<String, Failure> {
+pub async fn candidate(shared: &Arc<HttpShared>, id: &str) -> Result<VersionId, Failure> {
     let secret = store(shared).await?.describe(id).await.map_err(|error| error.at("verify"))?;
-    secret.version(Label::Candidate).map(str::to_owned).ok_or_else(|| {
+    secret.version(Label::Candidate).cloned().ok_or_else(|| {
         Failure::new(
             Code::Person,
             format!("no version of {id} is staged HUBKEEPER_CANDIDATE"),
@@ -188,7 +189,7 @@ async fn await_adoption(
     shared: &Arc<HttpShared>,
     store: &SecretStore,
     secret: &Secret,
-    version: &str,
+    version: &VersionId,
 ) -> Result<Code, Failure> {
     if arguments.wait == 0 {
         context.print(&staged(secret, version), String::new);
@@ -237,7 +238,7 @@ async fn await_adoption(
 }
 
 /// What is known of a version that nobody has adopted yet.
-fn staged(secret: &Secret, version: &str) -> Value {
+fn staged(secret: &Secret, version: &VersionId) -> Value {
     json!({"action": "stage", "outcome": "applied", "secretId": secret.arn, "versionId": version,
         "reason": "the version is staged HUBKEEPER_CANDIDATE, and not adopted yet"})
 }

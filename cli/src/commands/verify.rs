@@ -149,7 +149,7 @@ async fn of_secret(context: &Context, arguments: &Verify, secret: &str) -> Resul
     let through_function = arguments.function.function.is_some() || arguments.function.stack.is_some();
     let version = match (&arguments.version, arguments.candidate) {
         (Some(version), _) => Some(version.clone()),
-        (None, true) => Some(super::stage::candidate(&shared, secret).await?),
+        (None, true) => Some(super::stage::candidate(&shared, secret).await?.to_string()),
         (None, false) => None,
     };
     let mut event = json!({"action": "verify", "secretId": secret});

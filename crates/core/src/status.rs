@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::connector::{Found, Health, Observed};
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::plan::refusals::unstick;
 use crate::report::InvitationReport;
 use crate::secret::document::expiry_warning;
@@ -108,10 +109,10 @@ pub struct Item {
     pub days_left: Option<i64>,
     /// The version that is AWSCURRENT.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub version_id: Option<String>,
+    pub version_id: Option<VersionId>,
     /// The version in the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub carried_version_id: Option<String>,
+    pub carried_version_id: Option<VersionId>,
     /// When the version in the connector was first proven, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proved_at: Option<String>,
@@ -129,7 +130,7 @@ pub struct Item {
     pub next_rotation_at: Option<String>,
     /// The version staged `HUBKEEPER_CANDIDATE`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidate_version_id: Option<String>,
+    pub candidate_version_id: Option<VersionId>,
     /// The state of the dedicated user's invitation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invitation: Option<InvitationReport>,
@@ -207,12 +208,12 @@ impl Item {
             item.expires_at = Some(rfc3339(expires_at));
             item.days_left = Some((expires_at - now).whole_seconds().div_euclid(86_400));
         }
-        item.version_id = secret.version(Label::Current).map(str::to_owned);
-        item.candidate_version_id = secret.version(Label::Candidate).map(str::to_owned);
+        item.version_id = secret.version(Label::Current).cloned();
+        item.candidate_version_id = secret.version(Label::Candidate).cloned();
         item.next_rotation_at = secret.schedule.as_ref().and_then(|schedule| schedule.next).map(rfc3339);
         item.invitation = secret.invitation().ok().flatten().map(|invitation| InvitationReport::new(invitation, now));
         if let Some(observed) = seen.ours(item.organization.as_deref()) {
-            item.carried_version_id = observed.version().map(str::to_owned);
+            item.carried_version_id = observed.version();
             item.proved_at = observed.proved_at().map(rfc3339);
             if let Some(proved) = observed.proved() {
                 (item.repositories, item.private) = (Some(proved.repositories), Some(proved.private));
@@ -387,7 +388,8 @@ impl Seen {
             Ok(Found::Present(observed)) => observed,
         };
         let fingerprint = self.secret.fingerprint();
-        let current = self.secret.version(Label::Current).unwrap_or_default();
+        // the document is AWSCURRENT's, so there is one
+        let current = self.secret.version(Label::Current)?;
         if let Err(why) = observed.carries(document, &fingerprint, current) {
             let rotates = self.secret.rotation_in_progress().zip(self.pending.as_ref());
             let is_ahead =

@@ -29,7 +29,7 @@ fn item(change: impl FnOnce(&mut Seen)) -> Item {
 
 fn labels(seen: &mut Seen, versions: &[(&str, &[&str])]) {
     let own = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
-    seen.secret.versions = versions.iter().map(|(id, labels)| ((*id).to_owned(), own(labels))).collect();
+    seen.secret.versions = versions.iter().map(|(id, labels)| ((*id).into(), own(labels))).collect();
 }
 
 fn expires(seen: &mut Seen, at: Timestamp) {

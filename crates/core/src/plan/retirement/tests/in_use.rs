@@ -1,20 +1,25 @@
 //! Which PATs are in use.
 
 use super::*;
+use crate::ids::VersionId;
 
 #[test]
 fn versions_in_use_are_those_of_the_labels_and_the_connector_s() {
     let mut secret = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPREVIOUS"]), ("c", &["AWSPENDING"])]);
     let carries = connector(&secret, OLDER, NOW);
-    assert_eq!(versions_in_use(&secret, Some(&carries)), BTreeSet::from([OLDER, "a", "c"]));
+    assert_eq!(versions_in_use(&secret, Some(&carries)), [OLDER, "a", "c"].map(VersionId::from).into());
     for over in ["AWSPREVIOUS", "AWSCURRENT"] {
-        let leftover = [(over.to_owned(), vec![over.to_owned(), "AWSPENDING".to_owned()])];
+        let leftover = [(over.into(), vec![over.to_owned(), "AWSPENDING".to_owned()])];
         let leftover = Secret { versions: leftover.into(), ..secret.clone() };
         let current: &[&str] = if over == "AWSCURRENT" { &[over] } else { &[] };
-        assert_eq!(versions_in_use(&leftover, None), current.iter().copied().collect(), "the leftover of a rotation");
+        assert_eq!(
+            versions_in_use(&leftover, None),
+            current.iter().map(VersionId::from).collect(),
+            "the leftover of a rotation"
+        );
     }
     secret.versions.insert("b".into(), vec!["HUBKEEPER_CANDIDATE".into()]);
-    assert_eq!(versions_in_use(&secret, None), BTreeSet::from(["a", "b", "c"]));
+    assert_eq!(versions_in_use(&secret, None), ["a", "b", "c"].map(VersionId::from).into());
 }
 
 #[test]
@@ -161,7 +166,7 @@ fn what_is_in_use_is_a_matter_of_values() {
             |c| {
                 c.put(0, Some("new"));
                 c.pats[1].active = false;
-                c.pats[1].label = c.secret.retiring_label(PREVIOUS);
+                c.pats[1].label = c.secret.retiring_label(&PREVIOUS.into());
             },
             &["deactivate new", "activate old"],
             &["tokenIdMismatch"],
@@ -220,7 +225,7 @@ fn what_is_in_use_is_a_matter_of_values() {
             "labels that name no version",
             |c| {
                 for (version, pat) in ["", "/"].into_iter().zip(&mut c.pats) {
-                    pat.label = c.secret.retiring_label(version);
+                    pat.label = c.secret.retiring_label(&version.into());
                     pat.active = false;
                 }
             },
@@ -237,7 +242,7 @@ fn what_is_in_use_is_a_matter_of_values() {
 
 #[test]
 fn values_are_asked_for_where_a_token_is_due_and_no_sooner() {
-    let version = |version: &str| BTreeSet::from([version.to_owned()]);
+    let version = |version: &str| BTreeSet::from([VersionId::from(version)]);
     let mut case = replaced_two_days_ago();
     case.contents.remove(PREVIOUS);
     assert_eq!(judged(&case), (version(PREVIOUS), vec![], vec![]));
@@ -247,7 +252,7 @@ fn values_are_asked_for_where_a_token_is_due_and_no_sooner() {
     case.secret.last_changed = Some(NOW - HOUR);
     assert_eq!(wants(&case.inventory()), Wants::default(), "the grace is not over");
     case.pats[1].active = false;
-    case.pats[1].label = case.secret.retiring_label(PREVIOUS);
+    case.pats[1].label = case.secret.retiring_label(&PREVIOUS.into());
     assert_eq!(judged(&case).0, version(PREVIOUS), "an interrupted run may have deactivated what is in use");
     case.contents.remove(VERSION);
     assert_eq!(judged(&case).0, version(VERSION), "what is in use comes first");
@@ -282,7 +287,9 @@ fn an_id_that_two_versions_name_for_different_tokens_is_warned_about_at_the_late
         })
     };
     let warned = |documents: &[(&str, &Document)]| {
-        let warnings = copied_ids(documents.iter().copied());
+        let documents: Vec<(VersionId, &Document)> =
+            documents.iter().map(|(version, document)| (version.into(), *document)).collect();
+        let warnings = copied_ids(documents.iter().map(|(version, document)| (version, *document)));
         warnings
             .iter()
             .map(|warning| (warning.code.name(), warning.message.contains("version later")))
