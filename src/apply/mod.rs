@@ -10,7 +10,7 @@ use hubkeeper_core::error::Error;
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::preconditions::{may_move, still_admitted};
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::{Proven, Recheck, State};
+use hubkeeper_core::plan::state::{Recheck, State};
 use hubkeeper_core::plan::steps::Step;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::Trigger;
@@ -152,7 +152,7 @@ impl Executor<'_> {
             return Err(refusal(&verdict));
         }
         self.look = recheck;
-        self.state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
+        self.state.progress.note_proven(version, verdict);
         Ok(())
     }
 

@@ -22,6 +22,15 @@ use crate::read::inventory::use_of;
 /// Time that a deactivation must leave in the invocation: enough to check the token's use again and to re-activate it.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
+/// A PAT of the inventory. No `Debug`: the session holds a token.
+struct Listed {
+    /// The session that may change the PAT.
+    session: Session,
+    pat: Pat,
+    /// The version in its label.
+    version: VersionId,
+}
+
 impl Executor<'_> {
     /// Creates a PAT and puts it. Revokes nothing, because the put of another attempt may have succeeded.
     pub(super) async fn mint(&mut self, version: &VersionId, label: Label) -> Result<(), Error> {
@@ -154,7 +163,7 @@ impl Executor<'_> {
                 "repeat the event; nothing was deactivated",
             ));
         }
-        let (session, pat, version) = self.pat(id).await?;
+        let Listed { session, pat, version } = self.pat(id).await?;
         if self.in_use(&pat).await? {
             return Ok(());
         }
@@ -190,7 +199,7 @@ impl Executor<'_> {
 
     /// Deletes a PAT that was inactive when it was listed. Nobody can have proven or written it since.
     pub(super) async fn delete_token(&mut self, id: &TokenId) -> Result<(), Error> {
-        let (session, pat, _) = self.pat(id).await?;
+        let Listed { session, pat, .. } = self.pat(id).await?;
         if self.in_use(&pat).await? {
             return Ok(());
         }
@@ -202,7 +211,7 @@ impl Executor<'_> {
 
     /// Activates a PAT that is in use and that an interrupted run left deactivated.
     pub(super) async fn activate_token(&mut self, id: &TokenId) -> Result<(), Error> {
-        let (session, _, version) = self.pat(id).await?;
+        let Listed { session, version, .. } = self.pat(id).await?;
         let label = self.state.world.secret.token_label(&version);
         self.wrote = true;
         let changed = self.writers.hub.set_active(&session, id, true, &label).await;
@@ -220,13 +229,13 @@ impl Executor<'_> {
     }
 
     /// Returns a PAT of the inventory, the session that may change it, and the version in its label.
-    async fn pat(&self, id: &TokenId) -> Result<(Session, Pat, VersionId), Error> {
+    async fn pat(&self, id: &TokenId) -> Result<Listed, Error> {
         let unknown = || Error::retryable(format!("the token {id} is not in the list of tokens"), "repeat the event");
         let pats = self.state.world.pats.as_ref().map_err(Clone::clone)?;
         let pat = pats.iter().find(|pat| pat.id == id).cloned().ok_or_else(unknown)?;
         let TokenLabel { version, .. } = self.state.world.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
         let document = self.document(&self.state.world.version)?;
-        Ok((self.services.manager(&self.state.world.secret, &document).await?, pat, version))
+        Ok(Listed { session: self.services.manager(&self.state.world.secret, &document).await?, pat, version })
     }
 
     /// Returns whether a PAT is in use, by the current labels, connector and values. If that cannot be determined, the

@@ -3,7 +3,6 @@
 use hubkeeper_core::error::Error;
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::Proven;
 use hubkeeper_core::plan::{Recheck, State, World};
 use hubkeeper_core::proof::Finding;
 use hubkeeper_core::request::Trigger;
@@ -23,8 +22,9 @@ impl Flow<'_> {
         if let Some(verdict) = &examined.verdict {
             self.report.note_verdict(verdict);
         }
-        state.progress.proven =
-            examined.verdict.map(|verdict| Proven { version: state.world.version.clone(), verdict });
+        if let Some(verdict) = examined.verdict {
+            state.progress.note_proven(&state.world.version, verdict);
+        }
         Ok(examined.recheck)
     }
 
@@ -37,7 +37,7 @@ impl Flow<'_> {
         if matches!(self.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
             return Err(refusal(&verdict));
         }
-        state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
+        state.progress.note_proven(version, verdict);
         if matches!(self.trigger, Trigger::TestSecret) {
             // a rotation test: the pending version has no value to prove, and AWSCURRENT was proven
             self.report.version_id = Some(version.to_owned());

@@ -156,6 +156,11 @@ pub struct Slot {
 }
 
 impl Progress {
+    /// Remembers the verdict on a version instead of an earlier one.
+    pub fn note_proven(&mut self, version: &VersionId, verdict: Verdict) {
+        self.proven = Some(Proven { version: version.to_owned(), verdict });
+    }
+
     /// The verdict on a version; `None` if this run has not proven it.
     pub fn verdict_on(&self, version: &VersionId) -> Option<&Verdict> {
         self.proven.as_ref().filter(|proven| proven.version == version).map(|proven| &proven.verdict)

@@ -39,7 +39,7 @@ fn steps(trigger: &Trigger, state: &State) -> Vec<&'static str> {
         Next::Prove(_) => vec!["prove first"],
         Next::Test(_) => vec!["test"],
         Next::SkipVersion(_) => vec!["dead"],
-        Next::Reactivate => vec!["revive"],
+        Next::Reactivate => vec!["reactivate"],
         Next::IgnoreCandidate(_) => vec!["set aside"],
         Next::Nothing(_, _) => vec!["nothing"],
     }

@@ -114,9 +114,13 @@ fn a_rejected_token_is_looked_for_among_the_deactivated_where_it_may_be_one() {
         state
     };
     let as_is = |_: &mut Value| {};
-    assert_eq!(steps(&RECONCILE, &rejected(as_is, |_| {})), ["revive"]);
+    assert_eq!(steps(&RECONCILE, &rejected(as_is, |_| {})), ["reactivate"]);
     let without_id = |value: &mut Value| value["tokenId"] = Value::Null;
-    assert_eq!(steps(&RECONCILE, &rejected(without_id, |_| {})), ["revive"], "values tell whether it is one of ours");
+    assert_eq!(
+        steps(&RECONCILE, &rejected(without_id, |_| {})),
+        ["reactivate"],
+        "values tell whether it is one of ours"
+    );
     let table: [Rejected; 4] = [
         ("it was looked for", as_is, |state| state.progress.reactivated = true),
         ("no manager", |value| value["manager"] = Value::Null, |_| {}),
