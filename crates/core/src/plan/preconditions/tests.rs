@@ -68,6 +68,27 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
     assert!(may(&look).is_err(), "a compare-and-swap");
 }
 
+#[test]
+fn nothing_is_written_or_moved_once_the_tag_names_another_connector() {
+    let before = rotating();
+    let document = document(|_| {});
+    let mut look = Recheck {
+        secret: before.world.secret.clone(),
+        connector: connector(&before.world, VERSION, |_| {}),
+        at: before.world.now,
+    };
+    let write = |look: &Recheck| may_write(&Trigger::SetSecret, &VERSION.into(), &document, &before.world, look);
+    let moves =
+        |look: &Recheck| may_move(&Trigger::FinishSecret, &OLD.into(), &VERSION.into(), &document, &before.world, look);
+    assert!(write(&look).is_ok() && moves(&look).is_ok());
+    look.secret.tags.insert("hubkeeper-connector".into(), "acme/s/g/another".into());
+    for refused in [write(&look), moves(&look)] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), Kind::Retryable);
+        assert!(error.what().contains("hubkeeper-connector"), "{error}");
+    }
+}
+
 /// Whether a write of an event other than a rotation may continue after these changes of labels and tags.
 fn goes_on(before: &State, change: impl FnOnce(&mut Secret)) -> Option<Kind> {
     let mut look = Recheck { secret: before.world.secret.clone(), connector: Found::Absent, at: before.world.now };
