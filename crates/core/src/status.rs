@@ -352,10 +352,11 @@ impl Seen {
             return Some(Finding::new(State::Awaiting, reason));
         }
         let warning = expiry_warning(document, now)?;
+        let arn = &self.secret.arn;
         let next = if document.manager.is_some() {
-            format!("rotate the secret: aws secretsmanager rotate-secret --secret-id {}", self.secret.arn)
+            format!("rotate the secret: hubkeeper rotate {arn}, or aws secretsmanager rotate-secret --secret-id {arn}")
         } else {
-            "stage a new token as HUBKEEPER_CANDIDATE".to_owned()
+            format!("stage a new token as HUBKEEPER_CANDIDATE: hubkeeper stage {arn}")
         };
         match warning.code {
             WarningCode::Expired => Some(Finding::new(State::Expired, format!("{}; {next}", warning.message))),
