@@ -66,7 +66,7 @@ test: ##1 Run every test, quick ones first
 
 e2e: tools ##3 Deploy a package into a local AWS emulator and test it
 	@$(TOOLS)/package $(QUICK_FUNCTION) $(QUICK_PACKAGE) --quick
-	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox --quiet
+	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper --quiet
 
 setup: ##1 Install what the Python tests need, once
 	@tests/e2e/run.sh --setup
@@ -132,8 +132,18 @@ deploy-azure: ##2 Create identity and role in Azure; AZURE_RESOURCE_GROUP=rg-sec
 deploy: ##2 Build and deploy the stack in AWS; parameters are in samconfig.toml
 	@infra/aws/deploy.sh
 
-onboard: ##2 Show the plan for an organization and run it; ORG=acme, MODE=plan
-	@infra/aws/onboard.sh
+# the secret's name is the prefix of the stack (SecretNamePrefix) and the organization; the variables reach the shell as they are
+onboard: ##2 Show the plan for an organization, ask, and run it; ORG=acme, MODE=plan, YES=1
+	@case "$${ORG:-}" in \
+		'') echo 'ORG is not set: name the Docker Hub organization, as in make onboard ORG=acme' >&2; exit 2 ;; \
+		*[!a-z0-9._-]*) echo "ORG=$$ORG is not the name of a Docker Hub organization: write it in lower case" >&2; exit 2 ;; \
+	esac; \
+	case "$${MODE:-apply}" in \
+		plan | apply) ;; \
+		*) echo "MODE=$$MODE is not known: use MODE=plan, or leave it out" >&2; exit 2 ;; \
+	esac
+	@$(MAKE) --no-print-directory tools
+	@$(TOOLS)/hubkeeper onboard "$${PREFIX:-hubkeeper/}$$ORG" --stack "$${STACK:-hubkeeper}" $(if $(filter plan,$(MODE)),--plan,$(if $(filter 1,$(YES)),--yes))
 
 logs: ##2 Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
 	@infra/aws/logs.sh

@@ -123,7 +123,7 @@ impl Local {
         if !reads {
             return Err(Failure::usage("with your own credentials this command only plans", "add --plan"));
         }
-        Ok(Box::pin(self.handler.handle(event, deadline())).await?)
+        Box::pin(self.handler.handle(event, deadline())).await.map_err(Failure::own)
     }
 }
 

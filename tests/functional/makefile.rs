@@ -21,6 +21,7 @@ fn test_targets() -> Vec<String> {
     let mut names = Vec::new();
     let mut sections = read("Cargo.toml").split("[[test]]").skip(1).map(str::to_owned).collect::<Vec<_>>();
     let packages = ["tests", "crates", "benches"].into_iter().flat_map(|folder| entries(&root().join(folder)));
+    let packages = packages.chain([root().join("cli")]);
     for package in packages.filter(|folder| folder.join("Cargo.toml").is_file()) {
         let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
         sections.extend(manifest.split("[[test]]").skip(1).map(str::to_owned));
@@ -48,6 +49,42 @@ fn make_test_runs_every_test_target() {
             .any(|pair| pair == ("--test", target.as_str()));
         assert!(named, "`make test` leaves out --test {target}");
     }
+}
+
+/// Returns the recipe of a target of make.
+fn recipe(target: &str) -> String {
+    let makefile = read("Makefile");
+    let rest = makefile.split(&format!("\n{target}:")).nth(1).unwrap_or_else(|| panic!("there is no make {target}"));
+    rest.split("\n\n").next().unwrap().to_owned()
+}
+
+#[test]
+fn make_help_lists_the_targets_of_the_command_line() {
+    let Ok(help) = std::process::Command::new("make").arg("help").current_dir(root()).output() else {
+        panic!("this machine has no make");
+    };
+    let help = String::from_utf8(help.stdout).unwrap();
+    for (target, words) in [("try", "hubkeeper"), ("install", "cargo's bin folder"), ("onboard", "MODE=plan")] {
+        let line = help.lines().find(|line| line.trim_start().starts_with(&format!("make {target} ")));
+        assert!(line.is_some_and(|line| line.contains(words)), "{target}: {help}");
+    }
+    let every_day = help.split("\n\n").next().unwrap();
+    assert!(every_day.contains("make try ") && every_day.contains("make install "), "{every_day}");
+}
+
+#[test]
+fn the_command_line_is_installed_tried_and_deployed_from_its_package() {
+    let manifest = read("cli/Cargo.toml");
+    assert!(manifest.contains("name = \"hubkeeper\"\npath = \"src/main.rs\""), "the binary is not called hubkeeper");
+    // with the versions that were tested
+    assert!(recipe("install").contains("install --locked --path cli"), "{}", recipe("install"));
+    let e2e = recipe("e2e");
+    assert!(e2e.starts_with(" tools ") && e2e.contains("$(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper "), "{e2e}");
+    let onboard = recipe("onboard");
+    assert!(
+        onboard.contains("$(TOOLS)/hubkeeper onboard ")
+            && onboard.find("tools").unwrap() < onboard.find("$(TOOLS)/hubkeeper").unwrap()
+    );
 }
 
 #[test]

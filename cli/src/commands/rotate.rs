@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::function::{Deployed, client};
 use crate::progress::Line;
-use crate::{local, render};
+use crate::{hints, local, render};
 
 /// How often the labels are read.
 const POLL: Duration = Duration::from_secs(2);
@@ -42,11 +42,14 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     };
     let mut secrets = Vec::new();
     for id in &ids {
-        let secret = store.describe(id).await.map_err(|error| error.at("rotate"))?;
-        ready(&store, &secret).await?;
+        let secret = store.describe(id).await.map_err(|error| Failure::own(error.at("rotate")))?;
+        ready(&store, &secret, function.as_ref().ok()).await?;
         secrets.push(secret);
     }
     line.clear();
+    if let Err(failure) = &function {
+        context.say(&format!("{}; {}\nonly the secret's labels are watched", failure.what, failure.remedy));
+    }
     if arguments.plan {
         let items: Vec<Value> = secrets.iter().map(plan).collect();
         let report = json!({"outcome": "planned", "items": items});
@@ -62,12 +65,8 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     for secret in &secrets {
         let started = sdk.rotate_secret().secret_id(&secret.arn).rotate_immediately(true).send().await;
         let started = started.map_err(|error| {
-            let code = error.code().and_then(redact::code).unwrap_or("no answer");
-            Failure::new(
-                if error.as_service_error().is_some() { Code::Person } else { Code::Retry },
-                format!("the rotation of {} was not started: RotateSecret: {code}", secret.arn),
-                "you need the right secretsmanager:RotateSecret; see hubkeeper status for a rotation that is stuck",
-            )
+            let code = error.as_service_error().and_then(|error| error.code()).map(redact::code);
+            not_started(&secret.arn, code.map(|code| code.unwrap_or("an unknown code")))
         })?;
         let version = VersionId::of_service(started.version_id.unwrap_or_default());
         context.doing(format!(
@@ -87,16 +86,31 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     Ok(Code::of_report(&report))
 }
 
+/// Why a rotation did not start, by the error code of AWS; `None` without a response.
+fn not_started(arn: &str, code: Option<&str>) -> Failure {
+    let what = format!("the rotation of {arn} was not started");
+    let Some(code) = code else {
+        return Failure::new(Code::Retry, format!("{what}: RotateSecret got no response"), "run the command again");
+    };
+    let remedy = match code {
+        // AWS's reference of RotateSecret, "Required permissions"
+        "AccessDeniedException" => {
+            "you need the right secretsmanager:RotateSecret on the secret, and lambda:InvokeFunction on the function"
+                .into()
+        }
+        _ => format!("see whether a rotation is in progress or stuck: hubkeeper status {arn}"),
+    };
+    Failure::new(Code::Person, format!("{what}: RotateSecret: AWS returned {code}"), remedy)
+}
+
 /// Whether a rotation can start: it is turned on, and none is under way or left over.
-async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
+async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>) -> Result<(), Failure> {
     let arn = &secret.arn;
     if !secret.rotation_enabled {
         return Err(Failure::new(
             Code::Person,
             format!("rotation of {arn} is off"),
-            format!(
-                "turn it on: aws secretsmanager rotate-secret --secret-id {arn} --rotation-lambda-arn <the function's ARN> --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"
-            ),
+            format!("turn it on: {}", hints::turn_on_rotation(arn, function.map(|function| function.name.as_str()))),
         ));
     }
     if let Some(pending) = secret.rotation_in_progress().or(secret.leftover_pending()) {
@@ -114,8 +128,10 @@ async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
             "put the secret's document; docs/secret.md shows it",
         )
     })?;
-    let document =
-        store.document(arn, current, Some(Label::Current.name())).await.map_err(|error| error.at("rotate"))?;
+    let document = store
+        .document(arn, current, Some(Label::Current.name()))
+        .await
+        .map_err(|error| Failure::own(error.at("rotate")))?;
     if document.manager.is_none() && secret.version(Label::Candidate).is_none() {
         return Err(Failure::new(
             Code::Person,
@@ -157,7 +173,7 @@ async fn follow(
     let until = OffsetDateTime::now_utc() + Duration::from_secs(seconds);
     let mut done = 0;
     loop {
-        let seen = store.describe(&secret.arn).await.map_err(|error| error.at("rotate"))?;
+        let seen = store.describe(&secret.arn).await.map_err(|error| Failure::own(error.at("rotate")))?;
         if seen.bears(version, Label::Current) {
             done = STEPS.len();
         } else {
@@ -209,4 +225,21 @@ async fn stored(store: &SecretStore, arn: &str, version: &VersionId) -> bool {
 async fn carried(function: Option<&Deployed>, arn: &str) -> Option<String> {
     let page = function?.invoke(&json!({"action": "status", "secretIds": [arn]})).await.ok()?;
     page["items"][0]["carriedVersionId"].as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_that_did_not_start_names_the_right_or_the_status() {
+        let denied = not_started("arn", Some("AccessDeniedException"));
+        assert!(denied.remedy.contains("secretsmanager:RotateSecret"), "{denied:?}");
+        let busy = not_started("arn", Some("InvalidRequestException"));
+        assert!(
+            busy.what.contains("InvalidRequestException") && busy.remedy.ends_with("hubkeeper status arn"),
+            "{busy:?}"
+        );
+        assert_eq!((denied.code, busy.code, not_started("arn", None).code), (Code::Person, Code::Person, Code::Retry));
+    }
 }

@@ -82,7 +82,7 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
         "interrupted while version {version} was put: if hubkeeper status shows it as a candidate it is staged, and the function adopts it"
     ));
     let put = SecretWriter::new(store.clone()).put(&secret.arn, &version, &document, Label::Candidate, None).await;
-    put.map_err(|failure| failure.error.of(&current.organization).at("stage"))?;
+    put.map_err(|failure| Failure::own(failure.error.of(&current.organization).at("stage")))?;
     context.say(&format!("{} staged as version {version} (HUBKEEPER_CANDIDATE)", render::style::good("✓")));
     context.doing(format!("version {version} is staged: the function adopts it by itself, see hubkeeper status"));
     await_adoption(context, &arguments, &shared, &store, &secret, &version).await
@@ -104,7 +104,7 @@ pub async fn store(shared: &Arc<HttpShared>) -> Result<SecretStore, Failure> {
 /// # Errors
 /// Returns a failure if there is none, or the labels cannot be read.
 pub async fn candidate(shared: &Arc<HttpShared>, id: &str) -> Result<VersionId, Failure> {
-    let secret = store(shared).await?.describe(id).await.map_err(|error| error.at("verify"))?;
+    let secret = store(shared).await?.describe(id).await.map_err(|error| Failure::own(error.at("verify")))?;
     secret.version(Label::Candidate).cloned().ok_or_else(|| {
         Failure::new(
             Code::Person,
@@ -116,7 +116,7 @@ pub async fn candidate(shared: &Arc<HttpShared>, id: &str) -> Result<VersionId, 
 
 /// Reads the secret and the document of AWSCURRENT.
 async fn read(store: &SecretStore, id: &str) -> Result<(Secret, Document), Failure> {
-    let at = |error: Error| error.at("stage");
+    let at = |error: Error| Failure::own(error.at("stage"));
     let secret = store.describe(id).await.map_err(at)?;
     if secret.managed() == Managed::Offboarded {
         return Err(Failure::new(
@@ -200,22 +200,23 @@ async fn await_adoption(
     match context.function(&arguments.function, shared).await {
         Ok(function) => {
             let event = json!({"action": "onboard", "secretId": secret.arn, "versionId": version});
-            match function.invoke(&event).await {
-                Ok(report) => {
+            match function.ask(&event).await {
+                Ok(Ok(report)) => {
                     line.clear();
                     context.print(&report, || render::report::report(&report));
                     return Ok(Code::of_report(&report));
                 }
                 // the event of the new label is being handled: its end shows in the labels
-                Err(failure) if failure.code == Code::Retry => {}
-                Err(failure) => return Err(failure),
+                Ok(Err(failure)) if failure.code == Code::Retry => {}
+                Ok(Err(failure)) => return Err(failure),
+                Err(failure) => watching(context, &failure),
             }
         }
-        Err(_) => context.say("no deployed function was found: watching the labels"),
+        Err(failure) => watching(context, &failure),
     }
     let until = OffsetDateTime::now_utc() + Duration::from_secs(arguments.wait);
     while OffsetDateTime::now_utc() < until {
-        let seen = store.describe(&secret.arn).await.map_err(|error| error.at("stage"))?;
+        let seen = store.describe(&secret.arn).await.map_err(|error| Failure::own(error.at("stage")))?;
         if seen.bears(version, Label::Current) {
             line.clear();
             let report = json!({"action": "adopt", "outcome": "applied", "secretId": secret.arn, "versionId": version,
@@ -235,6 +236,14 @@ async fn await_adoption(
             secret.arn, secret.arn
         ),
     ))
+}
+
+/// Says why the function is not asked: the rule on the new label adopts the version just the same.
+fn watching(context: &Context, failure: &Failure) {
+    context.say(&format!(
+        "{}; {}\nwatching the labels, since the function adopts it by itself",
+        failure.what, failure.remedy
+    ));
 }
 
 /// What is known of a version that nobody has adopted yet.
