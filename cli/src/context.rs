@@ -24,6 +24,8 @@ pub struct Context {
     pub terminal: Terminal,
     /// What is under way, for whoever interrupts it.
     under_way: Mutex<String>,
+    /// The line of progress that is shown, or was shown last.
+    line: Mutex<Option<Arc<Line>>>,
 }
 
 impl Context {
@@ -34,6 +36,7 @@ impl Context {
             environment: std::env::vars().collect(),
             terminal: Terminal::detect(),
             under_way: Mutex::default(),
+            line: Mutex::default(),
         }
     }
 
@@ -47,9 +50,19 @@ impl Context {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A line of progress.
+    /// A line of progress. It takes the place of the one before.
     pub fn line(&self, what: &str) -> Arc<Line> {
-        Arc::new(Line::new(what, self.terminal.shows_progress, self.global.quiet))
+        self.clear_line();
+        let line = Arc::new(Line::new(what, self.terminal.shows_progress, self.global.quiet));
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&line));
+        line
+    }
+
+    /// Takes the line of progress away, if one is shown.
+    pub fn clear_line(&self) {
+        if let Some(line) = self.line.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            line.clear();
+        }
     }
 
     /// Says something beside the result, unless `--quiet`.
@@ -59,9 +72,22 @@ impl Context {
         }
     }
 
+    /// Says what to do, unless `--quiet` or the result is for a program.
+    pub fn advise(&self, remedy: &str) {
+        if self.is_for_people() {
+            let width = if self.terminal.shows_progress { self.terminal.width } else { u16::MAX };
+            self.say(&format!("\n{}", render::advice(remedy, width)));
+        }
+    }
+
     /// Prints a result in the form that was asked for.
     pub fn print(&self, value: &Value, table: impl FnOnce() -> String) {
-        terminal::print(&render::result(value, self.global.output, table));
+        let text = render::result(value, self.global.output, table);
+        if self.is_for_people() && self.terminal.shows_results {
+            terminal::print(&render::wrapped(&text, self.terminal.width));
+        } else {
+            terminal::print(&text);
+        }
     }
 
     /// Whether the result is for people.

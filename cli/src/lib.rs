@@ -50,18 +50,21 @@ pub fn main() -> ExitCode {
     let Ok(runtime) = runtime else {
         return told(&Failure::new(Code::Retry, "no thread can be started", "try again"));
     };
-    let code = runtime.block_on(async {
+    let result = runtime.block_on(async {
         tokio::select! {
-            result = Box::pin(commands::run(&context, command)) => result.unwrap_or_else(|failure| {
-                terminal::say(&render::failure(&failure));
-                failure.code
-            }),
-            () = interrupted() => {
-                terminal::restore();
-                terminal::say(&format!("\n{}", context.under_way()));
-                Code::Interrupted
-            }
+            result = Box::pin(commands::run(&context, command)) => result,
+            () = interrupted() => Err(Failure::new(Code::Interrupted, "Ctrl-C", "")),
         }
+    });
+    context.clear_line();
+    let code = result.unwrap_or_else(|failure| {
+        if failure.code == Code::Interrupted {
+            terminal::restore();
+            terminal::say(&format!("\n{}", context.under_way()));
+        } else {
+            terminal::say(&render::failure(&failure));
+        }
+        failure.code
     });
     // a prompt that nobody answered still blocks its thread
     runtime.shutdown_background();

@@ -1,10 +1,12 @@
 //! Shows how far a proof is: one line on standard error that moves at least every eighth of a second.
 
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use dialoguer::console::Term;
 use hubkeeper::observer::{Observer, Progress};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use time::OffsetDateTime;
 
 use crate::terminal;
@@ -111,42 +113,143 @@ pub fn grouped(number: usize) -> String {
 
 /// Shows progress on a terminal. Elsewhere it only tells of waits, once each.
 pub struct Line {
+    shown: Arc<Shown>,
+    tells_waits: bool,
+}
+
+struct Shown {
+    what: String,
     bar: ProgressBar,
     reached: Mutex<Reached>,
-    tells_waits: bool,
+}
+
+/// What the line shows besides its words: a sign before, and the time behind.
+const BESIDE: usize = 10;
+/// What a terminal itself shows behind the line when somebody presses Ctrl-C.
+const CTRL_C: u16 = 3;
+/// How often the line is drawn at most, in one second.
+const DRAWS: u8 = 20;
+
+/// Standard error without its last columns. The line is filled up with spaces, so a `^C` behind it would go to the next
+/// line, and the wrong line would be taken away.
+#[derive(Debug)]
+struct Narrow(Term);
+
+impl TermLike for Narrow {
+    fn width(&self) -> u16 {
+        self.0.size().1.saturating_sub(CTRL_C).max(1)
+    }
+
+    fn height(&self) -> u16 {
+        self.0.size().0
+    }
+
+    fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
+        self.0.move_cursor_up(lines)
+    }
+
+    fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
+        self.0.move_cursor_down(lines)
+    }
+
+    fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
+        self.0.move_cursor_right(columns)
+    }
+
+    fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
+        self.0.move_cursor_left(columns)
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.0.write_line(text)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.0.write_str(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.0.clear_line()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Shown {
+    /// Shows words, and no more of them than fit: what wraps could not be taken away again.
+    fn show(&self, words: &str) {
+        let most = usize::from(Narrow(Term::stderr()).width()).saturating_sub(BESIDE);
+        self.bar.set_message(cut(&format!("{}: {words}", self.what), most));
+    }
+
+    fn reached(&self) -> MutexGuard<'_, Reached> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Line {
     /// A line for `what`. `shows` says whether there is a terminal; `quiet` keeps it silent.
     pub fn new(what: &str, shows: bool, quiet: bool) -> Self {
-        let target = if shows && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if shows && !quiet {
+            // one write for each picture
+            ProgressDrawTarget::term_like_with_hz(Box::new(Narrow(Term::buffered_stderr())), DRAWS)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}: {wide_msg} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
-        bar.set_prefix(what.to_owned());
-        bar.set_message(Reached::default().line(OffsetDateTime::now_utc()));
+        let shown = Arc::new(Shown { what: what.to_owned(), bar, reached: Mutex::default() });
+        shown.show(&Reached::default().line(OffsetDateTime::now_utc()));
         if shows && !quiet {
-            bar.enable_steady_tick(TICK);
+            let ticking = Arc::downgrade(&shown);
+            std::thread::spawn(move || tick(&ticking));
         }
-        Self { bar, reached: Mutex::default(), tells_waits: !shows && !quiet }
+        Self { shown, tells_waits: !shows && !quiet }
     }
 
     /// Shows other words.
-    pub fn message(&self, text: impl Into<String>) {
-        self.bar.set_message(text.into());
+    pub fn message(&self, text: &str) {
+        self.shown.show(text);
     }
 
     /// Takes the line away, so that the result stands alone.
     pub fn clear(&self) {
-        self.bar.finish_and_clear();
+        self.shown.bar.finish_and_clear();
+    }
+}
+
+/// The first `most` characters, with a sign that something is left out.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// Draws the line again and again until it is taken away. A wait is counted down.
+fn tick(shown: &Weak<Shown>) {
+    while let Some(shown) = shown.upgrade()
+        && !shown.bar.is_finished()
+    {
+        let reached = shown.reached();
+        if reached.waiting.is_some() {
+            shown.show(&reached.line(OffsetDateTime::now_utc()));
+        }
+        drop(reached);
+        shown.bar.tick();
+        drop(shown);
+        std::thread::sleep(TICK);
     }
 }
 
 impl Observer for Line {
     fn observe(&self, progress: Progress<'_>) {
         let now = OffsetDateTime::now_utc();
-        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = self.shown.reached();
         if let Progress::Waiting { host, until } = progress
             && self.tells_waits
             && reached.waiting.as_ref().is_none_or(|(known, at)| known != host || *at < now)
@@ -154,7 +257,7 @@ impl Observer for Line {
             terminal::say(&waiting(host, until, now));
         }
         reached.note(progress);
-        self.bar.set_message(reached.line(now));
+        self.shown.show(&reached.line(now));
     }
 }
 
@@ -193,6 +296,13 @@ mod tests {
         reached.note(Progress::Page { of: 2 });
         reached.note(Progress::Page { of: 2 });
         assert!(reached.line(datetime!(2026-11-29 12:00 UTC)).contains("3 of 3 pages"));
+    }
+
+    #[test]
+    fn a_line_is_cut_where_the_terminal_ends() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äö…");
+        assert_eq!(cut("a", 0), "…");
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The terminal: what it can show, questions to the person in front of it, and its state after Ctrl-C.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::OnceLock;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use secrecy::SecretString;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::{ExposeSecret, SecretString};
 use terminal_size::{Width, terminal_size_of};
 
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 
 /// Columns of a table that goes to a file or a pipe.
 const WIDE: u16 = 160;
+
+/// The longest line that a terminal takes.
+const LONGEST_LINE: u64 = 4096;
 
 /// The terminal's settings at the start. A hidden prompt turns the echo off; Ctrl-C must turn it on again.
 static AT_START: OnceLock<Termios> = OnceLock::new();
@@ -20,6 +23,8 @@ static AT_START: OnceLock<Termios> = OnceLock::new();
 pub struct Terminal {
     /// Columns of standard output.
     pub width: u16,
+    /// Whether standard output is a terminal.
+    pub shows_results: bool,
     /// Whether standard error is a terminal that can show progress.
     pub shows_progress: bool,
     /// Whether a person can answer questions: standard input and standard error are terminals.
@@ -34,7 +39,12 @@ impl Terminal {
             let _ = AT_START.set(settings);
         }
         let progress = io::stderr().is_terminal();
-        Self { width, shows_progress: progress, answers: io::stdin().is_terminal() && progress }
+        Self {
+            width,
+            shows_results: io::stdout().is_terminal(),
+            shows_progress: progress,
+            answers: io::stdin().is_terminal() && progress,
+        }
     }
 
     /// Asks a yes-or-no question on standard error. `yes` answers it.
@@ -60,34 +70,86 @@ impl Terminal {
         .await
     }
 
-    /// Asks for a line on standard error.
+    /// Asks for a line on standard error, again and again until `check` has nothing to say against it.
     ///
     /// # Errors
     /// Returns a usage failure if the prompt ends without a line.
-    pub async fn line(self, prompt: String) -> Result<String, Failure> {
+    pub async fn line(self, prompt: String, check: fn(&str) -> Result<(), String>) -> Result<String, Failure> {
         ask(move || {
-            dialoguer::Input::<String>::new().with_prompt(prompt).interact_text_on(&dialoguer::console::Term::stderr())
+            dialoguer::Input::<String>::new()
+                .with_prompt(prompt)
+                .validate_with(|text: &String| check(text))
+                .interact_text_on(&dialoguer::console::Term::stderr())
         })
         .await
     }
 
-    /// Asks for a token without showing it.
+    /// Asks for a token without showing it, again and again until something was typed. The echo is off before the prompt
+    /// shows: whoever sees it, person or program, may type at once.
     ///
     /// # Errors
     /// Returns a usage failure if the prompt ends without a line.
     pub async fn hidden(self, prompt: String) -> Result<SecretString, Failure> {
-        ask(move || dialoguer::Password::new().with_prompt(prompt).interact_on(&dialoguer::console::Term::stderr()))
-            .await
-            .map(SecretString::from)
+        ask(move || {
+            let _silent = Silent::new()?;
+            loop {
+                eprint(&format!("{prompt}: "))?;
+                let mut line = String::new();
+                let read = io::stdin().lock().take(LONGEST_LINE).read_line(&mut line);
+                let line = SecretString::from(line);
+                // the Enter key was not shown either
+                eprint("\n")?;
+                if read? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                if !line.expose_secret().trim().is_empty() {
+                    return Ok(line);
+                }
+            }
+        })
+        .await
     }
+}
+
+/// A terminal without echo until the value is dropped.
+struct Silent(Termios);
+
+impl Silent {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut settings = before.clone();
+        settings.local_modes.remove(LocalModes::ECHO);
+        settings.local_modes.insert(LocalModes::ICANON | LocalModes::ISIG);
+        // keeps what was typed already
+        tcsetattr(io::stdin(), OptionalActions::Drain, &settings)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.0);
+    }
+}
+
+fn eprint(text: &str) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(text.as_bytes())?;
+    stderr.flush()
 }
 
 /// Runs a prompt beside the runtime, so that Ctrl-C is seen meanwhile.
 async fn ask<T: Send + 'static>(
     prompt: impl FnOnce() -> Result<T, dialoguer::Error> + Send + 'static,
 ) -> Result<T, Failure> {
-    let asked = tokio::task::spawn_blocking(prompt).await;
-    asked.ok().and_then(Result::ok).ok_or_else(|| Failure::usage("the prompt got no answer", "run the command again"))
+    match tokio::task::spawn_blocking(prompt).await {
+        Ok(Ok(answer)) => Ok(answer),
+        // a prompt that reads single keys gets Ctrl-C as one of them
+        Ok(Err(dialoguer::Error::IO(error))) if error.kind() == io::ErrorKind::Interrupted => {
+            Err(Failure::new(Code::Interrupted, "Ctrl-C", ""))
+        }
+        _ => Err(Failure::usage("the prompt got no answer", "run the command again")),
+    }
 }
 
 /// Puts the terminal back into its state at the start.
@@ -96,6 +158,11 @@ pub fn restore() {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, settings);
     }
     let _ = dialoguer::console::Term::stderr().show_cursor();
+}
+
+/// Empties the screen before the next picture. This is no colour, so it also happens with `NO_COLOR`.
+pub fn clear_screen() {
+    let _ = dialoguer::console::Term::stdout().clear_screen();
 }
 
 /// Writes a result to standard output, without colour where it is not wanted. A closed pipe ends quietly.

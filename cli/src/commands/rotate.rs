@@ -195,7 +195,7 @@ async fn follow(
             report["reason"] = json!("the new version is AWSCURRENT, and the connector carries it");
             return Ok(report);
         }
-        line.message(format!("{} of 4 steps done, {} runs", done, STEPS[done]));
+        line.message(&format!("{} of 4 steps done, {} runs", done, STEPS[done]));
         if seconds == 0 {
             report["outcome"] = json!("applied");
             report["reason"] = json!("the rotation was started");

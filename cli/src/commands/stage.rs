@@ -64,12 +64,14 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
     if !verdict.is_complete() {
         let report = verify::report(&current.organization, &verdict).to_json();
         context.print(&report, || render::report::report(&report));
-        if let Some(remedy) = verify::remedy(&verdict).filter(|_| context.is_for_people()) {
-            context.say(&format!("\n  {}  {remedy}\n\nnothing was written", render::style::bold("what to do")));
+        if let Some(remedy) = verify::remedy(&verdict) {
+            context.advise(remedy);
         }
+        context.say("\nnothing was written");
         return Ok(Code::of_finding(verdict.result));
     }
 
+    context.doing("interrupted before anything was written");
     let seen = render::style::count(verdict.repositories, "repository", "repositories");
     context.say(&format!("{} complete: the token reads {seen}", render::style::good("✓")));
     let question = format!("Put it as HUBKEEPER_CANDIDATE of {}?", secret.arn);
@@ -149,7 +151,8 @@ async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timest
     let text = match option {
         Some(text) => text.to_owned(),
         None if context.terminal.answers => {
-            context.terminal.line("When does it expire? (2027-01-31, a time, or never)".to_owned()).await?
+            let check = |text: &str| parse_expiry(text.trim(), OffsetDateTime::now_utc()).map(drop).map_err(in_words);
+            context.terminal.line("When does it expire? (2027-01-31, a time, or never)".to_owned(), check).await?
         }
         None => {
             return Err(Failure::usage(
@@ -159,6 +162,12 @@ async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timest
         }
     };
     parse_expiry(text.trim(), OffsetDateTime::now_utc())
+}
+
+/// A failure as the answer to what was typed.
+fn in_words(failure: Failure) -> String {
+    let what = failure.what.replace("--expires-at", "it");
+    format!("{what}: {}", failure.remedy)
 }
 
 fn parse_expiry(text: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
@@ -175,8 +184,8 @@ fn parse_expiry(text: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure
     })?;
     if at <= now {
         return Err(Failure::usage(
-            format!("the token has expired by --expires-at ({})", rfc3339(at)),
-            "create a new token",
+            format!("--expires-at ({}) is in the past", rfc3339(at)),
+            "create a new token, and check its end at Docker Hub",
         ));
     }
     Ok(Some(at))
@@ -269,7 +278,7 @@ mod tests {
         );
         assert_eq!(parse_expiry("never", now), Ok(None));
         assert_eq!(parse_expiry("soon", now).unwrap_err().code, Code::Usage);
-        assert!(parse_expiry("2026-11-29", now).unwrap_err().what.contains("expired"));
+        assert!(parse_expiry("2026-11-29", now).unwrap_err().what.contains("is in the past"));
     }
 
     #[test]

@@ -24,9 +24,8 @@ pub async fn run(context: &Context, arguments: Status) -> Result<Code, Failure> 
     loop {
         let items = read(context, &arguments).await?;
         let page = json!({"outcome": "unchanged", "items": items});
-        if arguments.watch.is_some() && context.terminal.shows_progress && context.is_for_people() {
-            // clears the screen before the next picture
-            terminal::print("\u{1b}[2J\u{1b}[H");
+        if arguments.watch.is_some() && context.terminal.shows_results && context.is_for_people() {
+            terminal::clear_screen();
         }
         context.print(&page, || render::status::status(&items, context.terminal.width, OffsetDateTime::now_utc()));
         match arguments.watch {
@@ -56,7 +55,7 @@ async fn read(context: &Context, arguments: &Status) -> Result<Vec<Value>, Failu
         if let Some(found) = page["items"].as_array_mut() {
             items.append(found);
         }
-        line.message(format!("{} read", items.len()));
+        line.message(&format!("{} read", items.len()));
         match page.get_mut("next").map(Value::take) {
             Some(Value::String(id)) => next = Some(Value::String(id)),
             _ => break,

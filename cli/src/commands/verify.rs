@@ -38,6 +38,7 @@ pub async fn run(context: &Context, arguments: Verify) -> Result<Code, Failure> 
 
 /// Proves a token that is in no secret.
 async fn of_token(context: &Context, arguments: &Verify, organization: &str) -> Result<Code, Failure> {
+    context.doing("interrupted before anything was sent");
     if !is_repository_part(organization) {
         return Err(Failure::usage(
             "the organization is not the name of a Docker Hub organization",
@@ -83,10 +84,8 @@ async fn of_token(context: &Context, arguments: &Verify, organization: &str) -> 
     line.clear();
     let report = report(organization, &verdict).to_json();
     context.print(&report, || render::report::report(&report));
-    if context.is_for_people()
-        && let Some(remedy) = remedy(&verdict)
-    {
-        context.say(&format!("\n  {}  {remedy}", render::style::bold("what to do")));
+    if let Some(remedy) = remedy(&verdict) {
+        context.advise(remedy);
     }
     Ok(Code::of_finding(verdict.result))
 }
@@ -157,6 +156,9 @@ async fn of_secret(context: &Context, arguments: &Verify, secret: &str) -> Resul
         event["versionId"] = Value::String(version);
     }
     let target = Target::find(context, &arguments.function, !through_function, &shared).await?;
+    if through_function {
+        line.message("the function proves it");
+    }
     let answer = target.handle(&event).await;
     line.clear();
     let report = answer?;

@@ -9,43 +9,73 @@ use time::OffsetDateTime;
 
 use super::{short, style};
 
-/// One column: its heading, and the width from which on it is shown.
+/// One column: its heading, and what it shows.
 struct Column {
     heading: &'static str,
-    from_width: u16,
     cell: fn(&Value, OffsetDateTime) -> String,
 }
 
+/// The columns. A narrow terminal shows the first ones.
 const COLUMNS: [Column; 9] = [
-    Column { heading: "STATE", from_width: 0, cell: |item, _| state(item) },
-    Column { heading: "ORGANIZATION", from_width: 0, cell: |item, _| subject(item) },
-    Column { heading: "DAYS LEFT", from_width: 0, cell: |item, _| number(&item["daysLeft"]) },
-    Column { heading: "CARRIES", from_width: 60, cell: |item, _| carries(item) },
-    Column { heading: "PROVEN", from_width: 72, cell: |item, now| age(&item["provedAt"], now) },
-    Column { heading: "REPOSITORIES", from_width: 96, cell: |item, _| repositories(item) },
-    Column { heading: "HEALTH", from_width: 110, cell: |item, _| text(&item["health"]["status"]) },
-    Column { heading: "ROTATES", from_width: 120, cell: |item, now| ahead(&item["nextRotationAt"], now) },
-    Column { heading: "WAITING", from_width: 136, cell: |item, _| waiting(item) },
+    Column { heading: "STATE", cell: |item, _| state(item) },
+    Column { heading: "ORGANIZATION", cell: |item, _| subject(item) },
+    Column { heading: "DAYS LEFT", cell: |item, _| number(&item["daysLeft"]) },
+    Column { heading: "CARRIES", cell: |item, _| carries(item) },
+    Column { heading: "PROVEN", cell: |item, now| age(&item["provedAt"], now) },
+    Column { heading: "REPOSITORIES", cell: |item, _| repositories(item) },
+    Column { heading: "HEALTH", cell: |item, _| text(&item["health"]["status"]) },
+    Column { heading: "ROTATES", cell: |item, now| ahead(&item["nextRotationAt"], now) },
+    Column { heading: "WAITING", cell: |item, _| waiting(item) },
 ];
+/// The column that is cut if not even the first columns fit.
+const ORGANIZATION: usize = 1;
+/// Columns that are always shown.
+const FEWEST: usize = 3;
+/// Spaces around each column.
+const AROUND: usize = 2;
+
+/// The cells of the columns that fit, by row.
+fn fitting(items: &[Value], width: usize, now: OffsetDateTime) -> Vec<Vec<String>> {
+    let mut rows: Vec<Vec<String>> =
+        items.iter().map(|item| COLUMNS.iter().map(|column| (column.cell)(item, now)).collect()).collect();
+    let widest = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        cells.chain([COLUMNS[at].heading.len()]).max().unwrap_or_default() + AROUND
+    };
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(widest).collect();
+    let mut shown = COLUMNS.len();
+    while shown > FEWEST && widths[..shown].iter().sum::<usize>() > width {
+        shown -= 1;
+    }
+    let over = widths[..shown].iter().sum::<usize>().saturating_sub(width);
+    for row in &mut rows {
+        row.truncate(shown);
+        let name = &mut row[ORGANIZATION];
+        let most = widths[ORGANIZATION].saturating_sub(AROUND + over).max(COLUMNS[ORGANIZATION].heading.len());
+        if over > 0 && name.chars().count() > most {
+            *name = name.chars().take(most - 1).chain(['…']).collect();
+        }
+    }
+    rows
+}
 
 /// The table and, for each secret that needs somebody, what to do.
 pub fn status(items: &[Value], width: u16, now: OffsetDateTime) -> String {
     if items.is_empty() {
         return "no secret is managed: onboard one with hubkeeper onboard\n".to_owned();
     }
-    let columns: Vec<&Column> = COLUMNS.iter().filter(|column| width >= column.from_width).collect();
+    let rows = fitting(items, usize::from(width), now);
+    let shown = rows.first().map_or(0, Vec::len);
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(width).enforce_styling();
-    table.set_header(columns.iter().map(|column| Cell::new(column.heading).add_attribute(Attribute::Dim)));
-    for item in items {
-        table.add_row(columns.iter().map(|column| {
-            let cell = Cell::new((column.cell)(item, now));
-            match column.heading {
-                "STATE" => cell.fg(colour(item)),
-                "DAYS LEFT" => cell.set_alignment(CellAlignment::Right),
-                _ => cell,
-            }
+    table.load_preset(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.enforce_styling();
+    let headings = COLUMNS[..shown].iter().map(|column| column.heading);
+    table.set_header(headings.clone().map(|heading| Cell::new(heading).add_attribute(Attribute::Dim)));
+    for (item, row) in items.iter().zip(rows) {
+        table.add_row(headings.clone().zip(row).map(|(heading, cell)| match heading {
+            "STATE" => Cell::new(cell).fg(colour(item)),
+            "DAYS LEFT" => Cell::new(cell).set_alignment(CellAlignment::Right),
+            _ => Cell::new(cell),
         }));
     }
     let mut text: String = table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n");
@@ -207,6 +237,20 @@ mod tests {
                 assert!(line.chars().count() <= usize::from(width), "{width}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn a_long_name_takes_the_place_of_columns_and_is_cut_last() {
+        let mut items = items();
+        items[1]["organization"] = json!("an-organization-with-a-long-name");
+        let plain = |width| {
+            let text = status(&items, width, datetime!(2026-11-29 12:00 UTC));
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        assert!(plain(80).contains("an-organization-with-a-long-name"), "{}", plain(80));
+        assert!(!plain(80).contains("REPOSITORIES"), "{}", plain(80));
+        assert!(plain(45).lines().nth(2).unwrap().contains("an-organization-w"), "{}", plain(45));
+        assert!(plain(45).lines().take(3).all(|line| line.chars().count() <= 45), "{}", plain(45));
     }
 
     #[test]

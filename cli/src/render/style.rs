@@ -37,9 +37,12 @@ pub fn bold(text: &str) -> String {
     paint(BOLD, text)
 }
 
-/// One line of a list of facts: a name, then its value from column 17 on.
+/// Columns before the value of a fact.
+pub const VALUE: usize = 17;
+
+/// One line of a list of facts: a name, then its value.
 pub fn fact(name: &str, value: &str) -> String {
-    format!("  {}{value}\n", bold(&format!("{name:<15}")))
+    format!("  {}{value}\n", bold(&format!("{name:<width$}", width = VALUE - 2)))
 }
 
 /// A number of things, in words: `1 repository`, `2 repositories`.

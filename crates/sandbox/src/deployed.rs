@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::World;
 use crate::lambda::LambdaHost;
-use crate::rotation;
+use crate::rotation::{self, FunctionError};
 
 /// The function's name.
 pub const FUNCTION: &str = "hubkeeper-HubkeeperFunction-sandbox";
@@ -72,6 +72,14 @@ impl Deployed {
         ["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL_CLOUDFORMATION"]
             .map(|name| (name.to_owned(), url.clone()))
             .to_vec()
+    }
+
+    /// Invokes the function, past AWS's API.
+    ///
+    /// # Errors
+    /// The function's error.
+    pub async fn invoke(&self, event: Value) -> Result<Value, FunctionError> {
+        self.shared.host.invoke(event).await
     }
 
     /// What the function has written so far.
@@ -140,7 +148,7 @@ async fn serve(socket: TcpListener, shared: Arc<Shared>) {
 
 type Reply = http::Response<Full<Bytes>>;
 
-async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Reply {
+async fn handle(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let signed = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") {
@@ -168,14 +176,22 @@ async fn handle(shared: &Shared, request: http::Request<Incoming>) -> Reply {
     }
 }
 
-async fn invoke(shared: &Shared, body: &[u8]) -> Reply {
+/// As at Lambda, an invocation goes on when its caller has gone.
+async fn invoke(shared: &Arc<Shared>, body: &[u8]) -> Reply {
     let Ok(event) = serde_json::from_slice::<Value>(body) else {
         return refuse(400, "InvalidRequestContentException", "Could not parse request body into json.");
     };
     let reply = |builder: http::response::Builder, body: &Value| {
         builder.header("content-type", "application/json").body(Full::from(body.to_string())).unwrap_or_default()
     };
-    match shared.host.invoke(event).await {
+    let invocation = tokio::spawn({
+        let shared = Arc::clone(shared);
+        async move { shared.host.invoke(event).await }
+    });
+    let Ok(outcome) = invocation.await else {
+        return refuse(500, "ServiceException", "The sandbox failed.");
+    };
+    match outcome {
         Ok(answer) => reply(http::Response::builder(), &answer),
         Err(error) => reply(
             http::Response::builder().header("x-amz-function-error", "Unhandled"),

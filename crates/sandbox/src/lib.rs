@@ -15,6 +15,7 @@ pub mod lambda;
 pub mod leak;
 pub mod picture;
 pub mod proxy;
+pub mod pty;
 pub mod record;
 pub mod registry;
 pub mod responses;

@@ -1,8 +1,9 @@
-//! A terminal window that shows a part of the demonstration.
+//! A terminal window that shows a part of the demonstration, or the screens of commands.
 
 use std::collections::BTreeMap;
 
 use super::svg::{Canvas, MONOSPACE};
+use crate::pty::Look;
 
 /// Columns of the window: the width of the page that is drawn.
 pub const COLUMNS: usize = 100;
@@ -46,24 +47,17 @@ text { font: 13px FONTS; fill: #d5dde8; }
 .gap { fill: #66758a; }
 .good { fill: #7ee2a8; }
 .bad { fill: #ff9b8f; }";
+/// What the screens of commands have besides.
+const PAINTED: &str = "
+.warn { fill: #f2cc60; }
+.strong { font-weight: bold; }";
 
 /// Draws the scenes of `page` whose heading begins with one of `chosen`, after the page's first line, in a window that shows
 /// `command`. Fixed ids and dates replace the real ones. Three dots mark omitted scenes.
 pub fn draw(page: &str, chosen: &[&str], command: &str, description: &str) -> String {
     let lines = steady(&excerpt(page, chosen));
-    let mut canvas = Canvas::default();
-    let height = BAR + MARGIN + LINE * u32::try_from(lines.len() + 1).unwrap_or(u32::MAX / LINE) + MARGIN - LINE / 2;
-    let width = column(COLUMNS) + MARGIN;
-    canvas.rectangle("window", (1, 1), (width - 2, height - 2), 10);
-    canvas.rectangle("bar", (2, 2), (width - 4, BAR), 9);
-    canvas.rectangle("bar", (2, BAR / 2), (width - 4, BAR / 2), 0);
-    canvas.line("edge", (1, BAR), (width - 1, BAR));
-    for (class, x) in [("close", 22), ("hide", 42), ("grow", 62)] {
-        canvas.circle(class, (x, BAR / 2), 6);
-    }
-    canvas.text("caption", (width / 2, BAR / 2 + 5), &[("", command)]);
-    let mut y = BAR + MARGIN + FONT_SIZE / 2;
-    canvas.text("", (column(0), y), &[("prompt", "$"), ("", " "), ("", command)]);
+    let (mut canvas, size, mut y) = window(command, lines.len() + 1);
+    prompt(&mut canvas, y, command);
     y += LINE;
     for line in &lines {
         match Line::of(line) {
@@ -79,7 +73,63 @@ pub fn draw(page: &str, chosen: &[&str], command: &str, description: &str) -> St
         }
         y += LINE;
     }
-    canvas.document((width, height), command, description, &STYLE.replace("FONTS", MONOSPACE))
+    canvas.document(size, command, description, &STYLE.replace("FONTS", MONOSPACE))
+}
+
+/// A line of a screen, in parts of one look each.
+pub type Painted = Vec<(Look, String)>;
+
+/// Draws commands and the screens that they ended with, one below the other, in a window with this title.
+pub fn screens(title: &str, commands: &[(&str, Vec<Painted>)], description: &str) -> String {
+    let rows: usize = commands.iter().map(|(_, screen)| screen.len() + 2).sum();
+    let (mut canvas, size, mut y) = window(title, rows.saturating_sub(1));
+    for (command, screen) in commands {
+        prompt(&mut canvas, y, command);
+        for line in screen {
+            y += LINE;
+            let classes: Vec<String> = line.iter().map(|(look, _)| class(*look)).collect();
+            let spans: Vec<(&str, &str)> =
+                classes.iter().zip(line).map(|(class, (_, text))| (class.as_str(), text.as_str())).collect();
+            if !spans.is_empty() {
+                canvas.text("", (column(0), y), &spans);
+            }
+        }
+        y += 2 * LINE;
+    }
+    canvas.document(size, title, description, &format!("{STYLE}{PAINTED}").replace("FONTS", MONOSPACE))
+}
+
+/// The classes of a look, by the numbers of the terminal's palette.
+fn class(look: Look) -> String {
+    let colour = match look.colour {
+        Some(1 | 9) => "bad",
+        Some(2 | 10) => "good",
+        Some(3 | 11) => "warn",
+        _ if look.dim => "gap",
+        _ => "",
+    };
+    let weight = if look.bold { "strong" } else { "" };
+    format!("{colour} {weight}").trim().to_owned()
+}
+
+/// An empty window for so many lines: the canvas, its size, and the baseline of the first line.
+fn window(title: &str, lines: usize) -> (Canvas, (u32, u32), u32) {
+    let mut canvas = Canvas::default();
+    let height = BAR + MARGIN + LINE * u32::try_from(lines).unwrap_or(u32::MAX / LINE) + MARGIN - LINE / 2;
+    let width = column(COLUMNS) + MARGIN;
+    canvas.rectangle("window", (1, 1), (width - 2, height - 2), 10);
+    canvas.rectangle("bar", (2, 2), (width - 4, BAR), 9);
+    canvas.rectangle("bar", (2, BAR / 2), (width - 4, BAR / 2), 0);
+    canvas.line("edge", (1, BAR), (width - 1, BAR));
+    for (class, x) in [("close", 22), ("hide", 42), ("grow", 62)] {
+        canvas.circle(class, (x, BAR / 2), 6);
+    }
+    canvas.text("caption", (width / 2, BAR / 2 + 5), &[("", title)]);
+    (canvas, (width, height), BAR + MARGIN + FONT_SIZE / 2)
+}
+
+fn prompt(canvas: &mut Canvas, y: u32, command: &str) {
+    canvas.text("", (column(0), y), &[("prompt", "$"), ("", " "), ("", command)]);
 }
 
 /// Where a column begins.
@@ -275,6 +325,17 @@ mod tests {
             steady(&lines("not an id: 1234567, accepted, hubkeeper")),
             ["not an id: 1234567, accepted, hubkeeper"]
         );
+    }
+
+    #[test]
+    fn a_screen_keeps_its_colours_and_its_words() {
+        let red = Look { colour: Some(1), bold: true, dim: false };
+        let line = vec![(red, "✗ ".to_owned()), (Look::default(), "acme <b>".to_owned())];
+        let drawn =
+            screens("verify", &[("hubkeeper verify", vec![line, Vec::new()]), ("exit", Vec::new())], "two commands");
+        assert!(drawn.contains("<tspan class=\"bad strong\">✗ </tspan>acme &lt;b&gt;</text>"), "{drawn}");
+        assert_eq!(drawn.matches("<tspan class=\"prompt\">$</tspan>").count(), 2, "{drawn}");
+        assert_eq!(class(Look { dim: true, ..Look::default() }), "gap");
     }
 
     #[test]

@@ -64,16 +64,16 @@ pub(crate) async fn run(arguments: &[String]) -> ExitCode {
 fn build(state: &mut State, organizations: usize) -> Vec<String> {
     state.hub.remember_tokens = false;
     scene::azure(state);
-    (0..organizations).map(|index| add_organization(state, index)).collect()
+    (0..organizations).map(|index| add_organization(state, index, REPOSITORIES)).collect()
 }
 
-/// Creates an organization, its dedicated user, and its secret. Returns the secret's ARN.
-fn add_organization(state: &mut State, index: usize) -> String {
+/// Creates an organization with this many repositories, its dedicated user, and its secret. Returns the secret's ARN.
+pub(crate) fn add_organization(state: &mut State, index: usize, repositories: usize) -> String {
     let organization = format!("{}-{index:03}", scene::ORGANIZATION);
     let username = format!("{organization}-scanner");
     hub::add_user(state, &username, "only tokens are used here");
     hub::add_member(state, &organization, &username, hub::Role::Editor);
-    hub::add_repositories(state, &organization, "service-", REPOSITORIES, 2);
+    hub::add_repositories(state, &organization, "service-", repositories, 2);
     let (_, token) = hub::add_pat(state, &username, "by hand", &["repo:read"], None);
     let mut value = scene::document_with(&token, None);
     value["organization"] = json!(organization);
@@ -137,7 +137,7 @@ async fn invoke(
 }
 
 /// MiB.
-fn mebibytes(kib: u64) -> f64 {
+pub(crate) fn mebibytes(kib: u64) -> f64 {
     f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
 }
 
