@@ -66,7 +66,7 @@ async fn every_command_at_its_most_talkative_tells_no_secret() {
         let words = verify(&[]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         site.run(&words).input(&good).ends(0).await;
-        site.run(&words).input(&public).ends(0).await;
+        site.run(&words).input(&public).ends(1).await;
         site.run(&words).input(&writes).ends(1).await;
         site.run(&words).input(&good[..good.len() - 1]).ends(1).await;
         site.run(&words).input(&format!("{good} {public}")).ends(2).await;

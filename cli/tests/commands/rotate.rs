@@ -12,10 +12,6 @@ async fn onboarded() -> Site {
     site
 }
 
-fn arn(site: &Site) -> String {
-    site.world.with(|state| state.aws.secrets.keys().find(|arn| arn.contains("hubkeeper/acme-") && !arn.contains("manager")).unwrap().clone())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_names_the_four_steps_and_starts_none() {
     let site = onboarded().await;
@@ -30,7 +26,7 @@ async fn a_plan_names_the_four_steps_and_starts_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_is_followed_to_its_end() {
     let site = onboarded().await;
-    let arn = arn(&site);
+    let arn = site.arn.clone();
     let before = site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT").unwrap());
     let report = site.run(&["rotate", scene::SECRET, "--yes", "-o", "json"]).ends(0).await.json();
     let after = site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT").unwrap());
@@ -62,7 +58,7 @@ async fn a_start_alone_waits_for_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_rotate_is_told_before_anything_starts() {
     let site = onboarded().await;
-    let arn = arn(&site);
+    let arn = site.arn.clone();
     site.world.with(|state| aws::enable_rotation(state, &arn, false));
     site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await.says(&["rotation of arn:", "is off", "aws secretsmanager rotate-secret"]);
     let token = site.token("repo:read");

@@ -41,6 +41,8 @@ pub(crate) struct Site {
     pub(crate) world: World,
     pub(crate) served: Served,
     pub(crate) deployed: Option<Deployed>,
+    /// ARN of the example's secret.
+    pub(crate) arn: String,
     pub(crate) folder: PathBuf,
     variables: BTreeMap<String, String>,
     told: Arc<Mutex<Vec<Told>>>,
@@ -52,8 +54,8 @@ impl Site {
     /// Docker Hub, AWS and Azure, and no variable that leads to the latter two. No function.
     pub(crate) async fn hub() -> Self {
         let world = World::new();
-        world.with(scene::build);
-        Self::of(world).await
+        let arn = world.with(scene::build);
+        Self::of(world, arn).await
     }
 
     /// The example's world with the function deployed in it, and a person who is logged in everywhere.
@@ -64,9 +66,9 @@ impl Site {
     /// The same in a world that `change` has changed.
     pub(crate) async fn deployed_with(change: impl FnOnce(&mut hubkeeper_sandbox::State)) -> Self {
         let world = World::new();
-        world.with(scene::build);
+        let arn = world.with(scene::build);
         world.with(change);
-        let mut site = Self::of(world).await;
+        let mut site = Self::of(world, arn).await;
         let variables = scene::environment(&site.served);
         let deployed = Deployed::start(&site.world, &function(), &variables).await.unwrap();
         site.log_in();
@@ -75,7 +77,7 @@ impl Site {
         site
     }
 
-    async fn of(world: World) -> Self {
+    async fn of(world: World, arn: String) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("site-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -94,7 +96,7 @@ impl Site {
         });
         variables.extend(hub);
         let (told, secrets) = (Arc::default(), Mutex::default());
-        Self { world, served, deployed: None, folder, variables, told, secrets }
+        Self { world, served, deployed: None, arn, folder, variables, told, secrets }
     }
 
     /// Sets the variables of a person with a login at AWS, and with the function's way into Azure.

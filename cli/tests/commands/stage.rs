@@ -12,10 +12,6 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&STAGE, &ENDS, more].concat()
 }
 
-fn arn(site: &Site) -> String {
-    site.world.with(|state| state.aws.secrets.keys().find(|arn| arn.contains("hubkeeper/acme-") && !arn.contains("manager")).unwrap().clone())
-}
-
 async fn onboarded() -> Site {
     let site = Site::deployed().await;
     site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
@@ -29,7 +25,7 @@ async fn a_complete_token_is_staged_adopted_and_reported() {
     let token = site.token("repo:read");
     let ended = site.run(&with(&["--yes"])).input(&token).ends(0).await;
     ended.says(&["✓ complete: the token reads 6 repositories", "✓ staged as version "]).shows(&["✓ acme"]);
-    let arn = arn(&site);
+    let arn = site.arn.clone();
     let (current, candidate) = site.world.with(|state| {
         let current = aws::version_with(state, &arn, "AWSCURRENT").unwrap();
         (aws::value_of(state, &arn, &current).unwrap(), aws::version_with(state, &arn, "HUBKEEPER_CANDIDATE"))
@@ -78,10 +74,7 @@ async fn without_a_wait_it_only_stages() {
     site.deployed = None;
     let token = site.token("repo:read");
     let report = site.run(&with(&["--yes", "--wait", "0", "-o", "json"])).input(&token).ends(0).await.json();
-    let version = site.world.with(|state| {
-        let arn = state.aws.secrets.keys().find(|arn| arn.contains("hubkeeper/acme-") && !arn.contains("manager")).unwrap().clone();
-        aws::version_with(state, &arn, "HUBKEEPER_CANDIDATE").unwrap()
-    });
+    let version = site.world.with(|state| aws::version_with(state, &site.arn, "HUBKEEPER_CANDIDATE").unwrap());
     assert_eq!((&report["action"], &report["versionId"]), (&json!("stage"), &json!(version)));
     assert_eq!(site.writes(), ["POST PutSecretValue"]);
     // a wait without an adoption ends, and says where the token is

@@ -97,7 +97,8 @@ async fn what_is_expected_and_what_is_excluded_decides() {
         async move { run.input(&token).ends(code).await.json() }
     };
     let complete = report(&["--expect", "billing,ledger,w*"], 0).await;
-    assert_eq!((&complete["outcome"], &complete["verdict"]["warnings"]), (&json!("proven"), &json!([])));
+    assert_eq!(complete["outcome"], "proven", "{complete}");
+    assert!(!complete.to_string().contains("nothingToCompare"), "{complete}");
     let missing = report(&["--expect", "billing,vault"], 1).await;
     assert_eq!(missing["verdict"]["missing"], json!(["vault"]));
     let prefix = report(&["--expect", "vault-*"], 1).await;
@@ -158,8 +159,7 @@ async fn what_cannot_be_a_token_is_refused_without_a_request() {
 /// Puts a version with this token under a label.
 fn put(site: &Site, label: &str, token: &str) -> String {
     site.world.with(|state| {
-        let arn = state.aws.secrets.keys().find(|arn| arn.contains("secret:hubkeeper/acme-") && !arn.contains("manager")).unwrap().clone();
-        aws::put_version(state, &arn, None, &scene::document_with(token, None), &[label])
+        aws::put_version(state, &site.arn, None, &scene::document_with(token, None), &[label])
     })
 }
 

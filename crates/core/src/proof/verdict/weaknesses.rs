@@ -84,9 +84,10 @@ pub fn unscanned(evidence: &Evidence, verdict: &Verdict) -> Option<Warning> {
     ))
 }
 
-/// The first names, for a message.
+/// The first names, for a message. Sorted, since responses arrive in any order, and the same proof should read the same.
 fn first<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
     let more = if names.len() > MENTIONED { ", …" } else { "" };
     format!("{}{more}", names[..names.len().min(MENTIONED)].join(", "))
 }
