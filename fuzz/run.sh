@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for so many seconds, one after the other, and prints how many inputs each was given. New inputs are kept in
-# the target directory; an input that breaks a property is named, and belongs into fuzz/corpus as `found-…` once the fault is mended.
+# Runs every fuzz target for the given number of seconds each, and prints how many inputs it tried. New inputs go to
+# the target directory; it names an input that breaks a property: add that to fuzz/corpus as `found-…` once the fault is fixed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds="${1:?seconds}"

@@ -43,7 +43,7 @@ echo "audit: $folder/hubkeeper.cdx.json lists the $count crates that the functio
 grep -q '^unsafe_code = "forbid"' Cargo.toml
 cargo metadata --locked --no-deps --format-version 1 | grep -oE '"manifest_path":"[^"]+"' | cut -d '"' -f 4 | while read -r manifest; do
     if ! grep -A 1 '^\[lints\]' "$manifest" | grep -q '^workspace = true'; then
-        echo "audit: $manifest does not take the lints of the workspace, which forbid unsafe code" >&2
+        echo "audit: $manifest does not use the lints of the workspace, which forbid unsafe code" >&2
         exit 1
     fi
 done

@@ -100,7 +100,7 @@ REFUSED = {
     "errorMessage": (
         "onboard for organization acme: the verdict is partial: the token's scope is public read only; remedy: give the token "
         "`Read-only` (not `Public Repo Read-only`) and the dedicated user read access to every repository (role or team), check the "
-        "organization's name, or name what may be left out in `excludedRepositories`"
+        "organization's name, or list the repositories to leave out in `excludedRepositories`"
     ),
 }
 
@@ -483,7 +483,7 @@ class Deploy(Scripts):
             run.all("sam")[1]["arguments"],
             ["deploy", "--stack-name", "hubkeeper", "--region", REGION, "--confirm-changeset", "--parameter-overrides", *parameters],
         )
-        for word in [*OUTPUTS.values(), ACCOUNT, "stack       hubkeeper (new)", "enable-outbound-web-identity-federation", "Confirm the mail",
+        for word in [*OUTPUTS.values(), ACCOUNT, "stack       hubkeeper (new)", "enable-outbound-web-identity-federation", "Confirm the e-mail",
                      "make onboard ORG=", f"aws lambda invoke --function-name {FUNCTION}", *parameters]:
             self.assertIn(word, run.out)
 
@@ -524,7 +524,7 @@ class Deploy(Scripts):
         text = path.read_text()
         for other in ('parameter_overrides = ["LogLevel=DEBUG"]', 'parameter_overrides = "LogLevel=DEBUG"'):
             path.write_text(text[: text.index("parameter_overrides = [")] + other + "\n")
-            self.assert_fails(self.run_it("deploy", [*LOGIN, *self.BUILD, NO_STACK]), "samconfig.toml is not understood", "one parameter a line")
+            self.assert_fails(self.run_it("deploy", [*LOGIN, *self.BUILD, NO_STACK]), "samconfig.toml cannot be read", "one parameter per line")
 
     def test_a_file_that_nobody_has_filled_in(self):
         self.parameters(f'# "AzureTenantId={TENANT}",', '"Architecture=arm64",')
@@ -541,7 +541,7 @@ class Deploy(Scripts):
         self.assertEqual((run.code, run.err), (0, ""))
         self.assertEqual(run.all("sam build")[0]["arguments"], ["build", "--parameter-overrides", "Architecture=x86_64"])
         self.assertIn("--no-confirm-changeset", run.all("sam deploy")[0]["arguments"])
-        self.assertNotIn("Confirm the mail", run.out)
+        self.assertNotIn("Confirm the e-mail", run.out)
         self.assertNotIn("federation", run.out.split("next")[1])
 
     def test_a_move_to_the_other_processor_is_said(self):
@@ -558,8 +558,8 @@ class Deploy(Scripts):
         denied = [answer(call, code=254, err="An error occurred (AccessDenied)\n") for call in ("aws sns", "aws iam")]
         run = self.run_it("deploy", [*LOGIN, *self.BUILD, *stack(), answer("sam deploy"), *denied])
         self.assertEqual(run.code, 0, run)
-        self.assertIn("See that somebody is subscribed", run.out)
-        self.assertIn("See that outbound web identity federation is on", run.out)
+        self.assertIn("Check that somebody is subscribed", run.out)
+        self.assertIn("Check that outbound web identity federation is on", run.out)
 
     def test_a_build_that_fails_deploys_nothing(self):
         failing = [self.BUILD[0], answer("sam build", code=1, err="Build Failed\n")]
@@ -569,7 +569,7 @@ class Deploy(Scripts):
 
     def test_a_deployment_that_fails(self):
         run = self.run_it("deploy", [*LOGIN, *self.BUILD, NO_STACK, answer("sam deploy", code=1)])
-        self.assert_fails(run, "the deployment failed or was not wanted")
+        self.assert_fails(run, "the deployment failed or was declined")
 
     def test_a_change_set_that_was_not_run_leaves_no_stack(self):
         answers = [*LOGIN, *self.BUILD, NO_STACK | {"once": True}, *stack("REVIEW_IN_PROGRESS", "None"), answer("sam deploy")]
@@ -616,7 +616,7 @@ class DeployAzure(Scripts):
              "--template-file", "infra/azure/azuredeploy.json", "--confirm-with-what-if", "--output", "none",
              "--parameters", "identityName=hubkeeper", f"awsIssuer={ISSUER}", f"awsRoleArn={ROLE}", "audience=api://AzureADTokenExchange"],
         )
-        for word in [ROLE, ISSUER, SUBSCRIPTION, "is not there yet", f'"AzureTenantId={TENANT}",', f'"AzureClientId={CLIENT}",', PRINCIPAL]:
+        for word in [ROLE, ISSUER, SUBSCRIPTION, "does not exist yet", f'"AzureTenantId={TENANT}",', f'"AzureClientId={CLIENT}",', PRINCIPAL]:
             self.assertIn(word, run.out)
 
     def test_every_parameter_is_one_of_the_template(self):
@@ -668,7 +668,7 @@ class DeployAzure(Scripts):
         self.refusal([*LOGIN, NO_STACK, disabled], "is off in account", "aws iam enable-outbound-web-identity-federation")
         self.refusal([*LOGIN, NO_STACK, old], "too old", "AWS_ISSUER")
         self.refusal(known, "ROLE_ARN=arn:aws:sts", "is not the ARN of an IAM role", ROLE_ARN="arn:aws:sts::1:assumed-role/x/y")
-        self.refusal([*LOGIN, NO_STACK], "AWS_ISSUER=tokens", "no https URL", AWS_ISSUER="tokens")
+        self.refusal([*LOGIN, NO_STACK], "AWS_ISSUER=tokens", "not an https URL", AWS_ISSUER="tokens")
         self.refusal([*known, answer("az account show", code=1, err="ERROR: Please run 'az login' to setup account.\n")], "no Azure login", "az login")
         self.refusal([*known, *self.AZURE[:2], answer("az group show", code=3, err="ERROR: (ResourceGroupNotFound)\n")], "no resource group", "az group create")
         self.refusal([], "IDENTITY", IDENTITY="ab")
@@ -680,7 +680,7 @@ class DeployAzure(Scripts):
 
     def test_a_deployment_that_fails(self):
         answers = [*LOGIN, NO_STACK, self.ISSUED, *self.AZURE, self.NO_CREDENTIAL, answer("az deployment group create", code=1)]
-        self.assert_fails(self.run_it("deploy-azure", answers, AZURE_RESOURCE_GROUP="rg-security"), "the deployment failed or was not wanted")
+        self.assert_fails(self.run_it("deploy-azure", answers, AZURE_RESOURCE_GROUP="rg-security"), "the deployment failed or was declined")
 
     def test_another_subject_than_the_role_is_an_error(self):
         answers = [*LOGIN, NO_STACK, self.ISSUED, *self.AZURE, self.NO_CREDENTIAL, *self.deployed(ROLE.lower() + "x")]
@@ -763,7 +763,7 @@ class Onboard(Scripts):
         run = self.onboard(self.planned({"errorMessage": "Task timed out after 900.00 seconds"}, "Unhandled"))
         self.assert_fails(run, "was not onboarded")
         self.assertIn("errorType     none\nerrorMessage  Task timed out", run.err)
-        self.assert_fails(self.onboard(self.planned("<html>", "Unhandled")), "its answer is no JSON")
+        self.assert_fails(self.onboard(self.planned("<html>", "Unhandled")), "its response is not JSON")
         self.assert_fails(self.onboard(self.planned("<html>")), "is not a report")
 
     def test_a_function_that_cannot_be_invoked(self):
@@ -773,7 +773,7 @@ class Onboard(Scripts):
     def test_without_a_secret_it_is_said_how_to_make_one(self):
         missing = answer("aws secretsmanager describe-secret", code=254, err="An error occurred (ResourceNotFoundException) when calling\n")
         run = self.onboard(secret=missing)
-        self.assert_fails(run, f"there is no secret hubkeeper/acme in {REGION} of account {ACCOUNT}", "make it")
+        self.assert_fails(run, f"there is no secret hubkeeper/acme in {REGION} of account {ACCOUNT}", "create it")
         self.assertEqual(run.all(self.INVOKE), [])
         for word in ["--name hubkeeper/acme", "--name hubkeeper-manager/acme", "read -rs token", "read -rs password", "file:///dev/stdin"]:
             self.assertIn(word, run.err)
@@ -801,7 +801,7 @@ class Onboard(Scripts):
 
     def test_a_secret_that_is_to_be_deleted(self):
         going = answer("aws secretsmanager describe-secret", f"{SECRET}\tTrue\t2026-11-20T10:00:00+00:00\n")
-        self.assert_fails(self.onboard(secret=going), "is to be deleted", "aws secretsmanager restore-secret")
+        self.assert_fails(self.onboard(secret=going), "is scheduled for deletion", "aws secretsmanager restore-secret")
 
     def test_a_secret_that_rotates_needs_no_advice(self):
         rotating = answer("aws secretsmanager describe-secret", f"{SECRET}\tTrue\tNone\n")
@@ -844,7 +844,7 @@ class Destroy(Scripts):
         for confirm in ("", "hubkeeper-other"):
             run = self.run_it("destroy", [*LOGIN, *stack(), self.NONE], CONFIRM=confirm)
             self.assert_fails(run, "nothing was deleted", "CONFIRM=hubkeeper")
-            for word in ("goes ", "stays ", "the log group", "the connectors in Azure"):
+            for word in ("deletes ", "stays ", "the log group", "the connectors in Azure"):
                 self.assertIn(word, run.out)
 
     def test_with_confirm_it_is_deleted_and_waited_for(self):
@@ -871,7 +871,7 @@ class Destroy(Scripts):
         made = lines([*OUTPUTS.items(), ("ManagedSecretArn", SECRET)])
         answers = [*LOGIN, *stack(), self.NONE]
         answers[answers.index(STACK_OUTPUTS)] = STACK_OUTPUTS | {"out": made}
-        self.assertIn(f"{SECRET}, which the stack made", self.run_it("destroy", answers).out)
+        self.assertIn(f"{SECRET}, which the stack created", self.run_it("destroy", answers).out)
 
     def test_secrets_that_cannot_be_listed_stop_it(self):
         denied = answer(self.LIST, code=254, err="An error occurred (AccessDeniedException)\n")

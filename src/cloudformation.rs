@@ -130,7 +130,7 @@ fn failed(error: &Error) -> Report {
 
 fn untouched() -> Report {
     let mut report = Report::new(Trigger::Offboard.name(), Mode::Apply.name());
-    report.reason = Some("this resource made no connector, so nothing is given up".into());
+    report.reason = Some("this resource created no connector, so nothing is offboarded".into());
     report
 }
 
@@ -147,8 +147,8 @@ async fn answer(
     let lost = |why: String| {
         Error::new(
             Kind::Retryable,
-            format!("the answer to CloudFormation did not arrive: {why}"),
-            "the stack waits until its time is up: cancel the operation, or let it fail, and repeat it",
+            format!("the response to CloudFormation was not delivered: {why}"),
+            "the stack waits until it times out: cancel the operation, or let it fail, and repeat it",
         )
         .at("customResource")
     };

@@ -20,7 +20,7 @@ mod proof;
 mod report;
 mod start;
 
-/// Maximum number of questions to the planner. No event needs so many; the limit ends a planner that never decides.
+/// Maximum number of calls of the planner. No event needs that many; the limit ends a planner that never decides.
 const TURNS: usize = 12;
 /// Maximum number of rounds: each reads the state again because it moved during the last one.
 const ROUNDS: usize = 3;
@@ -154,7 +154,7 @@ impl Flow<'_> {
                 Next::Do(steps) => return self.act(state, steps, look).await,
             }
         }
-        Err(Error::retryable("the state does not settle", "repeat the event"))
+        Err(Error::retryable("the state keeps changing", "repeat the event"))
     }
 
     /// Finishes a round: retires tokens in a reconcile, sets the outcome, and reports an ignored candidate.

@@ -9,6 +9,7 @@ use hubkeeper_core::secret::{Document, Kept, Label, Managed};
 use hubkeeper_core::status::{Item, Page, Seen};
 use hubkeeper_core::time::Timestamp;
 
+use crate::clients::azure::arm::Read;
 use crate::clients::{Services, Sessions};
 use crate::process::Process;
 
@@ -90,8 +91,12 @@ async fn see(services: &Services, id: &str) -> Result<Seen, Error> {
         None => (None, None),
         Some(id) => {
             let (read, health) = join(services.arm.read(id), services.arm.health(id)).await;
-            // a deleted resource group means a deleted connector
-            (Some(read.map(crate::clients::azure::arm::Read::or_absent)), health)
+            // of an offboarded secret, a deleted resource group means a deleted connector
+            let found = match secret.managed() {
+                Managed::Offboarded => read.map(Read::or_absent),
+                Managed::Yes | Managed::No => read.and_then(Read::required),
+            };
+            (Some(found), health)
         }
     };
     Ok(Seen { secret, document: current, pending: pending_document, connector, health })

@@ -1,7 +1,8 @@
 //! The command line of hubkeeper. It runs the function's own code: no rule is written twice (docs/cli.md).
 //!
 //! - [`args`] is the command line as a value, [`commands`] what each command does.
-//! - [`function`] is the deployed function, [`local`] the same code with the caller's credentials.
+//! - [`target`] is who handles an event: [`function`], the deployed function, or [`local`], the same code with the
+//!   caller's credentials.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
 //! - [`exit`] is how a command ends.
 //!
@@ -17,6 +18,7 @@ pub mod local;
 pub mod manual;
 pub mod progress;
 pub mod render;
+pub mod target;
 pub mod terminal;
 pub mod token;
 

@@ -90,8 +90,7 @@ pub async fn aws(http_client: &HttpClient) -> Result<SdkConfig, Failure> {
 
 /// The function's code with the caller's credentials.
 pub struct Local {
-    /// The state of the process. Its configuration is the function's.
-    pub process: Process,
+    handler: Handler,
 }
 
 impl Local {
@@ -112,20 +111,19 @@ impl Local {
             let (bearer, until) = azure(&process.config.cloud.scope()).await?;
             process.bearers.put(bearer, until);
         }
-        Ok(Self { process })
+        Ok(Self { handler: Handler::Ready(Box::new(process)) })
     }
 
     /// Handles an event that writes nothing: a plan, a proof or the status.
     ///
     /// # Errors
     /// Returns the failure of the event.
-    pub async fn handle(self, event: &Value) -> Result<Value, Failure> {
+    pub async fn handle(&self, event: &Value) -> Result<Value, Failure> {
         let reads = event["mode"] == "plan" || matches!(event["action"].as_str(), Some("verify" | "status"));
         if !reads {
             return Err(Failure::usage("with your own credentials this command only plans", "add --plan"));
         }
-        let handler = Handler::Ready(Box::new(self.process));
-        Ok(Box::pin(handler.handle(event, deadline())).await?)
+        Ok(Box::pin(self.handler.handle(event, deadline())).await?)
     }
 }
 
@@ -136,7 +134,7 @@ async fn azure(scope: &str) -> Result<(SecretString, OffsetDateTime), Failure> {
         let words = hubkeeper_core::redact::words(&error.to_string(), &[]);
         Failure::new(
             Code::Person,
-            format!("the Azure CLI gives no token for Azure Resource Manager ({words})"),
+            format!("the Azure CLI returned no token for Azure Resource Manager ({words})"),
             "install it and run az login; or set HUBKEEPER_AZURE_AUTH=client-secret and HUBKEEPER_AZURE_CLIENT_SECRET_ID",
         )
     };

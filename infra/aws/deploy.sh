@@ -42,7 +42,7 @@ file="$(awk '
     inside { print }
 ' samconfig.toml)"
 case "$file" in
-    '!'*) fail 'samconfig.toml is not understood: parameter_overrides has to be a list with one parameter a line' ;;
+    '!'*) fail 'samconfig.toml cannot be read: parameter_overrides must be a list with one parameter per line' ;;
 esac
 while IFS= read -r each; do
     set_parameter "$each"
@@ -83,8 +83,8 @@ role="$(role_arn)"
 say "account     $account"
 say "Region      $region"
 say "stack       $STACK (${status:-new})"
-say "builds      the function for $arch, into target/sam; from nothing that takes some minutes"
-say 'makes       or updates: the function, its role and log group, three triggers, two queues, a topic, seven alarms, a dashboard'
+say "builds      the function for $arch, into target/sam; a first build takes some minutes"
+say 'creates     or updates: the function, its role and log group, three triggers, two queues, a topic, seven alarms, a dashboard'
 say "role        $role"
 say '            (the federated credential at Entra trusts exactly this ARN)'
 if [ -n "$built_for" ] && [ "$built_for" != "$arch" ]; then
@@ -107,7 +107,7 @@ fi
 sam build --parameter-overrides "${parameters[@]}" ||
     fail 'the build failed, nothing was deployed: fix the errors above, then run this again'
 sam deploy --stack-name "$STACK" --region "$region" "$question" --parameter-overrides "${parameters[@]}" ||
-    fail 'the deployment failed or was not wanted: see above; CloudFormation has rolled back its changes'
+    fail 'the deployment failed or was declined: see above; CloudFormation has rolled back its changes'
 
 # 4. show the result and the next steps
 look_at_stack
@@ -132,15 +132,15 @@ fi
 if try aws sns list-subscriptions-by-topic --topic-arn "$topic" --query 'Subscriptions[].[SubscriptionArn, Endpoint]' --output text; then
     case "$answer" in
         '' | None) next "Nobody gets the notices yet: set NotificationEmail, or subscribe to $topic." ;;
-        *PendingConfirmation*) next 'Confirm the mail that AWS has sent about the notices (SNS): without that nobody gets them.' ;;
+        *PendingConfirmation*) next 'Confirm the e-mail from AWS about the notices (SNS): until then nobody gets them.' ;;
     esac
 else
-    next "See that somebody is subscribed to the notices, and has confirmed the mail about it: $topic"
+    next "Check that somebody is subscribed to the notices, and has confirmed the e-mail about it: $topic"
 fi
 if ! try aws iam get-outbound-web-identity-federation-info --query IssuerIdentifier --output text; then
     case "$complaint" in
         *FeatureDisabled*) next 'Turn outbound web identity federation on, once for the account: aws iam enable-outbound-web-identity-federation' ;;
-        *) next 'See that outbound web identity federation is on: aws iam get-outbound-web-identity-federation-info' ;;
+        *) next 'Check that outbound web identity federation is on: aws iam get-outbound-web-identity-federation-info' ;;
     esac
 fi
 next 'Onboard each organization: make onboard ORG=<organization>'

@@ -28,17 +28,17 @@ secrets="$answer"
 say "account  $account"
 say "Region   $region"
 say "stack    $STACK ($status)"
-say "goes     the function and its role, the triggers and the schedule, both queues with what is in them, the topic and its"
+say "deletes  the function and its role, the triggers and the schedule, both queues with what is in them, the topic and its"
 say "         subscriptions, the alarms, the dashboard, and the log group with all its lines"
 say "stays    every secret; the connectors in Azure, each with the token that it has now; the identity and the role in Azure;"
 say "         the Docker Hub users and their tokens; SAM's bucket"
 if [ -n "$managed" ]; then
-    say "         (among the secrets: $managed, which the stack made)"
+    say "         (among the secrets: $managed, which the stack created)"
 fi
 say 'costs    nothing; each secret that stays costs 0.40 USD a month'
 if [ -n "$secrets" ]; then
     say ''
-    say 'WARNING  These secrets are still managed. Without the stack nobody looks after their connectors: tokens are no longer proven,'
+    say 'WARNING  These secrets are still managed. Without the stack nothing maintains their connectors: tokens are no longer proven,'
     say '         renewed or retired, and scans end when a token does. Offboard them first, or deploy another stack for them.'
     while IFS=$'\t' read -r name rotates by; do
         note=''
@@ -49,7 +49,7 @@ if [ -n "$secrets" ]; then
     done <<<"$secrets"
 fi
 say ''
-[ "${CONFIRM:-}" = "$STACK" ] || fail "nothing was deleted: run it again with CONFIRM=$STACK if all of this is meant"
+[ "${CONFIRM:-}" = "$STACK" ] || fail "nothing was deleted: to delete all of this, run it again with CONFIRM=$STACK"
 
 try aws cloudformation delete-stack --stack-name "$STACK" || fail "the stack cannot be deleted: $complaint"
 say "deleting $STACK, which takes some minutes"

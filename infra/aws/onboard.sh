@@ -16,7 +16,7 @@ esac
 mode="${MODE:-apply}"
 case "$mode" in
     plan | apply) ;;
-    *) fail "MODE=$mode is not known: use MODE=plan, or leave it out" ;;
+    *) fail "MODE=$mode is not valid: use MODE=plan, or leave it out" ;;
 esac
 aws_login
 read_outputs
@@ -67,14 +67,14 @@ if ! try aws secretsmanager describe-secret --secret-id "$secret" --query '[ARN,
     case "$complaint" in
         *ResourceNotFoundException*)
             how_to_make_it >&2
-            fail "there is no secret $secret in $region of account $account: make it as above, then run this again"
+            fail "there is no secret $secret in $region of account $account: create it as above, then run this again"
             ;;
         *) fail "the secret $secret cannot be read: $complaint" ;;
     esac
 fi
 IFS=$'\t' read -r arn rotates deleted <<<"$answer"
 [ "$deleted" = None ] ||
-    fail "the secret $secret is to be deleted ($deleted): keep it (aws secretsmanager restore-secret --secret-id $secret), then run this again"
+    fail "the secret $secret is scheduled for deletion ($deleted): restore it (aws secretsmanager restore-secret --secret-id $secret), then run this again"
 
 say "account    $account"
 say "Region     $region"
@@ -95,7 +95,7 @@ invoke() {
     if [ "$answer" != None ]; then
         say '' >&2
         jq -r '"errorType     \(.errorType // "none")", "errorMessage  \(.errorMessage // "none")"' "$work/answer.json" >&2 ||
-            fail "the function failed ($answer), and its answer is no JSON: see make logs"
+            fail "the function failed ($answer), and its response is not JSON: see make logs"
         fail "$secret was not onboarded: do what errorMessage names, then run this again (more: make logs ORG=$organization)"
     fi
 }
@@ -145,9 +145,9 @@ fi
 
 if [ "$rotates" != True ]; then
     say ''
-    say 'Rotation of this secret is off. If it names a manager, turn it on, without a rotation at once:'
+    say 'Rotation of this secret is off. If it names a manager, turn it on, without an immediate rotation:'
     say "    aws secretsmanager rotate-secret --region $region --secret-id $arn \\"
     say "        --rotation-lambda-arn $function_arn \\"
     say "        --rotation-rules '{\"AutomaticallyAfterDays\": 30}' --no-rotate-immediately"
-    say 'Without a manager leave it off, and stage the next token as HUBKEEPER_CANDIDATE before this one ends.'
+    say 'Without a manager leave it off, and stage the next token as HUBKEEPER_CANDIDATE before this one expires.'
 fi

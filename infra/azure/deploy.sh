@@ -26,7 +26,7 @@ if [ -z "$issuer" ] || [ -z "$role" ]; then
     aws_login
 fi
 if [ -z "$role" ]; then
-    role="$(role_arn)" whence="the stack $STACK is not there yet, and will name its role so"
+    role="$(role_arn)" whence="the stack $STACK does not exist yet; it will give its role this name"
     look_at_stack
     if [ -n "$status" ]; then
         read_outputs
@@ -42,7 +42,7 @@ if [ -z "$issuer" ]; then
     if ! try aws iam get-outbound-web-identity-federation-info --query IssuerIdentifier --output text; then
         case "$complaint" in
             *FeatureDisabled*) fail "outbound web identity federation is off in account $account: an administrator turns it on, once (aws iam enable-outbound-web-identity-federation)" ;;
-            *'Invalid choice'* | *'invalid choice'*) fail 'this AWS CLI is too old to tell the issuer: update it, or set AWS_ISSUER' ;;
+            *'Invalid choice'* | *'invalid choice'*) fail 'this AWS CLI is too old to show the issuer: update it, or set AWS_ISSUER' ;;
             *) fail "the issuer cannot be read: set AWS_ISSUER ($complaint)" ;;
         esac
     fi
@@ -50,20 +50,20 @@ if [ -z "$issuer" ]; then
 fi
 case "$issuer" in
     https://?*) ;;
-    *) fail "AWS_ISSUER=$issuer is no https URL: aws iam get-outbound-web-identity-federation-info shows the issuer" ;;
+    *) fail "AWS_ISSUER=$issuer is not an https URL: aws iam get-outbound-web-identity-federation-info shows the issuer" ;;
 esac
 
 # 2. the target: the subscription that az has selected
 try az account show --query '[name, id, tenantId]' --output tsv || fail "there is no Azure login: run az login ($complaint)"
 { read -r subscription_name && read -r subscription && read -r tenant; } <<<"$(tr '\t' '\n' <<<"$answer")" ||
     fail "the output of az account show cannot be parsed: ${answer:-nothing}"
-try az cloud show --query name --output tsv || fail "az does not say which cloud this is: $complaint"
+try az cloud show --query name --output tsv || fail "the Azure cloud cannot be read: $complaint"
 case "$answer" in
     AzureUSGovernment) audience='api://AzureADTokenExchangeUSGov' ;;
     *) audience='api://AzureADTokenExchange' ;;
 esac
 try az group show --name "$group" --query location --output tsv ||
-    fail "there is no resource group $group in the subscription $subscription_name: choose another subscription (az account set), or make it (az group create --name $group --location <location>) ($complaint)"
+    fail "there is no resource group $group in the subscription $subscription_name: choose another subscription (az account set), or create it (az group create --name $group --location <location>) ($complaint)"
 location="$answer"
 
 # one credential trusts one role: do not overwrite another stack's trust
@@ -75,14 +75,14 @@ fi
 # 3. show the plan
 say "subscription  $subscription_name ($subscription), tenant $tenant"
 say "group         $group ($location)"
-say "makes         or updates: the managed identity $identity and its federated credential, a custom role, its assignment in this"
-say '              group; it costs nothing, and no secret is made'
-say 'trusts        the assertion of AWS with, to the letter,'
+say "creates       or updates: the managed identity $identity and its federated credential, a custom role, its assignment in this"
+say '              group; it costs nothing, and creates no secret'
+say 'trusts        an assertion of AWS with exactly'
 say "              issuer   $issuer"
 say "              subject  $role"
 say "              audience $audience"
 say "              (the subject: $whence)"
-say 'leaves        everything else in the group as it is'
+say 'leaves        everything else in the group unchanged'
 if try az provider show --namespace Microsoft.Security --query registrationState --output tsv && [ "$answer" != Registered ]; then
     say "note          Microsoft.Security is $answer in this subscription. Writes of connectors fail until an administrator has run:"
     say '              az provider register --namespace Microsoft.Security --wait'
@@ -98,7 +98,7 @@ deployment="$identity"
 az deployment group create --name "$deployment" --resource-group "$group" --template-file infra/azure/azuredeploy.json \
     ${question[@]+"${question[@]}"} --output none \
     --parameters identityName="$identity" awsIssuer="$issuer" awsRoleArn="$role" audience="$audience" ${given[@]+"${given[@]}"} ||
-    fail 'the deployment failed or was not wanted: see above, and "When it fails" in infra/azure/README.md'
+    fail 'the deployment failed or was declined: see above, and "When it fails" in infra/azure/README.md'
 
 names='tenantId clientId principalId federatedIssuer federatedSubject federatedAudience'
 try az deployment group show --name "$deployment" --resource-group "$group" --output tsv \
@@ -109,7 +109,7 @@ say ''
 say "outputs of $deployment"
 printf '%s\n' "$outputs" | awk -F '\t' '{ printf "  %-20s %s\n", $1, $2 }'
 [ "$(output federatedSubject)" = "$role" ] ||
-    fail "Entra has stored the subject $(output federatedSubject), not $role: the function would be refused"
+    fail "Entra has stored the subject $(output federatedSubject), not $role: Entra would reject the function"
 say ''
 say 'next'
 say '  1. Write these two lines into parameter_overrides in samconfig.toml:'
@@ -119,4 +119,4 @@ if [ "$audience" != 'api://AzureADTokenExchange' ]; then
     say '         "AzureCloud=us-government",'
 fi
 say '  2. Deploy the stack: make deploy'
-say '     The credential and the role take some minutes to spread. The first event may be early: send it again.'
+say '     The credential and the role take some minutes to propagate. If the first event fails, send it again.'

@@ -76,7 +76,7 @@ class Files:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parses JSON and rejects duplicate fields, of which the last one would win silently."""
+    """Parses JSON and rejects duplicate fields: otherwise the last one would win silently."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
@@ -469,7 +469,7 @@ def rights_of(sources: dict[str, str]) -> tuple[set[str], list[str]]:
             rights.add(f"{resource}/{verb}")
     health = functions.get("health", "")
     if DONE_WITHOUT in rights and not re.search(r"->\s*Option<", health):
-        problems.append("the health report is asked for and its absence is an error: the role needs the right")
+        problems.append("hubkeeper requests the health report, and its absence is an error: the role needs the right")
     return rights, problems
 
 
@@ -778,9 +778,9 @@ def example(files: Files) -> list[str]:
     if made := deploy(files.template, given).kinds() - {IDENTITY, FEDERATED, ROLE, ASSIGNMENT}:
         problems.append(f"the example makes {made}")
     if not re.fullmatch(r"https://[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tokens\.sts\.global\.api\.aws", given.get("awsIssuer", "")):
-        problems.append("the example's awsIssuer is none")
+        problems.append("the example's awsIssuer is not valid")
     if not re.fullmatch(r"arn:aws:iam::111122223333:role/[\w+=,.@/-]+", given.get("awsRoleArn", "")):
-        problems.append("the example's awsRoleArn is none")
+        problems.append("the example's awsRoleArn is not valid")
     if missing := set(files.template["parameters"]) - set(given) - {"existingPrincipalId", "location"}:
         problems.append(f"the example leaves out {sorted(missing)}")
     return problems
@@ -1086,8 +1086,8 @@ BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("scopes", "may become too long", entry("parameters", "identityName", "maxLength", value=128)),
     ("scopes", "may become too long", entry("variables", "roleName", value="[format('{0} {0} {1}', toLower(parameters('identityName')), uniqueString(variables('group')))]")),
     ("example", "unknown parameters", given("tenantId", "x")),
-    ("example", "awsRoleArn is none", given("awsRoleArn", "arn:aws:sts::111122223333:assumed-role/hubkeeper/session")),
-    ("example", "awsIssuer is none", given("awsIssuer", "https://sts.amazonaws.com")),
+    ("example", "awsRoleArn is not valid", given("awsRoleArn", "arn:aws:sts::111122223333:assumed-role/hubkeeper/session")),
+    ("example", "awsIssuer is not valid", given("awsIssuer", "https://sts.amazonaws.com")),
     ("example", "may not be", given("audience", "api://else")),
     ("example", "is no bool", given("allowDelete", "true")),
     ("example", "leaves out", lambda files: files.example["parameters"].pop("tags")),

@@ -81,7 +81,7 @@ impl Executor<'_> {
                 {
                     return Err(Error::retryable(
                         format!("it is not known whether the connector was written ({why})"),
-                        "repeat the event: it finds out and goes on from there",
+                        "repeat the event: it checks and continues from there",
                     ));
                 }
                 WriteOutcome::Unknown(_) => {}
@@ -121,7 +121,7 @@ impl Executor<'_> {
         let tagged = if is_tag_value(&writer) {
             self.writers.store.tag_writer(self.arn(), &writer).await.map_err(|error| error.to_string())
         } else {
-            Err("it is no value for a tag".to_owned())
+            Err("it is not a valid tag value".to_owned())
         };
         match tagged {
             Ok(()) => {
@@ -129,7 +129,7 @@ impl Executor<'_> {
             }
             Err(why) => self.report.warn(Warning::new(WarningCode::WriterNotRemembered,
                 format!(
-                    "ARM calls this function by another name than AZURE_CLIENT_ID, and the tag {WRITER_TAG} could not be set, so reconcile takes its own writes for somebody else's and repeats them: {why}"
+                    "ARM names this function differently than AZURE_CLIENT_ID, and the tag {WRITER_TAG} could not be set, so reconcile mistakes its own writes for somebody else's and repeats them: {why}"
                 ),
             )),
         }
@@ -149,7 +149,7 @@ impl Executor<'_> {
                 self.overtaken = true;
                 Err(Error::retryable(
                     format!("version {version} lost AWSCURRENT while the connector was being written with it"),
-                    "repeat the event: it writes what is current",
+                    "repeat the event: it writes the current version",
                 ))
             }
             After::Offboarded if created => {
@@ -161,7 +161,7 @@ impl Executor<'_> {
                 };
                 Err(Error::retryable(
                     format!("the secret was offboarded while its connector was being created: {what}"),
-                    "nothing is to be done, if it was to be offboarded; send offboard again to be sure",
+                    "if it is to be offboarded, send offboard again to be sure",
                 ))
             }
             // anyone who may set a tag could trigger this, so a tag alone must never delete an existing connector
@@ -175,7 +175,7 @@ impl Executor<'_> {
     /// Deletes the connector, and repeats until a read finds none. A lost response is settled by a read.
     pub(super) async fn delete_connector(&mut self) -> Result<(), Error> {
         let Some(OffboardedConnector { organization, connector: id }) = self.state.world.offboarded_connector() else {
-            return Err(Error::retryable("it is not known which connector the secret keeps", "repeat the event"));
+            return Err(Error::retryable("it is not known which connector the secret manages", "repeat the event"));
         };
         let mut sent = false;
         let mut last = Ok(());
@@ -247,7 +247,7 @@ fn after_write_warnings(observed: &Observed, document: &Document, foreign_before
     let lost = (!lost.is_empty()).then(|| {
         Warning::new(
             WarningCode::OfferingsLost,
-            format!("{} offering(s) of others were in the connector before the write and are not any more", lost.len()),
+            format!("{} offering(s) of others that were in the connector before the write are missing now", lost.len()),
         )
     });
     let remains = observed.setting_drift(document).map(|why| {

@@ -49,12 +49,12 @@ impl Executor<'_> {
                 return Ok(());
             }
             Ok(Invited::Member) => Error::needs_human(
-                "Docker Hub says that the address in `user.email` is a member's, and the secret's `username` is no member",
-                "see at Docker Hub under which user name the address joined; correct `username`, or invite another address",
+                "Docker Hub reports that the address in `user.email` belongs to a member, but the secret's `username` is not a member",
+                "check at Docker Hub under which user name the address joined; correct `username`, or invite another address",
             ),
             Ok(Invited::Unknown(why)) => Error::retryable(
                 format!("it is not known whether Docker Hub sent the invitation ({why})"),
-                "repeat the event: it finds out and goes on from there",
+                "repeat the event: it checks and continues from there",
             ),
             Err(denied @ (Denied::Conflict(_) | Denied::NotInvited(_))) => refusal(&denied),
             Err(denied) => return Err(refusal(&denied)),
@@ -139,8 +139,8 @@ impl Executor<'_> {
     ) -> Result<(), Error> {
         let unknown = |why: &str| {
             Error::retryable(
-                format!("{what} was set and is not seen at Docker Hub yet{why}"),
-                "repeat the event: it looks again",
+                format!("{what} was set, but Docker Hub does not show it yet{why}"),
+                "repeat the event, which checks again",
             )
         };
         let error = match changed {
@@ -176,8 +176,8 @@ impl Executor<'_> {
             }
         }
         Err(Error::retryable(
-            "another run has gone on with the invitation (tag hubkeeper-invite)",
-            "repeat the event: it goes on from there",
+            "another run has continued with the invitation (tag hubkeeper-invite)",
+            "repeat the event: it continues from there",
         ))
     }
 
@@ -206,6 +206,6 @@ impl Executor<'_> {
 
     fn asked(&self) -> Result<(Document, InvitationRequest), Error> {
         let asked = asked(&self.state.world).map(|(document, requested)| (document.clone(), requested.clone()));
-        asked.ok_or_else(|| Error::retryable("the secret asks for nobody any more", "repeat the event"))
+        asked.ok_or_else(|| Error::retryable("the secret no longer requests an invitation", "repeat the event"))
     }
 }

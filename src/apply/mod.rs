@@ -204,6 +204,6 @@ impl Executor<'_> {
 fn staged_meanwhile(version: &str) -> Error {
     Error::retryable(
         format!("version {version} was staged HUBKEEPER_CANDIDATE meanwhile"),
-        "repeat the event: it goes on with that version, and the token that was minted is retired by a later reconcile",
+        "repeat the event: it continues with that version, and a later reconcile retires the minted token",
     )
 }

@@ -54,7 +54,7 @@ impl Executor<'_> {
                 let known = hub.tokens(&session).await.map_err(|error| undecided(&error))?;
                 let orphaned = known.iter().filter(|pat| pat.label == token_label).count();
                 self.report.warn(Warning::new(WarningCode::MintRepeated,
-                    format!("the answer to a token's creation was lost ({why}); {orphaned} token(s) of its label were found and another is made"),
+                    format!("the response to a token's creation was lost ({why}); {orphaned} orphaned token(s) with its label were found, and another token is created"),
                 ));
                 match writer.mint(&session, &token_label, expires_at).await.map_err(|error| undecided(&error))? {
                     Mint::Minted { id, token } => (id, token),
@@ -62,7 +62,7 @@ impl Executor<'_> {
                     Mint::Unknown(why) => {
                         return Err(Error::retryable(
                             format!("it is not known whether Docker Hub made a token ({why})"),
-                            "repeat the event: tokens of this version's label that are not stored are revoked then",
+                            "repeat the event: it revokes tokens with this version's label that are not stored",
                         ));
                     }
                 }
@@ -144,7 +144,7 @@ impl Executor<'_> {
     pub(super) async fn deactivate_token(&mut self, id: &str) -> Result<(), Error> {
         if !self.services.http_client.has(LOOK_AGAIN) {
             return Err(Error::retryable(
-                "there is no time left to retire a token and to look again afterwards",
+                "too little time is left to retire a token and to check it afterwards",
                 "repeat the event; nothing was deactivated",
             ));
         }
@@ -234,7 +234,7 @@ impl Executor<'_> {
         };
         let look = self.services.look(self.arn(), &id).await?;
         let connector = look.connector.observed();
-        // while tag and document name different connectors, it is unknown which token the kept connector carries
+        // while tag and document name different connectors, it is unknown which token the managed connector carries
         if look.secret.keeps_another(&document) {
             return Ok(true);
         }
@@ -269,7 +269,7 @@ impl Executor<'_> {
 }
 
 fn undecided(error: &HubError) -> Error {
-    Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+    Error::retryable(format!("Docker Hub did not complete the request: {}", error.message()), "repeat the event")
 }
 
 fn mint_refused(status: u16) -> Error {

@@ -101,7 +101,7 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
             }
             Ok(Event::Status(_)) => {
                 entry.error =
-                    Some(Error::bad_event("a record asks for the status, which nobody would read").at("event"));
+                    Some(Error::bad_event("a record requests the status, which nobody would read").at("event"));
             }
             Ok(Event::Records(_)) => entry.error = Some(Error::bad_event("a record holds records").at("event")),
             Err(error) => entry.error = Some(error),
@@ -167,7 +167,7 @@ async fn item(process: &Process, request: &Request, sessions: &Sessions, end: Ti
     if process.shared.now() >= end {
         let mut report = new_report(request);
         report.outcome = Outcome::NotReached;
-        report.reason = Some("the function's time was up".into());
+        report.reason = Some("the function ran out of time".into());
         return report;
     }
     let since = process.shared.now();

@@ -65,13 +65,13 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = &self.host;
         match &self.cause {
-            Cause::Deadline => write!(f, "the invocation's time was up before {host} answered"),
-            Cause::RateLimited => write!(f, "{host} is rate limited beyond the invocation's time"),
+            Cause::Deadline => write!(f, "the invocation ran out of time before {host} responded"),
+            Cause::RateLimited => write!(f, "{host} limits the rate of requests for longer than the invocation lasts"),
             Cause::Unreachable(why) => write!(f, "{host} cannot be reached ({why})"),
             Cause::Proxy(address, fault) => f.write_str(&fault.describe(host, address)),
-            Cause::Timeout => write!(f, "{host} did not answer in time"),
+            Cause::Timeout => write!(f, "{host} did not respond in time"),
             Cause::Broken(why) => write!(f, "the connection to {host} broke ({why})"),
-            Cause::TooLarge => write!(f, "the answer of {host} is too large"),
+            Cause::TooLarge => write!(f, "the response of {host} is too large"),
         }
     }
 }
@@ -301,7 +301,7 @@ impl HttpClient {
         let late = self.shared.clock.sleep(time);
         match select(sent, late).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right(_) => Err(TransportError::new(TransportErrorKind::Timeout, "no answer")),
+            Either::Right(_) => Err(TransportError::new(TransportErrorKind::Timeout, "no response")),
         }
     }
 

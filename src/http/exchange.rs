@@ -32,7 +32,7 @@ pub enum Repeat {
 pub struct Policy {
     /// Which failed attempts may be retried.
     pub repeat: Repeat,
-    /// Maximum number of attempts. A wait that the service asked for does not count.
+    /// Maximum number of attempts. A wait that the service requests does not count.
     pub attempts: u32,
     /// Timeout of one attempt, including the connection.
     pub timeout: Duration,

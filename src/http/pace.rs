@@ -162,7 +162,7 @@ const MEANT: Duration = Duration::from_hours(24);
 /// Tolerated clock skew: a time this far in the past means now, and an older one is ignored.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// Minimum wait. Services name waits in whole seconds, so a time of `now` lies slightly later.
+/// Minimum wait. Services name waits in whole seconds, so a time of `now` is slightly later.
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// A wait that a service asks for.
@@ -217,7 +217,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Asked> {
     httpdate::parse_http_date(text).ok().map(|date| Asked::At(within_reach(date.into())))
 }
 
-/// Parses the end of the window from `X-RateLimit-Reset`, if it lies in the future.
+/// Parses the end of the window from `X-RateLimit-Reset`, if it is in the future.
 fn reset(headers: &HeaderMap, now: Timestamp) -> Option<Asked> {
     unix(headers, "x-ratelimit-reset").filter(|asked| !matches!(asked, Asked::At(at) if *at <= now))
 }

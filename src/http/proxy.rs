@@ -112,7 +112,7 @@ impl ProxyFault {
                  or list the host in NO_PROXY; then repeat the event"
             ),
             Self::Unreachable(_) => {
-                "start the proxy, correct HTTPS_PROXY, or allow the way from the function's subnets and security groups \
+                "start the proxy, correct HTTPS_PROXY, or allow traffic from the function's subnets and security groups \
                  to the proxy; then repeat the event"
                     .to_owned()
             }

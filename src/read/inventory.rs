@@ -62,7 +62,7 @@ pub(crate) async fn plan(
     if secret.managed() != managed || moved || rotated {
         report.warn(Warning::new(
             WarningCode::NothingRetired,
-            "the secret is being changed at this moment: its tokens are looked at by the next reconcile",
+            "the secret is being changed at this moment: the next reconcile checks its tokens",
         ));
         return Ok(Vec::new());
     }
@@ -123,7 +123,7 @@ fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Res
 /// Reads the connector whose token is in use.
 async fn kept_connector(services: &Services, world: &World, document: &Document) -> Result<Found, Error> {
     match world.offboarded_connector() {
-        // the kept connector counts, and its resource group may be deleted as well
+        // the managed connector counts, and its resource group may be deleted as well
         Some(kept) if world.secret.managed() == Managed::Offboarded => {
             Ok(services.arm.read(&kept.connector).await?.or_absent())
         }
@@ -137,7 +137,7 @@ fn warn_of_tokens_left(pats: &[Pat], secret: &Secret, report: &mut Report) {
     if left > 0 {
         report.warn(Warning::new(
             WarningCode::TokensLeft,
-            format!("the secret is offboarded and {left} of its tokens are alive until the grace is over; keep the secret and its manager until a later reconcile has retired them"),
+            format!("the secret is offboarded and {left} of its tokens stay active until the grace period is over; keep the secret and its manager until a later reconcile has retired them"),
         ));
     }
 }
@@ -235,5 +235,5 @@ async fn read(
 }
 
 fn undecided(error: &HubError) -> Error {
-    Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
+    Error::retryable(format!("Docker Hub did not complete the request: {}", error.message()), "repeat the event")
 }

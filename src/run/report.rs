@@ -34,7 +34,7 @@ pub(super) fn note_end(report: &mut Report, mode: Mode, has_written: bool) {
         (false, false) => Outcome::Unchanged,
     };
     if report.outcome == Outcome::Unchanged && mode == Mode::Apply {
-        report.reason = Some("all is as it should be".into());
+        report.reason = Some("nothing needs to change".into());
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn warn_of_candidate(report: &mut Report, secret: &Secret, error: &Er
     report.warn(Warning::new(
         WarningCode::CandidateNotAdopted,
         format!(
-            "{error}; or give the candidate up: aws secretsmanager update-secret-version-stage --secret-id {} --version-stage HUBKEEPER_CANDIDATE --remove-from-version-id {candidate}",
+            "{error}; or discard the candidate: aws secretsmanager update-secret-version-stage --secret-id {} --version-stage HUBKEEPER_CANDIDATE --remove-from-version-id {candidate}",
             secret.arn
         ),
     ));

@@ -12,12 +12,12 @@ from openapi_core import Config, OpenAPI
 
 def load():
     """The corrected document, validated as OpenAPI 3.0, with unknown fields forbidden."""
-    document = mended(yaml.safe_load(spec("docker-hub.openapi.yaml").read_text()))
+    document = corrected(yaml.safe_load(spec("docker-hub.openapi.yaml").read_text()))
     merge_all_of(document, document)
     return OpenAPI.from_dict(document, config=Config(additional_properties_default_policy="forbid"))
 
 
-def mended(document):
+def corrected(document):
     # YAML reads numbers and times: unquoted statuses are not strings, and neither are examples of times
     document = json.loads(json.dumps(document, default=lambda time: time.isoformat()))
     for fault in FAULTS:

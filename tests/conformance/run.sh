@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Holds the sandbox and the function against what the services' makers and others wrote. Nothing but the loopback interface is used.
+# Compares the sandbox and the function with the services' own clients, emulators and schemas, on the loopback interface.
 # Usage: run.sh <package> <sandbox> <record> [pytest arguments]. The last line is `N passed, N failed`.
 # `run.sh --setup` installs the tools and runs nothing.
 #
-# Installs its tools itself, in pinned versions, below target; docker-registry, skopeo and tinyproxy are Debian's. What cannot be installed, or a
-# specification that is not there (HUBKEEPER_SPECS), leaves its tests out, loudly; with CI=true that is a failure.
+# Installs its tools itself, in pinned versions, below target; docker-registry, skopeo and tinyproxy are Debian's. If a tool cannot be installed, or a
+# specification is missing (HUBKEEPER_SPECS), its tests are skipped with a message; with CI=true they fail.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -64,7 +64,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo --non-interactive "$@"; 
 
 package_lists() { command -v apt-get >/dev/null && as_root apt-get update --quiet=2; }
 
-# the package would start a server of its own: only its program is wanted
+# the package would start a server; the tests need only its program
 registry() { package_lists && apt-get download --quiet=2 docker-registry && dpkg -x docker-registry_*.deb .; }
 
 # the same: it runs as a service as soon as it is installed
@@ -131,6 +131,6 @@ for specification in azure/live-validate.cjs docker-hub.openapi.yaml; do
     [ -e "$HUBKEEPER_SPECS/$specification" ] || leave_out "there is no $specification in HUBKEEPER_SPECS: nothing was validated against it"
 done
 
-# every client here speaks to the loopback interface alone
+# every client here uses only the loopback interface
 export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost PYTHONPATH="$here" PYTHONDONTWRITEBYTECODE=1
 exec "$python/bin/python" -m pytest -p no:cacheprovider --rootdir "$here" "$here" "$@"

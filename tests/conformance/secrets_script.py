@@ -76,10 +76,10 @@ def creating(step, script):
     step("create: the same token, other data", "create_secret", Name="a/one", SecretString="other", ClientRequestToken=version(1))
     create(step, "create: a name that is there", "a/one", 2)
     step("create: without a value", "create_secret", Name="a/empty")
-    step("create: a name that is none", "create_secret", Name="a one", SecretString="x", ClientRequestToken=version(1))
+    step("create: an invalid name", "create_secret", Name="a one", SecretString="x", ClientRequestToken=version(1))
     step("read: a secret without a value", "get_secret_value", SecretId="a/empty")
     step("describe: a secret without a value", "describe_secret", SecretId="a/empty")
-    put(step, "put: the first version is AWSCURRENT whatever is asked", "a/empty", 1, VersionStages=["CANDIDATE"])
+    put(step, "put: the first version is AWSCURRENT whatever the request says", "a/empty", 1, VersionStages=["CANDIDATE"])
     step("describe: after that first version", "describe_secret", SecretId="a/empty")
 
 
@@ -110,7 +110,7 @@ def putting(step, script):
     create(step, "conflict: create", "a/conflict", 1)
     put(step, "conflict: put AWSPENDING", "a/conflict", 2, VersionStages=["AWSPENDING"])
     put(step, "conflict: the same token, other data", "a/conflict", 2, "other", VersionStages=["AWSPENDING"])
-    step("conflict: the value that stands", "get_secret_value", SecretId="a/conflict", VersionId=version(2))
+    step("conflict: the stored value", "get_secret_value", SecretId="a/conflict", VersionId=version(2))
     put(step, "conflict: the current version's token, other data", "a/conflict", 1, "other")
     put(step, "put: a label leaves its version", "a/put", 3, VersionStages=["AWSPENDING"])
     step("put: where the labels are then", "describe_secret", SecretId="a/put")
@@ -266,11 +266,11 @@ def listing(step, script):
     found("list: by tag", ("name", ["b/"]), ("tag-key", ["hubkeeper"]), ("tag-value", ["managed"]))
     found("list: the value's case", ("name", ["b/"]), ("tag-value", ["Managed"]))
     found("list: key and value of different tags", ("tag-key", ["managed"]), ("tag-value", ["hubkeeper"]))
-    found("list: by a filter that is none", ("nothing", ["x"]))
+    found("list: by an invalid filter", ("nothing", ["x"]))
     script.client.delete_secret(SecretId="b/4")
     found("list: without the deleted", ("name", ["b/"]))
     found("list: with the deleted", ("name", ["b/"]), IncludePlannedDeletion=True)
-    step("list: a token that is none", "list_secrets", NextToken="nonsense")
+    step("list: an invalid token", "list_secrets", NextToken="nonsense")
     step("list: entries", "list_secrets", Filters=[{"Key": "name", "Values": ["a/put"]}])
 
 

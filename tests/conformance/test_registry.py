@@ -227,7 +227,7 @@ def test_skopeo_and_the_proof_read_the_same(who, folder, stopping, count):
     user, token = make(sandbox)
     proof = readable_to_the_proof(sandbox, function, user, token)
     assert (proof, readable_to_skopeo(sandbox, user, token)) == (expected, expected)
-    count("images in the sandbox's registry asked for by skopeo and the proof", len(CELLS))
+    count("images in the sandbox's registry that skopeo and the proof read", len(CELLS))
     count("images in the sandbox's registry that both read", sum(CELLS))
 
 

@@ -48,10 +48,10 @@ LEFT_OUT = {
 # --- differences in single steps
 DEVIATIONS = {
     "moto takes any name; AWS refuses (ValidationException, seen in many logs)": [
-        "create: a name that is none",
+        "create: an invalid name",
     ],
     "moto overwrites a value that is AWSPENDING under the same token; AWS: ResourceExistsException, a version's value never changes": [
-        "conflict: the same token, other data", "conflict: the value that stands",
+        "conflict: the same token, other data", "conflict: the stored value",
     ],
     "moto takes text and bytes together; AWS: one of them": [
         "put: text and bytes",
@@ -66,20 +66,20 @@ DEVIATIONS = {
     "moto takes AWSCURRENT off; AWS: a secret always has it, and it can only be moved": [
         "take AWSCURRENT off", "take AWSCURRENT off: labels then",
     ],
-    "moto compares and swaps AWSCURRENT alone, and lets two versions bear another label; AWS: any label that is attached elsewhere": [
+    "moto compares and swaps AWSCURRENT alone, and lets two versions have another label; AWS: any label that is attached elsewhere": [
         "move CANDIDATE: from nowhere", "move CANDIDATE: from nowhere: labels then",
     ],
     "moto takes a move that goes neither to nor from a version": [
         "a new label: neither to nor from",
     ],
-    "moto lists versions without labels though nobody asked for them; AWS: with IncludeDeprecated alone": [
+    "moto lists versions without labels without a request for them; AWS: with IncludeDeprecated alone": [
         "versions",
     ],
     "moto answers a list of versions on one page, whatever MaxResults says": [
         "versions: page by page",
     ],
     "moto fails (500) where a list's secret, or a paging token, is not there": [
-        "versions: a secret that is not there", "list: a token that is none",
+        "versions: a secret that is not there", "list: an invalid token",
     ],
     "moto knows no limits of tags; AWS: fifty a secret, keys that begin with aws: are its own": [
         "tag: more than fifty", "tag: a key of AWS's own",

@@ -3,7 +3,7 @@
 # interface. Usage: run.sh <package> <sandbox> [pytest arguments]. The last line is `N passed, N failed`.
 # `run.sh --setup` installs the emulator and runs nothing.
 #
-# Where the tools cannot be installed the tests are left out, loudly; with CI=true that is a failure.
+# If the tools cannot be installed, the tests are skipped with a message; with CI=true they fail.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 if [ "$1" != --setup ]; then

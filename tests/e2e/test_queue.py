@@ -30,7 +30,7 @@ def test_the_schedule_s_input_looks_at_every_secret_through_the_queue(world):
     for organization in fleet:
         version = world.labels(organization)["AWSCURRENT"]
         eventually(
-            "the drifted connector is mended",
+            "the drifted connector is repaired",
             lambda organization=organization, version=version: world.carries(organization, version)
             and len(world.connector(organization)["offerings"]) == 3,
         )

@@ -256,7 +256,7 @@ async fn an_answer_that_is_lost_is_sent_again_and_one_that_never_arrives_is_logg
     let returned = scene.invoke(scene.stack_event("Create", None)).await;
     assert!(returned.is_ok(), "Lambda must not repeat it: {}", outcome(&returned));
     assert!(scene.now() - before < time::Duration::minutes(15));
-    assert!(scene.output().contains("did not arrive"), "logged");
+    assert!(scene.output().contains("was not delivered"), "logged");
 }
 
 #[tokio::test(start_paused = true)]

@@ -386,11 +386,7 @@ fn a_dead_link_is_noticed() {
 #[test]
 fn the_readme_is_a_front_door_and_leads_to_every_page() {
     let readme = read("README.md");
-    assert!(
-        readme.lines().count() <= 150,
-        "the README has {} lines: the reference stands in docs",
-        readme.lines().count()
-    );
+    assert!(readme.lines().count() <= 150, "the README has {} lines: the reference is in docs", readme.lines().count());
     for page in documents().iter().filter(|page| page.starts_with("docs/")) {
         assert!(readme.contains(&format!("]({page})")), "the README does not link {page}");
     }

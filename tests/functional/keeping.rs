@@ -1,4 +1,4 @@
-//! Tests which connector a secret keeps: the tag `hubkeeper-connector`, and people's changes of documents, tags and
+//! Tests which connector a secret manages: the tag `hubkeeper-connector`, and people's changes of documents, tags and
 //! connectors.
 
 use std::time::Duration;

@@ -34,4 +34,5 @@ mod secrecy;
 mod status;
 mod transport;
 mod truth;
+mod words;
 mod zero;

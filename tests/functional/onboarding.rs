@@ -95,7 +95,7 @@ async fn a_fresh_token_that_is_not_accepted_yet_is_not_replaced() {
 async fn a_minted_token_must_see_what_the_manager_sees() {
     let scene = Scene::new(Begin::Manager);
     scene.world.with(|state| state.hub.combined_scopes_lost = true);
-    assert_eq!(outcome(&scene.onboard().await), "applied", "lost grants of combined requests are asked for singly");
+    assert_eq!(outcome(&scene.onboard().await), "applied", "lost grants of combined requests are requested singly");
     let lists = scene.world.record();
     let lists = lists.iter().filter(|entry| entry.line().contains("/repositories?")).count();
     assert_eq!(lists, 2, "the token's list and the manager's");

@@ -134,3 +134,21 @@ async fn what_cannot_be_listed_is_an_error_of_the_event() {
     let answer = scene.invoke(json!({"action": "status"})).await;
     assert!(outcome(&answer).starts_with("Misconfigured: status"), "{}", outcome(&answer));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_group_that_is_gone_is_named_in_one_step() {
+    let scene = Scene::new(Begin::Manager);
+    scene.onboard().await.unwrap();
+    scene.world.with(|state| arm::delete_resource_group(state, SUBSCRIPTION, GROUP));
+    let item = only_item(&scene).await;
+    assert_eq!((&item["state"], &item["errorType"]), (&json!("unknown"), &json!("Misconfigured")), "{item}");
+    assert!(item["reason"].as_str().unwrap().contains("ResourceGroupNotFound"), "{item}");
+    // the same item after an offboarding: nothing is left to delete
+    scene.world.with(|state| {
+        let secret = state.aws.secrets.get_mut(&scene.arn).unwrap();
+        secret.tags.insert("hubkeeper".into(), "offboarded".into());
+    });
+    let item = only_item(&scene).await;
+    assert_eq!(item["state"], "offboarded", "{item}");
+    assert!(item["reason"].as_str().unwrap().starts_with("delete the secret"), "{item}");
+}

@@ -211,7 +211,7 @@ async fn a_federated_credential_that_does_not_match_is_asked_for_once_more_and_m
         told(
             &text,
             "Retryable",
-            &["may still be spreading", "issuer https://", "subject arn:aws:iam::", "audience api://"],
+            &["may not be active yet", "issuer https://", "subject arn:aws:iam::", "audience api://"],
         );
         // two concurrent callers need a bearer token, and each retries once
         assert_eq!(exchanges(&scene), 4, "{code}");
@@ -260,7 +260,7 @@ async fn arms_codes_have_remedies_of_their_own_and_what_is_final_is_not_repeated
             "NeedsHuman",
             "az provider register --namespace Microsoft.Security",
         ),
-        (409, "AnotherOperationInProgress", json!([]), "Retryable", "another change of the connector is under way"),
+        (409, "AnotherOperationInProgress", json!([]), "Retryable", "another change to the connector is in progress"),
     ] {
         let scene = Scene::new(Begin::ByHand);
         let body = json!({"error": {"code": code, "message": "Plain words.", "additionalInfo": more}});
@@ -284,7 +284,7 @@ async fn a_challenge_for_more_claims_ends_at_once() {
         (service == Service::Arm).then_some(Fault::Answer(challenge))
     });
     let answer = scene.invoke(json!({"action": "onboard", "secretId": scene.arn})).await;
-    told(&outcome(&answer), "NeedsHuman", &["more claims", "conditional access", "continuous access evaluation"]);
+    told(&outcome(&answer), "NeedsHuman", &["requires claims", "conditional access", "continuous access evaluation"]);
     assert_eq!(exchanges(&scene), 1, "another bearer would meet the same");
 }
 

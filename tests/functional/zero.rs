@@ -75,7 +75,7 @@ async fn from_nothing_to_a_connector_over_ten_days_of_waiting() {
     let report = scene.onboard().await.unwrap();
     assert_eq!(report["outcome"], "awaiting", "{report}");
     let reason = report["reason"].as_str().unwrap();
-    for word in [EMAIL, ORG, "editor", "click", "2026-11-24T10:00:0", "Nothing else was touched", USER] {
+    for word in [EMAIL, ORG, "editor", "follow its link", "2026-11-24T10:00:0", "Nothing else was changed", USER] {
         assert!(reason.contains(word), "{word}: {reason}");
     }
     assert_eq!(report["invitation"]["state"], "pending");
@@ -220,7 +220,7 @@ async fn a_plan_reads_shows_the_steps_and_does_none() {
 #[tokio::test(start_paused = true)]
 async fn a_lower_role_and_a_missing_team_are_refused_and_fix_role_sets_them() {
     let cases: [(&str, Value); 2] = [
-        ("role member where editor", json!({"email": EMAIL})),
+        ("role member, but editor", json!({"email": EMAIL})),
         ("not in the team readers", json!({"email": EMAIL, "role": "member", "team": "readers"})),
     ];
     for (why, user) in cases {
@@ -347,7 +347,7 @@ async fn every_refusal_of_docker_hub_is_an_error_with_its_remedy() {
                 });
             },
             "NeedsHuman",
-            "is a member's",
+            "belongs to a member",
         ),
         (
             "password",
@@ -805,10 +805,7 @@ async fn a_custom_role_that_manages_members_suffices_and_changes_no_role() {
     scene.world.with(|state| hub::add_member(state, ORG, USER, hub::Role::Member));
     let error = onboard_with(&scene, json!({"fixRole": true})).await.expect_err("a refusal");
     let message = error.to_string();
-    assert!(
-        message.contains("change a member's role") && message.contains("an owner of the organization"),
-        "{message}"
-    );
+    assert!(message.contains("change a member's role") && message.contains("an organization owner"), "{message}");
     scene.world.with(|state| hub::add_member(state, ORG, USER, hub::Role::Editor));
     assert_eq!(outcome(&scene.onboard().await), "applied");
 }

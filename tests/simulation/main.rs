@@ -4,7 +4,7 @@
 //! `--seconds N` it runs at random: two and three faults together, with a second event in between. `--seed` and `--run` replay
 //! one such run. The last line is `N runs, N violations`. The exit code is 1 if a promise broke.
 
-#![expect(clippy::unwrap_used, reason = "a simulation that cannot go on fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a simulation that cannot continue fails by panicking")]
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 mod acts;

@@ -236,7 +236,7 @@ impl Network {
             text: described(service, request),
             fault,
             before,
-            result: "no answer".into(),
+            result: "no response".into(),
         });
         self.moved.notify_waiters();
         self.moved.notify_one();

@@ -94,7 +94,7 @@ struct Inner {
     replaced: BTreeSet<String>,
     /// Tokens that were found dead in a connector.
     dead: BTreeSet<String>,
-    /// Whether an event asked for the deletion of the connector.
+    /// Whether an event requested the deletion of the connector.
     offboarded: bool,
     /// Writes of connectors.
     connector_writes: usize,
@@ -572,13 +572,13 @@ impl Inner {
         }
     }
 
-    /// The allowed changes to a connector, and by whom.
+    /// The allowed changes to a connector, by writer.
     fn connector(&mut self, state: &State, entry: &Recorded, invocation: Option<Invocation>, status: u16) {
         let call = Call::of(entry.service, &entry.request);
         let Some(told) = invocation.and_then(|id| self.told.get_mut(&id)) else { return };
         if call == Call::ConnectorDelete && status == 200 && !self.offboarded && !told.made_connector {
             self.violations.insert(
-                "no deletion by a tag: a connector is deleted although no event asked for an offboarding".into(),
+                "no deletion by a tag: a connector is deleted although no event requested an offboarding".into(),
             );
         }
         if call != Call::ConnectorPut || !(200..300).contains(&status) {

@@ -1,13 +1,14 @@
 //! `hubkeeper onboard`, `reconcile` and `offboard`: the plan first, then the question, then the deployed function.
 
+use hubkeeper_core::outcome::Outcome;
 use serde_json::{Value, json};
 
 use super::status;
 use crate::args::{Act, Onboard, Reconcile};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::function::Deployed;
 use crate::render;
+use crate::target::Target;
 
 /// Runs `hubkeeper onboard`.
 ///
@@ -58,26 +59,15 @@ fn subject(action: &str, ids: &[String]) -> Value {
     }
 }
 
-/// Who handles the events.
-enum Target {
-    Function(Deployed),
-    /// The caller's own credentials: plans only.
-    Local,
-}
-
 async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> Vec<Value>) -> Result<Code, Failure> {
     context.doing("interrupted before anything was written");
     let line = context.line("hubkeeper");
     let shared = context.shared(&line)?;
-    let target = if arguments.local {
-        Target::Local
-    } else {
-        Target::Function(context.function(&arguments.function, &shared).await?)
-    };
+    let target = Target::find(context, &arguments.function, arguments.local, &shared).await?;
     let ids = match (&target, arguments.all) {
         (_, false) => arguments.ids.clone(),
         (Target::Function(function), true) => status::managed(function).await?,
-        (Target::Local, true) => {
+        (Target::Local(_), true) => {
             return Err(Failure::usage("--all needs the deployed function", "name the secrets, or leave out --local"));
         }
     };
@@ -93,14 +83,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
         for event in &events {
             let mut event = event.clone();
             event["mode"] = json!("plan");
-            let answer = match &target {
-                Target::Function(function) => function.invoke(&event).await,
-                Target::Local => {
-                    let local = context.local(&arguments.function, std::sync::Arc::clone(&shared)).await?;
-                    local.handle(&event).await
-                }
-            };
-            plans.push(answer);
+            plans.push(target.handle(&event).await);
         }
         line.clear();
         let plan = joined(plans)?;
@@ -137,7 +120,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
     let mut reports = Vec::new();
     for event in &events {
         context.doing(format!(
-            "interrupted while the function {} ran: it goes on by itself, and a repeated command finishes what it left; see hubkeeper status",
+            "interrupted while the function {} ran: it continues by itself, and a repeated command finishes what it left; see hubkeeper status",
             function.name
         ));
         reports.push(function.invoke(event).await);
@@ -171,20 +154,9 @@ fn joined(mut answers: Vec<Result<Value, Failure>>) -> Result<Value, Failure> {
 
 /// The worst outcome of several, by the order of the report.
 fn worst(items: &[Value]) -> String {
-    const ORDER: [&str; 10] = [
-        "failed",
-        "refused",
-        "notReached",
-        "awaiting",
-        "applied",
-        "planned",
-        "proven",
-        "recorded",
-        "unchanged",
-        "ignored",
-    ];
     let outcomes: Vec<&str> = items.iter().filter_map(|item| item["outcome"].as_str()).collect();
-    ORDER.into_iter().find(|outcome| outcomes.contains(outcome)).unwrap_or("unchanged").to_owned()
+    let worst = Outcome::ALL.into_iter().find(|outcome| outcomes.contains(&outcome.name()));
+    worst.unwrap_or(Outcome::Unchanged).name().to_owned()
 }
 
 /// Whether a plan, or one of several, holds a step.

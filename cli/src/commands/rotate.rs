@@ -70,7 +70,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
         })?;
         let version = started.version_id.unwrap_or_default();
         context.doing(format!(
-            "the rotation of {} goes on by itself: follow it with hubkeeper status {}",
+            "the rotation of {} continues by itself: follow it with hubkeeper status {}",
             secret.arn, secret.arn
         ));
         let line = context.line(&secret.arn);
@@ -186,7 +186,7 @@ async fn follow(
             return Err(Failure::new(
                 Code::Retry,
                 format!("{} of {} is not done after {seconds} seconds", STEPS[done], secret.arn),
-                format!("Secrets Manager goes on by itself; {log}"),
+                format!("Secrets Manager continues by itself; {log}"),
             ));
         }
         tokio::time::sleep(POLL).await;

@@ -9,6 +9,7 @@ use crate::args::Status;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::function::Deployed;
+use crate::target::Target;
 use crate::{render, terminal};
 
 /// A page has 100 items; a fleet of more pages than this repeats itself.
@@ -40,7 +41,7 @@ async fn read(context: &Context, arguments: &Status) -> Result<Vec<Value>, Failu
     let line = context.line("status");
     line.message("reading");
     let shared = context.shared(&line)?;
-    let function = if arguments.local { None } else { Some(context.function(&arguments.function, &shared).await?) };
+    let target = Target::find(context, &arguments.function, arguments.local, &shared).await?;
     let mut items = Vec::new();
     let mut next: Option<Value> = None;
     for _ in 0..PAGES {
@@ -51,10 +52,7 @@ async fn read(context: &Context, arguments: &Status) -> Result<Vec<Value>, Failu
         if let Some(next) = next.take() {
             event["next"] = next;
         }
-        let mut page = match &function {
-            Some(function) => function.invoke(&event).await?,
-            None => context.local(&arguments.function, std::sync::Arc::clone(&shared)).await?.handle(&event).await?,
-        };
+        let mut page = target.handle(&event).await?;
         if let Some(found) = page["items"].as_array_mut() {
             items.append(found);
         }

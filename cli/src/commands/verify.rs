@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::args::Verify;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::target::Target;
 use crate::{local, render, token};
 
 /// Runs the command.
@@ -163,13 +164,8 @@ async fn of_secret(context: &Context, arguments: &Verify, secret: &str) -> Resul
     if let Some(version) = version {
         event["versionId"] = Value::String(version);
     }
-    let answer = if through_function {
-        let function = context.function(&arguments.function, &shared).await?;
-        line.message(format!("{} proves it", function.name));
-        function.invoke(&event).await
-    } else {
-        context.local(&arguments.function, shared).await?.handle(&event).await
-    };
+    let target = Target::find(context, &arguments.function, !through_function, &shared).await?;
+    let answer = target.handle(&event).await;
     line.clear();
     let report = answer?;
     context.print(&report, || render::report::report(&report));

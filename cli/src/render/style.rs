@@ -12,7 +12,7 @@ fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Something as it should be.
+/// Text about something that is in order.
 pub fn good(text: &str) -> String {
     paint(GOOD, text)
 }

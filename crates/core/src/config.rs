@@ -1,4 +1,4 @@
-//! The environment as a value. Every problem is found at once and named with its variable (docs/configuration.md).
+//! Parses the environment. It reports all problems at once, each with its variable (docs/configuration.md).
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ use reader::Reader;
 pub use reader::is_loopback;
 pub use values::{AzureAuth, Cloud, Environment, OverPrivilege};
 
-/// The function's configuration. It holds no secret but the password of a proxy, which [`Proxy`] keeps.
+/// The function's configuration. Its only secret is a proxy's password, which [`Proxy`] holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Entra tenant: an id or a domain.
+    /// Entra tenant: id or domain.
     pub tenant_id: String,
     /// Entra client id.
     pub client_id: String,
-    /// How to authenticate there.
+    /// How the function authenticates to Entra.
     pub azure_auth: AzureAuth,
-    /// Which Azure.
+    /// Azure cloud.
     pub cloud: Cloud,
-    /// Entra authority, https.
+    /// Entra authority, an https URL.
     pub authority: String,
     /// ARM endpoint.
     pub arm_url: String,
@@ -37,21 +37,21 @@ pub struct Config {
     pub hub_auth_url: String,
     /// Docker registry.
     pub registry_url: String,
-    /// Lifetime of a minted PAT, days.
+    /// Lifetime of a minted PAT, in days.
     pub token_lifetime_days: u32,
-    /// Grace before a replaced PAT is retired, hours, at least one.
+    /// Grace period before a replaced PAT is retired, in hours; at least one.
     pub revoke_after_hours: u32,
-    /// What a token that can do more than read leads to.
+    /// What to do with a token that can do more than read.
     pub over_privilege: OverPrivilege,
-    /// SQS queue for fan-out.
+    /// SQS queue for the fan-out.
     pub queue_url: Option<String>,
-    /// The proxy of every request to an https URL.
+    /// Proxy for all requests to https URLs.
     pub proxy: Option<Proxy>,
-    /// File of extra trusted roots.
+    /// File of additional trusted root certificates.
     pub ca_bundle: Option<String>,
-    /// The function's name, for its metrics.
+    /// Name of the function, for its metrics.
     pub function_name: String,
-    /// Whether AWS is on this machine, as in tests: `AWS_ENDPOINT_URL` names a loopback address.
+    /// Whether AWS runs on this machine, as in tests: `AWS_ENDPOINT_URL` names a loopback address.
     pub is_local: bool,
 }
 
@@ -64,17 +64,17 @@ pub struct ProofConfig {
     pub hub_auth_url: String,
     /// Docker registry.
     pub registry_url: String,
-    /// What a token that can do more than read leads to.
+    /// What to do with a token that can do more than read.
     pub over_privilege: OverPrivilege,
-    /// The proxy of every request to an https URL.
+    /// Proxy for all requests to https URLs.
     pub proxy: Option<Proxy>,
 }
 
 impl ProofConfig {
-    /// Reads the environment.
+    /// Parses the environment.
     ///
     /// # Errors
-    /// [`Problems`] lists all that is wrong, not the first alone.
+    /// [`Problems`] lists all problems, not only the first.
     pub fn parse(environment: &Environment) -> Result<Self, Problems> {
         let mut read = Reader::new(environment);
         let config = Self::read(&mut read);
@@ -96,17 +96,17 @@ impl ProofConfig {
     }
 }
 
-/// Everything that is wrong with the environment, each with its variable.
+/// All problems of the environment, each with its variable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problems(Vec<String>);
 
 impl Problems {
-    /// One problem.
+    /// Starts with one problem.
     pub fn one(problem: impl Into<String>) -> Self {
         Self(vec![problem.into()])
     }
 
-    /// The same and one more.
+    /// Adds a problem.
     #[must_use]
     pub fn and(mut self, problem: impl Into<String>) -> Self {
         self.0.push(problem.into());
@@ -131,10 +131,10 @@ impl From<&Problems> for Error {
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Parses the environment.
     ///
     /// # Errors
-    /// [`Problems`] lists all that is wrong, not the first alone.
+    /// [`Problems`] lists all problems, not only the first.
     pub fn parse(environment: &Environment) -> Result<Self, Problems> {
         let mut read = Reader::new(environment);
         let cloud = read.choice(
@@ -161,7 +161,7 @@ impl Config {
             queue_url: read.optional("HUBKEEPER_QUEUE_URL").map(|_| read.endpoint("HUBKEEPER_QUEUE_URL", "")),
             proxy: proof.proxy,
             ca_bundle: read.optional("HUBKEEPER_CA_BUNDLE"),
-            // Lambda's own variable
+            // Lambda sets this variable
             function_name: read.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "hubkeeper".to_owned()),
             is_local: is_local(environment),
         };
@@ -172,13 +172,13 @@ impl Config {
     }
 }
 
-/// Whether AWS is on this machine: `AWS_ENDPOINT_URL` names a loopback address.
+/// Whether AWS runs on this machine: `AWS_ENDPOINT_URL` names a loopback address.
 pub fn is_local(environment: &Environment) -> bool {
     let url = environment.get("AWS_ENDPOINT_URL").and_then(|url| Url::parse(url.trim()).ok());
     url.is_some_and(|url| is_loopback(&url))
 }
 
-/// Both values, or all the problems of both.
+/// Returns both values, or the problems of both.
 ///
 /// # Errors
 /// [`Problems`] of either, or of both together.

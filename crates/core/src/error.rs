@@ -1,4 +1,4 @@
-//! The one error of the function: a kind (docs/report.md), what failed and for whom, and the remedy.
+//! The one error of the function: a kind (docs/report.md), what failed for which organization, and the remedy.
 //!
 //! Policy: an error is made where the cause is known, is given its step and its organization on the way up, and is
 //! logged once, at the boundary (the function's handler). Neither `Display` nor `Debug` can show a secret: messages

@@ -1,6 +1,6 @@
-//! Reads the fields of a JSON object: those of an event, of the secret's document, and of a manager or owner secret.
+//! Reads the fields of a JSON object: of an event, of the secret's document, or of a manager or owner secret.
 //!
-//! An error names the field and what it should be, never the value: the value may be a token or a password in the wrong place.
+//! An error names the field and its expected type, never the value: somebody may have put a token or a password there.
 
 use std::fmt;
 
@@ -11,30 +11,30 @@ use crate::ids::is_secret_id;
 /// A JSON object and its path.
 #[derive(Clone)]
 pub struct Fields<'a> {
-    /// What precedes a field's name in an error: empty, or `detail.`.
+    /// Prefix of a field's name in an error: empty, or such as `detail.`.
     path: String,
     map: &'a Map<String, Value>,
-    /// Most bytes of a text.
+    /// Maximum length of a string, in bytes.
     longest: Option<usize>,
 }
 
-/// A field that cannot be used. `Display` is ``field `detail.name` is missing``.
+/// An invalid field. `Display` is ``field `detail.name` is missing``.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FieldError {
-    /// The field's path, from the outermost object.
+    /// The field's path from the outermost object.
     pub path: String,
-    /// What is wrong with it.
+    /// The problem with it.
     pub problem: Problem,
 }
 
-/// What is wrong with a field. `Display` is the second half of a sentence that begins with the field's name.
+/// The problem with a field. `Display` is a predicate whose subject is the field.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Problem {
     /// The field is missing or null.
     Missing,
-    /// The field is a string and should be what this names: the console's key/value form stores every field so.
+    /// The field is a string instead of this type. The console's key/value form stores every field as a string.
     TextInsteadOf(&'static str),
-    /// Anything else.
+    /// Any other problem.
     Other(String),
 }
 
@@ -55,28 +55,28 @@ impl fmt::Display for FieldError {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of an outermost object; `path` is empty, or ends with a full stop.
+    /// Reads an outermost object. `path` is empty, or ends with a full stop.
     pub fn new(path: impl Into<String>, map: &'a Map<String, Value>) -> Self {
         Self { path: path.into(), map, longest: None }
     }
 
-    /// The same fields, with texts of at most `longest` bytes.
+    /// Returns the same fields with a maximum of `longest` bytes per string.
     #[must_use]
     pub fn with_texts_up_to(self, longest: usize) -> Self {
         Self { longest: Some(longest), ..self }
     }
 
-    /// Whether the field exists, if only as null.
+    /// Whether the field exists, even if it is null.
     pub fn has(&self, name: &str) -> bool {
         self.map.contains_key(name)
     }
 
-    /// The field's value; `None` where it is missing or null.
+    /// Returns the field's value; `None` if it is missing or null.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    /// The error about a field.
+    /// Returns the error about a field.
     pub fn wrong(&self, name: &str, why: impl Into<String>) -> FieldError {
         self.error(name, Problem::Other(why.into()))
     }
@@ -89,7 +89,7 @@ impl<'a> Fields<'a> {
         self.error(name, Problem::Missing)
     }
 
-    /// A text that is not empty.
+    /// Reads a string that is not empty; `None` if the field is missing.
     ///
     /// # Errors
     /// The field is not a string, is empty, or is too long.
@@ -105,24 +105,24 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text that has to be there.
+    /// Reads a required string.
     ///
     /// # Errors
-    /// As [`Fields::text`], and where the field is missing.
+    /// As [`Fields::text`], or the field is missing.
     pub fn required(&self, name: &str) -> Result<&'a str, FieldError> {
         self.text(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// Name or ARN of a secret.
+    /// Reads the name or ARN of a secret.
     ///
     /// # Errors
-    /// As [`Fields::required`], and where the text is neither.
+    /// As [`Fields::required`], or the string is neither.
     pub fn secret_id(&self, name: &str) -> Result<String, FieldError> {
         let id = self.required(name)?;
         if is_secret_id(id) { Ok(id.to_owned()) } else { Err(self.wrong(name, "is not the name or ARN of a secret")) }
     }
 
-    /// The strings of an array; none where the field is missing.
+    /// Reads an array of strings; empty if the field is missing.
     ///
     /// # Errors
     /// The field is not an array of strings.
@@ -139,10 +139,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// True or false; false where the field is missing.
+    /// Reads a boolean; false if the field is missing.
     ///
     /// # Errors
-    /// The field is neither.
+    /// The field is not a boolean.
     pub fn flag(&self, name: &str) -> Result<bool, FieldError> {
         match self.get(name) {
             None => Ok(false),
@@ -151,7 +151,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields of an object inside this one; `None` where it is missing.
+    /// Reads the fields of a nested object; `None` if it is missing.
     ///
     /// # Errors
     /// The field is not an object.
@@ -166,7 +166,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields of an object inside this one.
+    /// Reads the fields of a required nested object.
     ///
     /// # Errors
     /// The field is missing or is not an object.
@@ -174,22 +174,22 @@ impl<'a> Fields<'a> {
         self.optional_object(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// Refuses fields that are not among `known`: a misspelt one would be ignored in silence.
+    /// Rejects fields that are not in `known`, so that a misspelt field is not ignored silently.
     ///
     /// # Errors
-    /// Names the first other field, unless its name could be a token.
+    /// Names the first unknown field, unless its name could be a token.
     pub fn only(&self, known: &[&str]) -> Result<(), FieldError> {
         match self.map.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
                 let name = if is_field_name(name) { name } else { "…" };
-                Err(self.wrong(name, format!("is not known here (known: {})", known.join(", "))))
+                Err(self.wrong(name, format!("is unknown (known: {})", known.join(", "))))
             }
         }
     }
 }
 
-/// What may be the misspelt name of a field: up to 24 letters. Anything else may be a token in the wrong place, and is not quoted.
+/// Whether `name` may be a misspelt field name: up to 24 letters. Anything else may be a misplaced token, and is not quoted.
 fn is_field_name(name: &str) -> bool {
     (1..=24).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_".contains(&byte))
 }
@@ -216,7 +216,7 @@ mod tests {
             (inner.object("b").err(), "field `a.b` is not an object"),
             (inner.object("e").err(), "field `a.e` is not an object"),
             (inner.object("x").err(), "field `a.x` is missing"),
-            (outer.only(&["b"]).err(), "field `a` is not known here (known: b)"),
+            (outer.only(&["b"]).err(), "field `a` is unknown (known: b)"),
         ] {
             assert_eq!(wrong(error), text);
         }

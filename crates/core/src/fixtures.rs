@@ -1,4 +1,4 @@
-//! Values that the tests of several modules begin with.
+//! Values that the tests of several modules start from.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 pub(crate) const VERSION: &str = "11111111-1111-4111-a111-111111111111";
 pub(crate) const CLIENT: &str = "c11e0000-0000-4000-a000-000000000001";
 
-/// A document; `change` may alter its JSON.
+/// A document. `change` may alter its JSON.
 pub(crate) fn document(change: impl FnOnce(&mut Value)) -> Document {
     let mut value = json!({
         "organization": "acme", "username": "acme-scanner", "accessToken": "dckr_pat_abc",
@@ -29,7 +29,7 @@ pub(crate) fn document(change: impl FnOnce(&mut Value)) -> Document {
     Document::parse(&SecretString::from(value.to_string())).unwrap()
 }
 
-/// The body of a connector that hubkeeper wrote.
+/// The body of a connector written by hubkeeper.
 pub(crate) fn written(document: &Document, version: &str, observed: Option<&Observed>) -> Value {
     let token = SecretString::from("dckr_pat_abc");
     let desired = Desired {
@@ -67,7 +67,7 @@ pub(crate) const NOW: Timestamp = datetime!(2026-11-24 10:00 UTC);
 
 pub(crate) const DERIVED: &str = "dddddddddddddddddddddddddddddddd";
 
-/// AWSCURRENT is `OLD`, AWSPENDING is `VERSION`; no connector, no verdict.
+/// AWSCURRENT is `OLD` and AWSPENDING is `VERSION`; there is no connector and no verdict.
 pub(crate) fn rotating() -> State {
     let mut secret = secret(&[(OLD, &["AWSCURRENT"]), (VERSION, &["AWSPENDING"])]);
     secret.tags.insert("hubkeeper".into(), "managed".into());
@@ -94,7 +94,7 @@ pub(crate) fn rotating() -> State {
     }
 }
 
-/// AWSCURRENT is `VERSION`, nothing else.
+/// AWSCURRENT is `VERSION`; there is nothing else.
 pub(crate) fn settled() -> State {
     let mut state = rotating();
     state.world.secret.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();

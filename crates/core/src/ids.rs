@@ -1,26 +1,26 @@
-//! What the ids of other systems look like, and types for them.
+//! Formats of other systems' ids, and types for them.
 
 use std::borrow::Borrow;
 use std::fmt;
 
 use serde::Serialize;
 
-/// A secret's fingerprint: 12 lower-case hexadecimal digits. `Secret::fingerprint` makes it; tags and labels carry it.
+/// A secret's fingerprint: 12 lower-case hexadecimal digits. `Secret::fingerprint` computes it; tags and labels carry it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Hexadecimal digits of a fingerprint.
+    /// Length of a fingerprint, in hexadecimal digits.
     const DIGITS: usize = 12;
 
-    /// Reads one; `None` where the text is anything else than 12 lower-case hexadecimal digits.
+    /// Parses a fingerprint; `None` unless the text is 12 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let hexadecimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         (text.len() == Self::DIGITS && hexadecimal).then(|| Self(text.to_owned()))
     }
 
-    /// The first digits of a SHA-256 in lower-case hex.
+    /// Computes the first digits of a SHA-256, in lower-case hex.
     pub(crate) fn of_digest(hex: &str) -> Self {
         Self(hex.chars().take(Self::DIGITS).collect())
     }
@@ -43,24 +43,24 @@ impl Borrow<str> for Fingerprint {
     }
 }
 
-/// What Secrets Manager takes as a name or an ARN.
+/// Whether Secrets Manager accepts `id` as a name or an ARN.
 pub fn is_secret_id(id: &str) -> bool {
     id.len() <= 2048 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@-:!".contains(&byte))
 }
 
-/// What Secrets Manager takes as a version id: 32 to 64 characters.
+/// Whether Secrets Manager accepts `id` as a version id: 32 to 64 characters.
 pub fn is_version_id(id: &str) -> bool {
     (32..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A name of lower-case letters, digits and separators: what a path and a scope may hold.
+/// Whether `name` consists of lower-case letters, digits and separators, which paths and scopes may hold.
 pub fn is_repository_part(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
 }
 
-/// A UUID in its usual spelling, of any version.
+/// Whether `text` is a UUID of any version in the usual notation.
 pub fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {

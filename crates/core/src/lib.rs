@@ -1,15 +1,15 @@
-//! What hubkeeper decides, as values: an event is parsed, the state of the world is judged, steps and a report come out.
+//! hubkeeper's decisions, as pure values: parse an event, judge the state of the world, return steps and a report.
 //!
-//! Nothing here can do I/O: the package's dependencies have no client and nothing asynchronous (`.ci/run` looks). The function
-//! around it (package `hubkeeper`) reads, asks and acts.
+//! Nothing here does I/O: no dependency of the package is a client or asynchronous (`.ci/run` checks that). The package
+//! `hubkeeper` reads the state, calls this one and executes the steps.
 //!
-//! A module uses those after it alone (ARCHITECTURE.md has the map):
+//! A module uses only those below it (ARCHITECTURE.md has the map):
 //!
-//! - [`report`], and [`event`] beside it: what is told, and what is asked.
-//! - [`plan`]: which steps follow from the state, and what must hold right before each of them.
+//! - [`report`] and [`event`]: the result of an event, and the event.
+//! - [`plan`]: the steps that follow from the state, and what must hold right before each of them.
 //! - [`proof`]: evidence and verdict.
 //! - [`failure`]: what an error code or status of a service means.
-//! - [`connector`], [`hub`]: what ARM and Docker Hub tell. [`secret`]: the document, labels and tags.
+//! - [`connector`], [`hub`]: the responses of ARM and Docker Hub. [`secret`]: the document, labels and tags.
 //! - [`request`], [`warning`], [`outcome`], [`config`], [`proxy`], [`fields`].
 //! - [`error`], [`ids`], [`time`], [`redact`].
 

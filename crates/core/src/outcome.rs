@@ -29,6 +29,20 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome, worst first.
+    pub const ALL: [Outcome; 10] = [
+        Outcome::Failed,
+        Outcome::Refused,
+        Outcome::NotReached,
+        Outcome::Awaiting,
+        Outcome::Applied,
+        Outcome::Planned,
+        Outcome::Proven,
+        Outcome::Recorded,
+        Outcome::Unchanged,
+        Outcome::Ignored,
+    ];
+
     /// The wire name.
     pub fn name(self) -> &'static str {
         match self {

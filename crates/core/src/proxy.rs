@@ -1,6 +1,6 @@
-//! The forward proxy of `HTTPS_PROXY`, and the hosts that `NO_PROXY` keeps away from it, as the environment has them.
+//! Reads the forward proxy (`HTTPS_PROXY`) and the hosts that bypass it (`NO_PROXY`) from the environment.
 //!
-//! The upper-case variable wins over the lower-case one. `HTTP_PROXY` and `ALL_PROXY` are not read.
+//! The upper-case variable takes precedence over the lower-case one. `HTTP_PROXY` and `ALL_PROXY` are not read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-/// The proxy of the environment. Its URL may hold a password, so nothing of it but host and port is ever shown.
+/// The forward proxy. Its URL may hold a password, so only its host and port are ever shown.
 #[derive(Clone)]
 pub struct Proxy {
     url: SecretString,
@@ -17,10 +17,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `HTTPS_PROXY` and `NO_PROXY`; a variable that is empty counts as not set. A proxy without a scheme is an http one.
+    /// Reads `HTTPS_PROXY` and `NO_PROXY`. An empty variable counts as not set. A proxy without a scheme is an http proxy.
     ///
     /// # Errors
-    /// The problem with the variable's name, and nothing of its value.
+    /// The variable's name and its problem, without its value.
     pub fn parse(environment: &BTreeMap<String, String>) -> Result<Option<Self>, String> {
         let read = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| {
@@ -50,12 +50,12 @@ impl Proxy {
         &self.address
     }
 
-    /// Its URL, with user and password where it has them.
+    /// Its URL, with user and password if it has them.
     pub fn url(&self) -> &SecretString {
         &self.url
     }
 
-    /// `NO_PROXY` as it stands.
+    /// The unchanged value of `NO_PROXY`.
     pub fn except(&self) -> &str {
         &self.except
     }

@@ -1,25 +1,25 @@
-//! Upstream text for people: what a service wrote about a failure, with nothing in it that could be a credential.
+//! Turns a service's message about a failure into text for people, without anything that could be a credential.
 //!
-//! A service may quote the request, and a request may hold a token. So only plain words and small numbers of an upstream
-//! message are kept; the status and the error code say the rest. What was given as a secret is taken out first, since a
-//! password may be a plain word.
+//! A service may quote the request, and a request may hold a token. So only plain words and small numbers of the message
+//! remain; the status and the error code carry the rest. Known secrets are removed first, since a password may be a
+//! plain word.
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// Characters of upstream text at most.
+/// Maximum length of a redacted text, in characters.
 const CAP: usize = 300;
 
-/// The plain words of `text`; what is not plain becomes `…`.
+/// Keeps the plain words of `text` and replaces everything else with `…`.
 pub fn words(text: &str, secrets: &[&SecretString]) -> String {
     kept(text, secrets, is_plain)
 }
 
-/// The words of prose that a service wrote for people, such as instructions: markup is taken out, and product names
-/// (`DockerHub`), acronyms and compounds (`read-only`) are kept beside plain words. For texts that do not quote a request.
+/// Keeps the words of a service's prose, such as instructions: removes markup, and keeps product names
+/// (`DockerHub`), acronyms and compounds (`read-only`) as well as plain words. For texts that do not quote a request.
 pub fn prose(text: &str) -> String {
     let mut plain = String::new();
     let mut in_tag = false;
-    // markup is dropped before the cap, so that a long list of tags does not use the text up
+    // markup is removed before the text is cut, so that a long list of tags does not use up its length
     for character in text.chars().take(32 * CAP) {
         match character {
             '<' => in_tag = true,
@@ -36,7 +36,7 @@ pub fn prose(text: &str) -> String {
 
 fn kept(text: &str, secrets: &[&SecretString], is_kept: impl Fn(&str) -> bool) -> String {
     let secrets = || secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty());
-    // taken out of the whole text: cut off first, the beginning of one would stay
+    // removed from the whole text: if the text were cut first, the beginning of a secret could remain
     let text = secrets().fold(text.to_owned(), |text, secret| text.replace(secret, "\u{1}"));
     let text: String = text.chars().take(4 * CAP).collect();
     let mut kept = String::new();
@@ -54,22 +54,22 @@ fn kept(text: &str, secrets: &[&SecretString], is_kept: impl Fn(&str) -> bool) -
         }
         kept.push_str(word);
     }
-    // a password of several words, with other white space between them in the text
+    // a password of several words, which the text may separate with other white space
     if secrets().any(|secret| kept.contains(secret)) { "…".to_owned() } else { kept }
 }
 
-/// An error code of a service: letters only, so that it cannot be a token; `None` for anything else.
+/// Returns a service's error code if it has only letters, so that it cannot be a token; otherwise `None`.
 pub fn code(text: &str) -> Option<&str> {
     let plain = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     plain.then_some(text)
 }
 
-/// The name of a resource for people: up to 64 characters of a name's usual alphabet.
+/// Returns a resource's name for people: up to 64 characters of the usual alphabet of names.
 pub fn name(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric() || "-_. ".contains(*c)).take(64).collect()
 }
 
-/// A word as people write them: up to 24 letters, all but the first in lower case, or a number of up to five digits,
+/// Whether this is an ordinary word: up to 24 letters, all but the first in lower case, or a number of up to five digits,
 /// with punctuation around it.
 fn is_plain(word: &str) -> bool {
     let core = word.trim_matches(|c: char| "\"'`.,;:!?()[]".contains(c));
@@ -82,14 +82,14 @@ fn is_plain(word: &str) -> bool {
     letters || number
 }
 
-/// A compound of up to four terms, each of up to 24 letters: lower case, an acronym of up to five capitals, or capitalized
-/// parts of three letters or more. Letters of mixed case in any other order could be a piece of a token.
+/// Whether this is a compound of up to four terms, each of up to 24 letters: lower case, an acronym of up to five capitals,
+/// or capitalized parts of three letters or more. Letters of mixed case in any other order could be part of a token.
 fn is_term(word: &str) -> bool {
     let core = word.trim_matches(|c: char| "\"'`.,;:!?()[]".contains(c));
     let term = |term: &str| {
         let is_acronym = (2..=5).contains(&term.len()) && term.bytes().all(|byte| byte.is_ascii_uppercase());
         let letters = (1..=24).contains(&term.len()) && term.bytes().all(|byte| byte.is_ascii_alphabetic());
-        // each capital begins a part: between two capitals stand two lower case letters at least
+        // each capital starts a part: at least two lower-case letters separate two capitals
         let capitals: Vec<usize> =
             term.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_uppercase()).map(|(at, _)| at).collect();
         let ends = capitals.iter().skip(1).copied().chain([term.len()]);

@@ -1,5 +1,5 @@
-//! Every error and warning as a person reads it, one snapshot for each source of them. A change of a text is a change of these
-//! files, so that a reviewer reads texts as a list: `INSTA_UPDATE=always cargo test -p hubkeeper-core rendered`.
+//! Snapshots of every error and warning text, one file for each source. A change to a text changes these
+//! files, so that a reviewer reads the texts as a list: `INSTA_UPDATE=always cargo test -p hubkeeper-core rendered`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ use crate::secret::login::Purpose;
 use crate::secret::{Document, LoginSecret, Subject};
 use crate::warning::Warning;
 
-/// One text, with the cases that lead to it.
+/// A text, with the cases that produce it.
 #[derive(Default)]
 struct List(Vec<(String, String)>);
 
@@ -40,7 +40,7 @@ impl List {
         self.0.push((case.into(), format!("warning {}: {}", warning.code.name(), warning.message)));
     }
 
-    /// Each text once, under the cases that have it, in the order of the first.
+    /// Lists each text once, under its cases, in the order of the first case.
     fn rendered(&self) -> String {
         let mut seen = BTreeSet::new();
         let mut all = String::new();
@@ -79,12 +79,12 @@ fn triggers() -> Vec<Trigger> {
 }
 
 type Change = fn(&mut State);
-/// What makes a JSON document wrong.
+/// A change that makes a JSON document invalid.
 type Wrong = fn(&mut Value);
-/// What makes evidence differ from that of a good token.
+/// A change to the evidence of a good token.
 type Seen = fn(&mut Evidence);
 
-/// What can be wrong with the world of an event, each by itself.
+/// Changes to the state of an event, each with one problem.
 const WORLDS: [(&str, Change); 21] = [
     ("all is well", |_| {}),
     ("no document", |state| {
@@ -141,7 +141,7 @@ const WORLDS: [(&str, Change); 21] = [
         let version = state.world.version.clone();
         state.world.connector = Some(connector(&state.world, &version, |body| body["location"] = json!("northeurope")));
     }),
-    ("the connector is gone, and one elsewhere bears the fingerprint", |state| {
+    ("the connector is gone, and one elsewhere has the fingerprint", |state| {
         let id = state.world.document.as_ref().unwrap().connector.id.clone();
         let moved = crate::secret::document::ConnectorId { resource_group: "rg-other".into(), ..id };
         state.world.connector = Some(Found::Absent);
@@ -464,7 +464,7 @@ fn what_a_verdict_says() {
         ("complete", |_| {}),
         ("rejected", |evidence| evidence.login = Login::Rejected),
         ("young", |evidence| evidence.login = Login::RejectedYoung),
-        ("a gap", |evidence| evidence.gaps.push("Docker Hub did not answer the list".into())),
+        ("a gap", |evidence| evidence.gaps.push("Docker Hub did not return the list".into())),
         ("write scope", |evidence| evidence.scope = Some(vec!["repo:write".into()])),
         ("push is granted", |evidence| evidence.push = Push::Granted),
         ("public only", |evidence| evidence.scope = Some(vec!["repo:public_read".into()])),

@@ -1,4 +1,4 @@
-//! What one event came to: the return value, the log line and the record of the run are this one value (docs/report.md).
+//! The result of one event. The return value, the log line and the record of the run are this one value (docs/report.md).
 
 use std::time::Duration;
 
@@ -15,74 +15,74 @@ use crate::secret::Invitation;
 use crate::time::{Timestamp, age_days, rfc3339};
 use crate::warning::Warning;
 
-/// What happened to the connector.
+/// What the run did to the connector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
-    /// It was made.
+    /// Created.
     Created,
-    /// It was written.
+    /// Written.
     Updated,
-    /// It was there and was not written.
+    /// It exists and was not written.
     None,
-    /// It was deleted, or was gone.
+    /// Deleted, or already gone.
     Deleted,
-    /// `mode: plan`: it would be made.
+    /// `mode: plan`: `apply` would create it.
     WouldCreate,
-    /// `mode: plan`: it would be written.
+    /// `mode: plan`: `apply` would write it.
     WouldUpdate,
-    /// `mode: plan`: it would be deleted.
+    /// `mode: plan`: `apply` would delete it.
     WouldDelete,
 }
 
-/// The connector in the report.
+/// The connector in a report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ConnectorReport {
     /// Its ARM resource id.
     pub id: String,
-    /// What happened to it.
+    /// What the run did to it.
     pub change: Change,
-    /// What Defender says about its health; read by reconcile.
+    /// Its health as Defender reports it. Reconcile reads it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
 }
 
-/// The tokens in the report: ids and times, never values.
+/// The tokens in a report: ids and times, never values.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokensReport {
-    /// Uuid of the PAT that this run made.
+    /// UUID of the PAT that this run minted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minted: Option<String>,
-    /// Uuids of PATs that this run deactivated or deleted.
+    /// UUIDs of the PATs that this run deactivated or deleted.
     pub retired: Vec<String>,
-    /// When the token in question was last used, RFC 3339.
+    /// When the token that the report is about was last used, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used: Option<String>,
-    /// When the token in question expires, RFC 3339.
+    /// When the token that the report is about expires, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
 
-/// How far the invitation of an onboarding from zero is.
+/// The state of the invitation in an onboarding from zero.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InvitationReport {
     /// `asked`, `pending` or `member`.
     pub state: &'static str,
-    /// When it was sent first, RFC 3339.
+    /// When it was first sent, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<String>,
-    /// Full days since then.
+    /// Full days since it was first sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_days: Option<i64>,
-    /// Times that it was sent again.
+    /// How often it was sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resends: Option<u8>,
 }
 
 impl InvitationReport {
-    /// A state, seen now.
+    /// The invitation in `state`, as of now.
     pub fn new(state: Invitation, now: Timestamp) -> Self {
         let pending = match state {
             Invitation::Pending { sent_at, resends } => Some((sent_at, resends)),
@@ -97,13 +97,13 @@ impl InvitationReport {
     }
 }
 
-/// How a stage of the run ended.
+/// The result of a stage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StageStatus {
-    /// It did what it is for.
+    /// It succeeded.
     Done,
-    /// It ended in an error.
+    /// It failed with an error.
     Failed,
 }
 
@@ -111,43 +111,43 @@ pub enum StageStatus {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
-    /// Its name.
+    /// Its name, such as `prove`.
     pub name: &'static str,
-    /// How it ended.
+    /// Its result.
     pub status: StageStatus,
-    /// How long it took, milliseconds.
+    /// Its duration in milliseconds.
     pub duration_ms: u64,
 }
 
-/// What one event came to.
+/// The result of one event for one secret.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// `rotation:<step>`, an action's name, or an event's.
+    /// `rotation:<step>`, or the name of the action or event.
     pub action: String,
     /// `apply` or `plan`.
     pub mode: &'static str,
-    /// What became of it.
+    /// The outcome; docs/report.md explains each.
     pub outcome: Outcome,
     /// The Docker Hub organization, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
-    /// ARN of the secret, once known, else what the event called it.
+    /// ARN of the secret once known, otherwise the id in the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<String>,
-    /// The version in question.
+    /// The version that the event is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
-    /// Why nothing was done, where nothing was.
+    /// Why the run did nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The proof's verdict, where there was a proof.
+    /// The verdict of the proof, if the run proved a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
     /// The connector, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connector: Option<ConnectorReport>,
-    /// The invitation of the dedicated user, where the owner looked.
+    /// The invitation of the dedicated user, if the run looked it up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invitation: Option<InvitationReport>,
     /// The tokens.
@@ -157,33 +157,33 @@ pub struct Report {
     pub plan: Option<Vec<Step>>,
     /// The stages of the run, in order.
     pub stages: Vec<Stage>,
-    /// What stops nothing but should be known.
+    /// Findings that do not stop the run.
     pub warnings: Vec<Warning>,
-    /// The kind of the failure, in an item of a fleet's report.
+    /// The kind of the error, in an item of a fleet's report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_type: Option<&'static str>,
-    /// The failure, in an item of a fleet's report.
+    /// The error, in an item of a fleet's report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
-    /// How long the work on this secret took, where there was any. For the metrics alone.
+    /// Duration of the work on this secret. Only the metrics use it.
     #[serde(skip)]
     pub duration: Option<Duration>,
-    /// Whether the secret is offboarded. For the metrics alone.
+    /// Whether the secret is offboarded. Only the metrics use it.
     #[serde(skip)]
     pub is_given_up: bool,
-    /// Whether a connector was there before this run, once known. For a custom resource alone.
+    /// Whether the connector existed before this run, once known. Only a custom resource uses it.
     #[serde(skip)]
     pub found_connector: Option<bool>,
-    /// Whether this run created the connector, or may have. For a custom resource alone.
+    /// Whether this run created the connector, or may have. Only a custom resource uses it.
     #[serde(skip)]
     pub may_have_created: bool,
-    /// Whether the stack's resource that asks had asked for the connector before (tag `hubkeeper-stack`).
+    /// Whether the requesting resource of the stack had requested the connector before (tag `hubkeeper-stack`).
     #[serde(skip)]
     pub is_stack_own: bool,
 }
 
 impl Report {
-    /// A report that nothing has been put into yet.
+    /// Returns an empty report.
     pub fn new(action: impl Into<String>, mode: &'static str) -> Self {
         Self {
             action: action.into(),
@@ -210,13 +210,13 @@ impl Report {
         }
     }
 
-    /// Notes what happened to the connector; what is known of its health stays.
+    /// Records what the run did to the connector, and keeps its health.
     pub fn connector(&mut self, id: String, change: Change) {
         let health = self.connector.take().and_then(|known| known.health);
         self.connector = Some(ConnectorReport { id, change, health });
     }
 
-    /// Keeps a proof's verdict, and its warnings among those of the run.
+    /// Records a proof's verdict, and adds its warnings to those of the run.
     pub fn note_verdict(&mut self, verdict: &Verdict) {
         self.verdict = Some(verdict.clone());
         for warning in &verdict.warnings {
@@ -231,14 +231,14 @@ impl Report {
         }
     }
 
-    /// Notes how a stage that lasted from `since` to `now` ended.
+    /// Records the result of a stage that ran from `since` to `now`.
     pub fn stage<T>(&mut self, since: Timestamp, now: Timestamp, name: &'static str, result: &Result<T, Error>) {
         let duration_ms = u64::try_from((now - since).whole_milliseconds()).unwrap_or(0);
         let status = if result.is_ok() { StageStatus::Done } else { StageStatus::Failed };
         self.stages.push(Stage { name, status, duration_ms });
     }
 
-    /// Ends the report with an error: the item of a fleet, or what is logged beside the function error.
+    /// Ends the report with an error: for the item of a fleet, or for the log next to the function error.
     pub fn fail(&mut self, error: &Error) {
         self.outcome = match error.kind() {
             crate::error::Kind::Refused => Outcome::Refused,
@@ -251,30 +251,30 @@ impl Report {
         self.error_message = Some(error.to_string());
     }
 
-    /// The JSON that is returned and logged.
+    /// Returns the JSON that the function returns and logs.
     pub fn to_json(&self) -> Value {
         serde_json::to_value(self).unwrap_or(Value::Null)
     }
 }
 
-/// What an event over several secrets came to.
+/// The result of an event for several secrets.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct FleetReport {
-    /// The worst of the items.
+    /// The worst outcome of the items.
     pub outcome: Outcome,
-    /// One report for each secret.
+    /// One report per secret.
     pub items: Vec<Report>,
 }
 
 impl FleetReport {
-    /// The report of all `items`.
+    /// Combines the reports of all `items`.
     pub fn new(items: Vec<Report>) -> Self {
         let outcome = items.iter().map(|item| item.outcome).min().unwrap_or(Outcome::Unchanged);
         Self { outcome, items }
     }
 }
 
-/// A report that nothing has been put into but what the request says.
+/// Returns a report with only the fields that the request determines.
 pub fn new_report(request: &Request) -> Report {
     let name = request.trigger.name();
     let action = if request.trigger.is_rotation() { format!("rotation:{name}") } else { name.to_owned() };

@@ -1,4 +1,4 @@
-//! The status of a managed secret: what was read in, one item out. Nothing of it comes from Docker Hub.
+//! Derives the status of a managed secret from what was read. Nothing here comes from Docker Hub.
 
 use serde::Serialize;
 
@@ -11,32 +11,32 @@ use crate::secret::{Document, Invitation, Kept, KeptConnector, Label, Managed, S
 use crate::time::{Timestamp, rfc3339};
 use crate::warning::WarningCode;
 
-/// AWSPENDING that a finished rotation left behind counts as stuck after this time: AWS removes it by itself within minutes.
+/// Age at which the AWSPENDING of a finished rotation counts as stuck: AWS removes it by itself within minutes.
 const LEFTOVER: time::Duration = time::Duration::HOUR;
 
-/// The state of one secret, worst first: the state of an item is the least that holds.
+/// The states of a secret, worst first. An item has the worst state that applies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
     /// The token in use has expired.
     Expired,
-    /// A rotation has been under way for more than a day, or its leftover AWSPENDING blocks the next one.
+    /// A rotation has been in progress for more than a day, or its leftover AWSPENDING blocks the next one.
     Stuck,
     /// The secret or its connector could not be read.
     Unknown,
-    /// The connector is not what the secret says: missing, with another version, or changed by somebody else.
+    /// The connector differs from the secret: it is missing, has another version, or was changed by somebody else.
     Drifted,
-    /// A person has to act before there is a token: accept the invitation, or put a token.
+    /// There is no token until a person accepts the invitation or puts a token.
     Awaiting,
     /// A version staged `HUBKEEPER_CANDIDATE` has not been adopted.
     CandidateWaiting,
     /// The token in use expires within 30 days.
     Expiring,
-    /// A rotation is under way.
+    /// A rotation is in progress.
     Rotating,
-    /// The secret was offboarded.
+    /// The secret is offboarded.
     Offboarded,
-    /// The connector carries AWSCURRENT, and nothing needs anybody.
+    /// The connector carries AWSCURRENT, and nobody has to act.
     Ready,
 }
 
@@ -55,7 +55,7 @@ impl State {
         State::Ready,
     ];
 
-    /// The wire name.
+    /// Its name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             State::Expired => "expired",
@@ -72,17 +72,17 @@ impl State {
     }
 }
 
-/// What was read of one secret. No `Debug`: the document holds a token.
+/// What was read about one secret. No `Debug`: the document holds a token.
 pub struct Seen {
-    /// Labels and tags; with `pending_since` where a rotation is under way.
+    /// Labels and tags, with `pending_since` if a rotation is in progress.
     pub secret: Secret,
-    /// The document of AWSCURRENT, or why it cannot be used; `None` where AWSCURRENT has no value.
+    /// The document of AWSCURRENT, or why it is invalid; `None` if AWSCURRENT has no value.
     pub document: Result<Option<Document>, Error>,
-    /// The document of the pending version of a rotation that is under way, where it has one.
+    /// The document of AWSPENDING, if a rotation is in progress and has stored one.
     pub pending: Option<Document>,
-    /// The connector, or why it could not be read; `None` where neither tag nor document names one.
+    /// The connector, or why it could not be read; `None` if neither tag nor document names one.
     pub connector: Option<Result<Found, Error>>,
-    /// What Defender says of the connector, where it could be read.
+    /// The connector's health as Defender reports it, if it could be read.
     pub health: Option<Health>,
 }
 
@@ -93,20 +93,20 @@ pub struct Item {
     /// Docker Hub organization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
-    /// ARN; where the secret could not be read, the id that was asked for.
+    /// ARN; if the secret could not be read, the requested id.
     pub secret_id: String,
-    /// The worst state that holds.
+    /// The worst state that applies.
     pub state: State,
-    /// Why, and what to do.
+    /// The reason for the state, and the remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When the token in use expires, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
-    /// Full days until then; negative after it.
+    /// Full days until the token expires; negative afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub days_left: Option<i64>,
-    /// AWSCURRENT.
+    /// The version that is AWSCURRENT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// The version in the connector.
@@ -115,25 +115,25 @@ pub struct Item {
     /// When the version in the connector was first proven, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proved_at: Option<String>,
-    /// Repositories that the proof of that version read.
+    /// Number of repositories that the proof of that version read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repositories: Option<usize>,
-    /// How many of them are private.
+    /// How many of these are private.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private: Option<usize>,
-    /// What Defender says about the connector.
+    /// The connector's health as Defender reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// When Secrets Manager rotates next, RFC 3339.
+    /// When Secrets Manager starts the next rotation, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_rotation_at: Option<String>,
     /// The version staged `HUBKEEPER_CANDIDATE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate_version_id: Option<String>,
-    /// How far the invitation of the dedicated user is.
+    /// The state of the dedicated user's invitation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invitation: Option<InvitationReport>,
-    /// The type of the error of state `unknown`.
+    /// The kind of the error, in state `unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_type: Option<&'static str>,
 }
@@ -141,17 +141,17 @@ pub struct Item {
 /// A page of the fleet's status.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Page {
-    /// Always `unchanged`: nothing is written.
+    /// Always `unchanged`: the action writes nothing.
     pub outcome: crate::outcome::Outcome,
     /// The items, worst first.
     pub items: Vec<Item>,
-    /// Where the next page begins; absent on the last one.
+    /// Start of the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
 impl Page {
-    /// Sorts the items, worst first, and by organization where they are equally bad.
+    /// Sorts the items, worst first; equally bad ones by organization.
     pub fn new(mut items: Vec<Item>, next: Option<String>) -> Self {
         items.sort_by(|one, other| {
             (one.state, &one.organization, &one.secret_id).cmp(&(other.state, &other.organization, &other.secret_id))
@@ -182,7 +182,7 @@ impl Item {
         }
     }
 
-    /// A secret that could not be read.
+    /// Returns the item of a secret that could not be read.
     pub fn unreadable(secret_id: String, error: &Error) -> Self {
         Self {
             state: State::Unknown,
@@ -192,7 +192,7 @@ impl Item {
         }
     }
 
-    /// What was read, as an item. `client_id` is the function's own, `now` the time of reading.
+    /// Returns the item of a secret. `client_id` is the function's own, `now` the time of reading.
     pub fn of(seen: &Seen, client_id: &str, now: Timestamp) -> Self {
         let secret = &seen.secret;
         let document = seen.document.as_ref().ok().and_then(Option::as_ref);
@@ -232,7 +232,7 @@ impl Item {
     }
 }
 
-/// One thing that holds, with what to do about it.
+/// A state that applies, with its reason and remedy.
 struct Finding {
     state: State,
     reason: String,
@@ -250,7 +250,7 @@ impl Finding {
 }
 
 impl Seen {
-    /// The connector, where it bears this secret's fingerprint.
+    /// Returns the connector if it has this secret's fingerprint.
     fn ours(&self, organization: Option<&str>) -> Option<&Observed> {
         let observed = self.connector.as_ref()?.as_ref().ok()?.observed()?;
         organization?;
@@ -262,7 +262,7 @@ impl Seen {
             Managed::Offboarded => return vec![self.offboarded()],
             Managed::No => {
                 let reason = format!(
-                    "the secret is not tagged hubkeeper = managed; to have it kept, send {}",
+                    "the secret is not tagged hubkeeper = managed; to let hubkeeper manage it, send {}",
                     event("onboard", &self.secret)
                 );
                 return vec![Finding::new(State::Unknown, reason)];
@@ -371,7 +371,7 @@ impl Seen {
             return Some(Finding::new(
                 State::Drifted,
                 format!(
-                    "the secret keeps another connector than its document names ({named}): put a document that names the connector that is kept, or send {} and onboard anew",
+                    "the secret manages another connector than its document names ({named}): put a document that names the managed connector, or send {} and onboard again",
                     event("offboard", &self.secret)
                 ),
             ));
@@ -402,7 +402,7 @@ impl Seen {
     }
 }
 
-/// The event that a reason asks for, as it can be sent.
+/// Returns the event that a reason names, ready to send.
 fn event(action: &str, secret: &Secret) -> String {
     let (name, id) = match action {
         "reconcile" => ("secretIds", serde_json::json!([secret.arn])),

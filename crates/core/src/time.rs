@@ -9,29 +9,29 @@ use time::macros::datetime;
 /// A point in time, UTC.
 pub type Timestamp = OffsetDateTime;
 
-/// The RFC 3339 form, whole seconds, `Z`.
+/// Formats a time as RFC 3339 in whole seconds with `Z`.
 pub fn rfc3339(at: Timestamp) -> String {
     let whole = at.to_offset(time::UtcOffset::UTC).replace_nanosecond(0).unwrap_or(at);
     whole.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Parses RFC 3339; `None` for anything else.
+/// Parses an RFC 3339 time; `None` for anything else.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     OffsetDateTime::parse(text, &Rfc3339).ok().map(within_reach)
 }
 
-/// A time that others told, no nearer to the ends of the calendar than 1970 and 9000: what is beyond, such as 9999-12-31 for
-/// "never", can be neither shifted to UTC nor added to.
+/// Moves a time from outside into the years 1970 to 9000. Times beyond them, such as 9999-12-31 for
+/// "never", can be neither converted to UTC nor added to.
 pub fn within_reach(at: Timestamp) -> Timestamp {
     at.clamp(OffsetDateTime::UNIX_EPOCH, datetime!(9000-01-01 0:00 UTC))
 }
 
-/// The time from `from` to `to` as an unsigned duration: zero where `to` is not later.
+/// Returns the time from `from` to `to`; zero if `to` is not later.
 pub fn until(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to - from).unwrap_or(Duration::ZERO)
 }
 
-/// Full days from `since` to `now`; zero where `since` is later.
+/// Returns the full days from `since` to `now`; zero if `since` is later.
 pub fn age_days(since: Timestamp, now: Timestamp) -> i64 {
     (now - since).whole_days().max(0)
 }

@@ -183,7 +183,7 @@ impl TlsIdentity {
     /// Generates a new authority and a new certificate.
     ///
     /// # Errors
-    /// [`IdentityError`] if the machine gives no random numbers.
+    /// [`IdentityError`] if the machine has no source of random numbers.
     pub fn new() -> Result<Self, IdentityError> {
         let authority_key = rcgen::KeyPair::generate()?;
         let mut params = rcgen::CertificateParams::new(Vec::new())?;

@@ -355,7 +355,7 @@ async fn handle(shared: &HttpShared, request: http::Request<Incoming>) -> http::
     };
     let outcome = match kind {
         "error" => Err(reported(&body)),
-        _ => serde_json::from_slice(&body).map_err(|_| fails("Runtime.InvalidResponse", "the response is no JSON")),
+        _ => serde_json::from_slice(&body).map_err(|_| fails("Runtime.InvalidResponse", "the response is not JSON")),
     };
     // the caller has gone if the invocation has just timed out
     let _ = answer.send(outcome);

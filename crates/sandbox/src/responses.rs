@@ -87,7 +87,7 @@ mod tests {
         };
         assert_eq!(send("GET", &target, None), 403);
         assert_eq!(send("PUT", &target, Some("application/json")), 403);
-        assert_eq!(send("PUT", &target.replace("%3A", ":"), None), 403, "encoded anew");
+        assert_eq!(send("PUT", &target.replace("%3A", ":"), None), 403, "encoded again");
         assert_eq!(send("PUT", &target, None), 200);
         let answers = world.with(|state| answers(state));
         assert_eq!((answers.len(), &answers[0].body), (1, &json!({"Status": "SUCCESS"})));

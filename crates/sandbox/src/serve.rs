@@ -424,7 +424,7 @@ mod tests {
     #[tokio::test]
     async fn a_broken_connection_is_a_tcp_reset() {
         let served = serve(answering(|| Fault::ResetAfter), Options::default()).await.expect("served");
-        let error = ask(&served, GET).await.expect_err("no answer");
+        let error = ask(&served, GET).await.expect_err("no response");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 

@@ -260,7 +260,7 @@ fn what_is_not_understood_is_refused_without_a_word_of_it() {
         assert_eq!(answer["ok"], false, "{line}");
         assert!(error.contains(about) && !error.contains("dckr_pat_x"), "{line}: {error}");
     }
-    assert_eq!(running.ask(&json!({"do": "requests"}))["requests"]["hub"], 0, "it goes on");
+    assert_eq!(running.ask(&json!({"do": "requests"}))["requests"]["hub"], 0, "it continues");
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Arm {
             200 => {
                 let observed = serde_json::from_slice(response.body()).ok().and_then(Observed::parse);
                 let observed = observed.ok_or_else(|| {
-                    Error::retryable("ARM's answer about the connector cannot be read", "repeat the event")
+                    Error::retryable("ARM's response about the connector cannot be read", "repeat the event")
                 })?;
                 Ok(Read::Found(Found::Present(Box::new(observed))))
             }

@@ -206,7 +206,7 @@ impl AzureHttpClient for Carrier {
             Ok(response) => {
                 self.note(Some(Seen::read(&response)));
                 if is_for_ever(&response) {
-                    return Err(other("a lifetime that cannot be"));
+                    return Err(other("an impossible lifetime"));
                 }
                 let mut headers = Headers::new();
                 for (name, value) in response.headers() {
@@ -219,7 +219,7 @@ impl AzureHttpClient for Carrier {
             }
             Err(error) => {
                 self.note(Some(Seen::NoAnswer(error.to_string())));
-                Err(other("no answer"))
+                Err(other("no response"))
             }
         }
     }
@@ -255,7 +255,9 @@ impl Carrier {
         match seen {
             None => entra::unsendable(),
             Some(Seen::NoAnswer(why)) => entra::no_token(&why),
-            Some(Seen::Unreadable(status)) => entra::no_token(&format!("its answer (status {status}) cannot be read")),
+            Some(Seen::Unreadable(status)) => {
+                entra::no_token(&format!("its response (status {status}) cannot be read"))
+            }
             Some(Seen::Answer { status, error, codes, description }) => {
                 let (secret, identity) = match proof {
                     Proof::Assertion(assertion) => (assertion, identity(assertion)),

@@ -249,7 +249,7 @@ fn changed(what: &str, response: &Response, scope: Scope) -> Result<Changed, Den
 /// Parses the result for the one invitee. Accepts both shapes of the response: the list alone, and the list inside an
 /// object.
 fn invited(response: &Response, requested: &InvitationRequest) -> Result<Invited, Denied> {
-    let unknown = || Ok(Invited::Unknown("the answer to the invitation cannot be read".into()));
+    let unknown = || Ok(Invited::Unknown("the response to the invitation cannot be read".into()));
     let Some(body) = body(response) else { return unknown() };
     let list = body.get("invitees");
     let list = list.and_then(Value::as_array).or_else(|| list.and_then(|inner| inner.get("invitees")?.as_array()));
@@ -280,7 +280,7 @@ fn segment(name: &str) -> Result<&str, HubError> {
     if plain && name.bytes().any(|byte| byte != b'.') {
         Ok(name)
     } else {
-        Err(HubError::Unexpected("Docker Hub names somebody by what is no user name".into()))
+        Err(HubError::Unexpected("Docker Hub lists a user name that is not valid".into()))
     }
 }
 

@@ -132,7 +132,7 @@ impl HubWriter {
                     (Some(id), Some(token)) if is_uuid(id) && !token.is_empty() => {
                         Ok(Mint::Minted { id: id.to_owned(), token: SecretString::from(token) })
                     }
-                    _ => Ok(Mint::Unknown("the answer to the creation of a token cannot be read".into())),
+                    _ => Ok(Mint::Unknown("the response to the creation of a token cannot be read".into())),
                 }
             }
             401 => Err(session_ended("creation of a token")),

@@ -45,7 +45,7 @@ pub(crate) fn check(input: &[u8]) {
         let ((told, _), (next, _)) = (pair[0], pair[1]);
         let Some((status, headers)) = headers.get(at) else { break };
         if let Some(wait) = asked(*status, headers, told) {
-            assert!(next >= wait.end, "sent at {next}, asked for {}", wait.end);
+            assert!(next >= wait.end, "sent at {next}, requested for {}", wait.end);
         }
     }
     for (status, headers) in &headers {

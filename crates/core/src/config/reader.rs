@@ -1,4 +1,4 @@
-//! Reads one variable after another, and keeps what is wrong with each.
+//! Reads variables one by one and collects their problems.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use crate::proxy::Proxy;
 
 pub(super) struct Reader<'a> {
     environment: &'a Environment,
-    /// What is wrong so far, each with its variable.
+    /// The problems so far, each with its variable.
     pub(super) problems: Vec<String>,
 }
 
@@ -18,7 +18,7 @@ impl<'a> Reader<'a> {
         Self { environment, problems: Vec::new() }
     }
 
-    /// A variable that is set to the empty string counts as not set.
+    /// Returns a variable's value; `None` if it is empty or not set.
     pub(super) fn optional(&self, name: &str) -> Option<String> {
         self.environment.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// An endpoint: https, or http on a loopback address.
+    /// Reads an endpoint: https, or http on a loopback address.
     pub(super) fn endpoint(&mut self, name: &str, default: &str) -> String {
         let Some(value) = self.optional(name) else { return default.to_owned() };
         match endpoint(&value) {
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The identity library speaks https alone, to a loopback address too.
+    /// Reads an https URL. The identity library requires https for a loopback address too.
     pub(super) fn authority(&mut self, cloud: Cloud) -> String {
         let name = "AZURE_AUTHORITY_HOST";
         let Some(value) = self.optional(name) else { return cloud.authority().to_owned() };

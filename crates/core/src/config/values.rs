@@ -1,11 +1,11 @@
-//! What single variables may say.
+//! Values of single variables.
 
 use std::collections::BTreeMap;
 
-/// The environment, as `std::env::vars` gives it.
+/// The environment, as `std::env::vars` returns it.
 pub type Environment = BTreeMap<String, String>;
 
-/// Which Azure: picks authority, ARM endpoint, scope and audience.
+/// The Azure cloud. It determines the authority, the ARM endpoint, the scope and the audience.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cloud {
     /// Azure.
@@ -31,7 +31,7 @@ impl Cloud {
         }
     }
 
-    /// The scope of an ARM token: by cloud, wherever `HUBKEEPER_ARM_URL` points.
+    /// The scope of an ARM token. It depends on the cloud, not on `HUBKEEPER_ARM_URL`.
     pub fn scope(self) -> String {
         format!("{}/.default", self.arm())
     }
@@ -45,23 +45,23 @@ impl Cloud {
     }
 }
 
-/// How the function proves itself to Entra.
+/// How the function authenticates to Entra.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AzureAuth {
-    /// By an assertion of STS: no Azure secret anywhere.
+    /// With an assertion of STS, without any Azure secret.
     Federated,
-    /// By a client secret, kept in Secrets Manager under this id.
+    /// With a client secret, stored in Secrets Manager under this id.
     ClientSecret {
-        /// Id or ARN of the secret; a plain string.
+        /// Id or ARN of the secret, whose value is a plain string.
         secret_id: String,
     },
 }
 
-/// What a token that can do more than read leads to.
+/// What to do with a token that can do more than read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OverPrivilege {
-    /// It is refused.
+    /// Refuse it.
     Refuse,
-    /// It is written, with a warning.
+    /// Write it, with a warning.
     Warn,
 }

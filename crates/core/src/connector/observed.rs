@@ -72,7 +72,7 @@ pub struct Observed {
 /// The owner of a connector.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ownership {
-    /// This secret keeps it.
+    /// This secret manages it.
     Ours,
     /// It connects this organization, without hubkeeper's tags: somebody made it in the portal.
     Untagged,
@@ -166,7 +166,7 @@ impl Observed {
         }
         match (self.tag(TAG_SECRET), told) {
             (Some(tag), _) if tag == fingerprint.as_str() => Ownership::Ours,
-            (Some(_), _) => Ownership::Foreign("another secret keeps it (tag hubkeeper-secret)".into()),
+            (Some(_), _) => Ownership::Foreign("another secret manages it (tag hubkeeper-secret)".into()),
             (None, Some(_)) => Ownership::Untagged,
             (None, None) => Ownership::Foreign(
                 "it does not tell its organization (hierarchyIdentifier) and has no tag of hubkeeper".into(),
@@ -179,7 +179,7 @@ impl Observed {
         self.text(&["systemData", "lastModifiedBy"])
     }
 
-    /// Whether it bears this secret's fingerprint, for whichever organization.
+    /// Whether it has this secret's fingerprint, for whichever organization.
     pub fn bears(&self, fingerprint: &Fingerprint) -> bool {
         self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint.as_str())
     }
@@ -191,7 +191,7 @@ impl Observed {
     /// The first difference, for messages.
     pub fn carries(&self, document: &Document, fingerprint: &Fingerprint, version: &str) -> Result<(), String> {
         if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
-            return Err("it does not bear this secret's tag".into());
+            return Err("it does not have this secret's tag".into());
         }
         if self.tag(TAG_VERSION) != Some(version) {
             return Err("it carries another version of the secret".into());

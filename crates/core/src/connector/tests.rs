@@ -56,7 +56,10 @@ fn an_offering_of_ours_that_stands_there_twice_is_written_once() {
 #[test]
 fn what_a_connector_says_of_itself_is_read() {
     let portal = portal();
-    assert_eq!((portal.name(), portal.location()), (Some("hub"), Some("CentralUS")));
+    assert_eq!(
+        (portal.id(), portal.name(), portal.location()),
+        (Some("/subscriptions/x"), Some("hub"), Some("CentralUS"))
+    );
     assert_eq!(portal.foreign_offerings(), ["FutureOffering"]);
     assert_eq!((portal.version(), portal.proved()), (None, None), "`old` is no version id");
     let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();

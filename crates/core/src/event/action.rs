@@ -14,7 +14,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
         "verify" => verify(fields),
         "offboard" => offboard(fields),
         "status" => status(fields),
-        _ => Err(fields.wrong("action", "is none of onboard, reconcile, verify, offboard, status")),
+        _ => Err(fields.wrong("action", "must be one of onboard, reconcile, verify, offboard, status")),
     }
 }
 
@@ -29,10 +29,10 @@ fn onboard(fields: &Fields<'_>) -> Result<Event, FieldError> {
         return Ok(one(trigger, mode, fields.secret_id("secretId")?));
     }
     if fields.has("secretId") {
-        return Err(fields.wrong("secretIds", "stands beside `secretId`"));
+        return Err(fields.wrong("secretIds", "cannot be combined with `secretId`"));
     }
     if version.is_some() {
-        return Err(fields.wrong("versionId", "goes with `secretId` alone"));
+        return Err(fields.wrong("versionId", "can be used with `secretId` only"));
     }
     Ok(Event::Fleet(Fleet { trigger, mode, secret_ids: Some(secret_ids(fields)?) }))
 }
@@ -43,7 +43,9 @@ fn reconcile(fields: &Fields<'_>) -> Result<Event, FieldError> {
     let revoke_replaced = fields.flag("revokeReplaced")?;
     let secret_ids = if fields.has("secretIds") { Some(secret_ids(fields)?) } else { None };
     if revoke_replaced && secret_ids.is_none() {
-        return Err(fields.wrong("revokeReplaced", "goes with `secretIds` alone: name the secrets whose tokens leaked"));
+        return Err(
+            fields.wrong("revokeReplaced", "can be used with `secretIds` only: name the secrets whose tokens leaked")
+        );
     }
     Ok(Event::Fleet(Fleet { trigger: Trigger::Reconcile { revoke_replaced }, mode, secret_ids }))
 }
@@ -75,7 +77,7 @@ fn mode(fields: &Fields<'_>) -> Result<Mode, FieldError> {
     match fields.text("mode")? {
         None | Some("apply") => Ok(Mode::Apply),
         Some("plan") => Ok(Mode::Plan),
-        Some(_) => Err(fields.wrong("mode", "is neither apply nor plan")),
+        Some(_) => Err(fields.wrong("mode", "must be apply or plan")),
     }
 }
 
@@ -88,7 +90,7 @@ fn version(fields: &Fields<'_>) -> Result<Option<String>, FieldError> {
 
 /// Reads the secret ids, each once, in the order of the event.
 fn secret_ids(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
-    let wrong = || fields.wrong("secretIds", "is not an array of one or more names or ARNs of secrets");
+    let wrong = || fields.wrong("secretIds", "must be an array of one or more secret names or ARNs");
     let Some(Value::Array(values)) = fields.get("secretIds") else { return Err(wrong()) };
     let mut ids: Vec<String> = Vec::new();
     for value in values {

@@ -33,8 +33,8 @@ pub struct CustomResource {
 }
 
 impl CustomResource {
-    /// Rejects a URL on this machine, unless AWS is here too (`AWS_ENDPOINT_URL` on a loopback address): in Lambda only other
-    /// processes of the sandbox could read the response.
+    /// Rejects a URL on this machine, unless AWS is here too (`AWS_ENDPOINT_URL` on a loopback address): in Lambda, only another
+    /// process of the execution environment could receive the response.
     ///
     /// # Errors
     /// `BadEvent`, as for any other URL that is not AWS's.
@@ -75,7 +75,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<CustomResource, FieldError> {
     let id = |name: &str, most: usize| {
         let text = fields.required(name)?;
         let plain = text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
-        if plain { Ok(text.to_owned()) } else { Err(fields.wrong(name, "is no id")) }
+        if plain { Ok(text.to_owned()) } else { Err(fields.wrong(name, "is not an id")) }
     };
     let (stack, request) = (id("StackId", 1024), id("RequestId", 256));
     let logical = id("LogicalResourceId", 256);
@@ -102,7 +102,7 @@ fn asked_for(fields: &Fields<'_>) -> Result<Asked, FieldError> {
     match kind {
         "Create" => Ok(Asked::Create { secret_id }),
         "Update" => Ok(Asked::Update { secret_id }),
-        _ => Err(fields.wrong("RequestType", "is none of Create, Update, Delete")),
+        _ => Err(fields.wrong("RequestType", "must be one of Create, Update, Delete")),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
         "Scheduled Event" => {
             Err(detail.wrong("action", "is missing: let the rule's target send an action as its input"))
         }
-        _ => Err(fields.wrong("detail-type", "is none that is understood")),
+        _ => Err(fields.wrong("detail-type", "is not supported")),
     }?;
     Ok(match event {
         Event::One(request) => Event::One(Request { sent_at: sent_at(fields), ..request }),
@@ -66,7 +66,7 @@ fn label_updated(fields: &Fields<'_>, detail: &Fields<'_>) -> Result<Event, Fiel
 fn api_call(detail: &Fields<'_>) -> Result<Event, FieldError> {
     let name = detail.required("eventName")?;
     if !matches!(name, "PutSecretValue" | "UpdateSecret") {
-        return Ok(ignored(None, "the call changes no value"));
+        return Ok(ignored(None, "the call does not change a value"));
     }
     let response = detail.object("responseElements").ok();
     let arn = response.and_then(|response| response.secret_id("arn").or_else(|_| response.secret_id("aRN")).ok());
@@ -100,7 +100,7 @@ fn service_event(detail: &Fields<'_>) -> Result<Event, FieldError> {
             step: [additional, service].into_iter().flatten().find_map(|data| step(&data)),
             version: detail.text("requestID")?.and_then(version_of_request),
         },
-        _ => return Ok(ignored(secret_id, "the event tells neither of a new value nor of a rotation that failed")),
+        _ => return Ok(ignored(secret_id, "the event reports neither a new value nor a failed rotation")),
     };
     let secret_id = secret_id.ok_or_else(|| detail.wrong("additionalEventData.SecretId", "is missing"))?;
     Ok(one(trigger, secret_id))

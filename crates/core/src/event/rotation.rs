@@ -14,7 +14,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Request, FieldError> {
         "setSecret" => Trigger::SetSecret,
         "testSecret" => Trigger::TestSecret,
         "finishSecret" => Trigger::FinishSecret,
-        _ => return Err(fields.wrong("Step", "is none of createSecret, setSecret, testSecret, finishSecret")),
+        _ => return Err(fields.wrong("Step", "must be one of createSecret, setSecret, testSecret, finishSecret")),
     };
     let secret_id = fields.secret_id("SecretId")?;
     let version = fields.required("ClientRequestToken")?;

@@ -47,7 +47,7 @@ fn body(fields: &Fields<'_>, parse_one: ParseOne) -> Result<Event, Error> {
     };
     let map = object(fields, "body.Message", message).map_err(bad_event)?;
     if is_notification(&map) {
-        return Err(bad_event(fields.wrong("body.Message", "is a notification of SNS inside another one")));
+        return Err(bad_event(fields.wrong("body.Message", "is an SNS notification inside another one")));
     }
     alone(fields, "body.Message", &map).map_err(bad_event)?;
     parse_one(&Fields::new("body.Message.", &map).with_texts_up_to(LONGEST_TEXT))
@@ -69,12 +69,11 @@ fn object(fields: &Fields<'_>, name: &str, text: &str) -> Result<Map<String, Val
 /// Rejects an event that reaches the function only directly, never through a queue.
 fn alone(fields: &Fields<'_>, name: &str, map: &Map<String, Value>) -> Result<(), FieldError> {
     if map.contains_key("Step") {
-        return Err(fields.wrong(name, "is a step of a rotation, which Secrets Manager sends by itself alone"));
+        return Err(fields.wrong(name, "is a rotation step, which only Secrets Manager sends"));
     }
     if map.contains_key("RequestType") || map.contains_key("ResponseURL") {
-        return Err(
-            fields.wrong(name, "is a request of CloudFormation, which goes to the function alone: its URL is a secret")
-        );
+        return Err(fields
+            .wrong(name, "is a CloudFormation request, which must go to the function directly: its URL is a secret"));
     }
     Ok(())
 }
@@ -105,10 +104,10 @@ mod tests {
         let Ok(Event::One(request)) = record(&notification(&action)) else { panic!("an event") };
         assert_eq!((request.trigger.name(), request.secret_id.as_str()), ("verify", ARN));
         for (body, wrong) in [
-            (notification(&notification(&action)), "`Records[0].body.Message` is a notification"),
+            (notification(&notification(&action)), "`Records[0].body.Message` is an SNS notification"),
             (notification("dckr_pat_x"), "`Records[0].body.Message` is not JSON"),
-            (notification(&json!({"Step": "createSecret"}).to_string()), "is a step of a rotation"),
-            (notification(&json!({"RequestType": "Create"}).to_string()), "is a request of CloudFormation"),
+            (notification(&json!({"Step": "createSecret"}).to_string()), "is a rotation step"),
+            (notification(&json!({"RequestType": "Create"}).to_string()), "is a CloudFormation request"),
             (notification(&json!({"action": "verify"}).to_string()), "`body.Message.secretId`"),
         ] {
             let error = record(&body).err().unwrap().to_string();

@@ -56,7 +56,7 @@ impl Refusal {
     fn answered(&self, secrets: &[&SecretString]) -> String {
         let code = redact::code(&self.code).unwrap_or("no code");
         let id = self.request_id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default();
-        format!("ARM answered {} {code} ({}){id}", self.status, redact::words(&self.message, secrets))
+        format!("ARM returned {} {code} ({}){id}", self.status, redact::words(&self.message, secrets))
     }
 
     /// The refusal as an error; `secrets` are removed from the message.
@@ -65,7 +65,7 @@ impl Refusal {
         if self.is_challenge {
             return Error::needs_human(
                 what,
-                "Entra wants more claims than a workload identity can give (conditional access, or continuous access evaluation): exempt the client from the policy, see its sign-in log in Entra, then repeat the event",
+                "Entra requires claims that a workload identity cannot provide (conditional access, or continuous access evaluation): exempt the client from the policy (see its sign-in log in Entra), then repeat the event",
             );
         }
         let code = redact::code(&self.code).unwrap_or_default();
@@ -78,12 +78,12 @@ impl Refusal {
                 };
                 Error::needs_human(
                     format!("{what}; {which}"),
-                    "exempt the connector from that assignment, or set in `connector` of the secret what it demands (location, tags); see az policy assignment list --resource-group <group>",
+                    "exempt the connector from that assignment, or set what it requires (location, tags) in the secret's `connector`; see az policy assignment list --resource-group <group>",
                 )
             }
             "ReadOnlyDisabledSubscription" | "SubscriptionDisabled" | "DisabledSubscription" => Error::needs_human(
                 what,
-                "the subscription is disabled and cannot be written: enable it again (billing), or name another in `connector.subscriptionId`",
+                "the subscription is disabled and read-only: re-enable it (billing), or name another one in `connector.subscriptionId`",
             ),
             "ScopeLocked" => Error::needs_human(
                 what,
@@ -94,7 +94,7 @@ impl Refusal {
             }
             "LinkedAuthorizationFailed" => Error::needs_human(
                 what,
-                "the client may write the connector and lacks a right on a resource that it refers to: grant the action that the activity log of the resource group names",
+                "the client may write the connector but lacks a right on a resource that it refers to: grant the action that the activity log of the resource group names",
             ),
             "SubscriptionNotFound" => Error::misconfigured(what, "check `connector.subscriptionId` in the secret"),
             "ResourceGroupNotFound" => {
@@ -115,10 +115,10 @@ fn by_status(status: u16, what: String) -> Error {
         401 => Error::misconfigured(what, "check tenant, client and cloud: ARM does not accept Entra's token"),
         403 => Error::needs_human(
             what,
-            "give the client the custom role with Microsoft.Security/securityConnectors/read and /write (and /delete, to offboard) on the resource group; a fresh assignment takes minutes",
+            "give the client the custom role with Microsoft.Security/securityConnectors/read and /write (and /delete, to offboard) on the resource group; a new assignment takes minutes to apply",
         ),
         404 | 408 | 429 | 500..=599 => Error::retryable(what, "repeat the event"),
-        409 | 412 => Error::retryable(what, "another change of the connector is under way: repeat the event"),
+        409 | 412 => Error::retryable(what, "another change to the connector is in progress: repeat the event"),
         400 => Error::misconfigured(
             what,
             "check `connector` in the secret (name, location, plans) and HUBKEEPER_ARM_API_VERSION",
@@ -127,7 +127,7 @@ fn by_status(status: u16, what: String) -> Error {
     }
 }
 
-/// The policy assignments of a denial, each once: the display name where it is told, else the name, and the scope that the
+/// The policy assignments of a denial, each once: the display name if there is one, otherwise the name, and the scope that the
 /// assignment's id shows (Microsoft's "Policy for API denial").
 fn policies(error: &Value) -> Vec<String> {
     let infos = |error: &Value| error.get("additionalInfo").and_then(Value::as_array).cloned().unwrap_or_default();

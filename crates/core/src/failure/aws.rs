@@ -20,13 +20,13 @@ pub enum Unstated {
 pub fn unstated(call: &str, unstated: &Unstated) -> Error {
     match unstated {
         Unstated::NotSent => Error::misconfigured(
-            format!("{call}: the call cannot be made"),
+            format!("{call}: the request cannot be built"),
             "the function needs AWS credentials and AWS_REGION in its environment",
         ),
         Unstated::NotReached(why) => Error::retryable(
             format!("{call}: {why}"),
             format!(
-                "repeat the event; where it stays so and the function runs in a VPC, give it a NAT gateway, or an interface endpoint for {} with private DNS whose security group admits port 443",
+                "repeat the event; if it fails again and the function runs in a VPC, give it a NAT gateway, or an interface endpoint for {} with private DNS whose security group admits port 443",
                 service(call)
             ),
         ),

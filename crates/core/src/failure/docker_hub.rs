@@ -1,5 +1,5 @@
-//! What a response of Docker Hub means that refuses, or that no request expects: for every request here, and by what it was about
-//! in the files below.
+//! Maps responses of Docker Hub that reject a request, or that the request does not expect, to errors. This file has what all
+//! requests share; each file below has one subject.
 
 use crate::hub::HubError;
 
@@ -7,7 +7,7 @@ pub mod logins;
 pub mod members;
 pub mod registry;
 
-/// A status that says "not now", or one that no document names. `failed_logins` tells whether a 429 is about them.
+/// Maps a transient or undocumented status. `failed_logins` tells whether a 429 is about failed logins.
 pub fn unusable(what: &str, status: u16, failed_logins: bool) -> HubError {
     match status {
         429 if failed_logins => HubError::LockedOut(format!("{what}: status 429, too many failed login attempts")),
@@ -16,24 +16,24 @@ pub fn unusable(what: &str, status: u16, failed_logins: bool) -> HubError {
     }
 }
 
-/// The response to `what` is not as documented.
+/// The response to `what` does not have the documented form.
 pub fn unreadable(what: &str) -> HubError {
-    HubError::Unexpected(format!("{what}: the answer cannot be read"))
+    HubError::Unexpected(format!("{what}: the response cannot be read"))
 }
 
-/// 401 to `what` with a session that Docker Hub gave: what no login may do is a 403.
+/// 401 to `what` with a valid session: Docker Hub rejects a missing right with 403.
 pub fn session_ended(what: &str) -> HubError {
-    HubError::Unavailable(format!("{what}: the login is not accepted any more (status 401)"))
+    HubError::Unavailable(format!("{what}: the login is no longer accepted (status 401)"))
 }
 
-/// The pages of the list never add up to its count.
+/// The pages of the list do not add up to its count.
 pub fn unsteady(list: &str) -> HubError {
-    HubError::Unexpected(format!("the list of {list} changes while it is read"))
+    HubError::Unexpected(format!("the list of {list} changed while it was read"))
 }
 
-/// The count of the list is beyond anything that it can hold.
+/// The count of the list exceeds what it can hold.
 pub fn endless(list: &str) -> HubError {
-    HubError::Unexpected(format!("the list of {list} claims more pages than can be"))
+    HubError::Unexpected(format!("the list of {list} claims an impossible number of pages"))
 }
 
 #[cfg(test)]

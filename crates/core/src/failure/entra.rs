@@ -76,7 +76,7 @@ impl Refusal<'_> {
         let has = |wanted: &[i64]| codes.iter().any(|code| wanted.contains(code));
         let numbers: Vec<_> = codes.iter().take(5).map(|code| format!("AADSTS{code}")).collect();
         let name: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
-        let what = format!("Entra gives no token: {name} {} ({words})", numbers.join(" "));
+        let what = format!("Entra issued no token: {name} {} ({words})", numbers.join(" "));
         let Client { client, tenant, identity } = client;
         let error = if has(&[90006, 90012, 90024, 90033, 90055])
             || name == "temporarily_unavailable"
@@ -88,13 +88,13 @@ impl Refusal<'_> {
             Error::retryable(
                 what,
                 format!(
-                    "a federated credential made in the last minutes may still be spreading: repeat the event; else make its issuer, subject and audience at client {client} equal those of the function's assertion, to the letter: {identity}"
+                    "a federated credential created minutes ago may not be active yet: repeat the event; otherwise make the issuer, subject and audience of the credential of client {client} equal to those of the function's assertion, character for character: {identity}"
                 ),
             )
         } else if has(&[700_024]) {
             Error::retryable(
                 what,
-                "the assertion is outside of its time range, by Entra's clock: repeat the event; where it stays so, a clock is wrong",
+                "the assertion is outside of its time range, by Entra's clock: repeat the event; if it fails again, a clock is wrong",
             )
         } else if has(&[700_027]) {
             Error::misconfigured(
@@ -119,7 +119,7 @@ impl Refusal<'_> {
         } else if has(&[7_000_112]) {
             Error::needs_human(what, "enable the application in Entra")
         } else if has(&[53003]) {
-            Error::needs_human(what, "let conditional access admit this workload identity")
+            Error::needs_human(what, "allow this workload identity in the conditional access policy")
         } else if has(&[700_016]) {
             Error::misconfigured(what, format!("check AZURE_CLIENT_ID ({client}) in tenant {tenant}"))
         } else if has(&[90002]) {
@@ -160,7 +160,7 @@ mod tests {
             "issuer https://issuer.example, subject arn:aws:iam::1:role/r, audience api://AzureADTokenExchange";
         for (error, code, kind, part, retried) in [
             ("invalid_request", 70021, Kind::Retryable, claims, true),
-            ("invalid_client", 700_211, Kind::Retryable, "may still be spreading", true),
+            ("invalid_client", 700_211, Kind::Retryable, "may not be active yet", true),
             ("invalid_client", 700_212, Kind::Retryable, claims, true),
             ("invalid_client", 700_213, Kind::Retryable, claims, true),
             ("invalid_client", 7_002_121, Kind::Retryable, claims, true),

@@ -63,7 +63,7 @@ impl Stated {
     pub fn error(&self, subject: Option<Subject<'_>>, reread: Reread) -> Error {
         let about = subject.map(|subject| format!(" of the {}", subject.name())).unwrap_or_default();
         let message = if self.message.is_empty() { String::new() } else { format!(" ({})", self.message) };
-        let what = format!("{}{about}: AWS answered {}{message}", self.call, self.code);
+        let what = format!("{}{about}: AWS returned {}{message}", self.call, self.code);
         if let Some(subject) = subject {
             if reread == Reread::Deleted || self.tells_of_deletion {
                 return subject.deleted();
@@ -99,7 +99,7 @@ impl Stated {
         };
         match (self.call, reread) {
             ("UpdateSecretVersionStage", _) => {
-                Error::retryable(what, "a version or its label went meanwhile: repeat the event")
+                Error::retryable(what, "a version or its label was removed meanwhile: repeat the event")
             }
             (_, Reread::There { .. }) => Error::misconfigured(
                 format!("the {} has no AWSCURRENT value", subject.name()),
@@ -129,7 +129,7 @@ impl Stated {
             }
             "PutSecretValue" | "TagResource" => Error::needs_human(
                 what,
-                "Secrets Manager does not let this secret be changed: see with describe-secret whether another service owns it (OwningService)",
+                "Secrets Manager does not allow changes to this secret: check with describe-secret whether another service owns it (OwningService)",
             ),
             _ => Error::retryable(what, "repeat the event"),
         }
@@ -148,11 +148,11 @@ impl Stated {
             ("TagResource", Reread::There { tags }) if tags >= TAGS => too_many_tags(what, subject),
             ("TagResource", _) => Error::misconfigured(
                 what,
-                "a tag of hubkeeper is not accepted: shorten the names in the secret's `connector`, and keep to the 50 tags that a secret may have",
+                "Secrets Manager rejects a tag of hubkeeper: shorten the names in the secret's `connector`, and give the secret at most 50 tags",
             ),
             ("PutSecretValue", _) => Error::misconfigured(
                 what,
-                "the document cannot be stored: shorten it to under 65,536 bytes, and take members away that are not needed",
+                "the document cannot be stored: shorten it to under 65,536 bytes, and remove fields that are not needed",
             ),
             _ => Error::misconfigured(
                 what,
@@ -165,11 +165,11 @@ impl Stated {
         match self.call {
             "PutSecretValue" => Error::needs_human(
                 what,
-                "the secret has as many versions as Secrets Manager keeps (about 100, none younger than a day is removed): find out who puts values so often, and repeat the event a day later",
+                "the secret has the maximum number of versions (about 100; Secrets Manager removes no version younger than a day): find out who puts values so often, and repeat the event a day later",
             ),
             "UpdateSecretVersionStage" => Error::needs_human(
                 what,
-                "the version bears 20 staging labels, the most that it may: take some off with aws secretsmanager update-secret-version-stage",
+                "the version has 20 staging labels, the maximum: remove some: aws secretsmanager update-secret-version-stage --secret-id <secret> --version-stage <label> --remove-from-version-id <version>",
             ),
             "TagResource" => too_many_tags(what, subject),
             _ => Error::retryable(what, "repeat the event"),
@@ -198,7 +198,7 @@ fn too_many_tags(what: String, subject: Option<Subject<'_>>) -> Error {
     Error::needs_human(
         what,
         format!(
-            "the secret has {TAGS} tags, the most that it may: remove one that is not hubkeeper's: aws secretsmanager untag-resource --secret-id {id} --tag-keys <key>"
+            "the secret has {TAGS} tags, the maximum: remove one that is not hubkeeper's: aws secretsmanager untag-resource --secret-id {id} --tag-keys <key>"
         ),
     )
 }

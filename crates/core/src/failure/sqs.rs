@@ -11,7 +11,7 @@ pub(super) fn failure(code: &str, what: &str) -> Option<Error> {
 /// The queue did not accept one message; `why` is a checked code or our own words.
 pub fn not_taken(why: &str) -> Error {
     Error::retryable(
-        format!("the queue did not take the message ({why})"),
-        "send the event again: what was taken is only looked at twice",
+        format!("the queue did not accept the message ({why})"),
+        "send the event again: secrets that were queued already are only checked twice",
     )
 }

@@ -45,7 +45,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
             (None, Some(current)) => of(current, Label::Current),
             (Some(version), Some(current)) if version == current => of(current, Label::Current),
             (Some(version), _) if secret.bears(version, Label::Pending) => {
-                return Ok(nothing(Outcome::Ignored, "the version is AWSPENDING only: its rotation goes on by itself"));
+                return Ok(nothing(Outcome::Ignored, "the version is AWSPENDING only: its rotation continues"));
             }
             _ => return Ok(nothing(Outcome::Ignored, "the version is not AWSCURRENT")),
         },
@@ -62,7 +62,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
         }
         Trigger::Verify { version: Some(version) } => match secret.versions.get(version) {
             Some(_) => of(version, Label::Current),
-            None => return Err(Error::bad_event("field `versionId` names a version that bears no staging label")),
+            None => return Err(Error::bad_event("field `versionId` names a version that has no staging label")),
         },
         _ => match current {
             Some(current) => of(current, Label::Current),
@@ -111,8 +111,8 @@ pub fn is_shown(trigger: &Trigger, sent_at: Option<Timestamp>, secret: &Secret, 
         return Ok(());
     }
     Err(Error::retryable(
-        format!("the event tells of version {version}, which Secrets Manager does not show yet"),
-        "repeat the event; one that is ten minutes old is ignored",
+        format!("the event names version {version}, which Secrets Manager does not show yet"),
+        "repeat the event; hubkeeper ignores it once it is ten minutes old",
     ))
 }
 
@@ -133,7 +133,7 @@ pub fn no_rotation(secret: &Secret) -> Result<(), Error> {
         None => Ok(()),
         Some(pending) => Err(Error::retryable(
             format!("a rotation is in progress: version {pending} is AWSPENDING"),
-            format!("wait for it; where it is stuck, end it: {}", unstick(secret, pending)),
+            format!("wait until it ends; if it is stuck, end it: {}", unstick(secret, pending)),
         )),
     }
 }
@@ -152,17 +152,17 @@ fn admit_rotation(trigger: &Trigger, token: &str, secret: &Secret) -> Result<Adm
     if !secret.rotation_enabled {
         return Err(Error::misconfigured(
             "rotation is not enabled for the secret",
-            "enable it, or invoke onboard instead",
+            "enable rotation, or send onboard instead",
         ));
     }
     let abandoned = |what: String| {
         Err(Error::needs_human(
             what,
-            "the rotation was abandoned (a value was put by hand) or ended: nothing is lost, start another when it is due",
+            "the rotation was abandoned (a value was put by hand) or has ended: nothing is lost; start another rotation when one is due",
         ))
     };
     if !secret.versions.contains_key(token) {
-        return abandoned(format!("version {token} bears no staging label"));
+        return abandoned(format!("version {token} has no staging label"));
     }
     if secret.bears(token, Label::Current) {
         return match trigger {

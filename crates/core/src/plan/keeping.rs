@@ -26,7 +26,8 @@ pub enum Keeps {
 /// Compares the connector that `document` names with the tag.
 ///
 /// # Errors
-/// `NeedsHuman` if the secret keeps another connector, or if its connector is unknown.
+/// `NeedsHuman` if the secret manages another connector, if the former connector of an offboarded secret still exists, or if it is not
+/// known which connector the secret manages.
 pub fn keeps(world: &World, document: &Document) -> Result<Keeps, Error> {
     let secret = &world.secret;
     let wanted = KeptConnector::of(document);
@@ -84,7 +85,7 @@ pub fn tag_step(trigger: &Trigger, world: &World, document: &Document) -> Result
     Ok(missing.then_some(Step::TagManaged { connector, stack }))
 }
 
-/// Checks that a connector may be created: no other may bear the secret's fingerprint. `Ok(false)`: search first.
+/// Checks that a connector may be created: no other may have the secret's fingerprint. `Ok(false)`: search first.
 ///
 /// # Errors
 /// `NeedsHuman` with both resource ids.

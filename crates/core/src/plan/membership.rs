@@ -87,7 +87,7 @@ pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
         (Standing::Member(member), _) => joined(member, roster, requested, fix_role),
         (Standing::Elsewhere(member), _) => Err(Error::needs_human(
             format!(
-                "the address of `user` is that of the member {}, and the secret's `username` is {}",
+                "the address in `user.email` belongs to the member {}, but the secret's `username` is {}",
                 crate::redact::name(&member.username),
                 document.username
             ),
@@ -109,11 +109,11 @@ pub fn membership(state: &State, fix_role: bool) -> Result<Membership, Error> {
         }
         (Standing::Stranger, Some(Invitation::Pending { sent_at, .. })) => Err(Error::needs_human(
             format!(
-                "the invitation of {} is no longer listed, and the secret's `username` is no member",
+                "the invitation of {} is no longer listed, and the secret's `username` is not a member",
                 rfc3339(sent_at)
             ),
             format!(
-                "it lapsed, was cancelled, or was accepted under another name: see at Docker Hub; to invite anew, take the tag off and onboard: {}",
+                "it expired, was cancelled, or was accepted under another user name: check at Docker Hub; to invite again, remove the tag, then send onboard: {}",
                 state.world.secret.untag_invitation()
             ),
         )),
@@ -142,17 +142,17 @@ fn joined(
     match member.role {
         None => warnings.push(Warning::new(WarningCode::RoleUnknown,
             format!(
-                "Docker Hub does not tell the dedicated user's role, or it is not one of its own; {} was asked for: whether it suffices is for the proof to say",
+                "Docker Hub does not report the dedicated user's role, or it is a custom role; {} was requested: the proof decides whether the role suffices",
                 role.name()
             ),
         )),
         Some(held) if held < role => {
-            wrong.push(format!("has the role {} where {} was asked for", held.name(), role.name()));
+            wrong.push(format!("has the role {}, but {} was requested", held.name(), role.name()));
             fixes.push(Step::SetRole { role });
         }
         Some(held) if held > role => warnings.push(Warning::new(WarningCode::RoleHigher,
             format!(
-                "the dedicated user has the role {}, {} was asked for: only the token's permission holds it back",
+                "the dedicated user has the role {}, but {} was requested: only the token's permission limits it",
                 held.name(),
                 role.name()
             ),
@@ -175,7 +175,7 @@ fn joined(
     }
     Err(Error::refused(
         format!("the dedicated user {}", wrong.join(" and ")),
-        "onboard with `\"fixRole\": true`, which sets it; or set it at Docker Hub, or ask for less in `user`, and repeat the event",
+        "send onboard with `\"fixRole\": true`, which sets it; or set it at Docker Hub, or request less in `user`, and repeat the event",
     ))
 }
 
@@ -188,7 +188,7 @@ fn acceptance(
     now: Timestamp,
 ) -> String {
     format!(
-        "{} was invited to the organization {} as {} at {} ({} days ago, sent again {resends} of {RESENDS} times): somebody has to open Docker's e-mail and click on the link, as the Docker user {}, who is made there if need be. Nothing else was touched; reconcile goes on by itself once that is done",
+        "{} was invited to the organization {} as {} at {} ({} days ago, sent again {resends} of {RESENDS} times): open Docker's e-mail and follow its link, as the Docker user {} (create the account there if necessary). Nothing else was changed; reconcile continues once the invitation is accepted",
         requested.email,
         document.organization,
         requested.role.name(),

@@ -132,7 +132,7 @@ fn without_token(world: &World, current: &Document) -> Result<Plan, Error> {
         return Err(no_token(world));
     }
     let reason = format!(
-        "the dedicated user {} is a member, and the secret holds no usable token and names no `manager`: log in to Docker Hub as that user, make a token with the permission Read-only, and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json. Nothing else was touched; the connector follows by itself",
+        "the dedicated user {} is a member, and the secret holds no usable token and names no `manager`: log in to Docker Hub as that user, make a token with the permission Read-only, and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json. Nothing else was changed; hubkeeper then creates the connector by itself",
         current.username, world.secret.arn
     );
     Ok(Plan::of(Next::Nothing(Outcome::Awaiting, reason)))

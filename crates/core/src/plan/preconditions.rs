@@ -127,7 +127,7 @@ pub fn may_delete(organization: &str, connector: &ConnectorId, look: &Recheck) -
     if look.secret.managed() != Managed::Offboarded {
         return Err(Error::retryable(
             "the secret is no longer tagged hubkeeper = offboarded",
-            "nothing was deleted; repeat the event if it is to be given up",
+            "nothing was deleted; repeat the event if the secret is to be offboarded",
         ));
     }
     match look.connector.observed() {

@@ -34,7 +34,7 @@ pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
             Ok(Plan { next: Next::Nothing(_, why), warnings }) => {
                 let error = Error::needs_human(
                     format!("version {} waits as HUBKEEPER_CANDIDATE: {why}", candidate.id),
-                    "stage a document with `accessToken`, or take the label off",
+                    "stage a document with `accessToken`, or remove the label",
                 );
                 Plan { next: Next::IgnoreCandidate(error), warnings }
             }
@@ -93,7 +93,7 @@ fn stuck_warning(world: &World, pending: &str) -> Warning {
     Warning::new(
         WarningCode::RotationStuck,
         format!(
-            "version {pending} has been AWSPENDING since {since}: the rotation does not go on. See why its steps fail, or end it: {}",
+            "version {pending} has been AWSPENDING since {since}: the rotation is stuck. Find out why its steps fail, or end it: {}",
             unstick(&world.secret, pending)
         ),
     )
@@ -107,7 +107,7 @@ fn leftover_warning(world: &World) -> Option<Warning> {
     old.then(|| {
         Warning::new(WarningCode::PendingLeftover,
             format!(
-                "version {version} is still staged AWSPENDING though its rotation is over, and RotateSecret fails until the label is taken off: {}",
+                "version {version} is still staged AWSPENDING though its rotation is over, and RotateSecret fails until the label is removed: {}",
                 unstick(&world.secret, version)
             ),
         )
@@ -178,7 +178,7 @@ fn finish(world: &World) -> Result<Plan, Error> {
         match observed.ownership(&organization, &world.secret.fingerprint()) {
             Ownership::Ours => return Err(still_there(&organization, &connector)),
             Ownership::Untagged | Ownership::Foreign(_) => warnings.push(Warning::new(WarningCode::ConnectorLeft,
-                "the secret is offboarded and a connector of that name exists without this secret's tag: it is left alone, and so are the tokens, since one may be inside; delete the connector by hand if nobody needs it",
+                "the secret is offboarded and a connector of that name exists without this secret's tag: hubkeeper touches neither the connector nor the tokens, since the connector may hold one; delete the connector by hand if nobody needs it",
             )),
         }
     }

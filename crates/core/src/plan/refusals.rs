@@ -13,7 +13,7 @@ use crate::secret::{Document, KeptConnector, Secret};
 /// Refuses to delete a connector without this secret's tag.
 ///
 /// # Errors
-/// `Refused` if the connector does not bear the tag.
+/// `Refused` if the connector does not have the tag.
 pub fn ours_to_delete(
     observed: &Observed,
     organization: &str,
@@ -22,11 +22,11 @@ pub fn ours_to_delete(
 ) -> Result<(), Error> {
     let why = match observed.ownership(organization, &secret.fingerprint()) {
         Ownership::Ours => return Ok(()),
-        Ownership::Untagged => "it does not bear this secret's tag (hubkeeper-secret)".to_owned(),
+        Ownership::Untagged => "it does not have this secret's tag (hubkeeper-secret)".to_owned(),
         Ownership::Foreign(why) => why,
     };
     Err(Error::refused(
-        format!("the connector {connector} is not deleted: {why}"),
+        format!("the connector {connector} was not deleted: {why}"),
         "delete it by hand if nobody needs it, then repeat the event",
     ))
 }
@@ -42,7 +42,7 @@ pub fn unstick(secret: &Secret, pending: &str) -> String {
 /// The connector belongs to another secret or organization.
 pub fn foreign(why: &str, document: &Document) -> Error {
     Error::refused(
-        format!("the connector {} is not touched: {why}", document.connector.id),
+        format!("the connector {} was not changed: {why}", document.connector.id),
         "give the secret another `connector.name`, or delete that connector if nobody needs it",
     )
 }
@@ -65,30 +65,32 @@ pub fn refusal(verdict: &Verdict) -> Error {
         Finding::Inconclusive => Error::retryable(what, "nothing was changed; repeat the event"),
         Finding::OverPrivileged => Error::refused(
             what,
-            "replace it by a token with the permission `Read-only`, or set HUBKEEPER_OVER_PRIVILEGE=warn",
+            "replace it with a token that has the permission `Read-only`, or set HUBKEEPER_OVER_PRIVILEGE=warn",
         ),
         Finding::Partial => Error::refused(
             what,
-            "give the token `Read-only` (not `Public Repo Read-only`) and the dedicated user read access to every repository (role or team), check the organization's name, or name what may be left out in `excludedRepositories`",
+            "give the token `Read-only` (not `Public Repo Read-only`) and the dedicated user read access to every repository (role or team), check the organization's name, or list the repositories to leave out in `excludedRepositories`",
         ),
         Finding::Complete => Error::retryable(what, "repeat the event"),
     }
 }
 
-/// The document names a different connector than the one that the secret keeps.
+/// The document names a different connector than the one that the secret manages.
 pub fn keeps_another(kept: &KeptConnector, document: &KeptConnector) -> Error {
     Error::needs_human(
-        format!("the secret keeps {kept} (tag {CONNECTOR_TAG}), and its document names {document}"),
-        "to move to the new one, send offboard, which deletes the connector that is kept, then onboard; to stay, put a document that names the connector that is kept",
+        format!("the secret manages {kept} (tag {CONNECTOR_TAG}), but its document names {document}"),
+        "to move to the new one, send offboard, which deletes the managed connector, then onboard; to stay, put a document that names the managed connector",
     )
 }
 
 /// The tag has a value that hubkeeper did not write.
 pub fn unreadable_tag(secret: &Secret) -> Error {
     Error::needs_human(
-        format!("the secret's tag {CONNECTOR_TAG} cannot be read, so it is not known which connector the secret keeps"),
         format!(
-            "find out who changed it, then take it off, and it is set again: aws secretsmanager untag-resource --secret-id {} --tag-keys {CONNECTOR_TAG}",
+            "the secret's tag {CONNECTOR_TAG} cannot be read, so it is not known which connector the secret manages"
+        ),
+        format!(
+            "find out who changed it, then remove it, and hubkeeper sets it again: aws secretsmanager untag-resource --secret-id {} --tag-keys {CONNECTOR_TAG}",
             secret.arn
         ),
     )
@@ -99,11 +101,11 @@ pub fn which_connector(secret: &Secret, document: &KeptConnector, versions: &[St
     let value = document.tag_value().unwrap_or_default();
     Error::needs_human(
         format!(
-            "it is not known which connector the secret keeps: its tag {CONNECTOR_TAG} is missing, the connector of its document does not bear the secret's fingerprint, and version {} names another connector",
+            "it is not known which connector the secret manages: its tag {CONNECTOR_TAG} is missing, the connector of its document does not have the secret's fingerprint, and version {} names another connector",
             versions.join(", ")
         ),
         format!(
-            "see which connector bears the tag hubkeeper-secret = {}; if the document is right, delete the other connector and set the tag: aws secretsmanager tag-resource --secret-id {} --tags Key={CONNECTOR_TAG},Value={value}",
+            "see which connector has the tag hubkeeper-secret = {}; if the document is right, delete the other connector and set the tag: aws secretsmanager tag-resource --secret-id {} --tags Key={CONNECTOR_TAG},Value={value}",
             secret.fingerprint(),
             secret.arn
         ),
@@ -125,11 +127,11 @@ pub fn exists_elsewhere(document: &Document, elsewhere: &[ConnectorId]) -> Error
     let others: Vec<String> = elsewhere.iter().map(ToString::to_string).collect();
     Error::needs_human(
         format!(
-            "the connector {} does not exist, and {} bears this secret's fingerprint: it was moved, or copied",
+            "the connector {} does not exist, and {} has this secret's fingerprint: it was moved, or copied",
             document.connector.id,
             others.join(", ")
         ),
-        "if it was moved, move it back or delete it there; a second connector would be left with a token that is retired one day",
+        "if it was moved, move it back or delete it there: a second connector would keep a token that hubkeeper retires later",
     )
 }
 
@@ -137,8 +139,8 @@ pub fn exists_elsewhere(document: &Document, elsewhere: &[ConnectorId]) -> Error
 pub fn replaced_already(version: &str, secret: &Secret) -> Error {
     Error::needs_human(
         format!(
-            "version {version} is AWSPREVIOUS: its rotation is over, and a step of it would bring the replaced token back"
+            "version {version} is AWSPREVIOUS: its rotation is over, and a further step would bring the replaced token back"
         ),
-        format!("take the label AWSPENDING off, then rotate again: {}", unstick(secret, version)),
+        format!("remove the label AWSPENDING, then rotate again: {}", unstick(secret, version)),
     )
 }

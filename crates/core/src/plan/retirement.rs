@@ -2,7 +2,8 @@
 //!
 //! A PAT is in use when a version in use holds the same token as the version that the PAT's label names. Versions in use are AWSCURRENT,
 //! a rotation's AWSPENDING, the candidate and the version in the connector's tag. Values decide, not ids: a `tokenId` is a hint that
-//! protects a PAT until the values refute it ([`stock`]). A PAT in use never expires by age; time decides about the rest ([`inventory`]).
+//! protects a PAT until the values refute it ([`stock`]). A PAT in use is never retired, whatever its age; time decides about the rest
+//! ([`inventory`]).
 
 use std::collections::BTreeSet;
 
@@ -37,7 +38,8 @@ pub struct Retirement {
     pub warnings: Vec<Warning>,
 }
 
-/// Lists what the caller must read before [`plan`]: the values of the versions of PATs that may be due. Empty if no PAT is due.
+/// Lists what the caller must read next: first the values of the versions in use, then the history, then the values of PATs that may be
+/// due. Empty once [`plan`] can decide.
 pub fn wants(inventory: &Inventory<'_>) -> Wants {
     let stock = &inventory.stock;
     if inventory.touch() != Touch::WhatIsDue {
@@ -69,7 +71,7 @@ pub fn wants(inventory: &Inventory<'_>) -> Wants {
     Wants { values, history: false }
 }
 
-/// Plans the steps for the secret's PATs. The caller has read what [`wants`] asks for:
+/// Plans the steps for the secret's PATs. The caller has read what [`wants`] lists:
 /// a PAT whose value was not read is kept.
 pub fn plan(inventory: &Inventory<'_>) -> Retirement {
     let stock = &inventory.stock;

@@ -33,7 +33,7 @@ pub(super) fn create_secret(world: &World) -> Result<Next, Error> {
     }
     let Some(candidate) = &world.candidate else {
         return Err(Error::needs_human(
-            "there is no manager to mint with and no version is staged HUBKEEPER_CANDIDATE",
+            "the secret names no manager, and no version is staged HUBKEEPER_CANDIDATE",
             format!(
                 "make a read-only token by hand and stage it: aws secretsmanager put-secret-value --secret-id {} --version-stages HUBKEEPER_CANDIDATE --secret-string file://document.json; it is then proven and adopted without a rotation",
                 world.secret.arn
@@ -117,14 +117,14 @@ pub(super) fn ended(world: &World, abandoned: bool, step: Option<&str>, version:
     let of = version.map(|version| format!(" of version {version}")).unwrap_or_default();
     if abandoned {
         return format!(
-            "the rotation{of} was abandoned: a value was put by hand meanwhile. Remedy: none is needed for the connector, it is brought to AWSCURRENT by itself; reconcile retires the token that was made; start the rotation again if it was wanted"
+            "the rotation{of} was abandoned: a value was put by hand meanwhile. Remedy: the connector needs none, hubkeeper brings it to AWSCURRENT; reconcile retires the minted token; start the rotation again if you still want it"
         );
     }
     let at = step.map(|step| format!(" in step {step}")).unwrap_or_default();
     let pending = world.secret.rotation_in_progress();
     let unstick = pending.map(|pending| format!("; to end it instead: {}", unstick(&world.secret, pending)));
     format!(
-        "the rotation{of} failed{at}; the connector and AWSCURRENT are as the step left them, with a live token. Remedy: see this function's error for the step, mend what it names, and start the rotation again: aws secretsmanager rotate-secret --secret-id {}{}",
+        "the rotation{of} failed{at}; the connector and AWSCURRENT are as the step left them, with a live token. Remedy: see this function's error for the step, fix its cause, and start the rotation again: aws secretsmanager rotate-secret --secret-id {}{}",
         world.secret.arn,
         unstick.unwrap_or_default()
     )

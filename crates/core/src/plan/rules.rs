@@ -78,7 +78,7 @@ pub(super) fn write(world: &World, version: &str) -> Step {
     Step::WriteConnector { version: version.to_owned(), create: world.observed().is_none() }
 }
 
-/// What must be read to decide whether the secret keeps the document's connector.
+/// What must be read to decide whether the secret manages the document's connector.
 pub(super) fn ask(world: &World, document: &Document) -> Result<Option<Plan>, Error> {
     Ok(match keeps(world, document)? {
         Keeps::Known | Keeps::Remember(_) => None,
@@ -114,7 +114,7 @@ pub(super) fn connector_warnings(world: &World, document: &Document) -> Result<V
         Ownership::Ours => {}
         Ownership::Untagged => warnings.push(Warning::new(
             WarningCode::ConnectorTakenOver,
-            "the connector was made without hubkeeper (no hubkeeper tags): it is taken over",
+            "the connector was made without hubkeeper (no hubkeeper tags): hubkeeper takes it over",
         )),
         Ownership::Foreign(why) => return Err(foreign(&why, document)),
     }
@@ -122,7 +122,7 @@ pub(super) fn connector_warnings(world: &World, document: &Document) -> Result<V
         && !same_location(location, &document.connector.location)
     {
         warnings.push(Warning::new(WarningCode::LocationKept,
-            "the connector's location differs from the secret's `connector.location`; ARM fixes it at creation, so it is kept",
+            "the connector's location differs from the secret's `connector.location`; ARM cannot change it after creation, so it is kept",
         ));
     }
     Ok(warnings)
@@ -142,7 +142,7 @@ pub(super) fn same_subject(world: &World, document: &Document) -> Result<(), Err
 
 pub(super) fn other_subject() -> Error {
     Error::needs_human(
-        "the new version is about another organization or another connector than AWSCURRENT",
+        "the new version names another organization or another connector than AWSCURRENT",
         "offboard the secret first, or correct the new version's `organization` and `connector`",
     )
 }
@@ -155,7 +155,7 @@ pub(super) fn no_token(world: &World) -> Error {
     Error::needs_human(
         "the secret holds no usable token",
         format!(
-            "make a read-only token as the dedicated user and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json; or name a `manager` secret that mints",
+            "make a read-only token as the dedicated user and put it: aws secretsmanager put-secret-value --secret-id {} --secret-string file://document.json; or name a `manager` secret, which mints one",
             world.secret.arn
         ),
     )

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// Whether the labels and tags admit the event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Admission {
-    /// Admitted with this version, which bears this label.
+    /// Admitted with this version, which has this label.
     Version {
         /// Version id.
         version: String,
@@ -106,7 +106,7 @@ pub struct World {
     pub connector: Option<Found>,
     /// Onboarding from zero: what the owner sees; `None` if the owner's view was not read.
     pub roster: Option<Roster>,
-    /// What the run knows about the connector that the secret keeps.
+    /// What the run knows about the connector that the secret manages.
     pub keeping: Keeping,
     /// When the state was read.
     pub now: Timestamp,
@@ -129,7 +129,7 @@ pub struct Progress {
     pub resent: bool,
 }
 
-/// What this run learned about the connector that the secret keeps, besides the one that its document names.
+/// What this run learned about the connector that the secret manages, besides the one that its document names.
 #[derive(Clone, Default)]
 pub struct Keeping {
     /// The connector that the tag of an offboarded secret names, if the document names another; `None` if it was not read.
@@ -137,9 +137,9 @@ pub struct Keeping {
     /// Staged versions that name another connector than the document, or that hold no valid document; `None` if they
     /// were not read.
     pub named: Option<Vec<String>>,
-    /// Connectors elsewhere in the subscription that bear the secret's fingerprint; `None` if the run did not search.
+    /// Connectors elsewhere in the subscription that have the secret's fingerprint; `None` if the run did not search.
     pub elsewhere: Option<Vec<ConnectorId>>,
-    /// Whether another connector in the resource group bears the secret's fingerprint.
+    /// Whether another connector in the resource group has the secret's fingerprint.
     pub has_twin: bool,
     /// Digest of the requesting stack resource, for the tag `hubkeeper-stack`.
     pub stack: Option<String>,

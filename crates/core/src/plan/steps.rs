@@ -99,16 +99,16 @@ pub enum Step {
         /// Whether the step creates the connector.
         create: bool,
     },
-    /// Move AWSCURRENT, if the expected version still bears it (compare-and-swap).
+    /// Move AWSCURRENT, if the expected version still has it (compare-and-swap).
     MoveCurrent {
-        /// Version that bears it now.
+        /// Version that has it now.
         from: String,
-        /// Version that bears it afterwards.
+        /// Version that has it afterwards.
         to: String,
     },
     /// Remove the label `HUBKEEPER_CANDIDATE`.
     Unstage {
-        /// Version that bears it.
+        /// Version that has it.
         from: String,
     },
 }

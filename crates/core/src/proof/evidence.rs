@@ -31,9 +31,9 @@ pub struct Reference {
 pub enum Pulls {
     /// Not started: an earlier result decided.
     NotAsked,
-    /// The run asked for every repository; [`Evidence::denied`] lists those without a grant.
+    /// The run requested every repository; [`Evidence::denied`] lists those without a grant.
     Asked,
-    /// The run asked for a sample only: the token works, and nothing more is known.
+    /// The run requested a sample only: the token works, and nothing more is known.
     Sampled,
     /// 401: insufficient scopes.
     InsufficientScopes,
@@ -83,7 +83,7 @@ pub struct Evidence {
     pub manifests: usize,
     /// Those of them whose manifest is an index.
     pub indexes: Vec<String>,
-    /// Repositories of the sample whose list has tags, none of which led to a manifest.
+    /// Repositories of the sample whose list has tags, but no tag led to a manifest.
     pub vanished: Vec<String>,
     /// Repositories of the sample whose tags the token may not list.
     pub untold: Vec<String>,

@@ -41,12 +41,13 @@ pub fn verdict(evidence: &Evidence, over_privilege: OverPrivilege) -> Verdict {
     if over_privileged && over_privilege == OverPrivilege::Warn {
         warnings.push(Warning::new(
             WarningCode::OverPrivileged,
-            "the token can do more than read; replace it by a read-only one",
+            "the token can do more than read; replace it with a read-only one",
         ));
     }
     if evidence.organization_token && evidence.login == Login::Accepted {
-        warnings.push(Warning::new(WarningCode::ReadOnlyNotProvable,
-            "the rights of an organization access token are per repository: that it can do nothing more than read is not proven",
+        warnings.push(Warning::new(
+            WarningCode::ReadOnlyNotProvable,
+            "the rights of an organization access token are per repository: it is not proven that it can only read",
         ));
     }
     if result == Finding::Complete {

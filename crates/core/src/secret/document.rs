@@ -68,11 +68,13 @@ impl Document {
         let access_token = take_token(&mut raw).map_err(wrong_field)?;
         let document = Self::from_fields(access_token, raw).map_err(wrong_field)?;
         if document.manager.is_some() && document.is_organization_token() {
-            return Err(wrong("field `manager` stands beside an organization access token, which no manager can mint"));
+            return Err(wrong(
+                "field `manager` cannot be combined with an organization access token, which no manager can mint",
+            ));
         }
         if document.invitation.is_some() && document.is_organization_token() {
             return Err(wrong(
-                "fields `owner` and `user` stand beside an organization access token, which belongs to no user that could be invited",
+                "fields `owner` and `user` cannot be combined with an organization access token, which belongs to no user",
             ));
         }
         Ok(document)
@@ -112,7 +114,7 @@ impl Document {
             match (is_repository_part(name), prefix) {
                 (true, true) => Ok(Expected::Prefix(name.to_owned())),
                 (true, false) => Ok(Expected::Name(name.to_owned())),
-                _ => Err(fields.wrong("expectedRepositories", "holds an entry that is no repository name in lower case (without the organization; `*` only at the end)",
+                _ => Err(fields.wrong("expectedRepositories", "holds an entry that is not a repository name in lower case (without the organization; `*` only at the end)",
                 )),
             }
         });
@@ -121,7 +123,7 @@ impl Document {
         if excluded.iter().any(|name| !is_repository_part(name)) {
             return Err(fields.wrong(
                 "excludedRepositories",
-                "holds an entry that is no repository name in lower case (without the organization)",
+                "holds an entry that is not a repository name in lower case (without the organization)",
             ));
         }
         let connector = connector::read(&fields)?;
@@ -317,7 +319,7 @@ pub fn expiry_warning(document: &Document, now: Timestamp) -> Option<Warning> {
     let Some(expires_at) = document.expires_at else {
         return Some(Warning::new(
             WarningCode::ExpiryUnknown,
-            "the secret has no `expiresAt`: nobody can warn before the token expires; add it to the document",
+            "the secret has no `expiresAt`: hubkeeper cannot warn before the token expires; add it to the document",
         ));
     };
     let left = expires_at - now;

@@ -79,7 +79,7 @@ impl Secret {
             Error::needs_human(
                 "the secret's tag hubkeeper-invite has a value that cannot be read, so nobody is invited",
                 format!(
-                    "see at Docker Hub whether the dedicated user is invited; then take the tag off, which lets hubkeeper invite where nobody is: {}",
+                    "see at Docker Hub whether the dedicated user is invited; then remove the tag, which lets hubkeeper invite the user if it is not invited yet: {}",
                     self.untag_invitation()
                 ),
             )

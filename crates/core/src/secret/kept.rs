@@ -1,4 +1,4 @@
-//! Which connector a secret keeps, as its tag `hubkeeper-connector` records it.
+//! Which connector a secret manages, as its tag `hubkeeper-connector` records it.
 //!
 //! Anybody who may put a version can edit the document. The tag outlives every version. So hubkeeper notices a document that
 //! names another connector, however many versions were put since, and keeps the token in the first connector alive.

@@ -1,4 +1,4 @@
-//! What `DescribeSecret` returns: which version bears which staging label, and the tags. It holds no secret value.
+//! What `DescribeSecret` returns: which version has which staging label, and the tags. It holds no secret value.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -112,13 +112,13 @@ pub type History = BTreeMap<String, Timestamp>;
 const STUCK: time::Duration = time::Duration::DAY;
 
 impl Secret {
-    /// The version that bears a label.
+    /// The version that has a label.
     pub fn version(&self, label: Label) -> Option<&str> {
         let bears = |labels: &Vec<String>| labels.iter().any(|name| name == label.name());
         self.versions.iter().find(|(_, labels)| bears(labels)).map(|(id, _)| id.as_str())
     }
 
-    /// Whether `version` bears `label`.
+    /// Whether `version` has `label`.
     pub fn bears(&self, version: &str, label: Label) -> bool {
         self.versions.get(version).is_some_and(|labels| labels.iter().any(|name| name == label.name()))
     }
@@ -181,7 +181,7 @@ impl Secret {
         (!version.contains('/')).then_some(TokenLabel { version, is_retiring })
     }
 
-    /// Whether a PAT bears the label of another secret that hubkeeper keeps; that secret's runs retire it.
+    /// Whether a PAT has the label of another secret that hubkeeper keeps; that secret's runs retire it.
     pub fn is_label_of_another(&self, label: &str) -> bool {
         parts_of_label(label).is_some_and(|(fingerprint, rest)| {
             let known = Fingerprint::parse(fingerprint);

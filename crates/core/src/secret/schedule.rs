@@ -25,7 +25,7 @@ pub struct Schedule {
 impl Schedule {
     /// Reads `RotationRules`: `AutomaticallyAfterDays`, `ScheduleExpression` (`rate(…)`; the interval of `cron(…)` is not
     /// computed) and `Duration` (`3h`), as AWS's reference of `RotationRulesType` describes them.
-    /// If AWS gives no `next`, it is one interval after `last`: the last rotation, or the creation of the secret.
+    /// Without `next` in the response, it is one interval after `last`: the last rotation, or the creation of the secret.
     pub fn new(
         days: Option<i64>,
         expression: Option<&str>,
@@ -69,7 +69,7 @@ pub fn ends_before_rotation(
     (expires_at < safe).then(|| {
         Warning::new(WarningCode::EndsBeforeRotation,
             format!(
-                "the token ends at {}, before the next rotation ({}), its window and the grace are over ({}): rotate more often, or raise HUBKEEPER_TOKEN_LIFETIME_DAYS",
+                "the token ends at {}, before the next rotation ({}), its window and the grace period end ({}): rotate more often, or raise HUBKEEPER_TOKEN_LIFETIME_DAYS",
                 rfc3339(expires_at),
                 rfc3339(due),
                 rfc3339(safe)

@@ -52,7 +52,7 @@ fn a_secret_that_is_well_is_ready_and_tells_all_that_is_known() {
 #[test]
 fn each_state_comes_of_its_own_cause_and_says_what_to_do() {
     type Change = fn(&mut Seen);
-    let cases: [(State, &str, Change); 22] = [
+    let cases: [(State, &str, Change); 23] = [
         (State::Expired, "expired at", |seen| expires(seen, NOW)),
         (State::Expired, "HUBKEEPER_CANDIDATE", |seen| expires(seen, NOW - Duration::DAY)),
         (State::Expiring, "expires at", |seen| expires(seen, NOW + Duration::days(30))),
@@ -96,7 +96,7 @@ fn each_state_comes_of_its_own_cause_and_says_what_to_do() {
             let change = |body: &mut serde_json::Value| body["systemData"] = json!({"lastModifiedBy": "a person"});
             seen.connector = Some(Ok(connector(&settled().world, VERSION, change)));
         }),
-        (State::Drifted, "keeps another", |seen| {
+        (State::Drifted, "manages another", |seen| {
             seen.document = Ok(Some(document(|value| value["connector"]["name"] = json!("other"))));
         }),
         (State::Awaiting, "holds no token", |seen| {
@@ -119,6 +119,13 @@ fn each_state_comes_of_its_own_cause_and_says_what_to_do() {
         }),
         (State::Offboarded, "still exists", |seen| {
             seen.secret.tags.insert("hubkeeper".into(), "offboarded".into());
+        }),
+        // somebody else's connector is nobody's concern here
+        (State::Offboarded, "delete the secret", |seen| {
+            seen.secret.tags.insert("hubkeeper".into(), "offboarded".into());
+            let world = settled().world;
+            let other = connector(&world, VERSION, |body| body["tags"]["hubkeeper-secret"] = json!("0123456789ab"));
+            seen.connector = Some(Ok(other));
         }),
         (State::Offboarded, "forbidden", |seen| {
             seen.secret.tags.insert("hubkeeper".into(), "offboarded".into());
@@ -212,4 +219,14 @@ fn a_secret_that_cannot_be_read_is_an_item_with_its_error() {
         serde_json::to_value(&item).unwrap(),
         json!({"secretId": "hubkeeper/acme", "state": "unknown", "reason": error.to_string(), "errorType": "NeedsHuman"})
     );
+}
+
+#[test]
+fn an_event_that_a_reason_asks_for_is_one_that_hubkeeper_understands() {
+    let secret = ready().secret;
+    for action in ["onboard", "offboard", "reconcile"] {
+        let event = event(action, &secret);
+        let parsed = crate::event::parse(&serde_json::from_str(&event).unwrap());
+        assert!(parsed.is_ok(), "{event}: {:?}", parsed.err());
+    }
 }

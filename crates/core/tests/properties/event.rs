@@ -82,7 +82,7 @@ fn an_action_says_what_of_which_secrets() {
         ),
         (
             json!({"action": "onboard", "secretIds": ["a"], "versionId": VERSION}),
-            "refused: field `versionId` goes with `secretId` alone".into(),
+            "refused: field `versionId` can be used with `secretId` only".into(),
         ),
         (json!({"action": "reconcile"}), "apply: Reconcile { revoke_replaced: false } of None".into()),
         (
@@ -95,11 +95,11 @@ fn an_action_says_what_of_which_secrets() {
         ),
         (
             json!({"action": "reconcile", "secretIds": ["a", ""]}),
-            "refused: field `secretIds` is not an array of one or more names or ARNs of secrets".into(),
+            "refused: field `secretIds` must be an array of one or more secret names or ARNs".into(),
         ),
         (
             json!({"action": "reconcile", "secretIds": ["a b"]}),
-            "refused: field `secretIds` is not an array of one or more names or ARNs of secrets".into(),
+            "refused: field `secretIds` must be an array of one or more secret names or ARNs".into(),
         ),
         (json!({"action": "verify", "secretId": "a"}), "apply: Verify { version: None } a".into()),
         (json!({"action": "offboard", "secretId": "a"}), "apply: Offboard a".into()),
@@ -186,7 +186,7 @@ fn what_cloudtrail_tells_of_a_value_is_a_change_where_the_call_made_one() {
         ),
         (
             event(json!({"eventName": "TagResource", "requestParameters": request})),
-            "ignored cloudTrail None: the call changes no value".into(),
+            "ignored cloudTrail None: the call does not change a value".into(),
         ),
         (
             event(json!({"eventName": "PutSecretValue", "requestParameters": {}})),
@@ -228,9 +228,7 @@ fn what_secrets_manager_tells_of_a_rotation_is_a_change_or_taken_note_of() {
         ),
         (
             event("RotationStarted", json!({})),
-            format!(
-                "ignored cloudTrail Some(\"{ARN}\"): the event tells neither of a new value nor of a rotation that failed"
-            ),
+            format!("ignored cloudTrail Some(\"{ARN}\"): the event reports neither a new value nor a failed rotation"),
         ),
         (
             event("RotationFailed", json!({"additionalEventData": {}, "serviceEventDetails": {"secretId": ARN}})),
@@ -268,11 +266,11 @@ fn a_record_is_an_event_by_itself_and_no_step_of_a_rotation() {
     check(&[(
         records,
         "1: apply: Offboard a; \
-         2: field `Records[1].body` is a step of a rotation, which Secrets Manager sends by itself alone; \
+         2: field `Records[1].body` is a rotation step, which only Secrets Manager sends; \
          3: field `body.secretId` is missing; 4: field `Records[3].body` is not a JSON object; \
          5: field `Records[4].body` is not JSON that can be read: expected value at line 1 column 1; 6: field `Records[5].body` is not a string; \
-         7: field `Records[6].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret; \
-         8: field `Records[7].body` is a request of CloudFormation, which goes to the function alone: its URL is a secret"
+         7: field `Records[6].body` is a CloudFormation request, which must go to the function directly: its URL is a secret; \
+         8: field `Records[7].body` is a CloudFormation request, which must go to the function directly: its URL is a secret"
             .into(),
     )]);
 }
@@ -299,7 +297,7 @@ fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer
             with(&[("RequestType", json!("Delete")), ("ResourceProperties", Value::Null)]),
             "custom resource None: Delete".into(),
         ),
-        (with(&[("RequestType", json!("Read"))]), wrong("field `RequestType` is none of Create, Update, Delete")),
+        (with(&[("RequestType", json!("Read"))]), wrong("field `RequestType` must be one of Create, Update, Delete")),
         (with(&[("RequestType", Value::Null)]), wrong("field `RequestType` is missing")),
         (with(&[("ResourceProperties", json!({"SecretId": ARN, "Version": "2"}))]), asked("Create")),
         (
@@ -315,9 +313,12 @@ fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer
     ];
     for (name, most) in [("StackId", 1024), ("RequestId", 256), ("LogicalResourceId", 256)] {
         table.push((with(&[(name, long(most))]), asked("Create")));
-        table.push((with(&[(name, long(most + 1))]), wrong(&format!("field `{name}` is no id"))));
+        table.push((with(&[(name, long(most + 1))]), wrong(&format!("field `{name}` is not an id"))));
         for character in ['"', '\\', ' ', '\n', 'é'] {
-            table.push((with(&[(name, json!(format!("a{character}b")))]), wrong(&format!("field `{name}` is no id"))));
+            table.push((
+                with(&[(name, json!(format!("a{character}b")))]),
+                wrong(&format!("field `{name}` is not an id")),
+            ));
         }
     }
     check(&table);

@@ -312,7 +312,7 @@ impl World {
                 Ok(Next::ReadFormer) => state.world.keeping.former = Some(Found::Absent),
                 Ok(Next::LookElsewhere) => state.world.keeping.elsewhere = Some(Vec::new()),
                 // no document here asks for the way from zero
-                Ok(Next::Roster | Next::First(_)) => return Err("an owner is asked for nothing".into()),
+                Ok(Next::Roster | Next::First(_)) => return Err("no login as the owner".into()),
                 Ok(Next::SkipVersion(version)) => {
                     state.progress.skipped.insert(version);
                     state.progress.proven = None;
@@ -410,7 +410,7 @@ impl World {
 
 fn settles(planner: Planner) -> impl Fn((World, Trigger)) -> Result<(), String> {
     move |(mut world, trigger)| {
-        // a reconcile that adopted a candidate reads everything anew, and so does an event that was overtaken
+        // a reconcile that adopted a candidate reads everything again, and so does an event that was overtaken
         for _ in 0..3 {
             let (came, state) = world.ask(planner, &trigger)?;
             let (Came::Steps(steps), Some(mut state)) = (came, state) else { return Ok(()) };

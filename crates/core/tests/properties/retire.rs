@@ -53,7 +53,7 @@ struct World {
     pats: Vec<Pat>,
     /// What each version truly holds.
     contents: Contents,
-    /// What of it is known before anything is asked for.
+    /// What is known before the first request.
     known: BTreeSet<String>,
     history: Option<History>,
     grace: Duration,
@@ -153,7 +153,7 @@ fn worlds() -> impl Strategy<Value = World> {
 }
 
 impl World {
-    /// Reads what is asked for, then plans.
+    /// Reads what the plan needs, then plans.
     fn plan(&self) -> Vec<Step> {
         let connector = self.connector.clone().and_then(Observed::parse);
         let known = self.contents.iter().filter(|(version, _)| self.known.contains(*version));

@@ -103,7 +103,7 @@ fn manifest() -> impl Strategy<Value = Result<Head, HubError>> {
     ]
 }
 
-/// Something that speaks against a token, or for nothing.
+/// Evidence against a token, or evidence that proves nothing.
 #[derive(Clone, Debug)]
 enum Harm {
     Hide(Index),

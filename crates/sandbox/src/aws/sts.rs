@@ -89,7 +89,7 @@ pub(super) fn handle(state: &mut State, request: &Request, request_id: &str) -> 
 fn answer(state: &mut State, request: &Request) -> Result<(String, String), Denied> {
     let media = super::header(request, "content-type").split(';').next().unwrap_or_default();
     if request.method() != http::Method::POST || media.trim() != "application/x-www-form-urlencoded" {
-        return Err(denied(404, "UnknownOperationException", "The request is no form."));
+        return Err(denied(404, "UnknownOperationException", "The request is not a form."));
     }
     if !super::is_signed(request) {
         return Err(denied(403, "MissingAuthenticationToken", "Request is missing Authentication Token"));

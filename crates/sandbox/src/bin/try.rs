@@ -1,7 +1,8 @@
 //! `try FUNCTION FOLDER`: serves the example world for the command line `hubkeeper`, with the function deployed in it, until
 //! Ctrl-C. Writes the variables and some tokens into FOLDER, and prints what to type.
 
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -58,7 +59,10 @@ async fn run(function: &Path, folder: &Path) -> io::Result<()> {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let all = variables.into_iter().chain(deployed.environment()).chain(own);
-    let lines: String = all.map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    let mut lines = String::new();
+    for (name, value) in all {
+        let _ = writeln!(lines, "export {name}='{value}'");
+    }
     private(&folder.join("env"), &lines)?;
     say(&folder)?;
     tokio::signal::ctrl_c().await?;
@@ -87,19 +91,17 @@ fn say(folder: &Path) -> io::Result<()> {
         scene::USER,
     );
     for (name, _, what) in &TOKENS[1..] {
-        text.push_str(&format!("  {folder}/{name}.token   {what}\n"));
+        let _ = writeln!(text, "  {folder}/{name}.token   {what}");
     }
-    text.push_str(&format!(
-        "\nThen the whole way, with the secret {}:\n\n\
-         \x20 hubkeeper onboard {}     the function mints a token, proves it, and creates the connector\n\
+    let secret = scene::SECRET;
+    let _ = write!(
+        text,
+        "\nThen the whole way, with the secret {secret}:\n\n\
+         \x20 hubkeeper onboard {secret}     the function mints a token, proves it, and creates the connector\n\
          \x20 hubkeeper status\n\
-         \x20 hubkeeper rotate {}\n\
-         \x20 hubkeeper stage {} < {folder}/good.token\n",
-        scene::SECRET,
-        scene::SECRET,
-        scene::SECRET,
-        scene::SECRET,
-    ));
+         \x20 hubkeeper rotate {secret}\n\
+         \x20 hubkeeper stage {secret} < {folder}/good.token\n",
+    );
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes())?;
     output.flush()

@@ -37,7 +37,7 @@ pub(crate) async fn all(stage: &mut Stage) {
     stage.page.scene("7d Refused: a wrong namespace");
     stage.page.row(
         "happens",
-        &format!("a new secret names the organization {OTHER_ORGANIZATION}, which is not there: Docker Hub answers with an empty list"),
+        &format!("a new secret names the organization {OTHER_ORGANIZATION}, which does not exist: Docker Hub returns an empty list"),
     );
     wrong_namespace(stage).await;
 

@@ -12,7 +12,7 @@ use crate::demo::stage::{Stage, reports_in};
 const QUEUE_URL: &str = "HUBKEEPER_QUEUE_URL";
 const PERSON: &str = "somebody@acme.example";
 
-/// Sends a reconcile of all managed secrets, of which there is one. Returns the token that it retired.
+/// Sends a reconcile of all managed secrets (there is one). Returns the token that it retired.
 async fn reconcile(stage: &mut Stage, expected: &[(&str, Value)]) -> Option<String> {
     let event = json!({ "action": "reconcile" });
     stage.page.row("event", &event.to_string());

@@ -65,7 +65,7 @@ impl ConnectorWriter {
                 let writer = body.as_ref().and_then(Observed::writer).map(str::to_owned);
                 Ok(Put { written: WriteOutcome::Done, created: Some(response.status() == 201), writer })
             }
-            status @ (408 | 500..=599) => Ok(unknown(format!("ARM answered status {status}"))),
+            status @ (408 | 500..=599) => Ok(unknown(format!("ARM returned status {status}"))),
             _ => Err(refused(&response).error(&[token])),
         }
     }
@@ -86,7 +86,7 @@ impl ConnectorWriter {
         match response.status().as_u16() {
             200..=204 => Ok(WriteOutcome::Done),
             404 if refused(&response).is_absent() => Ok(WriteOutcome::Done),
-            status @ (408 | 500..=599) => Ok(WriteOutcome::Unknown(format!("ARM answered status {status}"))),
+            status @ (408 | 500..=599) => Ok(WriteOutcome::Unknown(format!("ARM returned status {status}"))),
             _ => Err(refused(&response).error(&[])),
         }
     }

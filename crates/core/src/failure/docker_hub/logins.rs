@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::hub::HubError;
 use crate::secret::Purpose;
 
-/// Why a login failed.
+/// A failed login.
 pub struct LoginFailure {
     /// The error, with its remedy.
     pub error: Error,
@@ -39,7 +39,7 @@ pub fn refused_password(purpose: Purpose) -> LoginFailure {
     };
     Error::needs_human(
         format!("Docker Hub refuses the password of the {purpose} secret"),
-        format!("log in by hand and correct the {purpose} secret; with enforced SSO passwords are refused: {by_hand}"),
+        format!("log in by hand and correct the {purpose} secret; where SSO is enforced, Docker Hub refuses passwords: {by_hand}"),
     )
     .into()
 }
@@ -47,7 +47,7 @@ pub fn refused_password(purpose: Purpose) -> LoginFailure {
 /// The account asks for a second factor, and the secret has no seed.
 pub fn missing_seed(purpose: Purpose) -> LoginFailure {
     Error::needs_human(
-        format!("the account of the {purpose} secret asks for a second factor"),
+        format!("the account of the {purpose} secret requires a second factor"),
         format!("add the account's base32 TOTP seed to the {purpose} secret as `totpSecret`"),
     )
     .into()
@@ -81,11 +81,11 @@ pub fn unknown(error: &HubError, purpose: Purpose) -> LoginFailure {
                 error.message()
             ),
             format!(
-                "find out who logs in with a wrong password or token under this name, and stop it; then wait: the lock is on the user name, whatever the address, for ten minutes at least (up to an hour has been seen), and each further login may prolong it. Repeat the event after that; correct the {purpose} secret first if it is the wrong one"
+                "find out who logs in under this user name with a wrong password or token, and stop it; then wait: the lock applies to the user name from every address, lasts at least ten minutes (up to an hour has been observed), and each further login may extend it. Correct the {purpose} secret if it is the wrong one, then repeat the event"
             ),
         ),
         _ => Error::retryable(
-            format!("the login of the {purpose} secret is undecided ({})", error.message()),
+            format!("Docker Hub did not complete the login of the {purpose} secret ({})", error.message()),
             "repeat the event later",
         ),
     };

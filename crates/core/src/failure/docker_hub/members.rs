@@ -1,5 +1,5 @@
-//! What it means that Docker Hub refuses to show or to change an organization's members, teams and invitations. Bodies of
-//! refusals are not documented, so the status decides; of the text only plain words are passed on.
+//! Maps Docker Hub's refusals to show or change an organization's members, teams and invitations. The bodies of
+//! refusals are not documented, so the status decides; only plain words of the text are passed on.
 
 use super::unusable;
 use crate::error::Error;
@@ -12,11 +12,11 @@ pub struct Refused {
     pub status: u16,
     /// Whether a 429 is about failed logins.
     pub failed_logins: bool,
-    /// Plain words of the response's message; empty where it has none.
+    /// Plain words of the response's message; empty if it has none.
     pub words: String,
 }
 
-/// A list is not shown. `what` names it, and `scope` is what an organization access token needs for it.
+/// A list is refused. `what` names the list, and `scope` is the scope that an organization access token needs for it.
 pub fn unlisted(what: &str, status: u16, failed_logins: bool, scope: Scope) -> Denied {
     match status {
         403 => Denied::NotAllowed(scope),
@@ -25,7 +25,7 @@ pub fn unlisted(what: &str, status: u16, failed_logins: bool, scope: Scope) -> D
     }
 }
 
-/// A change that takes `scope` is refused; `None` where the service may have acted.
+/// A change that needs `scope` is refused; `None` if the service may have applied it.
 pub fn unchanged(what: &str, refused: Refused, scope: Scope) -> Option<Denied> {
     let Refused { status, failed_logins, words } = refused;
     match status {
@@ -38,21 +38,21 @@ pub fn unchanged(what: &str, refused: Refused, scope: Scope) -> Option<Denied> {
     }
 }
 
-/// An invitation is refused; `None` where the service may have acted.
+/// An invitation is refused; `None` if the service may have sent it.
 pub fn uninvited(refused: Refused, to_team: bool) -> Option<Denied> {
     let Refused { status, failed_logins, words } = refused;
     match status {
         401 | 429 => Some(unusable("invitation", status, failed_logins).into()),
         404 => Some(if to_team { Denied::NoTeam } else { Denied::NoOrganization }),
         409 => Some(Denied::Conflict(words)),
-        // a missing right and a missing seat look alike
+        // a missing right and a missing seat return the same status
         400 | 402 | 403 => Some(Denied::NoSeat(status, words)),
         400..=499 => Some(Denied::Refused(status, words)),
         _ => None,
     }
 }
 
-/// What a scope is for, after "may not".
+/// The purpose of a scope, as it follows "may not".
 fn purpose(scope: Scope) -> &'static str {
     match scope {
         Scope::MemberRead => "list the organization's members",
@@ -64,45 +64,46 @@ fn purpose(scope: Scope) -> &'static str {
     }
 }
 
-/// What a refusal of Docker Hub means, and what to do about it.
+/// Maps a refusal of Docker Hub to an error with its remedy.
 pub fn refusal(denied: &Denied) -> Error {
     let quoted = |said: &str| if said.is_empty() { String::new() } else { format!(" ({said})") };
     match denied {
-        Denied::Undecided(error) => {
-            Error::retryable(format!("Docker Hub is undecided: {}", error.message()), "repeat the event")
-        }
+        Denied::Undecided(error) => Error::retryable(
+            format!("Docker Hub did not complete the request: {}", error.message()),
+            "repeat the event",
+        ),
         Denied::NotAllowed(scope) => Error::misconfigured(
             format!("the login of the owner secret may not {} (status 403)", purpose(*scope)),
             match scope {
                 Scope::MemberEdit => format!(
-                    "an organization access token needs the scope `{}`; a password must be that of an owner of the organization",
+                    "an organization access token needs the scope `{}`; a password login needs the role of an organization owner",
                     scope.name()
                 ),
                 _ => format!(
-                    "an organization access token needs the scope `{}`; a password must be that of an owner of the organization, or of a member with a custom role that has `Member management`; a personal access token is never enough",
+                    "an organization access token needs the scope `{}`; a password login needs the role of an organization owner, or a custom role with `Member management`; a personal access token never suffices",
                     scope.name()
                 ),
             },
         ),
         Denied::NoOrganization => Error::misconfigured(
-            "Docker Hub knows no such organization, or does not show it to the account of the owner secret (status 404)",
+            "the organization does not exist at Docker Hub, or the account of the owner secret cannot see it (status 404)",
             "check `organization`, and that the login in `owner` belongs to this organization",
         ),
         Denied::NoTeam => Error::misconfigured(
-            "the organization has no team of the name in `user.team` (status 404)",
-            "make the team at Docker Hub with `read` on every repository, or correct `user.team`",
+            "the team in `user.team` does not exist in the organization (status 404)",
+            "create the team at Docker Hub with `read` access to every repository, or correct `user.team`",
         ),
         Denied::Gone => Error::retryable(
-            "the invitation or the member is not there any more (status 404)",
-            "repeat the event: it looks again",
+            "the invitation or the member no longer exists (status 404)",
+            "repeat the event, which checks again",
         ),
         Denied::BadAddress => Error::misconfigured(
-            "Docker Hub takes the address in `user.email` for none",
+            "Docker Hub rejects the address in `user.email` as invalid",
             "correct `user.email` in the secret",
         ),
         Denied::Conflict(said) => Error::needs_human(
-            format!("Docker Hub answers that it conflicts with what is there (status 409){}", quoted(said)),
-            "see at Docker Hub who is invited and a member, and whether a seat is free; then repeat the event",
+            format!("Docker Hub reports a conflict with an existing member or invitation (status 409){}", quoted(said)),
+            "check the members, the invitations and the free seats at Docker Hub, then repeat the event",
         ),
         Denied::NoSeat(status, said) => Error::needs_human(
             format!(
@@ -112,23 +113,24 @@ pub fn refusal(denied: &Denied) -> Error {
             ),
             if *status == 403 {
                 format!(
-                    "free a seat or buy one; an organization access token also needs the scope `{}`, and an account the role of an owner or a custom role with `Member management`; try to invite the address by hand to see what Docker Hub says, then repeat the event",
+                    "free or buy a seat; an organization access token also needs the scope `{}`, a user account the role of an owner or a custom role with `Member management`; invite the address by hand to see Docker Hub's message, then repeat the event",
                     Scope::InviteEdit.name()
                 )
             } else {
-                "free a seat or buy one, and try to invite the address by hand to see what Docker Hub says; then repeat the event".to_owned()
+                "free or buy a seat, invite the address by hand to see Docker Hub's message, then repeat the event"
+                    .to_owned()
             },
         ),
         Denied::NotInvited(said) => Error::needs_human(
             format!(
-                "Docker Hub does not invite the address{}: most likely the organization has no free seat",
+                "Docker Hub did not invite the address{}: most likely the organization has no free seat",
                 quoted(said)
             ),
-            "free a seat or buy one, and see at Docker Hub whether the invitation was sent; then repeat the event",
+            "free or buy a seat, check at Docker Hub whether the invitation was sent, then repeat the event",
         ),
         Denied::Refused(status, said) => Error::needs_human(
-            format!("Docker Hub refuses what the owner asked (status {status}){}", quoted(said)),
-            "try it by hand as an owner to see what Docker Hub says; then repeat the event",
+            format!("Docker Hub rejects the request of the owner's login (status {status}){}", quoted(said)),
+            "try the same by hand as an owner to see Docker Hub's message, then repeat the event",
         ),
     }
 }
@@ -151,7 +153,7 @@ mod tests {
         ] {
             let error = refusal(&Denied::NotAllowed(scope)).to_string();
             assert!(error.contains(&format!("the scope `{}`", scope.name())), "{error}");
-            // the documentation lets owners alone change roles
+            // according to the documentation, only owners can change roles
             assert_eq!(error.contains("`Member management`"), scope != Scope::MemberEdit, "{error}");
         }
         assert!(refusal(&Denied::NoSeat(403, String::new())).to_string().contains("scope-invite-edit"));

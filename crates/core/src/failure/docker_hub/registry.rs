@@ -58,13 +58,13 @@ pub fn grant_rejected() -> HubError {
 /// 403: Docker's registry refuses rights with 401, so this comes from a proxy, a firewall or a content delivery network.
 pub fn blocked_on_the_way() -> HubError {
     HubError::Unexpected(
-        "manifest at the registry: status 403, which a proxy or a firewall on the way sends: let requests to the registry pass"
+        "manifest at the registry: status 403, which comes from a proxy or a firewall in between: allow requests to the registry"
             .into(),
     )
 }
 
 /// What an error body says: the messages of a JSON body (`details`, `detail`, `message`, `errors[]`, as Docker's services
-/// spell them), or plain text. A page of HTML says nothing: no service of Docker answers a token request with one.
+/// spell them), or plain text. A page of HTML says nothing: no service of Docker returns one for a token request.
 fn said(body: &[u8]) -> String {
     fn collect(value: &Value, depth: usize, found: &mut Vec<String>) {
         match value {

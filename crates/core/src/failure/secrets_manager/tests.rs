@@ -170,7 +170,7 @@ fn each_refusal_is_told_apart_by_call_and_state() {
             SECRET,
             THERE,
             Kind::Retryable,
-            ["ResourceNotFoundException", "went meanwhile"],
+            ["ResourceNotFoundException", "was removed meanwhile"],
         ),
         (
             "UpdateSecretVersionStage",

@@ -225,7 +225,7 @@ fn after_a_leak_a_reconcile_that_a_rotation_holds_up_says_that_nothing_was_revok
         NOW,
     ) {
         Ok(Admission::Nothing { reason, .. }) => reason,
-        _ => panic!("it goes on"),
+        _ => panic!("it continues"),
     };
     assert!(said(true).contains("no token was revoked") && !said(false).contains("no token was revoked"));
 }
@@ -245,10 +245,10 @@ fn an_event_about_another_version_says_which_it_is() {
         let trigger = Trigger::SecretChanged { version: Some(version.into()) };
         match admit(&trigger, None, &rotating().world.secret, NOW) {
             Ok(Admission::Nothing { outcome: Outcome::Ignored, reason }) => reason,
-            _ => panic!("{version} goes on"),
+            _ => panic!("{version} continues"),
         }
     };
-    assert_eq!(said(VERSION), "the version is AWSPENDING only: its rotation goes on by itself");
+    assert_eq!(said(VERSION), "the version is AWSPENDING only: its rotation continues");
     assert_eq!(said(DERIVED), "the version is not AWSCURRENT");
 }
 

@@ -45,7 +45,7 @@ fn follows(state: &State, fix_role: bool) -> String {
         Ok(Membership::Look) => "look".into(),
         Ok(Membership::Settled) => "settled".into(),
         Ok(Membership::Awaiting(reason)) => {
-            assert!(reason.contains(EMAIL) && reason.contains("click"), "{reason}");
+            assert!(reason.contains(EMAIL) && reason.contains("follow its link"), "{reason}");
             "awaiting".into()
         }
         Ok(Membership::First(steps, warnings)) => {

@@ -90,7 +90,7 @@ fn only_a_complete_verdict_leads_to_a_write() {
             assert!(error.to_string().contains("ops and 29 more"), "{error}");
         }
         state.progress.proven = Some(Proven { version: OLD.into(), verdict: verdict(Finding::Complete) });
-        assert_eq!(steps(&trigger, &state), ["prove first"], "a verdict on another version is none");
+        assert_eq!(steps(&trigger, &state), ["prove first"], "a verdict on another version does not count");
         state.progress.proven = Some(Proven { version: VERSION.into(), verdict: verdict(Finding::Complete) });
         assert_eq!(steps(&trigger, &state), ["writeConnector"]);
     }

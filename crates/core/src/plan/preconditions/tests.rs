@@ -66,7 +66,7 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
     assert!(may(&look).is_err(), "a compare-and-swap");
 }
 
-/// Whether a write may go on that another event than a rotation asked for, after labels and tags changed so.
+/// Whether a write of an event other than a rotation may continue after these changes of labels and tags.
 fn goes_on(before: &State, change: impl FnOnce(&mut Secret)) -> Option<Kind> {
     let mut look = Recheck { secret: before.world.secret.clone(), connector: Found::Absent, at: before.world.now };
     change(&mut look.secret);

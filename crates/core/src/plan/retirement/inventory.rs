@@ -43,7 +43,7 @@ pub struct Inventory<'a> {
     pub history: Option<&'a History>,
     /// How the connector in the secret's tag compares with the document's.
     pub remembered: Remembered,
-    /// Whether other connectors bear this secret's tag: their tokens are unknown.
+    /// Whether other connectors have this secret's tag: their tokens are unknown.
     pub elsewhere: bool,
     /// The grace period.
     pub grace: Duration,
@@ -79,16 +79,16 @@ impl Inventory<'_> {
         let said = |why: &str| {
             Touch::Nothing(Some(Warning::new(
                 WarningCode::NothingRetired,
-                format!("{why}: what is in use is not known, so no token is retired"),
+                format!("{why}: the tokens in use are not known, so no token is retired"),
             )))
         };
         if self.remembered == Remembered::Another {
             return said(
-                "AWSCURRENT names another connector than the secret's tag hubkeeper-connector (offboard the secret and onboard it again, or put the document before it back)",
+                "AWSCURRENT names another connector than the secret's tag hubkeeper-connector (offboard the secret and onboard it again, or restore the previous document)",
             );
         }
         if self.elsewhere {
-            return said("another connector bears this secret's tag (delete the one that is not needed)");
+            return said("another connector has this secret's tag (delete the one that is not needed)");
         }
         let carried = |found: &Observed| found.version().and_then(|version| contents.get(version));
         match (self.stock.offboarded(), *connector) {
@@ -96,7 +96,7 @@ impl Inventory<'_> {
             (true, Some(_)) => Touch::Nothing(None),
             (false, None) => said("there is no connector"),
             (false, Some(found)) if found.ownership(self.organization, &secret.fingerprint()) != Ownership::Ours => {
-                said("the connector does not bear this secret's tag")
+                said("the connector does not have this secret's tag")
             }
             (false, Some(found))
                 if found.version() != secret.rotation_in_progress()
@@ -158,7 +158,7 @@ impl Inventory<'_> {
         let previous = secret.version(Label::Previous).and_then(|previous| history.get(previous));
         match (history.get(version), previous) {
             (Some(made), Some(previous)) => made <= previous,
-            // without AWSPREVIOUS there was one current version; a version that AWS does not list was never stored, or long ago
+            // without AWSPREVIOUS only one version was ever current; one that AWS does not list was never stored, or removed long ago
             _ => false,
         }
     }
@@ -172,7 +172,7 @@ impl Inventory<'_> {
         let kept = |why: String| Some(Warning::new(WarningCode::StillUsed, why));
         if self.stock.offboarded() {
             // a connector that was moved to another resource group looks deleted, but still uses its token
-            return recently.then(|| kept(format!("the secret is offboarded and its token {} was last used at {at}: its connector may have been moved to another resource group. The token is kept until it was not used for seven days; find out by whom, and revoke it at Docker Hub if that is nobody's", pat.id)))?;
+            return recently.then(|| kept(format!("the secret is offboarded and its token {} was last used at {at}: its connector may have been moved to another resource group. hubkeeper keeps the token until it has not been used for seven days; find out who uses it, and revoke it at Docker Hub if nobody should", pat.id)))?;
         }
         // its value is gone, and a version in use that names no `tokenId` may hold it: keep a PAT that is being used
         let nameless = self.stock.own(labelled) == Own::Gone
@@ -196,7 +196,7 @@ impl Inventory<'_> {
             return None;
         }
         kept(format!(
-            "the replaced token {} was used at {at}, after it was replaced: find out by whom; it is kept until {}",
+            "the replaced token {} was used at {at}, after it was replaced: find out who uses it; it is kept until {}",
             pat.id,
             rfc3339(since + self.grace + STILL_USED)
         ))

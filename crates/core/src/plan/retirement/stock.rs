@@ -176,7 +176,7 @@ impl<'a> Stock<'a> {
         })
     }
 
-    /// Whether every token in use belongs to another listed PAT, or was made by hand.
+    /// Whether every token in use belongs to another listed PAT, or is in a document without `tokenId`.
     pub(super) fn is_accounted_for(&self, labelled: &Labelled<'_>) -> bool {
         self.held().all(|(_, content)| match content.stored {
             Stored::Token(number) => content.token_id.is_none() || self.held_by_another(number, &labelled.pat.id),

@@ -18,7 +18,7 @@ pub(super) fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> V
         && !evidence.visible.iter().any(|repository| repository.private)
     {
         reasons.push(format!(
-            "the token sees no private repository any more, the last proof saw {private}; should that be right, a new token (rotate, or stage one) sets the new count"
+            "the token sees no private repository any more, the last proof saw {private}; if that is intended, a new token (rotate, or stage one) sets the new count"
         ));
     }
     if level == Level::PublicRead {
@@ -32,7 +32,7 @@ pub(super) fn shortfalls(evidence: &Evidence, level: Level, missing: usize) -> V
     }
     // a second safeguard: without a grant for every repository there is no `complete`
     if reasons.is_empty() && evidence.pulls != Pulls::Asked {
-        reasons.push("the registry was not asked".to_owned());
+        reasons.push("the registry was not queried".to_owned());
     }
     reasons
 }

@@ -24,7 +24,7 @@ pub(super) fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
     }
     if evidence.references.is_empty() && evidence.expected.is_empty() && evidence.last_proof.is_none() {
         warnings.push(Warning::new(WarningCode::NothingToCompare,
-            "no other token's view and no expectedRepositories to compare with: name in the secret's `expectedRepositories` what must be readable",
+            "there is no other token's view and no expectedRepositories to compare with: list in the secret's `expectedRepositories` what must be readable",
         ));
     }
     if private == 0 {
@@ -46,12 +46,12 @@ pub(super) fn weaknesses(evidence: &Evidence) -> Vec<Warning> {
         let remedy = if evidence.organization_token {
             "give the organization access token the scope `scope-tag-read`"
         } else {
-            "see what refuses the list of tags: a proxy, or the user's role"
+            "find out what rejects the list of tags: a proxy, or the user's role"
         };
         warnings.push(Warning::new(
             WarningCode::TagsNotReadable,
             format!(
-                "Docker Hub answered the list of tags with status 403 ({names}): no manifest is read there; {remedy}"
+                "Docker Hub returned status 403 for the list of tags ({names}): no manifest is read there; {remedy}"
             ),
         ));
     }

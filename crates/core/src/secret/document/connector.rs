@@ -178,7 +178,7 @@ fn tags(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, FieldError> {
             return Err(fields.wrong("tags", "holds a name that begins with `hubkeeper-`, which is reserved"));
         }
         if name.is_empty() || name.len() > 512 || name.chars().any(|c| "<>%&\\?/".contains(c)) || value.len() > 256 {
-            return Err(fields.wrong("tags", "holds a tag that Azure does not take"));
+            return Err(fields.wrong("tags", "holds a tag that Azure does not accept"));
         }
         Ok((name.clone(), value.clone()))
     });

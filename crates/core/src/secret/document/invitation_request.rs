@@ -51,8 +51,10 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Option<InvitationRequest>, Fie
     let (owner, user) = match (fields.text("owner")?, fields.optional_object("user")?) {
         (Some(owner), Some(user)) => (owner, user),
         (None, None) => return Ok(None),
-        (Some(_), None) => return Err(fields.wrong("owner", "stands without `user`: whom to invite")),
-        (None, Some(_)) => return Err(fields.wrong("user", "stands without `owner`: the secret of who invites")),
+        (Some(_), None) => return Err(fields.wrong("owner", "needs the field `user`, the user to invite")),
+        (None, Some(_)) => {
+            return Err(fields.wrong("user", "needs the field `owner`, the secret of the inviting owner"));
+        }
     };
     let email = user.required("email")?;
     if !is_email(email) {

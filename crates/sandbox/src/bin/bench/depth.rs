@@ -175,7 +175,10 @@ fn mebibytes(kib: u64) -> f64 {
 }
 
 fn table(rows: &[Row]) {
-    println!("setSecret, from a new process; medians of {} and {} ms added to each answer", LATENCIES[0], LATENCIES[1]);
+    println!(
+        "setSecret, from a new process; medians of {} and {} ms added to each response",
+        LATENCIES[0], LATENCIES[1]
+    );
     println!();
     println!("repositories  depth  wall at 20 ms  wall at 120 ms  requests  most at once  peak memory");
     for Row { repositories, depth, walls, most } in rows {

@@ -125,7 +125,7 @@ async fn invoke(
     let answer =
         host.invoke(event.clone()).await.map_err(|error| format!("{}: {}", error.error_type, error.message))?;
     let wall = since.elapsed();
-    let memory = host.peak_memory_kib().ok_or("the function does not run any more")?;
+    let memory = host.peak_memory_kib().ok_or("the function is no longer running")?;
     let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_good = |item: &&Value| item["outcome"] == outcome && item["verdict"]["result"] == "complete";
     let good = items.iter().filter(is_good).count();
@@ -143,7 +143,7 @@ fn mebibytes(kib: u64) -> f64 {
 
 fn table(rows: &[Row]) {
     println!(
-        "reconcile of all, one invocation of a new process, {REPOSITORIES} repositories each, {LATENCY} ms added to each answer; the most of {RUNS} runs"
+        "reconcile of all, one invocation of a new process, {REPOSITORIES} repositories each, {LATENCY} ms added to each response; the most of {RUNS} runs"
     );
     println!();
     println!("organizations        wall  requests  most at once  peak memory");

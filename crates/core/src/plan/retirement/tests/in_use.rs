@@ -193,7 +193,7 @@ fn what_is_in_use_is_a_matter_of_values() {
             &["nothingRetired"],
         ),
         ("the secret's tag remembers this connector", |c| c.remembered = Remembered::Same, &["deactivate old"], &[]),
-        ("another connector bears the secret's tag", |c| c.elsewhere = true, &[], &["nothingRetired"]),
+        ("another connector has the secret's tag", |c| c.elsewhere = true, &[], &["nothingRetired"]),
         (
             "an abandoned rotation proved its token itself",
             |c| {
