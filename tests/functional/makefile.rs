@@ -21,7 +21,7 @@ fn test_targets() -> Vec<String> {
     let mut names = Vec::new();
     let mut sections = read("Cargo.toml").split("[[test]]").skip(1).map(str::to_owned).collect::<Vec<_>>();
     let packages = ["tests", "crates", "benches"].into_iter().flat_map(|folder| entries(&root().join(folder)));
-    for package in packages.filter(|folder| folder.join("Cargo.toml").is_file()) {
+    for package in packages.chain([root().join("cli")]).filter(|folder| folder.join("Cargo.toml").is_file()) {
         let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
         sections.extend(manifest.split("[[test]]").skip(1).map(str::to_owned));
         let is_target = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
@@ -56,7 +56,7 @@ fn the_page_about_tests_names_every_folder_and_only_commands_that_exist() {
     let folders = |parent: &str| entries(&root().join(parent)).into_iter().filter(|path| path.is_dir());
     let name = |folder: PathBuf| folder.file_name().unwrap().to_string_lossy().into_owned();
     let inside = folders("tests").map(name);
-    let beside = ["crates/sandbox", "crates/scene", "benches/floor"].map(str::to_owned);
+    let beside = ["crates/sandbox", "crates/scene", "benches/floor", "cli/tests/commands"].map(str::to_owned);
     for folder in inside.chain(beside) {
         assert!(page.contains(&format!("`{folder}`")), "tests/README.md does not tell of {folder}");
     }

@@ -135,7 +135,9 @@ pub fn remedy(verdict: &Verdict) -> Option<&'static str> {
 
 /// A warning of a proof, for a token that is in no secret: the option instead of the secret's field.
 fn without_secret(message: &str) -> String {
-    message.replace("no expectedRepositories", "nothing expected").replace("in the secret's `expectedRepositories`", "with `--expect`")
+    message
+        .replace("no expectedRepositories", "nothing expected")
+        .replace("in the secret's `expectedRepositories`", "with `--expect`")
 }
 
 fn expected(entry: &str) -> Result<Expected, Failure> {

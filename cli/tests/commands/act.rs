@@ -23,12 +23,17 @@ fn connectors(site: &Site) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_a_list_and_writes_nothing() {
     let site = Site::deployed().await;
-    let steps = ["+ create a read-only token, stored as version ", "+ create connector dockerhub-acme in rg-defender", "~ move AWSCURRENT from version "];
+    let steps = [
+        "+ create a read-only token, stored as version ",
+        "+ create connector dockerhub-acme in rg-defender",
+        "~ move AWSCURRENT from version ",
+    ];
     for how in [&["--plan"][..], &["--plan", "--local"]] {
         let ended = site.run(&[&["onboard", scene::SECRET][..], how].concat()).ends(0).await;
         ended.shows(&steps).shows(&["~ acme  would take"]);
     }
-    let plan = |report: &Value| report["plan"].as_array().unwrap().iter().map(|step| step["step"].clone()).collect::<Vec<_>>();
+    let plan =
+        |report: &Value| report["plan"].as_array().unwrap().iter().map(|step| step["step"].clone()).collect::<Vec<_>>();
     let remote = site.run(&["onboard", scene::SECRET, "--plan", "-o", "json"]).ends(0).await.json();
     let local = site.run(&["onboard", scene::SECRET, "--plan", "--local", "-o", "json"]).ends(0).await.json();
     assert_eq!(plan(&remote), plan(&local), "the function's planner, here and there");
@@ -38,7 +43,11 @@ async fn a_plan_is_a_list_and_writes_nothing() {
     let _ = site.writes();
     for command in ["reconcile", "offboard"] {
         let ended = site.run(&[command, scene::SECRET, "--plan"]).ends(0).await;
-        ended.shows(&[if command == "offboard" { "- delete connector dockerhub-acme in rg-defender" } else { "✓ acme  nothing to do" }]);
+        ended.shows(&[if command == "offboard" {
+            "- delete connector dockerhub-acme in rg-defender"
+        } else {
+            "✓ acme  nothing to do"
+        }]);
         site.run(&[command, scene::SECRET, "--plan", "--local"]).ends(0).await;
     }
     assert_eq!(site.writes(), [""; 0]);
@@ -130,7 +139,8 @@ async fn a_failure_of_the_function_has_its_code_and_its_remedy() {
     site.world.with(|state| aws::begin_rotation(state, &site.arn, false));
     site.run(&["onboard", scene::SECRET, "--force", "--yes"]).ends(3).await.says(&["rotation"]);
     // offboard of several is several events, and a failed one is an item
-    let ended = site.run(&["offboard", "hubkeeper/none", "hubkeeper/globex", "--yes", "-o", "json"]).ends(4).await.json();
+    let ended =
+        site.run(&["offboard", "hubkeeper/none", "hubkeeper/globex", "--yes", "-o", "json"]).ends(4).await.json();
     assert_eq!(ended["outcome"], "failed");
     assert_eq!(ended["items"][0]["errorType"], "NeedsHuman", "{ended}");
 }

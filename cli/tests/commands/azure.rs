@@ -28,7 +28,8 @@ async fn the_login_of_the_azure_cli_reads_azure() {
     site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
     let bearer = bearer(&site);
     // the file keeps the token out of the arguments of `cat`, as the Azure CLI does
-    let file = site.file("az.json", &format!(r#"{{"accessToken":"{bearer}","expires_on":4102444800,"tokenType":"Bearer"}}"#));
+    let file =
+        site.file("az.json", &format!(r#"{{"accessToken":"{bearer}","expires_on":4102444800,"tokenType":"Bearer"}}"#));
     site.program("az", &format!("echo \"$@\" >> az.log\ncat {file}"));
     let (_, entra) = (site.writes(), site.served.requests(Service::Entra));
     site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").ends(0).await.shows(&["✓ ready"]);
@@ -40,10 +41,22 @@ async fn the_login_of_the_azure_cli_reads_azure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_login_of_the_azure_cli_a_person_is_told_to_log_in() {
     let site = Site::deployed().await;
-    site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").ends(4).await.says(&["the Azure CLI", "az login", "HUBKEEPER_AZURE_AUTH"]);
+    site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").ends(4).await.says(&[
+        "the Azure CLI",
+        "az login",
+        "HUBKEEPER_AZURE_AUTH",
+    ]);
     site.program("az", "echo \"ERROR: Please run 'az login' to setup account.\" >&2\nexit 1");
-    site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").ends(4).await.says(&["gives no token", "az login"]);
+    site.run(&["status", "--local"])
+        .without("HUBKEEPER_AZURE_AUTH")
+        .ends(4)
+        .await
+        .says(&["returned no token", "az login"]);
     site.program("az", "echo not json");
-    site.run(&["onboard", scene::SECRET, "--plan", "--local"]).without("HUBKEEPER_AZURE_AUTH").ends(4).await.says(&["gives no token"]);
+    site.run(&["onboard", scene::SECRET, "--plan", "--local"])
+        .without("HUBKEEPER_AZURE_AUTH")
+        .ends(4)
+        .await
+        .says(&["returned no token"]);
     assert_eq!(site.writes(), [""; 0]);
 }

@@ -1,8 +1,8 @@
 //! The search for secrets in all that a process tells: it finds planted ones, and nothing in any command.
 
-use hubkeeper_sandbox::{Service, scene};
 use hubkeeper_sandbox::world::json as answer;
 use hubkeeper_sandbox::{Fault, hub};
+use hubkeeper_sandbox::{Service, scene};
 use serde_json::json;
 
 use crate::site::Site;
@@ -22,7 +22,7 @@ async fn a_planted_leak_is_found_wherever_it_is() {
         site.run(&program).program("/bin/sh").with("HUBKEEPER_TOKEN", &token).ends(0).await;
         let leaks = site.take_leaks();
         assert!(!leaks.is_empty() && leaks.iter().all(|leak| leak.contains(what)), "{script}: {leaks:?}");
-        assert!(leaks.iter().all(|leak| !leak.contains(&token)), "the report of a leak is none");
+        assert!(leaks.iter().all(|leak| !leak.contains(&token)), "the report of a leak quotes no secret");
     }
     site.told("hubkeeper.1", format!(".TH x\n{token}\n"));
     assert!(site.take_leaks()[0].starts_with("hubkeeper.1: raw"));
@@ -47,7 +47,12 @@ async fn a_token_among_the_arguments_is_quoted_nowhere() {
             &["completions", secret],
             &[secret],
         ] {
-            let ended = site.run(arguments).ends(2).await.shows_nothing().says(&["an argument looks like a token", "--token-file"]);
+            let ended = site
+                .run(arguments)
+                .ends(2)
+                .await
+                .shows_nothing()
+                .says(&["an argument looks like a token", "--token-file"]);
             assert!(!ended.err.contains(secret.as_str()));
         }
     }
@@ -62,7 +67,13 @@ async fn every_command_at_its_most_talkative_tells_no_secret() {
     let (good, public, writes) = (site.token("repo:read"), site.token("repo:public_read"), site.token("repo:write"));
     let file = site.file("good.token", &good);
     for format in ["table", "json", "yaml"] {
-        let verify = |more: &[&str]| [&["verify", scene::ORGANIZATION, "--username", scene::USER, "-vv", "-o", format], more].concat().iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let verify = |more: &[&str]| {
+            [&["verify", scene::ORGANIZATION, "--username", scene::USER, "-vv", "-o", format], more]
+                .concat()
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
         let words = verify(&[]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         site.run(&words).input(&good).ends(0).await;
@@ -88,14 +99,23 @@ async fn every_command_at_its_most_talkative_tells_no_secret() {
     // services that repeat what they got in their errors
     let echo = good.clone();
     site.world.script(move |_, service, _| {
-        (service != Service::Aws).then(|| Fault::Answer(answer(400, &json!({"message": echo, "detail": echo, "error": {"code": echo, "message": echo}}))))
+        (service != Service::Aws).then(|| {
+            Fault::Answer(answer(
+                400,
+                &json!({"message": echo, "detail": echo, "error": {"code": echo, "message": echo}}),
+            ))
+        })
     });
     site.run(&["verify", scene::ORGANIZATION, "--username", scene::USER, "-vv"]).input(&good).ends(3).await;
     site.run(&["reconcile", scene::SECRET, "--plan", "--local", "-vv"]).ends(3).await;
     site.world.calm();
     let proxy = "http://person:a-password-of-a-proxy@127.0.0.1:1";
     site.is_secret("a-password-of-a-proxy");
-    site.run(&["verify", scene::ORGANIZATION, "--username", scene::USER, "-vv"]).with("HTTPS_PROXY", proxy).input(&good).ends(0).await;
+    site.run(&["verify", scene::ORGANIZATION, "--username", scene::USER, "-vv"])
+        .with("HTTPS_PROXY", proxy)
+        .input(&good)
+        .ends(0)
+        .await;
     site.run(&["offboard", scene::SECRET, "--yes", "-vv"]).ends(0).await;
     assert_eq!(site.world.with(|state| hub::failed_logins(state, scene::USER)), 3);
 }

@@ -12,7 +12,12 @@ fn commands() -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_shell_gets_a_completion_script_with_every_command() {
     let site = Site::hub().await;
-    for (shell, beginning) in [("bash", "_hubkeeper()"), ("zsh", "#compdef hubkeeper"), ("fish", "__fish_hubkeeper"), ("powershell", "Register-ArgumentCompleter")] {
+    for (shell, beginning) in [
+        ("bash", "_hubkeeper()"),
+        ("zsh", "#compdef hubkeeper"),
+        ("fish", "__fish_hubkeeper"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
         let ended = site.run(&["completions", shell]).ends(0).await;
         for word in commands().iter().map(String::as_str).chain([beginning, "revoke-replaced"]) {
             assert!(ended.out.contains(word), "{shell}: {word}");
@@ -34,9 +39,11 @@ async fn the_manual_is_one_page_or_one_for_each_command() {
     assert!(page.out.starts_with(".ie") || page.out.contains(".TH hubkeeper 1"), "{}", page.out);
     let folder = site.folder.join("man1").display().to_string();
     site.run(&["man", "--dir", &folder]).ends(0).await.shows_nothing();
-    let mut names: Vec<String> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let mut expected: Vec<String> = commands().iter().map(|name| format!("hubkeeper-{name}.1")).chain(["hubkeeper.1".to_owned()]).collect();
+    let mut expected: Vec<String> =
+        commands().iter().map(|name| format!("hubkeeper-{name}.1")).chain(["hubkeeper.1".to_owned()]).collect();
     expected.sort();
     assert_eq!(names, expected);
     for name in names {

@@ -32,7 +32,8 @@ async fn a_rotation_is_followed_to_its_end() {
     let after = site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT").unwrap());
     assert_ne!(after, before);
     assert_eq!((&report["outcome"], &report["versionId"]), (&json!("applied"), &json!(after)));
-    let stages: Vec<&str> = report["stages"].as_array().unwrap().iter().map(|stage| stage["status"].as_str().unwrap()).collect();
+    let stages: Vec<&str> =
+        report["stages"].as_array().unwrap().iter().map(|stage| stage["status"].as_str().unwrap()).collect();
     assert_eq!(stages, ["done"; 4]);
     site.run(&["rotate", "--all", "--yes"]).ends(0).await.shows(&["the new version is AWSCURRENT"]);
 }
@@ -60,7 +61,11 @@ async fn what_cannot_rotate_is_told_before_anything_starts() {
     let site = onboarded().await;
     let arn = site.arn.clone();
     site.world.with(|state| aws::enable_rotation(state, &arn, false));
-    site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await.says(&["rotation of arn:", "is off", "aws secretsmanager rotate-secret"]);
+    site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await.says(&[
+        "rotation of arn:",
+        "is off",
+        "aws secretsmanager rotate-secret",
+    ]);
     let token = site.token("repo:read");
     site.world.with(|state| {
         aws::enable_rotation(state, &arn, true);

@@ -52,7 +52,14 @@ impl Sessions {
 
     /// Adds a command that is run as it is typed, with a token on standard input.
     async fn typed(&mut self, name: &'static str, typed: &str, token: Option<&str>, code: i32) {
-        let words: Vec<String> = typed.split(" < ").next().unwrap().split(' ').skip(1).map(|word| word.trim_matches('\'').to_owned()).collect();
+        let words: Vec<String> = typed
+            .split(" < ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .skip(1)
+            .map(|word| word.trim_matches('\'').to_owned())
+            .collect();
         let run = async |site: &Site| {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let run: Run<'_> = site.run(&words);
@@ -63,7 +70,8 @@ impl Sessions {
 
     /// The sessions with ids, times and ARNs that do not change from run to run.
     fn stable(self) -> Vec<Session> {
-        let (ids, arns) = self.site.world.with(|state| (ids(state), state.aws.secrets.keys().cloned().collect::<Vec<_>>()));
+        let (ids, arns) =
+            self.site.world.with(|state| (ids(state), state.aws.secrets.keys().cloned().collect::<Vec<_>>()));
         let all: String = self.done.iter().map(|session| session.text.as_str()).collect();
         let mut seen: Vec<(usize, &String)> = ids.iter().filter_map(|id| Some((all.find(&id[..8])?, id))).collect();
         seen.sort();
@@ -79,7 +87,8 @@ impl Sessions {
             }
             durations(&text)
         };
-        let mut done: Vec<Session> = self.done.iter().map(|session| Session { name: session.name, text: stable(&session.text) }).collect();
+        let mut done: Vec<Session> =
+            self.done.iter().map(|session| Session { name: session.name, text: stable(&session.text) }).collect();
         done.iter_mut().for_each(|session| session.text = format!("```console\n{}```\n", session.text));
         done
     }
@@ -143,7 +152,9 @@ async fn sessions() -> Vec<Session> {
     sessions.typed("verify", &format!("{all} --expect 'billing,ledger' < good.token"), Some(&good), 0).await;
     sessions.typed("verdicts", &format!("{all} --expect 'billing,ledger' < public.token"), Some(&public), 1).await;
     sessions.typed("verdicts", &format!("{all} --expect 'billing,ledger' < writes.token"), Some(&writes), 1).await;
-    sessions.typed("json", &format!("{all} --expect 'billing,ledger' --output json < good.token"), Some(&good), 0).await;
+    sessions
+        .typed("json", &format!("{all} --expect 'billing,ledger' --output json < good.token"), Some(&good), 0)
+        .await;
 
     sessions.typed("onboard", "hubkeeper onboard hubkeeper/acme --plan", None, 0).await;
     sessions.typed("onboard", "hubkeeper onboard hubkeeper/acme --yes", None, 0).await;
@@ -156,8 +167,18 @@ async fn sessions() -> Vec<Session> {
         let run = site.run(&["stage", scene::SECRET, "--expires-at", &ends, "--yes"]);
         run.input(&good).transcript(0).await
     };
-    sessions.add("stage", &format!("hubkeeper stage hubkeeper/acme --expires-at {shown} --yes < good.token"), staged, 0).await;
-    sessions.typed("stage", &format!("hubkeeper stage hubkeeper/acme --expires-at {shown} --yes < public.token").replace(&shown, "never"), Some(&public), 1).await;
+    sessions
+        .add("stage", &format!("hubkeeper stage hubkeeper/acme --expires-at {shown} --yes < good.token"), staged, 0)
+        .await;
+    sessions
+        .typed(
+            "stage",
+            &format!("hubkeeper stage hubkeeper/acme --expires-at {shown} --yes < public.token")
+                .replace(&shown, "never"),
+            Some(&public),
+            1,
+        )
+        .await;
 
     sessions.typed("verify-secret", "hubkeeper verify --secret hubkeeper/acme", None, 0).await;
     sessions.typed("verify-secret", "hubkeeper verify --secret hubkeeper/acme --candidate", None, 4).await;
@@ -175,7 +196,8 @@ async fn sessions() -> Vec<Session> {
     sessions.typed("reconcile", "hubkeeper reconcile --all --yes", None, 1).await;
     sessions.typed("offboard", "hubkeeper offboard hubkeeper/acme --plan", None, 0).await;
     sessions.typed("offboard", "hubkeeper offboard hubkeeper/acme --yes", None, 0).await;
-    let nobody = async |site: &Site| site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").transcript(4).await;
+    let nobody =
+        async |site: &Site| site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").transcript(4).await;
     sessions.add("azure", "hubkeeper status --local", nobody, 4).await;
     sessions.stable()
 }
@@ -183,7 +205,10 @@ async fn sessions() -> Vec<Session> {
 /// The options of a command as rows, those of all commands apart.
 fn options(command: &clap::Command, of_all: bool) -> String {
     let mut table = "| option | meaning |\n|---|---|\n".to_owned();
-    for argument in command.get_arguments().filter(|argument| !matches!(argument.get_action(), ArgAction::Help | ArgAction::Version)) {
+    for argument in command
+        .get_arguments()
+        .filter(|argument| !matches!(argument.get_action(), ArgAction::Help | ArgAction::Version))
+    {
         if argument.is_global_set() != of_all {
             continue;
         }
@@ -194,7 +219,8 @@ fn options(command: &clap::Command, of_all: bool) -> String {
             (None, Some(long)) => format!("--{long}"),
             _ => String::new(),
         };
-        let name = [Some(name).filter(|name| !name.is_empty()), value].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let name =
+            [Some(name).filter(|name| !name.is_empty()), value].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let mut meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
         let hidden = argument.get_possible_values();
         let possible: Vec<&str> = hidden.iter().map(clap::builder::PossibleValue::get_name).collect();
@@ -240,15 +266,21 @@ async fn the_page_shows_what_the_commands_print_and_their_options() {
         return;
     }
     let differing = new.lines().zip(page.lines().chain(std::iter::repeat(""))).find(|(new, old)| new != old);
-    assert!(new == page, "docs/cli.md does not show what hubkeeper prints now: run `make sessions`, read the page, and commit it.\n\
-        The first line that differs (now, on the page): {differing:?}");
+    assert!(
+        new == page,
+        "docs/cli.md does not show what hubkeeper prints now: run `make sessions`, read the page, and commit it.\n\
+        The first line that differs (now, on the page): {differing:?}"
+    );
 }
 
 #[test]
 fn what_changes_from_run_to_run_is_made_stable() {
     let now = datetime!(2027-05-05 23:59:30 UTC);
     let text = "expires 2027-08-03T23:59:31Z, staged 2027-08-03T00:00:00Z, at 12.5, 2027-05-05T23:59:29.123Z.";
-    assert_eq!(times(text, now), "expires 2027-03-01T09:30:00Z, staged 2027-03-01T00:00:00Z, at 12.5, 2026-12-01T09:30:00Z.");
+    assert_eq!(
+        times(text, now),
+        "expires 2027-03-01T09:30:00Z, staged 2027-03-01T00:00:00Z, at 12.5, 2026-12-01T09:30:00Z."
+    );
     assert_eq!(durations("{\"durationMs\": 7,\n\"durationMs\": 1234}"), "{\"durationMs\": 120,\n\"durationMs\": 120}");
     let page = "a\n<!-- session: x -->\n```console\n$ y\n\nz\n```\n\n<!-- options: x -->\n| a |\n|---|\n| b |\n\nend\n";
     let new = with(&with(page, "session: x", "```console\nn\n```\n"), "options: x", "| c |\n");

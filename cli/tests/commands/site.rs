@@ -2,6 +2,7 @@
 //! that a process printed, and its arguments, is searched for every secret of the world when the site ends.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::ops::Not;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,6 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
-use std::fs::File;
 use std::{fs, io, thread};
 
 use assert_cmd::assert::OutputAssertExt;
@@ -86,8 +86,9 @@ impl Site {
         let options = Options { authority_file: Some(authority), ..Options::default() };
         let served = serve(world.clone(), options).await.unwrap();
         let path = format!("{}:/usr/bin:/bin", folder.join("bin").display());
-        let mut variables: BTreeMap<String, String> =
-            [("PATH", path), ("HOME", folder.display().to_string())].map(|(name, value)| (name.to_owned(), value)).into();
+        let mut variables: BTreeMap<String, String> = [("PATH", path), ("HOME", folder.display().to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
         let hub = served.environment().into_iter().filter(|(name, _)| {
             matches!(
                 name.as_str(),
@@ -305,7 +306,12 @@ impl Ended {
     /// Checks that its result holds each of these.
     pub(crate) fn shows(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(self.out.contains(word), "{word:?} is not in\n{}\nbut on standard error is\n{}", self.out, self.err);
+            assert!(
+                self.out.contains(word),
+                "{word:?} is not in\n{}\nbut on standard error is\n{}",
+                self.out,
+                self.err
+            );
         }
         self
     }
@@ -376,9 +382,11 @@ pub(crate) fn function() -> PathBuf {
 
 /// Whether a binary is there, and newer than each of its sources, which cargo lists beside it.
 pub(crate) fn usable(binary: &Path) -> Result<(), String> {
-    let built = changed(binary).map_err(|error| format!("the function's binary is missing ({}: {error})", binary.display()))?;
+    let built =
+        changed(binary).map_err(|error| format!("the function's binary is missing ({}: {error})", binary.display()))?;
     let list = binary.with_extension("d");
-    let list = fs::read_to_string(&list).map_err(|error| format!("the list of its sources is missing ({}: {error})", list.display()))?;
+    let list = fs::read_to_string(&list)
+        .map_err(|error| format!("the list of its sources is missing ({}: {error})", list.display()))?;
     let sources = list.split_once(": ").map_or("", |(_, sources)| sources);
     let newer = sources.split_whitespace().find(|source| changed(Path::new(source)).is_ok_and(|at| at <= built).not());
     newer.map_or(Ok(()), |source| Err(format!("the function's binary is older than {source}")))

@@ -89,7 +89,15 @@ async fn an_offboarded_or_unknown_secret_gets_no_token() {
     site.run(&["offboard", scene::SECRET, "--yes"]).ends(0).await;
     let _ = site.writes();
     let token = site.token("repo:read");
-    site.run(&with(&["--yes"])).input(&token).ends(4).await.says(&["is offboarded", "hubkeeper onboard hubkeeper/acme"]);
-    site.run(&["stage", "hubkeeper/none", "--yes", "--expires-at", "never"]).input(&token).ends(4).await.says(&["hubkeeper/none"]);
+    site.run(&with(&["--yes"]))
+        .input(&token)
+        .ends(4)
+        .await
+        .says(&["is offboarded", "hubkeeper onboard hubkeeper/acme"]);
+    site.run(&["stage", "hubkeeper/none", "--yes", "--expires-at", "never"])
+        .input(&token)
+        .ends(4)
+        .await
+        .says(&["hubkeeper/none"]);
     assert_eq!(site.writes(), [""; 0]);
 }

@@ -45,7 +45,8 @@ async fn yaml_and_json_hold_the_same() {
         (&["reconcile", scene::SECRET, "--yes"], 0),
         (&["rotate", scene::SECRET, "--plan"], 0),
     ] {
-        let in_format = |format: &'static str| site.run(&[arguments, &["--output", format]].concat()).input(&token).ends(code);
+        let in_format =
+            |format: &'static str| site.run(&[arguments, &["--output", format]].concat()).input(&token).ends(code);
         let json = in_format("json").await.json();
         let text = in_format("yaml").await.out;
         let documents = Yaml::load_from_str(&text).unwrap();
@@ -70,7 +71,12 @@ async fn a_pipe_gets_no_escape_sequence() {
             (&["status", "-vv"], 0),
         ] {
             let ended = site.run(arguments).with(colour.0, colour.1).input(&token).ends(code).await;
-            assert!(!ended.out.contains(ESCAPE) && !ended.err.contains(ESCAPE), "{arguments:?} {colour:?}\n{}{}", ended.out, ended.err);
+            assert!(
+                !ended.out.contains(ESCAPE) && !ended.err.contains(ESCAPE),
+                "{arguments:?} {colour:?}\n{}{}",
+                ended.out,
+                ended.err
+            );
         }
     }
     // colour where somebody asks for it, and NO_COLOR against it

@@ -19,7 +19,12 @@ async fn a_complete_token_needs_neither_aws_nor_azure() {
     let token = site.token("repo:read");
     let ended = site.run(&VERIFY).input(&format!("{token}\n")).ends(0).await;
     assert!(!ended.out.contains("expectedRepositories"), "there is no secret to write it into: {}", ended.out);
-    ended.shows(&["✓ acme  the token reads the whole organization", "complete", "6 repositories, 4 private", "with `--expect`"]);
+    ended.shows(&[
+        "✓ acme  the token reads the whole organization",
+        "complete",
+        "6 repositories, 4 private",
+        "with `--expect`",
+    ]);
     for service in [Service::Aws, Service::Entra, Service::Arm] {
         assert_eq!(site.served.requests(service), 0, "{service:?}");
     }
@@ -34,7 +39,12 @@ async fn each_verdict_has_its_words_its_code_and_its_remedy() {
         .input(&public)
         .ends(1)
         .await
-        .shows(&["✗ acme  the token does not read the whole organization", "partial", "2 repositories, 0 private", "billing"])
+        .shows(&[
+            "✗ acme  the token does not read the whole organization",
+            "partial",
+            "2 repositories, 0 private",
+            "billing",
+        ])
         .says(&["what to do", "give the token `Read-only`"]);
     let writes = site.token("repo:write");
     site.run(&VERIFY)
@@ -49,12 +59,22 @@ async fn each_verdict_has_its_words_its_code_and_its_remedy() {
         token
     });
     site.is_secret(&revoked);
-    site.run(&VERIFY).input(&revoked).ends(1).await.shows(&["Docker Hub rejects the token", "rejected"]).says(&["create a new"]);
+    site.run(&VERIFY)
+        .input(&revoked)
+        .ends(1)
+        .await
+        .shows(&["Docker Hub rejects the token", "rejected"])
+        .says(&["create a new"]);
     let token = site.token("repo:read");
     site.world.script(|_, service, _| {
         (service == Service::HubAuth).then(|| Fault::Answer(answer(503, &json!({"message": "down"}))))
     });
-    site.run(&VERIFY).input(&token).ends(3).await.shows(&["inconclusive", "nothing is known yet"]).says(&["run the command again"]);
+    site.run(&VERIFY)
+        .input(&token)
+        .ends(3)
+        .await
+        .shows(&["inconclusive", "nothing is known yet"])
+        .says(&["run the command again"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +91,11 @@ async fn a_docker_hub_that_is_down_is_inconclusive() {
 async fn an_unknown_namespace_is_no_success() {
     let site = Site::hub().await;
     let token = site.token("repo:read");
-    site.run(&["verify", "acmee", "--username", scene::USER]).input(&token).ends(1).await.shows(&["✗ acmee", "partial"]);
+    site.run(&["verify", "acmee", "--username", scene::USER])
+        .input(&token)
+        .ends(1)
+        .await
+        .shows(&["✗ acmee", "partial"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,8 +172,16 @@ async fn what_cannot_be_a_token_is_refused_without_a_request() {
     let empty = site.file("empty.token", "");
     site.run(&with(&["--token-file", &empty])).ends(2).await.says(&["the file of --token-file holds no token"]);
     site.run(&VERIFY).with("HUBKEEPER_TOKEN", " x y ").ends(2).await.says(&["HUBKEEPER_TOKEN holds white space"]);
-    site.run(&["verify", scene::ORGANIZATION, "--username", "a@b.example"]).input(&token).ends(2).await.says(&["e-mail address"]);
-    site.run(&["verify", "Acme/web", "--username", scene::USER]).input(&token).ends(2).await.says(&["not the name of a Docker Hub organization"]);
+    site.run(&["verify", scene::ORGANIZATION, "--username", "a@b.example"])
+        .input(&token)
+        .ends(2)
+        .await
+        .says(&["e-mail address"]);
+    site.run(&["verify", "Acme/web", "--username", scene::USER])
+        .input(&token)
+        .ends(2)
+        .await
+        .says(&["not the name of a Docker Hub organization"]);
     for wrong in [["--expect", "acme/web"], ["--exclude", "web*"]] {
         site.run(&with(&wrong)).input(&token).ends(2).await.says(&[wrong[1], "leave out the organization"]);
     }
@@ -158,9 +190,7 @@ async fn what_cannot_be_a_token_is_refused_without_a_request() {
 
 /// Puts a version with this token under a label.
 fn put(site: &Site, label: &str, token: &str) -> String {
-    site.world.with(|state| {
-        aws::put_version(state, &site.arn, None, &scene::document_with(token, None), &[label])
-    })
+    site.world.with(|state| aws::put_version(state, &site.arn, None, &scene::document_with(token, None), &[label]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +200,10 @@ async fn a_secret_is_proven_by_its_label_or_its_version() {
     let current = put(&site, "AWSCURRENT", &good);
     let secret = ["verify", "--secret", scene::SECRET];
     let of = |more: &[&'static str]| [&secret[..], more].concat();
-    site.run(&of(&["--candidate"])).ends(4).await.says(&["no version of hubkeeper/acme is staged HUBKEEPER_CANDIDATE", "hubkeeper stage hubkeeper/acme"]);
+    site.run(&of(&["--candidate"]))
+        .ends(4)
+        .await
+        .says(&["no version of hubkeeper/acme is staged HUBKEEPER_CANDIDATE", "hubkeeper stage hubkeeper/acme"]);
     let candidate = put(&site, "HUBKEEPER_CANDIDATE", &public);
     let _ = site.writes();
 
@@ -178,7 +211,11 @@ async fn a_secret_is_proven_by_its_label_or_its_version() {
     assert_eq!((&local["outcome"], &local["versionId"]), (&json!("proven"), &json!(current)));
     let staged = site.run(&of(&["--candidate", "-o", "json"])).ends(1).await.json();
     assert_eq!((&staged["verdict"]["result"], &staged["versionId"]), (&json!("partial"), &json!(candidate)));
-    assert_eq!(staged["verdict"]["missing"], json!(["api", "billing", "ledger", "worker"]), "compared with the token in use");
+    assert_eq!(
+        staged["verdict"]["missing"],
+        json!(["api", "billing", "ledger", "worker"]),
+        "compared with the token in use"
+    );
     let named = site.run(&[&of(&[])[..], &["--version", &candidate]].concat()).ends(1).await;
     named.shows(&["✗ acme", "partial", "billing"]);
 
