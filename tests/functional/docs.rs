@@ -259,6 +259,16 @@ fn the_page_of_configuration_lists_the_variables_that_the_code_reads_with_their_
 }
 
 #[test]
+fn the_page_of_the_command_line_names_every_variable_that_it_reads() {
+    let page = read("docs/cli.md");
+    let names = variables_in(&sources_of(&["cli/src"]).into_values().collect::<String>());
+    assert!(names.len() > 6, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("`{name}`")), "docs/cli.md does not tell of {name}");
+    }
+}
+
+#[test]
 fn every_warning_is_given_somewhere() {
     let texts: String =
         sources().into_iter().filter(|(name, _)| !name.ends_with("warning.rs")).map(|(_, text)| text).collect();

@@ -42,14 +42,14 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     let mut secrets = Vec::new();
     for id in &ids {
         let secret = store.describe(id).await.map_err(|error| error.at("rotate"))?;
-        ready(&store, &secret).await?;
-        secrets.push(secret);
+        let organization = ready(&store, &secret).await?;
+        secrets.push((secret, organization));
     }
     line.clear();
     if arguments.plan {
-        let items: Vec<Value> = secrets.iter().map(plan).collect();
+        let items: Vec<Value> = secrets.iter().map(|(secret, organization)| plan(secret, organization)).collect();
         let report = json!({"outcome": "planned", "items": items});
-        context.print(&report, || secrets.iter().map(plan_in_words).collect());
+        context.print(&report, || secrets.iter().map(|(_, organization)| plan_in_words(organization)).collect());
         return Ok(Code::Done);
     }
     let question = format!("Rotate {} now?", render::style::count(secrets.len(), "secret", "secrets"));
@@ -58,7 +58,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
         return Ok(Code::Done);
     }
     let mut items = Vec::new();
-    for secret in &secrets {
+    for (secret, organization) in &secrets {
         let started = sdk.rotate_secret().secret_id(&secret.arn).rotate_immediately(true).send().await;
         let started = started.map_err(|error| {
             let code = error.code().and_then(redact::code).unwrap_or("no answer");
@@ -73,9 +73,10 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
             "the rotation of {} continues by itself: follow it with hubkeeper status {}",
             secret.arn, secret.arn
         ));
-        let line = context.line(&secret.arn);
-        let item = follow(&store, function.as_ref().ok(), secret, &version, arguments.wait, &line).await?;
+        let line = context.line(organization);
+        let mut item = follow(&store, function.as_ref().ok(), secret, &version, arguments.wait, &line).await?;
         line.clear();
+        item["organization"] = json!(organization);
         items.push(item);
     }
     let report = match items.len() {
@@ -86,8 +87,8 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     Ok(Code::of_report(&report))
 }
 
-/// Whether a rotation can start: it is turned on, and none is under way or left over.
-async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
+/// Checks that a rotation can start: it is turned on, and none is under way or left over. Returns the secret's organization.
+async fn ready(store: &SecretStore, secret: &Secret) -> Result<String, Failure> {
     let arn = &secret.arn;
     if !secret.rotation_enabled {
         return Err(Failure::new(
@@ -116,21 +117,21 @@ async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
             format!("stage a token, which is then adopted without a rotation: hubkeeper stage {arn}"),
         ));
     }
-    Ok(())
+    Ok(document.organization)
 }
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
-fn plan(secret: &Secret) -> Value {
-    json!({"action": "rotate", "outcome": "planned", "secretId": secret.arn, "versionId": secret.version(Label::Current),
+fn plan(secret: &Secret, organization: &str) -> Value {
+    json!({"action": "rotate", "outcome": "planned", "organization": organization, "secretId": secret.arn, "versionId": secret.version(Label::Current),
         "steps": STEPS})
 }
 
-fn plan_in_words(secret: &Secret) -> String {
+fn plan_in_words(organization: &str) -> String {
     format!(
         "{} {}\n  {}\n  {}\n  {}\n  {}\n",
         render::style::warn("~"),
-        render::style::bold(&secret.arn),
+        render::style::bold(organization),
         render::style::good("+ createSecret: a new read-only token, or the candidate's, as AWSPENDING"),
         render::style::warn("~ setSecret: prove it, and write it into the connector"),
         "? testSecret: check that the connector carries it, and that it logs in and pulls",

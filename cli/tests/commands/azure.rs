@@ -43,6 +43,7 @@ async fn without_a_login_of_the_azure_cli_a_person_is_told_to_log_in() {
     let site = Site::deployed().await;
     site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").ends(4).await.says(&[
         "the Azure CLI",
+        "az is not installed, or not on the PATH",
         "az login",
         "HUBKEEPER_AZURE_AUTH",
     ]);

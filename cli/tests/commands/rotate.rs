@@ -16,7 +16,7 @@ async fn onboarded() -> Site {
 async fn a_plan_names_the_four_steps_and_starts_none() {
     let site = onboarded().await;
     let ended = site.run(&["rotate", scene::SECRET, "--plan"]).ends(0).await;
-    ended.shows(&["createSecret", "setSecret", "testSecret", "finishSecret"]);
+    ended.shows(&["~ acme\n", "createSecret", "setSecret", "testSecret", "finishSecret"]);
     let plan = site.run(&["rotate", scene::SECRET, "--plan", "-o", "json"]).ends(0).await.json();
     assert_eq!(plan["items"][0]["steps"].as_array().map(Vec::len), Some(4), "{plan}");
     site.run(&["rotate", scene::SECRET]).ends(2).await.says(&["standard input is not a terminal"]);
@@ -35,7 +35,7 @@ async fn a_rotation_is_followed_to_its_end() {
     let stages: Vec<&str> =
         report["stages"].as_array().unwrap().iter().map(|stage| stage["status"].as_str().unwrap()).collect();
     assert_eq!(stages, ["done"; 4]);
-    site.run(&["rotate", "--all", "--yes"]).ends(0).await.shows(&["the new version is AWSCURRENT"]);
+    site.run(&["rotate", "--all", "--yes"]).ends(0).await.shows(&["✓ acme  done", "the new version is AWSCURRENT"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use clap::{ArgAction, CommandFactory};
 use hubkeeper_cli::args::Cli;
+use hubkeeper_cli::exit::Code;
 use hubkeeper_core::ids::is_uuid;
 use hubkeeper_core::time::{parse_rfc3339, rfc3339};
 use hubkeeper_sandbox::{State, aws, hub, scene};
@@ -45,7 +46,7 @@ impl Sessions {
             let _ = write!(text, "$ echo $?\n{code}\n");
         }
         match self.done.last_mut().filter(|session| session.name == name) {
-            Some(session) => session.text.push_str(&format!("\n{text}")),
+            Some(session) => session.text.extend(["\n", &text]),
             None => self.done.push(Session { name, text }),
         }
     }
@@ -89,7 +90,9 @@ impl Sessions {
         };
         let mut done: Vec<Session> =
             self.done.iter().map(|session| Session { name: session.name, text: stable(&session.text) }).collect();
-        done.iter_mut().for_each(|session| session.text = format!("```console\n{}```\n", session.text));
+        for session in &mut done {
+            session.text = format!("```console\n{}```\n", session.text);
+        }
         done
     }
 }
@@ -125,7 +128,7 @@ fn times(text: &str, now: OffsetDateTime) -> String {
                 let days = if is_date {
                     (time.date() - now.date()).whole_days()
                 } else {
-                    ((time - now).as_seconds_f64() / 86_400.0).round() as i64
+                    ((time - now).whole_hours() + 12).div_euclid(24)
                 };
                 let then = THEN + Duration::days(days);
                 result.push_str(&rfc3339(if is_date { then.replace_time(Time::MIDNIGHT) } else { then }));
@@ -185,7 +188,7 @@ async fn sessions() -> Vec<Session> {
 
     sessions.site.world.with(|state| {
         let token = state.random_text(36);
-        let mut document = scene::document_with(&token, Some(now - Duration::days(2)));
+        let mut document = scene::document_with(&token, Some(now - Duration::hours(54)));
         document["organization"] = json!("globex");
         document["connector"]["name"] = json!("dockerhub-globex");
         aws::create_secret(state, "hubkeeper/globex", &document, &[("hubkeeper", "managed")])
@@ -227,7 +230,8 @@ fn options(command: &clap::Command, of_all: bool) -> String {
         if argument.get_action().takes_values() && possible.len() > 1 {
             let _ = write!(meaning, ": {}", possible.join(", "));
         }
-        if let [default] = argument.get_default_values() {
+        let default = argument.get_default_values();
+        if let ([default], true) = (default, argument.get_action().takes_values()) {
             let _ = write!(meaning, " (default: {})", default.to_string_lossy());
         }
         let _ = writeln!(table, "| `{name}` | {} |", meaning.replace('|', "\\|"));
@@ -239,12 +243,11 @@ fn options(command: &clap::Command, of_all: bool) -> String {
 fn with(page: &str, mark: &str, text: &str) -> String {
     let mark = format!("<!-- {mark} -->\n");
     let (before, after) = page.split_once(&mark).unwrap_or_else(|| panic!("docs/cli.md has no {mark}"));
-    let old = if after.starts_with("```") {
-        after[3..].find("\n```\n").map_or(0, |at| at + 3 + "\n```\n".len())
-    } else {
-        after.find("\n\n").map_or(after.len(), |at| at + 1)
+    let old = match after.strip_prefix("```") {
+        Some(block) => block.find("\n```\n").map_or(0, |at| "```".len() + at + "\n```\n".len()),
+        None if after.starts_with('|') => after.find("\n\n").map_or(after.len(), |at| at + 1),
+        None => 0,
     };
-    let old = if after.starts_with("```") || after.starts_with('|') { old } else { 0 };
     format!("{before}{mark}{text}{}", &after[old..])
 }
 
@@ -271,6 +274,17 @@ async fn the_page_shows_what_the_commands_print_and_their_options() {
         "docs/cli.md does not show what hubkeeper prints now: run `make sessions`, read the page, and commit it.\n\
         The first line that differs (now, on the page): {differing:?}"
     );
+}
+
+#[test]
+fn the_page_lists_every_exit_code() {
+    let page = fs::read_to_string(PAGE).unwrap();
+    let (_, table) = page.split_once("## Exit codes\n").unwrap();
+    let rows =
+        table.split("\n## ").next().unwrap().lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next());
+    let listed: Vec<u8> = rows.filter_map(|cell| cell.parse().ok()).collect();
+    let all = [Code::Done, Code::Refused, Code::Usage, Code::Retry, Code::Person, Code::Interrupted];
+    assert_eq!(listed, all.map(Code::number));
 }
 
 #[test]

@@ -365,7 +365,7 @@ fn arguments_of(id: u32) -> String {
     let line = |id: &str| {
         let mut bytes = Vec::new();
         let read = File::open(format!("/proc/{id}/cmdline")).and_then(|mut file| file.read_to_end(&mut bytes));
-        read.ok().map(|_| String::from_utf8_lossy(&bytes).replace('\0', " ").replace('\n', " "))
+        read.ok().map(|_| String::from_utf8_lossy(&bytes).replace(['\0', '\n'], " "))
     };
     let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect::<String>();
