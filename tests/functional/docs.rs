@@ -262,9 +262,12 @@ fn the_page_of_configuration_lists_the_variables_that_the_code_reads_with_their_
 fn the_page_of_the_command_line_names_every_variable_that_it_reads() {
     let page = read("docs/cli.md");
     let names = variables_in(&sources_of(&["cli/src"]).into_values().collect::<String>());
+    // a prefix is no variable
+    let names: Vec<&String> = names.iter().filter(|name| !name.ends_with('_')).collect();
     assert!(names.len() > 6, "{names:?}");
     for name in names {
-        assert!(page.contains(&format!("`{name}`")), "docs/cli.md does not tell of {name}");
+        let named = [format!("`{name}`"), format!("`{name}=")].iter().any(|text| page.contains(text));
+        assert!(named, "docs/cli.md does not name {name}");
     }
 }
 
