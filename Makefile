@@ -33,7 +33,7 @@ ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
@@ -60,7 +60,7 @@ test: ##1 Run every test, quick ones first
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
 	$(APART) $(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --test functional
-	$(APART) $(CARGO) test --workspace --locked --test terminal
+	$(APART) $(CARGO) test --workspace --locked --test commands --test terminal
 	@$(MAKE) --no-print-directory test-infra
 	$(APART) $(CARGO) test --workspace --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
@@ -124,6 +124,9 @@ corpus: ##3 Rewrite the corpora of the fuzz targets
 
 pictures: ##3 Redraw the README's pictures in docs/pictures
 	$(APART) HUBKEEPER_RENEW_PICTURES=1 $(CARGO) test --workspace --locked --test functional --test terminal pictures
+
+sessions: ##3 Renew the sessions and options in docs/cli.md
+	$(APART) HUBKEEPER_RENEW_SESSIONS=1 $(CARGO) test --workspace --locked --test commands the_page_shows
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ##3 Check dependencies: licences, sources, advisories; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom

@@ -84,7 +84,7 @@ Exit code: 0 where nothing needs anybody, 4 where a person has to act, 3 where a
     },
     /// Print the manual page, or write one for each command into a folder
     Man {
-        /// The folder
+        /// Folder for one page of each command; without it the page of all goes to standard output
         #[arg(long, value_name = "FOLDER")]
         dir: Option<PathBuf>,
     },

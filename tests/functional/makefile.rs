@@ -93,7 +93,7 @@ fn the_page_about_tests_names_every_folder_and_only_commands_that_exist() {
     let folders = |parent: &str| entries(&root().join(parent)).into_iter().filter(|path| path.is_dir());
     let name = |folder: PathBuf| folder.file_name().unwrap().to_string_lossy().into_owned();
     let inside = folders("tests").map(name);
-    let beside = ["crates/sandbox", "crates/scene", "benches/floor"].map(str::to_owned);
+    let beside = ["crates/sandbox", "crates/scene", "benches/floor", "cli/tests/commands"].map(str::to_owned);
     for folder in inside.chain(beside) {
         assert!(page.contains(&format!("`{folder}`")), "tests/README.md does not tell of {folder}");
     }

@@ -43,17 +43,17 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     let mut secrets = Vec::new();
     for id in &ids {
         let secret = store.describe(id).await.map_err(|error| Failure::own(error.at("rotate")))?;
-        ready(&store, &secret, function.as_ref().ok()).await?;
-        secrets.push(secret);
+        let organization = ready(&store, &secret, function.as_ref().ok()).await?;
+        secrets.push((secret, organization));
     }
     line.clear();
     if let Err(failure) = &function {
         context.say(&format!("{}; {}\nonly the secret's labels are watched", failure.what, failure.remedy));
     }
     if arguments.plan {
-        let items: Vec<Value> = secrets.iter().map(plan).collect();
+        let items: Vec<Value> = secrets.iter().map(|(secret, organization)| plan(secret, organization)).collect();
         let report = json!({"outcome": "planned", "items": items});
-        context.print(&report, || secrets.iter().map(plan_in_words).collect());
+        context.print(&report, || secrets.iter().map(|(_, organization)| plan_in_words(organization)).collect());
         return Ok(Code::Done);
     }
     let question = format!("Rotate {} now?", render::style::count(secrets.len(), "secret", "secrets"));
@@ -62,7 +62,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
         return Ok(Code::Done);
     }
     let mut items = Vec::new();
-    for secret in &secrets {
+    for (secret, organization) in &secrets {
         let started = sdk.rotate_secret().secret_id(&secret.arn).rotate_immediately(true).send().await;
         let started = started.map_err(|error| {
             let code = error.as_service_error().and_then(|error| error.code()).map(redact::code);
@@ -73,9 +73,10 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
             "the rotation of {} continues by itself: follow it with hubkeeper status {}",
             secret.arn, secret.arn
         ));
-        let line = context.line(&secret.arn);
-        let item = follow(&store, function.as_ref().ok(), secret, &version, arguments.wait, &line).await?;
+        let line = context.line(organization);
+        let mut item = follow(&store, function.as_ref().ok(), secret, &version, arguments.wait, &line).await?;
         line.clear();
+        item["organization"] = json!(organization);
         items.push(item);
     }
     let report = match items.len() {
@@ -103,8 +104,8 @@ fn not_started(arn: &str, code: Option<&str>) -> Failure {
     Failure::new(Code::Person, format!("{what}: RotateSecret: AWS returned {code}"), remedy)
 }
 
-/// Whether a rotation can start: it is turned on, and none is under way or left over.
-async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>) -> Result<(), Failure> {
+/// Checks that a rotation can start: it is turned on, and none is in progress or left over. Returns the secret's organization.
+async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>) -> Result<String, Failure> {
     let arn = &secret.arn;
     if !secret.rotation_enabled {
         return Err(Failure::new(
@@ -139,21 +140,21 @@ async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>
             format!("stage a token, which is then adopted without a rotation: hubkeeper stage {arn}"),
         ));
     }
-    Ok(())
+    Ok(document.organization)
 }
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
-fn plan(secret: &Secret) -> Value {
-    json!({"action": "rotate", "outcome": "planned", "secretId": secret.arn, "versionId": secret.version(Label::Current),
+fn plan(secret: &Secret, organization: &str) -> Value {
+    json!({"action": "rotate", "outcome": "planned", "organization": organization, "secretId": secret.arn, "versionId": secret.version(Label::Current),
         "steps": STEPS})
 }
 
-fn plan_in_words(secret: &Secret) -> String {
+fn plan_in_words(organization: &str) -> String {
     format!(
         "{} {}\n  {}\n  {}\n  {}\n  {}\n",
         render::style::warn("~"),
-        render::style::bold(&secret.arn),
+        render::style::bold(organization),
         render::style::good("+ createSecret: a new read-only token, or the candidate's, as AWSPENDING"),
         render::style::warn("~ setSecret: prove it, and write it into the connector"),
         "? testSecret: check that the connector carries it, and that it logs in and pulls",

@@ -80,8 +80,11 @@ async fn of_token(context: &Context, arguments: &Verify, organization: &str) -> 
         excluded: &arguments.exclude,
         sample_only: false,
     };
-    let verdict = Box::pin(examine_token(&hub(&shared, &config), &subject, None, config.over_privilege)).await;
+    let mut verdict = Box::pin(examine_token(&hub(&shared, &config), &subject, None, config.over_privilege)).await;
     line.clear();
+    for warning in &mut verdict.warnings {
+        warning.message = without_secret(&warning.message);
+    }
     let report = report(organization, &verdict).to_json();
     context.print(&report, || render::report::report(&report));
     if let Some(remedy) = remedy(&verdict) {
@@ -127,6 +130,13 @@ pub fn remedy(verdict: &Verdict) -> Option<&'static str> {
             "give the token `Read-only` (not `Public Repo Read-only`) and its user read access to every repository (role or team), check the organization's name, or name what may be left out with --exclude",
         ),
     }
+}
+
+/// A warning of a proof, for a token that is in no secret: the option instead of the secret's field.
+fn without_secret(message: &str) -> String {
+    message
+        .replace("no expectedRepositories", "nothing expected")
+        .replace("in the secret's `expectedRepositories`", "with `--expect`")
 }
 
 fn expected(entry: &str) -> Result<Expected, Failure> {

@@ -1,5 +1,6 @@
 //! The output that docs/deploy.md shows is what the command line prints.
 
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::Step;
 use hubkeeper_core::secret::Label;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ fn step(step: &Step) -> Value {
 
 #[test]
 fn the_plan() {
-    let (old, new) = (OLD.to_owned(), NEW.to_owned());
+    let (old, new) = (VersionId::of_service(OLD), VersionId::of_service(NEW));
     let plan = json!({
         "action": "onboard", "mode": "plan", "outcome": "planned", "organization": "acme", "secretId": SECRET, "versionId": OLD,
         "connector": {"id": CONNECTOR, "change": "wouldCreate"}, "tokens": {"retired": []}, "warnings": [],

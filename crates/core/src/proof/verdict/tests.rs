@@ -284,3 +284,15 @@ fn what_defender_does_not_scan_is_counted_and_named() {
     let json = serde_json::to_value(judge(|_| {})).unwrap();
     assert_eq!(json["notScanned"], serde_json::json!({"public": 1, "indexes": 0}));
 }
+
+#[test]
+fn names_in_a_warning_do_not_depend_on_the_order_of_responses() {
+    let message = |names: [&str; 3]| {
+        let mut evidence = good();
+        evidence.indexes = names.map(str::to_owned).to_vec();
+        let verdict = verdict(&evidence, OverPrivilege::Refuse);
+        unscanned(&evidence, &verdict).map(|warning| warning.message).unwrap()
+    };
+    assert!(message(["web", "db", "api"]).contains("(api, db, web)"), "{}", message(["web", "db", "api"]));
+    assert_eq!(message(["web", "db", "api"]), message(["db", "api", "web"]));
+}
