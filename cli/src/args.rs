@@ -230,6 +230,7 @@ pub struct Reconcile {
 
 /// `hubkeeper rotate`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Rotate {
     /// Names or ARNs of secrets
     #[arg(required_unless_present = "all")]
@@ -240,6 +241,9 @@ pub struct Rotate {
     /// Print what a rotation would do, and start none
     #[arg(long)]
     pub plan: bool,
+    /// Plan without the deployed function
+    #[arg(long, requires = "plan", conflicts_with = "all")]
+    pub local: bool,
     /// Do not ask before the rotation starts
     #[arg(short, long, conflicts_with = "plan")]
     pub yes: bool,

@@ -3,6 +3,7 @@
 //! - [`args`] is the command line as a value, [`commands`] what each command does.
 //! - [`target`] is who handles an event: [`function`], the deployed function, or [`local`], the same code with the
 //!   caller's credentials.
+//! - [`secrets`] reads Secrets Manager with the caller's credentials.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
 //! - [`hints`] says what to do next, as commands.
 //! - [`exit`] is how a command ends.
@@ -20,6 +21,7 @@ pub mod local;
 pub mod manual;
 pub mod progress;
 pub mod render;
+pub mod secrets;
 pub mod target;
 pub mod terminal;
 pub mod token;

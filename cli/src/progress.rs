@@ -202,13 +202,13 @@ impl Line {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
-        let shown = Arc::new(Shown { what: what.to_owned(), bar, reached: Mutex::default() });
-        shown.show(&Reached::default().line(OffsetDateTime::now_utc()));
+        let state = Arc::new(Shown { what: what.to_owned(), bar, reached: Mutex::default() });
+        state.show(&Reached::default().line(OffsetDateTime::now_utc()));
         if shows && !quiet {
-            let ticking = Arc::downgrade(&shown);
+            let ticking = Arc::downgrade(&state);
             std::thread::spawn(move || tick(&ticking));
         }
-        Self { shown, tells_waits: !shows && !quiet }
+        Self { shown: state, tells_waits: !shows && !quiet }
     }
 
     /// Shows other words.

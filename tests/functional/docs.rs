@@ -267,8 +267,8 @@ fn the_page_of_the_command_line_names_every_variable_that_it_reads() {
     let names: Vec<&String> = names.iter().filter(|name| !name.ends_with('_')).collect();
     assert!(names.len() > 6, "{names:?}");
     for name in names {
-        let named = [format!("`{name}`"), format!("`{name}=")].iter().any(|text| page.contains(text));
-        assert!(named, "docs/cli.md does not name {name}");
+        let is_named = [format!("`{name}`"), format!("`{name}=")].iter().any(|text| page.contains(text));
+        assert!(is_named, "docs/cli.md does not name {name}");
     }
 }
 

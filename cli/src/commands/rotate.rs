@@ -34,22 +34,31 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     let aws = local::aws(&http_client).await?;
     let sdk = client!(aws_sdk_secretsmanager, &aws, http_client, SdkHttp::new(http_client.clone()));
     let store = SecretStore::new(sdk.clone(), http_client.clone());
-    let function = Deployed::find(&arguments.function, &context.environment, &aws, &http_client).await;
-    let ids = match (&function, arguments.all) {
-        (_, false) => arguments.ids.clone(),
-        (Ok(function), true) => status::managed(function).await?,
-        (Err(failure), true) => return Err(failure.clone()),
+    let function = if arguments.local {
+        None
+    } else {
+        match Deployed::find(&arguments.function, &context.environment, &aws, &http_client).await {
+            Ok(function) => Some(function),
+            Err(failure) if arguments.all => return Err(failure),
+            // a plan asks the function for nothing
+            Err(_) if arguments.plan => None,
+            Err(failure) => {
+                context.say(&format!("{}; {}\nonly the secret's labels are watched", failure.what, failure.remedy));
+                None
+            }
+        }
+    };
+    let ids = match &function {
+        Some(function) if arguments.all => status::managed(function).await?,
+        _ => arguments.ids.clone(),
     };
     let mut secrets = Vec::new();
     for id in &ids {
         let secret = store.describe(id).await.map_err(|error| Failure::own(error.at("rotate")))?;
-        let organization = ready(&store, &secret, function.as_ref().ok()).await?;
+        let organization = ready(&store, &secret, function.as_ref()).await?;
         secrets.push((secret, organization));
     }
     line.clear();
-    if let Err(failure) = &function {
-        context.say(&format!("{}; {}\nonly the secret's labels are watched", failure.what, failure.remedy));
-    }
     if arguments.plan {
         let items: Vec<Value> = secrets.iter().map(|(secret, organization)| plan(secret, organization)).collect();
         let report = json!({"outcome": "planned", "items": items});
@@ -74,7 +83,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
             secret.arn, secret.arn
         ));
         let line = context.line(organization);
-        let mut item = follow(&store, function.as_ref().ok(), secret, &version, arguments.wait, &line).await?;
+        let mut item = follow(&store, function.as_ref(), secret, &version, arguments.wait, &line).await?;
         line.clear();
         item["organization"] = json!(organization);
         items.push(item);

@@ -7,7 +7,6 @@ use hubkeeper::clients::hub::Credential;
 use hubkeeper::clients::secrets_manager::{SecretStore, SecretWriter};
 use hubkeeper::clock::{Random, SystemRandom};
 use hubkeeper::http::HttpShared;
-use hubkeeper::http::aws::SdkHttp;
 use hubkeeper::prove::examine_token;
 use hubkeeper::prove::gather::Subject;
 use hubkeeper_core::config::ProofConfig;
@@ -23,10 +22,7 @@ use super::verify;
 use crate::args::Stage;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::function::client;
-use crate::{local, render, token};
-
-use hubkeeper::http::aws::SdkTime;
+use crate::{local, render, secrets, token};
 
 /// How often the labels are read while the adoption is awaited.
 const POLL: Duration = Duration::from_secs(2);
@@ -41,7 +37,7 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
     let line = context.line(&arguments.id);
     line.message("reading the secret");
     let shared = context.shared(&line)?;
-    let store = store(&shared).await?;
+    let store = secrets::store(&shared).await?;
     let (secret, current) = read(&store, &arguments.id).await?;
     line.clear();
 
@@ -90,32 +86,6 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
     await_adoption(context, &arguments, &shared, &store, &secret, &version).await
 }
 
-/// The client of Secrets Manager with the caller's credentials.
-///
-/// # Errors
-/// Returns a failure if nobody is logged in.
-pub async fn store(shared: &Arc<HttpShared>) -> Result<SecretStore, Failure> {
-    let http_client = local::http_client(shared);
-    let aws = local::aws(&http_client).await?;
-    let sdk = client!(aws_sdk_secretsmanager, &aws, http_client, SdkHttp::new(http_client.clone()));
-    Ok(SecretStore::new(sdk, http_client))
-}
-
-/// The id of the version that is staged `HUBKEEPER_CANDIDATE`.
-///
-/// # Errors
-/// Returns a failure if there is none, or the labels cannot be read.
-pub async fn candidate(shared: &Arc<HttpShared>, id: &str) -> Result<VersionId, Failure> {
-    let secret = store(shared).await?.describe(id).await.map_err(|error| Failure::own(error.at("verify")))?;
-    secret.version(Label::Candidate).cloned().ok_or_else(|| {
-        Failure::new(
-            Code::Person,
-            format!("no version of {id} is staged HUBKEEPER_CANDIDATE"),
-            format!("stage a token: hubkeeper stage {id}"),
-        )
-    })
-}
-
 /// Reads the secret and the document of AWSCURRENT.
 async fn read(store: &SecretStore, id: &str) -> Result<(Secret, Document), Failure> {
     let at = |error: Error| Failure::own(error.at("stage"));
@@ -151,7 +121,9 @@ async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timest
     let text = match option {
         Some(text) => text.to_owned(),
         None if context.terminal.answers => {
-            let check = |text: &str| parse_expiry(text.trim(), OffsetDateTime::now_utc()).map(drop).map_err(in_words);
+            let check = |text: &str| {
+                parse_expiry(text.trim(), OffsetDateTime::now_utc()).map(drop).map_err(|failure| in_words(&failure))
+            };
             context.terminal.line("When does it expire? (2027-01-31, a time, or never)".to_owned(), check).await?
         }
         None => {
@@ -165,7 +137,7 @@ async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timest
 }
 
 /// A failure as the answer to what was typed.
-fn in_words(failure: Failure) -> String {
+fn in_words(failure: &Failure) -> String {
     let what = failure.what.replace("--expires-at", "it");
     format!("{what}: {}", failure.remedy)
 }

@@ -20,7 +20,7 @@ use crate::args::Verify;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::target::Target;
-use crate::{local, render, token};
+use crate::{local, render, secrets, token};
 
 /// Runs the command.
 ///
@@ -158,7 +158,7 @@ async fn of_secret(context: &Context, arguments: &Verify, secret: &str) -> Resul
     let through_function = arguments.function.function.is_some() || arguments.function.stack.is_some();
     let version = match (&arguments.version, arguments.candidate) {
         (Some(version), _) => Some(version.clone()),
-        (None, true) => Some(super::stage::candidate(&shared, secret).await?.to_string()),
+        (None, true) => Some(secrets::candidate(&shared, secret).await?.to_string()),
         (None, false) => None,
     };
     let mut event = json!({"action": "verify", "secretId": secret});

@@ -76,7 +76,7 @@ async fn what_the_function_does_goes_on_without_the_command() {
     let end = terminal.end(LONGEST).unwrap();
     assert_eq!(end.code, Some(130), "{}", end.screen);
     assert!(
-        end.screen.contains("it goes on by itself, and a repeated command finishes what it left"),
+        end.screen.contains("it continues by itself, and a repeated command finishes what it left"),
         "{}",
         end.screen
     );

@@ -111,7 +111,7 @@ impl Sandbox {
 
     /// The lines of the requests that wrote something so far.
     pub(crate) fn writes(&self) -> Vec<String> {
-        self.world.record().iter().filter(|entry| entry.is_write()).map(|entry| entry.line()).collect()
+        self.world.record().iter().filter(|entry| entry.is_write()).map(hubkeeper_sandbox::Recorded::line).collect()
     }
 
     /// The version with a label.

@@ -297,11 +297,11 @@ impl End {
         for (at, next) in shown {
             end = at;
             if next != last {
-                longest = longest.max(at - since);
+                longest = longest.max(at.saturating_sub(since));
                 (since, last) = (at, next);
             }
         }
-        Some(longest.max(end - since))
+        Some(longest.max(end.saturating_sub(since)))
     }
 }
 
