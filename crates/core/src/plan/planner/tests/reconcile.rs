@@ -200,3 +200,27 @@ fn a_reconcile_finishes_an_offboarding_and_does_nothing_else() {
     state.world.document = None;
     assert_eq!(steps(&RECONCILE, &state), [""; 0]);
 }
+
+#[test]
+fn a_connector_that_carries_the_version_and_was_changed_by_somebody_else_is_written_again() {
+    let mut changed = well();
+    let other = |body: &mut Value| body["systemData"] = json!({"lastModifiedBy": "somebody@example.com"});
+    changed.world.connector = Some(connector(&changed.world, VERSION, other));
+    assert_eq!(
+        (steps(&RECONCILE, &changed), codes(&RECONCILE, &changed)),
+        (vec!["writeConnector"], vec!["connectorDrifted"])
+    );
+}
+
+#[test]
+fn a_leftover_of_a_rotation_is_warned_about_once_it_is_an_hour_old() {
+    let left = |ago: Duration| {
+        let mut state = well();
+        state.world.secret.versions.insert(OLD.into(), vec!["AWSPREVIOUS".into(), "AWSPENDING".into()]);
+        state.world.secret.last_changed = Some(NOW - ago);
+        codes(&RECONCILE, &state)
+    };
+    assert_eq!(left(Duration::HOUR), ["pendingLeftover"]);
+    assert_eq!(left(Duration::HOUR - Duration::SECOND), [""; 0]);
+    assert_eq!(left(Duration::ZERO), [""; 0]);
+}
