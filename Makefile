@@ -33,7 +33,7 @@ ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
@@ -44,10 +44,12 @@ help: ##1 List the targets
 
 demo: ##1 Show the whole life of a token in the sandbox; EVENT=events/onboard.json sends one event
 	@crates/sandbox/before-demo.sh $(TOOLS) $(if $(EVENT),"$(EVENT)")
-	@$(MAKE) --no-print-directory tools
+	$(CARGO) build --locked -p hubkeeper -p hubkeeper-sandbox --bins
 	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
-try: tools ##1 Serve the sandbox for the command line hubkeeper, until Ctrl-C
+try: ##1 Serve the sandbox for the command line hubkeeper, until Ctrl-C
+	@echo 'make try builds the function, the sandbox and the command line: about 6 minutes on two cores the first time'
+	@$(MAKE) --no-print-directory tools
 	@$(TOOLS)/try $(QUICK_FUNCTION) $(TARGET)/try
 
 install: ##1 Install the command line hubkeeper into cargo's bin folder
@@ -60,14 +62,14 @@ test: ##1 Run every test, quick ones first
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
 	$(APART) $(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --test functional
-	$(APART) $(CARGO) test --workspace --locked --test terminal
+	$(APART) $(CARGO) test --workspace --locked --test commands --test terminal
 	@$(MAKE) --no-print-directory test-infra
 	$(APART) $(CARGO) test --workspace --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
 
 e2e: tools ##3 Deploy a package into a local AWS emulator and test it
 	@$(TOOLS)/package $(QUICK_FUNCTION) $(QUICK_PACKAGE) --quick
-	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox --quiet
+	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper --quiet
 
 setup: ##1 Install what the Python tests need, once
 	@tests/e2e/run.sh --setup
@@ -125,6 +127,9 @@ corpus: ##3 Rewrite the corpora of the fuzz targets
 pictures: ##3 Redraw the README's pictures in docs/pictures
 	$(APART) HUBKEEPER_RENEW_PICTURES=1 $(CARGO) test --workspace --locked --test functional --test terminal pictures
 
+sessions: ##3 Renew the sessions and options in docs/cli.md
+	$(APART) HUBKEEPER_RENEW_SESSIONS=1 $(CARGO) test --workspace --locked --test commands the_page_shows
+
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ##3 Check dependencies: licences, sources, advisories; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom
 
@@ -140,8 +145,18 @@ deploy-azure: ##2 Create identity and role in Azure; AZURE_RESOURCE_GROUP=rg-sec
 deploy: ##2 Build and deploy the stack in AWS; parameters are in samconfig.toml
 	@infra/aws/deploy.sh
 
-onboard: ##2 Show the plan for an organization and run it; ORG=acme, MODE=plan
-	@infra/aws/onboard.sh
+# the secret's name is the prefix of the stack (SecretNamePrefix) and the organization; the variables reach the shell as they are
+onboard: ##2 Show the plan for an organization, ask, and run it; ORG=acme, MODE=plan, YES=1
+	@case "$${ORG:-}" in \
+		'') echo 'ORG is not set: name the Docker Hub organization, as in make onboard ORG=acme' >&2; exit 2 ;; \
+		*[!a-z0-9._-]*) echo "ORG=$$ORG is not the name of a Docker Hub organization: write it in lower case" >&2; exit 2 ;; \
+	esac; \
+	case "$${MODE:-apply}" in \
+		plan | apply) ;; \
+		*) echo "MODE=$$MODE is not known: use MODE=plan, or leave it out" >&2; exit 2 ;; \
+	esac
+	@$(MAKE) --no-print-directory tools
+	@$(TOOLS)/hubkeeper onboard "$${PREFIX:-hubkeeper/}$$ORG" --stack "$${STACK:-hubkeeper}" $(if $(filter plan,$(MODE)),--plan,$(if $(filter 1,$(YES)),--yes))
 
 logs: ##2 Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
 	@infra/aws/logs.sh

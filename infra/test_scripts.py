@@ -28,10 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = {
     "deploy": "infra/aws/deploy.sh",
     "deploy-azure": "infra/azure/deploy.sh",
-    "onboard": "infra/aws/onboard.sh",
     "logs": "infra/aws/logs.sh",
     "destroy": "infra/aws/destroy.sh",
 }
+# targets that run the command line hubkeeper, which has tests of its own (cli, tests/e2e)
+OF_THE_COMMAND_LINE = {"install", "onboard"}
 COMMON = "infra/common.sh"
 DOCUMENT = "docs/deploy.md"
 TEMPLATE = "infra/aws/template.yaml"
@@ -67,42 +68,6 @@ OUTPUTS = {
     "LogGroupName": "/aws/lambda/hubkeeper",
     "SecretNamePrefix": "hubkeeper/",
 }
-CONNECTOR = (
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-security/providers/Microsoft.Security/securityConnectors/dockerhub-acme"
-)
-OLD, NEW = "59f2c15a-7041-477e-adb2-506628f4779d", "849d6df2fe48ba09ff6638e626fab959"
-# The function's response in the sandbox, with other ids, and with a field that the scripts must not print.
-PLAN = {
-    "action": "onboard", "mode": "plan", "outcome": "planned", "organization": "acme", "secretId": SECRET, "versionId": OLD,
-    "connector": {"id": CONNECTOR, "change": "wouldCreate"}, "tokens": {"retired": []},
-    "plan": [
-        {"step": "tagManaged"},
-        {"step": "mintToken", "version": NEW, "label": "HUBKEEPER_CANDIDATE"},
-        {"step": "revokeStrays", "version": NEW},
-        {"step": "prove", "version": NEW},
-        {"step": "writeConnector", "version": NEW, "create": True},
-        {"step": "moveCurrent", "from": OLD, "to": NEW},
-        {"step": "unstage", "from": NEW},
-    ],
-    "stages": [{"name": "read", "status": "done", "durationMs": 87}], "warnings": [], "notForThePage": PLANTED,
-}
-APPLIED = {
-    "action": "onboard", "mode": "apply", "outcome": "applied", "organization": "acme", "secretId": SECRET, "versionId": NEW,
-    "verdict": {
-        "result": "complete", "repositories": 6, "private": 4, "missing": [], "missingCount": 0, "reasons": [], "warnings": [],
-    },
-    "connector": {"id": CONNECTOR, "change": "created"},
-    "tokens": {"minted": "35b0c8ef-b672-4fc2-a0f3-acc8d4ce735d", "retired": [], "expiresAt": "2027-02-22T11:26:34Z"},
-    "stages": [{"name": "prove", "status": "done", "durationMs": 4}], "warnings": [], "notForThePage": PLANTED,
-}
-REFUSED = {
-    "errorType": "Refused",
-    "errorMessage": (
-        "onboard for organization acme: the verdict is partial: the token's scope is public read only; remedy: give the token "
-        "`Read-only` (not `Public Repo Read-only`) and the dedicated user read access to every repository (role or team), check the "
-        "organization's name, or list the repositories to leave out in `excludedRepositories`"
-    ),
-}
 
 STAND_IN = """#!{python} -SE
 import json, os, sys
@@ -121,18 +86,15 @@ with open({calls!r}, "a+") as file:
     file.write(json.dumps({{"tool": name, "arguments": arguments, "rule": noted, "settings": settings}}) + "\\n")
 if rule is None:
     sys.exit("stand-in: nobody expects " + spoken)
-if rule["file"] is not None:
-    with open(arguments[-1], "w") as file:
-        file.write(rule["file"])
 sys.stdout.write(rule["out"])
 sys.stderr.write(rule["err"])
 sys.exit(rule["code"])
 """
 
 
-def answer(call: str, out: str = "", *, err: str = "", code: int = 0, file: str | None = None, once: bool = False, has: tuple = ()):
+def answer(call: str, out: str = "", *, err: str = "", code: int = 0, once: bool = False, has: tuple = ()):
     """The response of a stand-in to calls that begin like this."""
-    return {"call": call, "out": out, "err": err, "code": code, "file": file, "once": once, "has": list(has)}
+    return {"call": call, "out": out, "err": err, "code": code, "once": once, "has": list(has)}
 
 
 class Models:
@@ -373,19 +335,17 @@ class Scripts(unittest.TestCase):
 
 
 def needs_jq(test):
-    return unittest.skipUnless(JQ, "SKIPPED: this machine has no jq, which make onboard needs")(test)
+    return unittest.skipUnless(JQ, "SKIPPED: this machine has no jq, which the commands of docs/deploy.md need")(test)
 
 
 class EveryScript(Scripts):
     def all_scripts(self, answers: list[dict], **variables):
         for target in SCRIPTS:
-            if target == "onboard" and not JQ:
-                continue
             with self.subTest(target):
                 yield target, self.run_it(target, answers, **({"ORG": "acme", "AZURE_RESOURCE_GROUP": "rg-security"} | variables))
 
     def test_the_tools_are_asked_for_first(self):
-        needed = {"deploy": ["aws", "sam", "cargo"], "deploy-azure": ["az", "aws"], "onboard": ["aws"], "logs": ["aws"], "destroy": ["aws"]}
+        needed = {"deploy": ["aws", "sam", "cargo"], "deploy-azure": ["az", "aws"], "logs": ["aws"], "destroy": ["aws"]}
         for target, tools in needed.items():
             for tool in tools:
                 with self.subTest(target=target, tool=tool):
@@ -394,10 +354,6 @@ class EveryScript(Scripts):
                     self.assert_fails(run, f"{tool} is not installed: install")
                     self.assertEqual(run.out, "")
                     self.stand_in(tool)
-
-    def test_jq_is_asked_for_by_onboard(self):
-        self.remove("jq")
-        self.assert_fails(self.run_it("onboard", LOGIN, ORG="acme"), "jq is not installed: install")
 
     def test_cargo_lambda_is_asked_for_by_deploy(self):
         answers = [*LOGIN, answer("cargo lambda --version", code=101, err="error: no such command: `lambda`\n")]
@@ -429,9 +385,7 @@ class EveryScript(Scripts):
         self.assertEqual((tail["AWS_REGION"], tail["AWS_DEFAULT_REGION"]), ("eu-central-1", "eu-central-1"))
 
     def test_without_a_stack_the_remedy_is_named(self):
-        for target in ("onboard", "logs", "destroy"):
-            if target == "onboard" and not JQ:
-                continue
+        for target in ("logs", "destroy"):
             with self.subTest(target):
                 run = self.run_it(target, [*LOGIN, NO_STACK], ORG="acme")
                 self.assert_fails(run, f"there is no stack hubkeeper in {REGION} of account {ACCOUNT}", "make deploy")
@@ -484,7 +438,7 @@ class Deploy(Scripts):
             ["deploy", "--stack-name", "hubkeeper", "--region", REGION, "--confirm-changeset", "--parameter-overrides", *parameters],
         )
         for word in [*OUTPUTS.values(), ACCOUNT, "stack       hubkeeper (new)", "enable-outbound-web-identity-federation", "Confirm the e-mail",
-                     "make onboard ORG=", f"aws lambda invoke --function-name {FUNCTION}", *parameters]:
+                     "make install", "hubkeeper onboard hubkeeper/<organization>\n", f"aws lambda invoke --function-name {FUNCTION}", *parameters]:
             self.assertIn(word, run.out)
 
     def test_what_will_be_done_is_said_before_it_is_done(self):
@@ -687,130 +641,45 @@ class DeployAzure(Scripts):
         self.assert_fails(self.run_it("deploy-azure", answers, AZURE_RESOURCE_GROUP="rg-security"), "Entra has stored the subject")
 
 
-@needs_jq
 class Onboard(Scripts):
-    INVOKE = "aws lambda invoke"
-    SECRET_IS_THERE = answer("aws secretsmanager describe-secret --secret-id hubkeeper/acme", f"{SECRET}\tNone\tNone\n")
+    """`make onboard` builds the command line and passes its settings on. Nothing of them reaches a shell as code."""
 
-    @classmethod
-    def planned(cls, report: dict | str = PLAN, error: str = "None") -> dict:
-        text = report if isinstance(report, str) else json.dumps(report)
-        return answer(cls.INVOKE, f"{error}\n", file=text, has=('"mode": "plan"',))
+    def onboard(self, **variables) -> Run:
+        for tool in ("make", "true"):
+            if not (self.folder / "unix" / tool).exists():
+                (self.folder / "unix" / tool).symlink_to(shutil.which(tool))
+        built = self.root / "target" / "debug" / "hubkeeper"
+        built.parent.mkdir(parents=True, exist_ok=True)
+        built.write_text(STAND_IN.format(python=sys.executable, answers=str(self.answers), calls=str(self.calls)))
+        built.chmod(0o755)
+        answers = [answer("cargo build --locked --workspace --bins"), answer("hubkeeper onboard", "the plan\n")]
+        return self.run_it("onboard", answers, make=True, **variables)
 
-    @classmethod
-    def applied(cls, report: dict = APPLIED, error: str = "None") -> dict:
-        return answer(cls.INVOKE, f"{error}\n", file=json.dumps(report))
+    def arguments(self, **variables) -> list[str]:
+        run = self.onboard(**({"ORG": "acme"} | variables))
+        self.assertEqual((run.code, [call["tool"] for call in run.calls]), (0, ["cargo", "hubkeeper"]), run)
+        self.assertIn("the plan\n", run.out)
+        return run.calls[1]["arguments"]
 
-    def onboard(self, *answers: dict, secret: dict | None = None, **variables) -> Run:
-        found = [*LOGIN, *stack(), secret or self.SECRET_IS_THERE, *answers]
-        return self.run_it("onboard", found, **({"ORG": "acme"} | variables))
+    def test_the_settings_become_options(self):
+        plain = ["onboard", "hubkeeper/acme", "--stack", "hubkeeper"]
+        self.assertEqual(self.arguments(), plain)
+        self.assertEqual(self.arguments(MODE="apply"), plain)
+        self.assertEqual(self.arguments(MODE="plan"), [*plain, "--plan"])
+        # a plan asks no question
+        self.assertEqual(self.arguments(MODE="plan", YES="1"), [*plain, "--plan"])
+        self.assertEqual(self.arguments(YES="1"), [*plain, "--yes"])
+        other = self.arguments(PREFIX="team a/", STACK="other", ORG="acme-2")
+        self.assertEqual(other, ["onboard", "team a/acme-2", "--stack", "other"])
 
-    def test_the_plan_and_then_what_was_done(self):
-        run = self.onboard(self.planned(), self.applied())
-        self.assertEqual((run.code, run.err), (0, ""))
-        sent = [call["arguments"] for call in run.all(self.INVOKE)]
-        events = [json.loads(arguments[arguments.index("--payload") + 1]) for arguments in sent]
-        event = {"action": "onboard", "secretId": SECRET}
-        self.assertEqual(events, [event | {"mode": "plan"}, event])
-        for word in ["planned", f"wouldCreate {CONNECTOR}", "1. tag the secret", "2. make a read-only token at Docker Hub", "5. create the connector",
-                     "applied", "complete: 6 repositories, 4 of them private", f"created {CONNECTOR}", "2027-02-22T11:26:34Z",
-                     "rotate-secret", "--no-rotate-immediately", FUNCTION_ARN]:
-            self.assertIn(word, run.out)
-
-    def test_an_event_that_takes_minutes_is_not_sent_twice(self):
-        call = self.onboard(self.planned(), self.applied()).all(self.INVOKE)[0]
-        self.assertEqual(call["settings"]["AWS_MAX_ATTEMPTS"], "1")
-        self.assertEqual(call["arguments"][call["arguments"].index("--cli-read-timeout") + 1], "930")
-
-    def test_the_plan_alone(self):
-        run = self.onboard(self.planned(), MODE="plan")
-        self.assertEqual((run.code, len(run.all(self.INVOKE))), (0, 1))
-        self.assertIn("step       7. take HUBKEEPER_CANDIDATE off", run.out)
-        self.assertNotIn("applied", run.out)
-
-    def test_where_all_is_well_nothing_more_is_sent(self):
-        report = {**PLAN, "outcome": "unchanged", "reason": "the connector carries it", "plan": [], "connector": {"id": CONNECTOR, "change": "none"}}
-        run = self.onboard(self.planned(report))
-        self.assertEqual((run.code, len(run.all(self.INVOKE))), (0, 1))
-        self.assertIn("unchanged: the connector carries it", run.out)
-
-    def test_warnings_and_steps_that_are_not_known_are_shown(self):
-        warning = {"code": "nothingToCompare", "message": "fill expectedRepositories"}
-        verdict = APPLIED["verdict"] | {"warnings": [warning]}
-        report = PLAN | {"plan": [{"step": "dance", "on": "table"}], "warnings": [warning], "verdict": verdict}
-        run = self.onboard(self.planned(report), MODE="plan")
-        self.assertIn('1. {"step":"dance","on":"table"}', run.out)
-        self.assertEqual(run.out.count("warning    nothingToCompare: fill expectedRepositories"), 1)
-
-    def test_every_step_of_the_source_has_words(self):
-        source = (ROOT / "crates/core/src/plan/steps.rs").read_text()
-        steps = set(re.findall(r'=> "(\w+)"', source))
-        self.assertGreater(len(steps), 10)
-        # an onboarding never runs these steps, so they need no words
-        steps -= {"tagOffboarded", "deleteConnector", "deactivateToken", "deleteToken", "activateToken", "copyCandidate"}
-        worded = set(re.findall(r'\.step == "(\w+)"', (ROOT / SCRIPTS["onboard"]).read_text()))
-        self.assertEqual(worded, steps)
-
-    def test_a_refused_onboarding(self):
-        for answers in ([self.planned(REFUSED, "Unhandled")], [self.planned(), self.applied(REFUSED, "Unhandled")]):
-            run = self.onboard(*answers)
-            self.assert_fails(run, "hubkeeper/acme was not onboarded", "make logs ORG=acme")
-            self.assertIn("errorType     Refused\n", run.err)
-            self.assertIn(f"errorMessage  {REFUSED['errorMessage']}\n", run.err)
-            self.assertNotIn("rotate-secret", run.out)
-
-    def test_a_function_that_fails_without_a_type(self):
-        run = self.onboard(self.planned({"errorMessage": "Task timed out after 900.00 seconds"}, "Unhandled"))
-        self.assert_fails(run, "was not onboarded")
-        self.assertIn("errorType     none\nerrorMessage  Task timed out", run.err)
-        self.assert_fails(self.onboard(self.planned("<html>", "Unhandled")), "its response is not JSON")
-        self.assert_fails(self.onboard(self.planned("<html>")), "is not a report")
-
-    def test_a_function_that_cannot_be_invoked(self):
-        denied = answer(self.INVOKE, code=254, err="An error occurred (AccessDeniedException) when calling the Invoke operation\n")
-        self.assert_fails(self.onboard(denied), "cannot be invoked", "AccessDeniedException")
-
-    def test_without_a_secret_it_is_said_how_to_make_one(self):
-        missing = answer("aws secretsmanager describe-secret", code=254, err="An error occurred (ResourceNotFoundException) when calling\n")
-        run = self.onboard(secret=missing)
-        self.assert_fails(run, f"there is no secret hubkeeper/acme in {REGION} of account {ACCOUNT}", "create it")
-        self.assertEqual(run.all(self.INVOKE), [])
-        for word in ["--name hubkeeper/acme", "--name hubkeeper-manager/acme", "read -rs token", "read -rs password", "file:///dev/stdin"]:
-            self.assertIn(word, run.err)
-
-    @unittest.skipUnless(os.path.exists("/dev/stdin"), "SKIPPED: no /dev/stdin")
-    def test_the_commands_for_a_secret_put_no_token_into_an_argument(self):
-        missing = answer("aws secretsmanager describe-secret", code=254, err="An error occurred (ResourceNotFoundException) when calling\n")
-        text = self.onboard(secret=missing).err
-        blocks = re.findall(r"   read -rs .*?   unset \w+\n", text, re.DOTALL)
-        self.assertEqual(len(blocks), 2)
-        for block in blocks:
-            reader = self.folder / "bin" / "aws"
-            reader.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$SEEN"\ncat > "$TOOK"\n')
-            environment = {"PATH": f"{self.folder}/bin:{self.folder}/unix", "SEEN": f"{self.folder}/seen", "TOOK": f"{self.folder}/took"}
-            word = PLANTED + '"\\$`'
-            subprocess.run(["bash", "-euc", block], env=environment, input=word + "\n", text=True, check=True, timeout=30)
-            self.assertNotIn(PLANTED, (self.folder / "seen").read_text())
-            self.assertIn("file:///dev/stdin", (self.folder / "seen").read_text())
-            self.assertIn(word, json.loads((self.folder / "took").read_text()).values())
-
-    def test_the_secret_that_is_printed_as_json_is_json(self):
-        missing = answer("aws secretsmanager describe-secret", code=254, err="An error occurred (ResourceNotFoundException) when calling\n")
-        found = re.search(r"--secret-string '(\{.*?\})'", self.onboard(secret=missing).err, re.DOTALL)
-        self.assertEqual(json.loads(found[1])["organization"], "acme")
-
-    def test_a_secret_that_is_to_be_deleted(self):
-        going = answer("aws secretsmanager describe-secret", f"{SECRET}\tTrue\t2026-11-20T10:00:00+00:00\n")
-        self.assert_fails(self.onboard(secret=going), "is scheduled for deletion", "aws secretsmanager restore-secret")
-
-    def test_a_secret_that_rotates_needs_no_advice(self):
-        rotating = answer("aws secretsmanager describe-secret", f"{SECRET}\tTrue\tNone\n")
-        self.assertNotIn("rotate-secret", self.onboard(self.planned(), self.applied(), secret=rotating).out)
-
-    def test_what_is_asked_of_the_user(self):
-        for variables, word in (({"ORG": ""}, "ORG is not set"), ({"ORG": "Acme Inc"}, "lower case"), ({"MODE": "dry"}, "MODE=dry")):
-            run = self.run_it("onboard", LOGIN, **({"ORG": "acme"} | variables))
-            self.assert_fails(run, word)
+    def test_a_wrong_setting_builds_and_runs_nothing(self):
+        for variables, word in (({}, "ORG is not set"), ({"ORG": "Acme Inc"}, "lower case"), ({"ORG": "acme;touch x"}, "lower case"),
+                                ({"ORG": "acme", "MODE": "dry"}, "MODE=dry")):
+            with self.subTest(word):
+                run = self.onboard(**variables)
+                self.assertEqual((run.code, run.calls), (2, []), run)
+                self.assertIn(word, run.err)
+                self.assertFalse((self.root / "x").exists())
 
 
 class Logs(Scripts):
@@ -926,6 +795,10 @@ class Texts:
         prose = re.sub(r"^ *```.*?^ *```$", "", self.document, flags=re.MULTILINE | re.DOTALL)
         return re.findall(r"`([^`\n]+)`", prose)
 
+    def recipe(self, target: str) -> str:
+        """The commands of a target of make."""
+        return self.makefile.split(f"\n{target}:")[1].split("\n\n")[0]
+
     def of_template(self, heading: str) -> dict[str, str]:
         """The entries of a section of the template, each with its text."""
         found = re.search(rf"^{heading}:\n(.*?)(?=^\w|\Z)", self.template, re.MULTILINE | re.DOTALL)
@@ -997,15 +870,19 @@ def check_make(texts: Texts) -> Iterator[str]:
         if words[1] not in targets:
             yield f"make has no {words[1]}"
             continue
+        if words[1] in SCRIPTS:
+            settings = re.search(r"(?s)# Settings: (.*?)\nset ", texts.scripts[SCRIPTS[words[1]]])[1]
+        else:
+            settings = texts.recipe(words[1])
         for variable in (word.split("=")[0] for word in words[2:]):
-            if f"{variable}" not in re.search(r"(?s)# Settings: (.*?)\nset ", texts.scripts[SCRIPTS[words[1]]])[1]:
+            if not re.search(rf"\b{variable}\b", settings):
                 yield f"make {words[1]} takes no {variable}"
     for target, script in SCRIPTS.items():
         if not re.search(rf"^{target}: ##2 .*\n\t@{script}$", texts.makefile, re.MULTILINE):
             yield f"make {target} does not run {script}"
     listed = {named(row[0])[0] for row in rows(texts.document.split("\n## ")[0])}
-    yield from difference("commands", listed, {f"make {target}" for target in SCRIPTS})
-    read = {name for text in texts.scripts.values() for name in re.findall(r"\$\{([A-Z_]+):-", text)} | {"AWS_PROFILE"}
+    yield from difference("commands", listed, {f"make {target}" for target in [*SCRIPTS, *OF_THE_COMMAND_LINE]})
+    read = {name for text in [*texts.scripts.values(), texts.recipe("onboard")] for name in re.findall(r"\$\{([A-Z_]+):-", text)} | {"AWS_PROFILE"}
     yield from difference("settings", {name for row in rows(texts.section("## Settings")) for name in named(row[0])}, read)
 
 
@@ -1067,6 +944,7 @@ BREAKAGES = [
     ("document", '    "NotificationEmail=', '    "NotificationMail=', "parameter NotificationMail"),
     ("document", "make onboard ORG=acme MODE=plan", "make onboards ORG=acme MODE=plan", "make has no onboards"),
     ("document", "make onboard ORG=acme MODE=plan", "make onboard ORGANIZATION=acme", "make onboard takes no ORGANIZATION"),
+    ("document", "| `PREFIX` | `hubkeeper/` |", "| `BEGINNING` | `hubkeeper/` |", "settings: PREFIX is left out"),
     ("document", "| `SINCE` | `1h` |", "| `UNTIL` | `1h` |", "settings: SINCE is left out"),
     ("makefile", "\t@infra/aws/logs.sh", "\t@infra/aws/log.sh", "make logs does not run"),
     ("document", "az cloud set --name", "az cloud set --cloud", "az cloud set has no ['cloud']"),
@@ -1108,8 +986,8 @@ class Document(unittest.TestCase):
     def test_the_commands_are_found(self):
         texts = Texts.read()
         found = {" ".join(words[:3]) for language, text in texts.blocks() if language == "sh" for words in commands(text)}
-        for command in ("aws iam enable-outbound-web-identity-federation", "aws secretsmanager create-secret", "aws secretsmanager put-secret-value",
-                        "aws sqs receive-message", "aws sqs start-message-move-task", "aws lambda invoke"):
+        for command in ("aws iam enable-outbound-web-identity-federation", "aws secretsmanager create-secret",
+                        "aws secretsmanager rotate-secret", "aws sqs receive-message", "aws sqs start-message-move-task", "aws lambda invoke"):
             self.assertIn(command, found)
 
     def test_without_botocore_it_is_said(self):
@@ -1153,13 +1031,6 @@ class DocumentOutput(Scripts):
     def test_deploy(self):
         self.compare("make deploy", self.borrow(Deploy).first().out)
 
-    @needs_jq
-    def test_onboard(self):
-        case = self.borrow(Onboard)
-        self.compare("make onboard ORG=acme MODE=plan", case.onboard(case.planned(), MODE="plan").out)
-        self.compare("make onboard ORG=acme", case.onboard(case.planned(), case.applied()).out)
-        self.compare("errorType", case.onboard(case.planned(REFUSED, "Unhandled")).err.lstrip("\n"))
-
     def test_destroy(self):
         case = self.borrow(Destroy)
         run = case.run_it("destroy", [*LOGIN, *stack(), case.NONE, *case.DELETE], CONFIRM="hubkeeper")
@@ -1167,7 +1038,7 @@ class DocumentOutput(Scripts):
 
     @needs_jq
     def test_the_secrets_that_are_made_are_documents(self):
-        """The blocks of steps 3 and 5 run with typed input and pass a document on; no argument contains the input."""
+        """The blocks of step 3 run with typed input and pass a document on; no argument contains the input."""
         found = []
         for text in (text for language, text in Texts.read().blocks() if language == "sh" and "read -rs" in text):
             reader = self.folder / "bin" / "aws"
@@ -1191,8 +1062,7 @@ class DocumentOutput(Scripts):
         self.assertEqual(
             [set(document) for document in found],
             [{"username", "password", "usedBy"}, {"username", "password", "totpSecret", "usedBy"},
-             {"organization", "username", "accessToken", "expiresAt", "expectedRepositories", "connector"},
-             {"organization", "accessToken", "expiresAt"}],
+             {"organization", "username", "accessToken", "expiresAt", "expectedRepositories", "connector"}],
         )
 
 

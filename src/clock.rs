@@ -22,15 +22,8 @@ pub trait Random: Send + Sync {
 
     /// Returns a version 4 UUID, in lower case with hyphens.
     fn uuid(&self) -> String {
-        let (high, low) = (self.next_u64(), self.next_u64());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xfff,
-            (low >> 48) & 0xfff,
-            low & 0xffff_ffff_ffff
-        )
+        let random = (u128::from(self.next_u64()) << 64) | u128::from(self.next_u64());
+        uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid().to_string()
     }
 }
 

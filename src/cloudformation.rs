@@ -201,7 +201,7 @@ fn data(report: &Report) -> Value {
     let mut data = json!({"Outcome": report.outcome.name()});
     for (name, value) in [
         ("Organization", report.organization.clone()),
-        ("VersionId", report.version_id.clone()),
+        ("VersionId", report.version_id.as_ref().map(ToString::to_string)),
         ("ConnectorId", connector),
         ("Invitation", invitation),
     ] {

@@ -11,6 +11,7 @@ use hubkeeper_core::config::Problems;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event;
 use hubkeeper_core::event::{Event, Payload};
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::report::{FleetReport, Report};
 use hubkeeper_core::status::Page;
@@ -218,7 +219,7 @@ fn log_report(report: &Report) {
                 error.message = report.error_message,
                 hub.organization = report.organization,
                 secret.id = report.secret_id,
-                secret.version_id = report.version_id,
+                secret.version_id = report.version_id.as_ref().map(VersionId::as_str),
                 warnings = report.warnings.len(),
                 report = %report.to_json(),
                 $message

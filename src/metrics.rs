@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::time::SystemTime;
 
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::proof::Verdict;
 use hubkeeper_core::report::Report;
@@ -99,7 +100,7 @@ impl Entry for Measured<'_> {
         writer.value("outcome", report.outcome.name());
         writer.value("verdict", &report.verdict.as_ref().map(|verdict| verdict.result.name()));
         writer.value("secretId", &report.secret_id);
-        writer.value("versionId", &report.version_id);
+        writer.value("versionId", &report.version_id.as_ref().map(VersionId::as_str));
         writer.value("errorType", &report.error_type);
         for Metric { name, unit, value } in &METRICS {
             if let Some(observed) = value(report, now) {
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn a_report_with_all_there_is() {
         let mut report = report("rotation:setSecret", Outcome::Applied);
-        report.version_id = Some("5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01".into());
+        report.version_id = Some(VersionId::of_service("5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01"));
         report.verdict = Some(verdict(Finding::Complete));
         report.tokens.expires_at = Some("2027-01-08T22:00:00Z".into());
         report.reason = Some("a reason".into());

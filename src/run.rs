@@ -70,6 +70,13 @@ async fn ready_bearer(services: &Services, trigger: &Trigger) {
     }
 }
 
+/// The state at the start of a round. No `Debug`: it holds tokens.
+struct Begun {
+    state: State,
+    /// What the proof of setSecret lets the executor check again; `None` if nothing was proven during the read.
+    look: Option<Recheck>,
+}
+
 /// The result of a round.
 enum Round {
     /// Nothing is left to do.
@@ -111,12 +118,12 @@ impl Flow<'_> {
         let since = self.services.now();
         let read = Box::pin(self.read(organization)).await;
         self.report.stage(since, self.services.now(), "read", &read);
-        let Some((mut state, mut look)) = read? else { return Ok(Round::Over) };
+        let Some(Begun { mut state, mut look }) = read? else { return Ok(Round::Over) };
         // keeps the version that `read` has proven
         if let Some(proven) = self.proven.take()
             && proven.version == state.world.version
         {
-            state.progress.proven = Some(proven);
+            state.progress.note_proven(&proven.version, proven.verdict);
         }
         for _ in 0..TURNS {
             let plan = planner::plan(&self.trigger, &state, &self.services.config.client_id)?;
@@ -141,7 +148,7 @@ impl Flow<'_> {
                     state.progress.proven = None;
                     state::read_slot(self.services, &mut state).await?;
                 }
-                Next::Reactivate => self.revive(&mut state).await?,
+                Next::Reactivate => self.reactivate(&mut state).await?,
                 Next::IgnoreCandidate(error) => {
                     report::warn_of_candidate(self.report, &state.world.secret, &error);
                     state.progress.ignored_candidate = Some(error);
@@ -198,7 +205,7 @@ impl Flow<'_> {
     }
 
     /// Activates a token in use that an interrupted run left deactivated, and proves it again.
-    async fn revive(&mut self, state: &mut State) -> Result<(), Error> {
+    async fn reactivate(&mut self, state: &mut State) -> Result<(), Error> {
         state.progress.reactivated = true;
         // an error of the inventory is dropped: the rejected token in use is the error to report
         let Ok(steps) = inventory::plan(self.services, state, false, self.report).await else { return Ok(()) };

@@ -5,6 +5,7 @@ use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event::StatusQuery;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::{Document, Kept, Label, Managed};
 use hubkeeper_core::status::{Item, Page, Seen};
 use hubkeeper_core::time::Timestamp;
@@ -63,7 +64,7 @@ fn after(named: Vec<String>, next: Option<&str>) -> Vec<String> {
 async fn see(services: &Services, id: &str) -> Result<Seen, Error> {
     let store = &services.store;
     let mut secret = store.describe(id).await?;
-    let pending = secret.rotation_in_progress().map(str::to_owned);
+    let pending = secret.rotation_in_progress().cloned();
     let dated = async {
         match &pending {
             Some(pending) => {
@@ -75,7 +76,7 @@ async fn see(services: &Services, id: &str) -> Result<Seen, Error> {
         }
     };
     let pending_document = async {
-        let document = document(services, &secret.arn, pending.as_deref(), Label::Pending).await;
+        let document = document(services, &secret.arn, pending.as_ref(), Label::Pending).await;
         document.ok().flatten()
     };
     let current = document(services, &secret.arn, secret.version(Label::Current), Label::Current);
@@ -105,7 +106,7 @@ async fn see(services: &Services, id: &str) -> Result<Seen, Error> {
 async fn document(
     services: &Services,
     arn: &str,
-    version: Option<&str>,
+    version: Option<&VersionId>,
     label: Label,
 ) -> Result<Option<Document>, Error> {
     let Some(version) = version else { return Ok(None) };

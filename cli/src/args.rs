@@ -84,7 +84,7 @@ Exit code: 0 where nothing needs anybody, 4 where a person has to act, 3 where a
     },
     /// Print the manual page, or write one for each command into a folder
     Man {
-        /// The folder
+        /// Folder for one page of each command; without it the page of all goes to standard output
         #[arg(long, value_name = "FOLDER")]
         dir: Option<PathBuf>,
     },
@@ -230,6 +230,7 @@ pub struct Reconcile {
 
 /// `hubkeeper rotate`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Rotate {
     /// Names or ARNs of secrets
     #[arg(required_unless_present = "all")]
@@ -240,6 +241,9 @@ pub struct Rotate {
     /// Print what a rotation would do, and start none
     #[arg(long)]
     pub plan: bool,
+    /// Plan without the deployed function
+    #[arg(long, requires = "plan", conflicts_with = "all")]
+    pub local: bool,
     /// Do not ask before the rotation starts
     #[arg(short, long, conflicts_with = "plan")]
     pub yes: bool,

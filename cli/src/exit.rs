@@ -112,6 +112,17 @@ impl Failure {
         Self::new(Code::Usage, what, remedy)
     }
 
+    /// An error of a call with the caller's own credentials. The function's words ask for a right of its role.
+    pub fn own(error: Error) -> Self {
+        let mut failure = Self::from(error);
+        failure.remedy = failure.remedy.replace("allow the function's role ", "you need the right ");
+        if failure.remedy.starts_with("the function needs the credentials of its role") {
+            failure.remedy =
+                "log in again: run aws sso login (or aws configure), or choose a profile with AWS_PROFILE".into();
+        }
+        failure
+    }
+
     /// An error of the function, by the message that it returned: what happened, then the remedy.
     pub fn of_message(code: Code, message: &str) -> Self {
         match message.split_once("; remedy: ") {
@@ -136,6 +147,7 @@ impl From<Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hubkeeper_core::failure::secrets_manager::{Reread, Stated};
     use serde_json::json;
 
     #[test]
@@ -156,6 +168,18 @@ mod tests {
         let failure = Failure::of_message(Code::Refused, "verify (acme): partial; remedy: give access");
         assert_eq!((failure.what.as_str(), failure.remedy.as_str()), ("verify (acme): partial", "give access"));
         assert_eq!(Failure::of_message(Code::Retry, "Sandbox.Timedout").remedy, "");
+    }
+
+    #[test]
+    fn a_refused_call_of_ones_own_names_the_right_and_no_role() {
+        let refused = |code: &str| Failure::own(Stated::new("PutSecretValue", code, "").error(None, Reread::Unknown));
+        let denied = refused("AccessDeniedException");
+        assert!(denied.remedy.starts_with("you need the right secretsmanager:PutSecretValue on"), "{denied:?}");
+        let unknown = refused("UnrecognizedClientException");
+        assert!(unknown.remedy.contains("aws sso login"), "{unknown:?}");
+        for failure in [denied, unknown] {
+            assert!(!failure.remedy.contains("role") && failure.code == Code::Person, "{failure:?}");
+        }
     }
 
     #[test]

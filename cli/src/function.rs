@@ -71,6 +71,14 @@ impl Deployed {
     /// # Errors
     /// Returns the function's error with its remedy, or why the function could not be invoked.
     pub async fn invoke(&self, event: &Value) -> Result<Value, Failure> {
+        self.ask(event).await.and_then(|answer| answer)
+    }
+
+    /// Sends an event and waits for what the function returns: the report, or the error of the event.
+    ///
+    /// # Errors
+    /// Returns why the function could not be invoked.
+    pub async fn ask(&self, event: &Value) -> Result<Result<Value, Failure>, Failure> {
         let call = self.lambda.invoke().function_name(&self.name).payload(Blob::new(event.to_string()));
         let response = call.send().await.map_err(|error| self.refused("lambda:InvokeFunction", &error))?;
         let payload = response.payload.map(Blob::into_inner).unwrap_or_default();
@@ -79,7 +87,7 @@ impl Deployed {
             let kind = answer["errorType"].as_str().unwrap_or("an unknown error");
             let message = answer["errorMessage"].as_str().unwrap_or("the function failed without a message");
             let code = Code::of_error_type(kind);
-            return Err(match kind {
+            return Ok(Err(match kind {
                 "Refused" | "BadEvent" | "Misconfigured" | "NeedsHuman" | "Retryable" => {
                     Failure::of_message(code, message)
                 }
@@ -89,10 +97,10 @@ impl Deployed {
                     format!("the function {} ended with {kind}: {}", self.name, redact::prose(message)),
                     format!("see its log: aws logs tail /aws/lambda/{} --since 10m", self.name),
                 ),
-            });
+            }));
         }
         if answer.is_object() {
-            return Ok(answer);
+            return Ok(Ok(answer));
         }
         Err(Failure::new(
             Code::Retry,
@@ -156,6 +164,12 @@ async fn of_stack(stack: &str, aws: &SdkConfig, http_client: &HttpClient) -> Res
             },
         );
         let kind = if code.is_some() { Code::Person } else { Code::Retry };
+        let right = if matches!(code, Some("AccessDenied" | "AccessDeniedException")) {
+            "you need the right cloudformation:DescribeStacks on it, or "
+        } else {
+            ""
+        };
+        let remedy = format!("{right}{remedy}");
         Failure::new(
             kind,
             format!("the deployed function is not known; the stack {stack} cannot be read: {why}"),

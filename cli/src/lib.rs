@@ -3,7 +3,9 @@
 //! - [`args`] is the command line as a value, [`commands`] what each command does.
 //! - [`target`] is who handles an event: [`function`], the deployed function, or [`local`], the same code with the
 //!   caller's credentials.
+//! - [`secrets`] reads Secrets Manager with the caller's credentials.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
+//! - [`hints`] says what to do next, as commands.
 //! - [`exit`] is how a command ends.
 //!
 //! It writes two things itself: a new version of a secret (`stage`), and the start of a rotation (`rotate`). Everything
@@ -14,10 +16,12 @@ pub mod commands;
 pub mod context;
 pub mod exit;
 pub mod function;
+pub mod hints;
 pub mod local;
 pub mod manual;
 pub mod progress;
 pub mod render;
+pub mod secrets;
 pub mod target;
 pub mod terminal;
 pub mod token;

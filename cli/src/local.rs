@@ -123,15 +123,14 @@ impl Local {
         if !reads {
             return Err(Failure::usage("with your own credentials this command only plans", "add --plan"));
         }
-        Ok(Box::pin(self.handler.handle(event, deadline())).await?)
+        Box::pin(self.handler.handle(event, deadline())).await.map_err(Failure::own)
     }
 }
 
 /// Gets a bearer token for ARM from the Azure CLI, and when it expires.
 async fn azure(scope: &str) -> Result<(SecretString, OffsetDateTime), Failure> {
     let no_login = |error: azure_core::Error| {
-        // the text of `az` is about its login, and is shown to whoever runs it
-        let words = hubkeeper_core::redact::words(&error.to_string(), &[]);
+        let words = words_of_az(&error.to_string());
         Failure::new(
             Code::Person,
             format!("the Azure CLI returned no token for Azure Resource Manager ({words})"),
@@ -141,6 +140,16 @@ async fn azure(scope: &str) -> Result<(SecretString, OffsetDateTime), Failure> {
     let credential = AzureCliCredential::new(None).map_err(no_login)?;
     let token = credential.get_token(&[scope], None).await.map_err(no_login)?;
     Ok((SecretString::from(token.token.secret().to_owned()), token.expires_on))
+}
+
+/// What the Azure CLI said about its login, without the library's words around it.
+fn words_of_az(text: &str) -> String {
+    let text = text.split_once("authentication failed. ").map_or(text, |(_, rest)| rest);
+    let text = text.split("To troubleshoot").next().unwrap_or_default().trim();
+    if text.contains("not found on PATH") {
+        return "az is not installed, or not on the PATH".to_owned();
+    }
+    hubkeeper_core::redact::words(text, &[])
 }
 
 /// A failure that names the variables that are wrong.

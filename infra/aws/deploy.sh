@@ -143,7 +143,12 @@ if ! try aws iam get-outbound-web-identity-federation-info --query IssuerIdentif
         *) next 'Check that outbound web identity federation is on: aws iam get-outbound-web-identity-federation-info' ;;
     esac
 fi
-next 'Onboard each organization: make onboard ORG=<organization>'
+next 'Install the command line hubkeeper, once: make install'
+of_stack=''
+if [ "$STACK" != hubkeeper ]; then
+    of_stack=" --stack $STACK"
+fi
+next "Onboard each organization: hubkeeper onboard $(must_output SecretNamePrefix)<organization>$of_stack"
 next 'Run the first reconcile, so that the alarm on missing reconciles turns OK (else the schedule does, within a day):'
 say "     aws lambda invoke --function-name $function_name --region $region --cli-binary-format raw-in-base64-out \\"
 say "         --payload '{\"action\": \"reconcile\"}' answer.json"

@@ -6,6 +6,7 @@ use futures_util::future::join;
 use hubkeeper_core::connector::merge::Desired;
 use hubkeeper_core::connector::{Observed, merge};
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::preconditions::{After, after_write, may_delete, may_write};
 use hubkeeper_core::plan::state::OffboardedConnector;
 use hubkeeper_core::report::Change;
@@ -28,7 +29,7 @@ const DELETE_ATTEMPTS: u32 = 4;
 impl Executor<'_> {
     /// Writes the connector: reads it again, merges, sends the PUT and reads the result back. A lost response is
     /// settled by a read.
-    pub(super) async fn write_connector(&mut self, version: &str) -> Result<(), Error> {
+    pub(super) async fn write_connector(&mut self, version: &VersionId) -> Result<(), Error> {
         let document = self.document(version)?;
         self.report.version_id = Some(version.to_owned());
         let verdict = self.state.progress.verdict_on(version).filter(|verdict| verdict.is_complete()).cloned();
@@ -139,7 +140,7 @@ impl Executor<'_> {
     async fn look_back(
         &mut self,
         document: &Document,
-        version: &str,
+        version: &VersionId,
         secret: &Secret,
         created: bool,
     ) -> Result<(), Error> {
@@ -210,7 +211,12 @@ impl Executor<'_> {
 
     /// Reads the connector until it shows the write. Any other difference is a warning, because a second write in the
     /// same run would have the same result.
-    async fn read_back(&mut self, document: &Document, version: &str, foreign_before: &[String]) -> Result<(), Error> {
+    async fn read_back(
+        &mut self,
+        document: &Document,
+        version: &VersionId,
+        foreign_before: &[String],
+    ) -> Result<(), Error> {
         let fingerprint = self.state.world.secret.fingerprint();
         let mut differs = String::from("it does not exist");
         let mut pauses = READ_BACK_SECONDS.into_iter().map(Duration::from_secs);

@@ -19,6 +19,26 @@ use crate::clients::hub::members::{Changed, Invited};
 /// Maximum number of reads of a value that may not be visible everywhere yet.
 const LOOKS: u32 = 3;
 
+/// What the secret asks for. No `Debug`: the document holds a token.
+struct Asked {
+    document: Document,
+    requested: InvitationRequest,
+}
+
+/// The dedicated user as a member of the organization.
+struct Joined {
+    member: Member,
+    /// User names of the team's members.
+    team: Vec<String>,
+}
+
+/// A member that a change is due for. No `Debug`: the document holds a token.
+struct Change {
+    document: Document,
+    /// The user's name as Docker Hub spells it.
+    username: String,
+}
+
 impl Executor<'_> {
     pub(super) async fn tag_invitation(&mut self, state: Invitation) -> Result<(), Error> {
         self.still_ours().await?;
@@ -35,7 +55,7 @@ impl Executor<'_> {
         if !self.is_stranger() {
             return Ok(());
         }
-        let (document, requested) = self.asked()?;
+        let Asked { document, requested } = self.asked()?;
         let session = self.services.owner(&self.state.world.secret, &document).await?;
         self.wrote = true;
         let unknown = match self.writers.hub.invite(&session, &document.organization, &requested).await {
@@ -76,7 +96,7 @@ impl Executor<'_> {
         self.state.progress.resent = true;
         self.still_ours().await?;
         self.look_at_roster().await?;
-        let (document, requested) = self.asked()?;
+        let Asked { document, requested } = self.asked()?;
         let roster = self.state.world.roster.as_ref();
         let invite = roster.map(|roster| standing(roster, &document.username, &requested.email));
         let Some(Standing::Invited(Invite { id, .. })) = invite else { return Ok(()) };
@@ -99,7 +119,7 @@ impl Executor<'_> {
 
     pub(super) async fn set_role(&mut self, role: Role) -> Result<(), Error> {
         let is_set = |member: &Member, _: &[String]| member.role.is_some_and(|held| held >= role);
-        let Some((document, username)) = self.before_change(is_set).await? else { return Ok(()) };
+        let Some(Change { document, username }) = self.before_change(is_set).await? else { return Ok(()) };
         let session = self.services.owner(&self.state.world.secret, &document).await?;
         self.wrote = true;
         let set = self.writers.hub.set_role(&session, &document.organization, &username, role).await;
@@ -110,7 +130,7 @@ impl Executor<'_> {
         let is_in = |member: &Member, team: &[String]| {
             team.iter().any(|username| username.eq_ignore_ascii_case(&member.username))
         };
-        let Some((document, username)) = self.before_change(is_in).await? else { return Ok(()) };
+        let Some(Change { document, username }) = self.before_change(is_in).await? else { return Ok(()) };
         let session = self.services.owner(&self.state.world.secret, &document).await?;
         self.wrote = true;
         let added = self.writers.hub.add_to_team(&session, &document.organization, team, &username).await;
@@ -119,15 +139,14 @@ impl Executor<'_> {
     }
 
     /// Returns the document and the user's name at Docker Hub, or `None` if nothing needs to change.
-    async fn before_change(
-        &mut self,
-        is_done: impl Fn(&Member, &[String]) -> bool,
-    ) -> Result<Option<(Document, String)>, Error> {
+    async fn before_change(&mut self, is_done: impl Fn(&Member, &[String]) -> bool) -> Result<Option<Change>, Error> {
         self.still_ours().await?;
         self.look_at_roster().await?;
-        let (document, _) = self.asked()?;
+        let Asked { document, .. } = self.asked()?;
         let member = self.member();
-        Ok(member.filter(|(member, team)| !is_done(member, team)).map(|(member, _)| (document, member.username)))
+        Ok(member
+            .filter(|found| !is_done(&found.member, &found.team))
+            .map(|found| Change { document, username: found.member.username }))
     }
 
     /// Checks that a change is visible. Only that counts, whatever the response was.
@@ -154,7 +173,7 @@ impl Executor<'_> {
                 break;
             }
             self.look_at_roster().await?;
-            if self.member().is_some_and(|(member, team)| is_done(&member, &team)) {
+            if self.member().is_some_and(|found| is_done(&found.member, &found.team)) {
                 return Ok(());
             }
         }
@@ -182,7 +201,7 @@ impl Executor<'_> {
     }
 
     async fn look_at_roster(&mut self) -> Result<(), Error> {
-        let (document, requested) = self.asked()?;
+        let Asked { document, requested } = self.asked()?;
         self.state.world.roster = Some(self.services.roster(&self.state.world.secret, &document, &requested).await?);
         Ok(())
     }
@@ -195,17 +214,20 @@ impl Executor<'_> {
     }
 
     /// Returns the dedicated user as a member of the organization, and the members of the team.
-    fn member(&self) -> Option<(Member, Vec<String>)> {
+    fn member(&self) -> Option<Joined> {
         let roster = self.state.world.roster.as_ref()?;
         let (document, requested) = asked(&self.state.world)?;
         match standing(roster, &document.username, &requested.email) {
-            Standing::Member(member) => Some((member.clone(), roster.team.clone().unwrap_or_default())),
+            Standing::Member(member) => {
+                Some(Joined { member: member.clone(), team: roster.team.clone().unwrap_or_default() })
+            }
             _ => None,
         }
     }
 
-    fn asked(&self) -> Result<(Document, InvitationRequest), Error> {
-        let asked = asked(&self.state.world).map(|(document, requested)| (document.clone(), requested.clone()));
+    fn asked(&self) -> Result<Asked, Error> {
+        let asked = asked(&self.state.world)
+            .map(|(document, requested)| Asked { document: document.clone(), requested: requested.clone() });
         asked.ok_or_else(|| Error::retryable("the secret no longer requests an invitation", "repeat the event"))
     }
 }

@@ -7,9 +7,10 @@ mod tokens;
 use std::time::Duration;
 
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::preconditions::{may_move, still_admitted};
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::{Proven, Recheck, State};
+use hubkeeper_core::plan::state::{Recheck, State};
 use hubkeeper_core::plan::steps::Step;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::Trigger;
@@ -91,7 +92,7 @@ impl Executor<'_> {
         &self.state.world.secret.arn
     }
 
-    fn document(&self, version: &str) -> Result<Document, Error> {
+    fn document(&self, version: &VersionId) -> Result<Document, Error> {
         self.state.world.document_of(version).cloned().ok_or_else(|| {
             Error::retryable(format!("version {version} of the secret has no value"), "repeat the event")
         })
@@ -125,7 +126,7 @@ impl Executor<'_> {
         self.writers.store.tag(self.arn(), OFFBOARDED).await
     }
 
-    async fn stage_candidate(&mut self, version: &str) -> Result<(), Error> {
+    async fn stage_candidate(&mut self, version: &VersionId) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         still_admitted(self.trigger, &self.state.world.version, &self.state.world, &fresh)?;
         match fresh.version(Label::Candidate) {
@@ -142,7 +143,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    async fn prove(&mut self, version: &str) -> Result<(), Error> {
+    async fn prove(&mut self, version: &VersionId) -> Result<(), Error> {
         let document = self.document(version)?;
         let Proof { verdict, recheck } =
             prove::examine_minted(self.services, &self.state.world, version, &document).await?;
@@ -151,11 +152,11 @@ impl Executor<'_> {
             return Err(refusal(&verdict));
         }
         self.look = recheck;
-        self.state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
+        self.state.progress.note_proven(version, verdict);
         Ok(())
     }
 
-    async fn move_current(&mut self, from: &str, to: &str) -> Result<(), Error> {
+    async fn move_current(&mut self, from: &VersionId, to: &VersionId) -> Result<(), Error> {
         let document = self.document(to)?;
         let look = self.services.look(self.arn(), &document.connector.id).await?;
         if look.secret.version(Label::Current) == Some(to) {
@@ -177,7 +178,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    async fn unstage(&mut self, from: &str) -> Result<(), Error> {
+    async fn unstage(&mut self, from: &VersionId) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         if !fresh.bears(from, Label::Candidate) {
             return Ok(());
@@ -201,7 +202,7 @@ impl Executor<'_> {
     }
 }
 
-fn staged_meanwhile(version: &str) -> Error {
+fn staged_meanwhile(version: &VersionId) -> Error {
     Error::retryable(
         format!("version {version} was staged HUBKEEPER_CANDIDATE meanwhile"),
         "repeat the event: it continues with that version, and a later reconcile retires the minted token",

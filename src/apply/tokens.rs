@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hubkeeper_core::error::Error;
 use hubkeeper_core::hub::{HubError, Pat};
+use hubkeeper_core::ids::{TokenId, VersionId};
 use hubkeeper_core::plan::preconditions::still_admitted;
 use hubkeeper_core::plan::retirement::Use;
 use hubkeeper_core::plan::state::{Slot, Version};
@@ -21,9 +22,18 @@ use crate::read::inventory::use_of;
 /// Time that a deactivation must leave in the invocation: enough to check the token's use again and to re-activate it.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
+/// A PAT of the inventory. No `Debug`: the session holds a token.
+struct Listed {
+    /// The session that may change the PAT.
+    session: Session,
+    pat: Pat,
+    /// The version in its label.
+    version: VersionId,
+}
+
 impl Executor<'_> {
     /// Creates a PAT and puts it. Revokes nothing, because the put of another attempt may have succeeded.
-    pub(super) async fn mint(&mut self, version: &str, label: Label) -> Result<(), Error> {
+    pub(super) async fn mint(&mut self, version: &VersionId, label: Label) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         if label == Label::Pending {
             still_admitted(self.trigger, version, &self.state.world, &fresh)?;
@@ -88,7 +98,7 @@ impl Executor<'_> {
 
     /// Deletes the PAT that this step created and that is certainly not stored, so that retries do not accumulate live
     /// tokens.
-    async fn discard(&mut self, session: &Session, id: &str) {
+    async fn discard(&mut self, session: &Session, id: &TokenId) {
         match self.writers.hub.revoke(session, id).await {
             Ok(()) => self.report.tokens.retired.push(id.to_owned()),
             Err(error) => self.report.warn(Warning::new(WarningCode::UnstoredToken,
@@ -102,7 +112,7 @@ impl Executor<'_> {
 
     /// Reads the stored value back, and revokes every PAT with the version's label except the stored one. Revokes
     /// nothing if the value cannot be read.
-    pub(super) async fn revoke_orphaned(&mut self, version: &str) -> Result<(), Error> {
+    pub(super) async fn revoke_orphaned(&mut self, version: &VersionId) -> Result<(), Error> {
         // read by a label that this version has: another attempt may have staged another version since
         let stage = if self.trigger.is_rotation() {
             Some(Label::Pending.name().to_owned())
@@ -114,7 +124,7 @@ impl Executor<'_> {
         let stored = self.services.store.document(self.arn(), version, stage.as_deref()).await?;
         if stored.manager.is_some() {
             let session = self.services.manager(&self.state.world.secret, &stored).await?;
-            self.revoke_all_but(&session, version, stored.token_id.as_deref()).await?;
+            self.revoke_all_but(&session, version, stored.token_id.as_ref()).await?;
         }
         if self.report.tokens.minted != stored.token_id {
             self.report.tokens.minted = None;
@@ -128,11 +138,16 @@ impl Executor<'_> {
         Ok(())
     }
 
-    async fn revoke_all_but(&mut self, session: &Session, version: &str, kept: Option<&str>) -> Result<(), Error> {
+    async fn revoke_all_but(
+        &mut self,
+        session: &Session,
+        version: &VersionId,
+        kept: Option<&TokenId>,
+    ) -> Result<(), Error> {
         let label = self.state.world.secret.token_label(version);
         let hub = &self.services.hub;
         let tokens = hub.tokens(session).await.map_err(|error| undecided(&error))?;
-        for pat in tokens.iter().filter(|pat| pat.label == label && Some(pat.id.as_str()) != kept) {
+        for pat in tokens.iter().filter(|pat| pat.label == label && Some(&pat.id) != kept) {
             self.wrote = true;
             self.writers.hub.revoke(session, &pat.id).await.map_err(|error| undecided(&error))?;
             self.report.tokens.retired.push(pat.id.clone());
@@ -141,14 +156,14 @@ impl Executor<'_> {
     }
 
     /// Deactivates a PAT, then checks again whether it is in use. Re-activates it if it is, or if the check fails.
-    pub(super) async fn deactivate_token(&mut self, id: &str) -> Result<(), Error> {
+    pub(super) async fn deactivate_token(&mut self, id: &TokenId) -> Result<(), Error> {
         if !self.services.http_client.has(LOOK_AGAIN) {
             return Err(Error::retryable(
                 "too little time is left to retire a token and to check it afterwards",
                 "repeat the event; nothing was deactivated",
             ));
         }
-        let (session, pat, version) = self.pat(id).await?;
+        let Listed { session, pat, version } = self.pat(id).await?;
         if self.in_use(&pat).await? {
             return Ok(());
         }
@@ -183,8 +198,8 @@ impl Executor<'_> {
     }
 
     /// Deletes a PAT that was inactive when it was listed. Nobody can have proven or written it since.
-    pub(super) async fn delete_token(&mut self, id: &str) -> Result<(), Error> {
-        let (session, pat, _) = self.pat(id).await?;
+    pub(super) async fn delete_token(&mut self, id: &TokenId) -> Result<(), Error> {
+        let Listed { session, pat, .. } = self.pat(id).await?;
         if self.in_use(&pat).await? {
             return Ok(());
         }
@@ -195,8 +210,8 @@ impl Executor<'_> {
     }
 
     /// Activates a PAT that is in use and that an interrupted run left deactivated.
-    pub(super) async fn activate_token(&mut self, id: &str) -> Result<(), Error> {
-        let (session, _, version) = self.pat(id).await?;
+    pub(super) async fn activate_token(&mut self, id: &TokenId) -> Result<(), Error> {
+        let Listed { session, version, .. } = self.pat(id).await?;
         let label = self.state.world.secret.token_label(&version);
         self.wrote = true;
         let changed = self.writers.hub.set_active(&session, id, true, &label).await;
@@ -214,14 +229,13 @@ impl Executor<'_> {
     }
 
     /// Returns a PAT of the inventory, the session that may change it, and the version in its label.
-    async fn pat(&self, id: &str) -> Result<(Session, Pat, String), Error> {
+    async fn pat(&self, id: &TokenId) -> Result<Listed, Error> {
         let unknown = || Error::retryable(format!("the token {id} is not in the list of tokens"), "repeat the event");
         let pats = self.state.world.pats.as_ref().map_err(Clone::clone)?;
         let pat = pats.iter().find(|pat| pat.id == id).cloned().ok_or_else(unknown)?;
         let TokenLabel { version, .. } = self.state.world.secret.version_of_label(&pat.label).ok_or_else(unknown)?;
-        let version = version.to_owned();
         let document = self.document(&self.state.world.version)?;
-        Ok((self.services.manager(&self.state.world.secret, &document).await?, pat, version))
+        Ok(Listed { session: self.services.manager(&self.state.world.secret, &document).await?, pat, version })
     }
 
     /// Returns whether a PAT is in use, by the current labels, connector and values. If that cannot be determined, the
@@ -246,7 +260,7 @@ impl Executor<'_> {
         Ok(used != Use::Unused)
     }
 
-    pub(super) async fn copy_candidate(&mut self, from: &str, to: &str) -> Result<(), Error> {
+    pub(super) async fn copy_candidate(&mut self, from: &VersionId, to: &VersionId) -> Result<(), Error> {
         let fresh = self.services.store.describe(self.arn()).await?;
         still_admitted(self.trigger, to, &self.state.world, &fresh)?;
         if !fresh.bears(from, Label::Candidate) {

@@ -10,6 +10,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, Tag};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::failure::secrets_manager::Reread;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::document::{Document, without_byte_order_mark};
 use hubkeeper_core::secret::invitation::{INVITE_TAG, Invitation};
 use hubkeeper_core::secret::kept::WRITER_TAG;
@@ -94,12 +95,13 @@ impl SecretStore {
             )
         });
         let name = answer.name.unwrap_or_else(|| arn.clone());
+        let versions = answer.version_ids_to_stages.unwrap_or_default();
         Ok(Secret {
             arn,
             name,
             rotation_enabled,
             deleted: answer.deleted_date.is_some(),
-            versions: answer.version_ids_to_stages.unwrap_or_default().into_iter().collect(),
+            versions: versions.into_iter().map(|(id, labels)| (VersionId::of_service(id), labels)).collect(),
             tags: answer.tags.unwrap_or_default().into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
             last_changed: answer.last_changed_date.as_ref().and_then(timestamp),
             schedule,
@@ -170,7 +172,7 @@ impl SecretStore {
             };
             for entry in page.versions.unwrap_or_default() {
                 if let (Some(version), Some(at)) = (entry.version_id, entry.created_date.as_ref().and_then(timestamp)) {
-                    history.insert(version, at);
+                    history.insert(VersionId::of_service(version), at);
                 }
             }
             token = page.next_token;
@@ -185,12 +187,17 @@ impl SecretStore {
     ///
     /// # Errors
     /// Returns the errors of [`SecretStore::describe`], and `Misconfigured` for a binary value.
-    pub async fn value(&self, id: &str, version: &str, stage: Option<&str>) -> Result<Option<SecretString>, Error> {
+    pub async fn value(
+        &self,
+        id: &str,
+        version: &VersionId,
+        stage: Option<&str>,
+    ) -> Result<Option<SecretString>, Error> {
         let call = self
             .client
             .get_secret_value()
             .secret_id(id)
-            .version_id(version)
+            .version_id(version.as_str())
             .set_version_stage(stage.map(str::to_owned));
         match call.send().await {
             Ok(answer) => text(answer.secret_string).map(Some),
@@ -205,7 +212,7 @@ impl SecretStore {
     ///
     /// # Errors
     /// Returns the errors of [`SecretStore::value`], and `Retryable` if the value does not appear.
-    pub async fn document(&self, id: &str, version: &str, stage: Option<&str>) -> Result<Document, Error> {
+    pub async fn document(&self, id: &str, version: &VersionId, stage: Option<&str>) -> Result<Document, Error> {
         let mut pause = Duration::from_millis(250);
         for _ in 0..3 {
             if let Some(value) = self.value(id, version, stage).await? {
@@ -289,7 +296,7 @@ impl SecretWriter {
     pub async fn put(
         &self,
         id: &str,
-        version: &str,
+        version: &VersionId,
         document: &Document,
         label: Label,
         rotation_token: Option<&SecretString>,
@@ -300,7 +307,7 @@ impl SecretWriter {
             .client
             .put_secret_value()
             .secret_id(id)
-            .client_request_token(version)
+            .client_request_token(version.as_str())
             .secret_string(value.expose_secret())
             .version_stages(label.name())
             .set_rotation_token(rotation_token.map(|token| token.expose_secret().to_owned()));
@@ -322,15 +329,21 @@ impl SecretWriter {
     ///
     /// # Errors
     /// Returns an error for every failure, including a mismatch of `from`: read the labels again and decide by them.
-    pub async fn move_label(&self, id: &str, label: Label, from: Option<&str>, to: Option<&str>) -> Result<(), Error> {
+    pub async fn move_label(
+        &self,
+        id: &str,
+        label: Label,
+        from: Option<&VersionId>,
+        to: Option<&VersionId>,
+    ) -> Result<(), Error> {
         let call = self
             .0
             .client
             .update_secret_version_stage()
             .secret_id(id)
             .version_stage(label.name())
-            .set_remove_from_version_id(from.map(str::to_owned))
-            .set_move_to_version_id(to.map(str::to_owned));
+            .set_remove_from_version_id(from.map(ToString::to_string))
+            .set_move_to_version_id(to.map(ToString::to_string));
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.0.refused("UpdateSecretVersionStage", &error, Subject::secret(id)).await),

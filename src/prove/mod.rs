@@ -8,9 +8,10 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join, join3, select};
 use hubkeeper_core::config::OverPrivilege;
 use hubkeeper_core::connector::observed::Ownership;
-use hubkeeper_core::connector::{Coverage, Found};
+use hubkeeper_core::connector::{Coverage, Found, Observed};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::ids::Fingerprint;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::keeping::keeps_no_other;
 use hubkeeper_core::plan::state::Version;
 use hubkeeper_core::plan::{Recheck, World};
@@ -72,7 +73,7 @@ pub(crate) struct Examined {
 pub(crate) async fn examine(
     services: &Services,
     world: &World,
-    version: &str,
+    version: &VersionId,
     trigger: Trigger,
 ) -> Result<Proof, Error> {
     let document = document(world, version)?;
@@ -98,7 +99,7 @@ fn last_proof(world: &World, document: &Document) -> Option<Coverage> {
 pub(crate) async fn examine_minted(
     services: &Services,
     world: &World,
-    version: &str,
+    version: &VersionId,
     document: &Document,
 ) -> Result<Proof, Error> {
     let session = services.manager(&world.secret, document).await?;
@@ -190,7 +191,7 @@ pub async fn examine_token(
 }
 
 /// Checks with a sample whether a token that was proven before still logs in and pulls.
-pub(crate) async fn sample(services: &Services, world: &World, version: &str) -> Result<Verdict, Error> {
+pub(crate) async fn sample(services: &Services, world: &World, version: &VersionId) -> Result<Verdict, Error> {
     let document = document(world, version)?;
     let subject = subject(&document, true)?;
     let prover = Prover { hub: &services.hub };
@@ -206,7 +207,7 @@ fn known(world: &World) -> ContextFuture<'static> {
     async move { Ok(context) }.boxed().shared()
 }
 
-fn document(world: &World, version: &str) -> Result<Document, Error> {
+fn document(world: &World, version: &VersionId) -> Result<Document, Error> {
     world
         .document_of(version)
         .cloned()
@@ -227,22 +228,23 @@ fn subject(document: &Document, sample_only: bool) -> Result<Subject<'_>, Error>
 async fn excuse_young(
     services: &Services,
     world: &World,
-    version: &str,
+    version: &VersionId,
     document: &Document,
     current: Option<&Version>,
     evidence: &mut Evidence,
 ) -> Result<(), Error> {
-    let Some(token_id) = document.token_id.as_deref().filter(|_| evidence.is_rejected()) else { return Ok(()) };
+    let Some(token_id) = document.token_id.as_ref().filter(|_| evidence.is_rejected()) else { return Ok(()) };
     let pat = world.pats.iter().flatten().find(|pat| pat.id == token_id);
     let labelled = pat.and_then(|pat| world.secret.version_of_label(&pat.label)).map(|label| label.version);
     let versions = [&world.current, &world.candidate, &world.pending, &world.previous];
     // a version that names the same token is good evidence: either the token is as old, or it was created by hand
-    let same =
-        versions.into_iter().flatten().chain(current).filter(|known| {
-            known.document.same_token(document) || known.document.token_id.as_deref() == Some(token_id)
-        });
-    let holders = same.map(|known| known.id.as_str()).chain([labelled.unwrap_or(version)]);
-    let holders: BTreeSet<&str> = holders.chain(document.candidate_version.as_deref()).collect();
+    let same = versions
+        .into_iter()
+        .flatten()
+        .chain(current)
+        .filter(|known| known.document.same_token(document) || known.document.token_id.as_ref() == Some(token_id));
+    let holders = same.map(|known| known.id.clone()).chain([labelled.unwrap_or_else(|| version.clone())]);
+    let holders: BTreeSet<VersionId> = holders.chain(document.candidate_version.clone()).collect();
     let history = services.store.history(&world.secret.arn).await?;
     if is_young(&holders, &history, services.now()) {
         evidence.excuse_rejection();
@@ -252,8 +254,8 @@ async fn excuse_young(
 
 /// Returns whether a token was created minutes ago, by the versions that hold it: an older version proves that it was
 /// not.
-fn is_young(holders: &BTreeSet<&str>, history: &History, now: Timestamp) -> bool {
-    let made = holders.iter().filter_map(|version| history.get(*version)).min();
+fn is_young(holders: &BTreeSet<VersionId>, history: &History, now: Timestamp) -> bool {
+    let made = holders.iter().filter_map(|version| history.get(version)).min();
     made.is_some_and(|made| (now - *made).abs() < SPREADING)
 }
 
@@ -262,7 +264,7 @@ fn is_young(holders: &BTreeSet<&str>, history: &History, now: Timestamp) -> bool
 async fn prove(
     services: &Services,
     world: &World,
-    version: &str,
+    version: &VersionId,
     document: &Document,
     compared: Compared<'_>,
     writes: bool,
@@ -276,8 +278,8 @@ async fn prove(
         // a proof asks for `push` once per version, and the version in the connector was already asked
         async move {
             context.await.is_ok_and(|context| {
-                let carried = context.connector.observed().and_then(|found| found.version());
-                carried != Some(version)
+                let carried = context.connector.observed().and_then(Observed::version);
+                carried.as_ref() != Some(version)
             })
         }
     };
@@ -337,21 +339,21 @@ async fn in_use(
     services: &Services,
     world: &World,
     context: &Context,
-    version: &str,
+    version: &VersionId,
     document: &Document,
     fingerprint: &Fingerprint,
 ) -> Result<Option<Version>, Error> {
     let observed = context.connector.observed();
     let ours = observed.filter(|found| found.ownership(&document.organization, fingerprint) == Ownership::Ours);
-    let tagged = ours.and_then(|found| found.version()).filter(|tagged| *tagged != version);
+    let tagged = ours.and_then(Observed::version).filter(|tagged| tagged != version);
     let current = context.current.as_ref().filter(|current| current.id != version);
     let in_use = match tagged {
         Some(tagged) if current.is_none_or(|current| current.id != tagged) => {
-            let stage = world.secret.any_label(tagged);
+            let stage = world.secret.any_label(&tagged);
             // a version without labels may be deleted by now
-            let value = services.store.value(&world.secret.arn, tagged, stage).await?;
+            let value = services.store.value(&world.secret.arn, &tagged, stage).await?;
             let read = value.and_then(|value| Document::parse(&value).ok());
-            read.map(|document| Version { id: tagged.to_owned(), document }).or_else(|| current.cloned())
+            read.map(|document| Version { id: tagged, document }).or_else(|| current.cloned())
         }
         _ => current.cloned(),
     };
@@ -372,9 +374,11 @@ mod tests {
     fn a_token_is_young_by_the_oldest_version_that_holds_it() {
         let now = datetime!(2026-11-24 10:00 UTC);
         let history: History = [("new", now - Duration::minutes(9)), ("old", now - Duration::minutes(10))]
-            .map(|(version, made)| (version.to_owned(), made))
+            .map(|(version, made)| (VersionId::of_service(version), made))
             .into();
-        let young = |holders: &[&str], now: Timestamp| is_young(&holders.iter().copied().collect(), &history, now);
+        let young = |holders: &[&str], now: Timestamp| {
+            is_young(&holders.iter().map(|id| VersionId::of_service(*id)).collect(), &history, now)
+        };
         assert!(young(&["new"], now));
         assert!(!young(&["old"], now));
         assert!(!young(&["new", "old"], now), "an older version holds the same token");

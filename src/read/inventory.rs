@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use hubkeeper_core::connector::{Found, Observed};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::hub::{HubError, Pat};
+use hubkeeper_core::ids::{TokenId, VersionId};
 use hubkeeper_core::plan::retirement::{
     Content, Contents, Inventory, Remembered, Retirement, Stock, Stored, TokenNumber, Use, Wants,
 };
@@ -52,13 +53,13 @@ pub(crate) async fn plan(
         }
         return Ok(Vec::new());
     }
-    let stuck = state.world.stuck().map(str::to_owned);
-    let Some(pats) = relevant_pats(&state.world, stuck.as_deref(), report)? else { return Ok(Vec::new()) };
+    let stuck = state.world.stuck().cloned();
+    let Some(pats) = relevant_pats(&state.world, stuck.as_ref(), report)? else { return Ok(Vec::new()) };
     let mut secret = services.store.describe(&state.world.secret.arn).await?;
     let managed = state.world.secret.managed();
     let found = kept_connector(services, &state.world, &document).await?;
-    let moved = secret.version(Label::Current) != Some(state.world.version.as_str());
-    let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_deref();
+    let moved = secret.version(Label::Current) != Some(&state.world.version);
+    let rotated = managed == Managed::Yes && secret.rotation_in_progress() != stuck.as_ref();
     if secret.managed() != managed || moved || rotated {
         report.warn(Warning::new(
             WarningCode::NothingRetired,
@@ -67,8 +68,8 @@ pub(crate) async fn plan(
         return Ok(Vec::new());
     }
     secret.pending_since = state.world.secret.pending_since;
-    let own = document.token_id.as_deref();
-    let used = pats.iter().find(|pat| Some(pat.id.as_str()) == own).and_then(|pat| pat.last_used);
+    let own = document.token_id.as_ref();
+    let used = pats.iter().find(|pat| Some(&pat.id) == own).and_then(|pat| pat.last_used);
     report.tokens.last_used = used.map(hubkeeper_core::time::rfc3339);
     let mut contents = known(&state.world);
     let mut history = None;
@@ -104,7 +105,7 @@ pub(crate) async fn plan(
 
 /// Returns the PATs that the retirement considers, or `None` if nothing is to be retired now. While a rotation is
 /// stuck, something is retired only if a PAT of its version exists.
-fn relevant_pats(world: &World, stuck: Option<&str>, report: &mut Report) -> Result<Option<Vec<Pat>>, Error> {
+fn relevant_pats(world: &World, stuck: Option<&VersionId>, report: &mut Report) -> Result<Option<Vec<Pat>>, Error> {
     match (world.pats.clone(), stuck) {
         (Ok(pats), Some(pending)) => {
             let of_it =
@@ -151,7 +152,7 @@ pub(crate) async fn use_of(
     world: &mut World,
     secret: &Secret,
     connector: Option<&Observed>,
-    id: &str,
+    id: &TokenId,
 ) -> Result<Use, Error> {
     let pats = world.pats.clone()?;
     let mut secret = secret.clone();
@@ -175,8 +176,8 @@ pub(crate) async fn use_of(
 pub(crate) fn copied_ids(world: &World) -> Vec<Warning> {
     let others = [&world.previous, &world.current, &world.candidate];
     let others = others.into_iter().flatten().filter(|known| known.id != world.version);
-    let others = others.map(|known| (known.id.as_str(), &known.document));
-    let own = world.document.as_ref().map(|document| (world.version.as_str(), document));
+    let others = others.map(|known| (&known.id, &known.document));
+    let own = world.document.as_ref().map(|document| (&world.version, document));
     let (before, after): (Vec<_>, Vec<_>) =
         others.partition(|(version, _)| world.label != Label::Current || world.secret.bears(version, Label::Previous));
     retirement::copied_ids(before.into_iter().chain(own).chain(after))
@@ -185,12 +186,12 @@ pub(crate) fn copied_ids(world: &World) -> Vec<Warning> {
 /// Returns the contents of the values that were read: equal tokens get the same number.
 fn known(world: &World) -> Contents {
     let versions = [&world.previous, &world.current, &world.candidate, &world.pending];
-    let versions = versions.into_iter().flatten().map(|known| (known.id.as_str(), StoredToken::of(&known.document)));
-    let own = world.document.iter().map(|document| (world.version.as_str(), StoredToken::of(document)));
-    let slot = world.slot.iter().filter_map(|slot| Some((slot.id.as_str(), StoredToken::of(slot.document.as_ref()?))));
-    let read = world.read.iter().map(|read| (read.version.as_str(), read.stored.clone()));
+    let versions = versions.into_iter().flatten().map(|known| (&known.id, StoredToken::of(&known.document)));
+    let own = world.document.iter().map(|document| (&world.version, StoredToken::of(document)));
+    let slot = world.slot.iter().filter_map(|slot| Some((&slot.id, StoredToken::of(slot.document.as_ref()?))));
+    let read = world.read.iter().map(|read| (&read.version, read.stored.clone()));
     let mut numbers: Vec<StoredToken> = Vec::new();
-    let content = |(version, held): (&str, StoredToken)| {
+    let content = |(version, held): (&VersionId, StoredToken)| {
         let token_id = held.token_id.clone();
         let stored = if held.token.is_some() {
             let at = numbers.iter().position(|known| known.same_token(&held));
@@ -212,7 +213,7 @@ async fn read(
     services: &Services,
     world: &mut World,
     secret: &Secret,
-    versions: &BTreeSet<String>,
+    versions: &BTreeSet<VersionId>,
     contents: &mut Contents,
 ) -> Result<(), Error> {
     let mut absent = Vec::new();

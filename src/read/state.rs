@@ -2,6 +2,7 @@
 
 use futures_util::future::{join, join5};
 use hubkeeper_core::error::{Error, Kind};
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::admission::{admit, is_shown};
 use hubkeeper_core::plan::membership::carries_on;
 use hubkeeper_core::plan::state::{Keeping, Slot, Version};
@@ -34,13 +35,13 @@ pub(crate) async fn enter(services: &Services, request: &Request, trigger: &Trig
     let mut secret = secret?;
     if matches!(trigger, Trigger::Reconcile { .. })
         && secret.managed() == Managed::Yes
-        && let Some(pending) = secret.rotation_in_progress().map(str::to_owned)
+        && let Some(pending) = secret.rotation_in_progress().cloned()
     {
         // the history omits a version without a value: it was created at the last change of the secret, or before
         secret.pending_since = store.history(&secret.arn).await?.get(&pending).copied().or(secret.last_changed);
     }
     is_shown(trigger, request.sent_at, &secret, services.now())?;
-    let admission = admit(trigger, request.version.as_deref(), &secret, services.now())?;
+    let admission = admit(trigger, request.version.as_ref(), &secret, services.now())?;
     // the value counts only if the labels show the version as pending; otherwise its error is irrelevant
     let value = match &admission {
         Admission::Version { label: Label::Pending, .. } => value?,
@@ -54,7 +55,7 @@ pub(crate) async fn documents(
     services: &Services,
     trigger: &Trigger,
     secret: Secret,
-    version: String,
+    version: VersionId,
     label: Label,
     value: Option<SecretString>,
     stack: Option<String>,
@@ -120,7 +121,7 @@ async fn subject(
     services: &Services,
     trigger: &Trigger,
     secret: &Secret,
-    version: &str,
+    version: &VersionId,
     label: Label,
     value: Option<SecretString>,
 ) -> Result<Option<Document>, Error> {
@@ -151,7 +152,12 @@ async fn subject(
 }
 
 /// Reads the version that has the label, if it differs from `version` and has a value.
-async fn other(services: &Services, secret: &Secret, version: &str, label: Label) -> Result<Option<Version>, Error> {
+async fn other(
+    services: &Services,
+    secret: &Secret,
+    version: &VersionId,
+    label: Label,
+) -> Result<Option<Version>, Error> {
     let Some(id) = secret.version(label).filter(|id| *id != version) else { return Ok(None) };
     let value = services.store.value(&secret.arn, id, Some(label.name())).await?;
     let document = value.map(|value| Document::parse(&value)).transpose()?;

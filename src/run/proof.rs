@@ -1,8 +1,8 @@
 //! Proves the token of a round, and puts the result into state and report.
 
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::plan::refusals::refusal;
-use hubkeeper_core::plan::state::Proven;
 use hubkeeper_core::plan::{Recheck, State, World};
 use hubkeeper_core::proof::Finding;
 use hubkeeper_core::request::Trigger;
@@ -22,12 +22,13 @@ impl Flow<'_> {
         if let Some(verdict) = &examined.verdict {
             self.report.note_verdict(verdict);
         }
-        state.progress.proven =
-            examined.verdict.map(|verdict| Proven { version: state.world.version.clone(), verdict });
+        if let Some(verdict) = examined.verdict {
+            state.progress.note_proven(&state.world.version, verdict);
+        }
         Ok(examined.recheck)
     }
 
-    pub(super) async fn prove(&mut self, state: &mut State, version: &str) -> Result<Option<Recheck>, Error> {
+    pub(super) async fn prove(&mut self, state: &mut State, version: &VersionId) -> Result<Option<Recheck>, Error> {
         let since = self.services.now();
         let examined = prove::examine(self.services, &state.world, version, self.trigger.clone()).await;
         self.report.stage(since, self.services.now(), "prove", &examined);
@@ -36,7 +37,7 @@ impl Flow<'_> {
         if matches!(self.trigger, Trigger::Verify { .. }) && verdict.result == Finding::Inconclusive {
             return Err(refusal(&verdict));
         }
-        state.progress.proven = Some(Proven { version: version.to_owned(), verdict });
+        state.progress.note_proven(version, verdict);
         if matches!(self.trigger, Trigger::TestSecret) {
             // a rotation test: the pending version has no value to prove, and AWSCURRENT was proven
             self.report.version_id = Some(version.to_owned());
@@ -44,7 +45,7 @@ impl Flow<'_> {
         Ok(recheck)
     }
 
-    pub(super) async fn test(&mut self, world: &World, version: &str) -> Result<(), Error> {
+    pub(super) async fn test(&mut self, world: &World, version: &VersionId) -> Result<(), Error> {
         let since = self.services.now();
         let verdict = prove::sample(self.services, world, version).await;
         self.report.stage(since, self.services.now(), "test", &verdict);

@@ -4,6 +4,7 @@
 //! The module only converts values: it does not read, write or ask the planner.
 
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::plan::{State, Step, World};
 use hubkeeper_core::report::{Change, InvitationReport, Report};
@@ -61,7 +62,7 @@ pub(super) fn note_invitation(report: &mut Report, secret: &Secret, now: Timesta
 
 /// Warns about a candidate that this reconcile ignores because of `error`, with the command that removes its label.
 pub(super) fn warn_of_candidate(report: &mut Report, secret: &Secret, error: &Error) {
-    let candidate = secret.version(Label::Candidate).unwrap_or_default();
+    let candidate = secret.version(Label::Candidate).map_or("", VersionId::as_str);
     report.warn(Warning::new(
         WarningCode::CandidateNotAdopted,
         format!(
@@ -91,7 +92,7 @@ pub(super) fn foresee(report: &mut Report, world: &World, steps: &[Step]) {
 /// Records the token's expiry, and warns if it is near or comes before the next rotation. `grace_hours` is the value of
 /// `HUBKEEPER_REVOKE_AFTER_HOURS`.
 pub(super) fn note_expiry(report: &mut Report, trigger: &Trigger, state: &State, grace_hours: u32, now: Timestamp) {
-    let version = state.progress.proven.as_ref().map_or(state.world.version.as_str(), |proven| proven.version.as_str());
+    let version = state.progress.proven.as_ref().map_or(&state.world.version, |proven| &proven.version);
     let Some(document) = state.world.document_of(version).or(state.world.document.as_ref()) else { return };
     if document.access_token.is_none() {
         return;

@@ -2,19 +2,16 @@
 
 use futures_util::future::join;
 use hubkeeper_core::error::Error;
+use hubkeeper_core::plan::Admission;
 use hubkeeper_core::plan::membership::carries_on;
-use hubkeeper_core::plan::{Admission, Recheck, State};
 use hubkeeper_core::request::Trigger;
 
-use super::{Flow, report};
+use super::{Begun, Flow, report};
 use crate::read::{connector, inventory, state};
 
 impl Flow<'_> {
     /// Reads labels, documents and connector. Returns `None` if the event is not admitted.
-    pub(super) async fn read(
-        &mut self,
-        organization: &mut Option<String>,
-    ) -> Result<Option<(State, Option<Recheck>)>, Error> {
+    pub(super) async fn read(&mut self, organization: &mut Option<String>) -> Result<Option<Begun>, Error> {
         let trigger = &self.trigger;
         let entered = state::enter(self.services, self.request, trigger).await?;
         self.report.secret_id = Some(entered.secret.arn.clone());
@@ -64,6 +61,6 @@ impl Flow<'_> {
             }
         };
         report::note_connector(self.report, self.request, &state.world);
-        Ok(Some((state, look)))
+        Ok(Some(Begun { state, look }))
     }
 }

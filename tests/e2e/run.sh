@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Deploys the packaged function into a local AWS emulator and drives it; no account, no container, nothing but the loopback
-# interface. Usage: run.sh <package> <sandbox> [pytest arguments]. The last line is `N passed, N failed`.
+# interface. Usage: run.sh <package> <sandbox> <command line> [pytest arguments]. The last line is `N passed, N failed`.
 # `run.sh --setup` installs the emulator and runs nothing.
 #
 # If the tools cannot be installed, the tests are skipped with a message; with CI=true they fail.
@@ -9,7 +9,8 @@ here="$(cd "$(dirname "$0")" && pwd)"
 if [ "$1" != --setup ]; then
     package="$(realpath "$1")"
     sandbox="$(realpath "$2")"
-    shift 2
+    cli="$(realpath "$3")"
+    shift 3
 fi
 
 leave_out() {
@@ -32,5 +33,5 @@ if [ ! -e "$tools/complete" ]; then
     touch "$tools/complete"
 fi
 [ "${1:-}" != --setup ] || exit 0
-export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" PYTHONPATH="$here/../conformance" PYTHONDONTWRITEBYTECODE=1
+export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" HUBKEEPER_CLI="$cli" PYTHONPATH="$here/../conformance" PYTHONDONTWRITEBYTECODE=1
 exec "$tools/bin/python" -m pytest -p no:cacheprovider --rootdir "$here" "$here" "$@"

@@ -8,6 +8,7 @@ use hubkeeper_core::config::{AzureAuth, Cloud, Config, Environment, OverPrivileg
 use hubkeeper_core::connector::Health;
 use hubkeeper_core::event::cloudformation::Asked;
 use hubkeeper_core::event::{Event, parse};
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::report::InvitationReport;
 use hubkeeper_core::status::{Item, Page, State};
 use hubkeeper_core::warning::WarningCode;
@@ -68,6 +69,11 @@ fn quoted(text: &str) -> Vec<String> {
 /// Returns every Rust file of the function and its core, by its path from the root. Excludes unit tests, which are at
 /// the end of a file or in a `tests.rs`.
 fn sources() -> BTreeMap<String, String> {
+    sources_of(&["src", "crates/core/src"])
+}
+
+/// Returns the same of some folders.
+fn sources_of(folders: &[&str]) -> BTreeMap<String, String> {
     fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -82,8 +88,9 @@ fn sources() -> BTreeMap<String, String> {
         }
     }
     let mut files = Vec::new();
-    walk(&root().join("src"), &mut files);
-    walk(&root().join("crates/core/src"), &mut files);
+    for folder in folders {
+        walk(&root().join(folder), &mut files);
+    }
     let of = |path: PathBuf| {
         let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
         let text = read(&path);
@@ -253,6 +260,19 @@ fn the_page_of_configuration_lists_the_variables_that_the_code_reads_with_their_
 }
 
 #[test]
+fn the_page_of_the_command_line_names_every_variable_that_it_reads() {
+    let page = read("docs/cli.md");
+    let names = variables_in(&sources_of(&["cli/src"]).into_values().collect::<String>());
+    // a prefix is no variable
+    let names: Vec<&String> = names.iter().filter(|name| !name.ends_with('_')).collect();
+    assert!(names.len() > 6, "{names:?}");
+    for name in names {
+        let is_named = [format!("`{name}`"), format!("`{name}=")].iter().any(|text| page.contains(text));
+        assert!(is_named, "docs/cli.md does not name {name}");
+    }
+}
+
+#[test]
 fn every_warning_is_given_somewhere() {
     let texts: String =
         sources().into_iter().filter(|(name, _)| !name.ends_with("warning.rs")).map(|(_, text)| text).collect();
@@ -295,14 +315,14 @@ fn full_status_item() -> Item {
         reason: text(),
         expires_at: text(),
         days_left: Some(1),
-        version_id: text(),
-        carried_version_id: text(),
+        version_id: text().map(VersionId::of_service),
+        carried_version_id: text().map(VersionId::of_service),
         proved_at: text(),
         repositories: Some(1),
         private: Some(1),
         health: Some(health),
         next_rotation_at: text(),
-        candidate_version_id: text(),
+        candidate_version_id: text().map(VersionId::of_service),
         invitation: Some(InvitationReport { state: "asked", sent_at: None, age_days: None, resends: None }),
         error_type: Some("Retryable"),
     }
@@ -423,13 +443,14 @@ fn every_target_of_make_that_a_page_names_exists() {
 fn the_map_names_files_that_exist_and_leaves_no_module_out() {
     let named: BTreeSet<String> = quoted(&read("ARCHITECTURE.md"))
         .into_iter()
-        .filter(|name| ["src/", "crates/", "tests/"].iter().any(|folder| name.starts_with(folder)))
+        .filter(|name| ["src/", "crates/", "tests/", "cli/"].iter().any(|folder| name.starts_with(folder)))
         .collect();
     for name in &named {
         assert!(root().join(name).exists(), "ARCHITECTURE.md names {name}, which is not there");
     }
     // a `mod.rs` that only lists its modules needs no row of its own
-    for source in sources().keys().filter(|name| !name.ends_with("src/lib.rs") && !name.ends_with("/mod.rs")) {
+    let all = sources_of(&["src", "crates/core/src", "cli/src"]);
+    for source in all.keys().filter(|name| !name.ends_with("src/lib.rs") && !name.ends_with("/mod.rs")) {
         assert!(named.contains(source), "ARCHITECTURE.md does not say what is in {source}");
     }
 }
@@ -484,6 +505,7 @@ fn names_with_a_path_are_those_of_the_source() {
 fn secrets_are_exposed_where_the_architecture_says_and_nowhere_else() {
     let listed = rows(&section("docs/internals.md", "## Where a secret is exposed"));
     let listed: BTreeSet<String> = listed.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
-    let found = sources().into_iter().filter(|(_, text)| text.contains(".expose_secret()")).map(|(name, _)| name);
+    let all = sources_of(&["src", "crates/core/src", "cli/src"]);
+    let found = all.into_iter().filter(|(_, text)| text.contains(".expose_secret()")).map(|(name, _)| name);
     assert_eq!(listed, found.collect::<BTreeSet<_>>());
 }

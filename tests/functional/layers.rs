@@ -34,6 +34,19 @@ const CORE: [&[&str]; 10] = [
     &["error", "ids", "time", "redact"],
 ];
 
+/// The command line's modules from top to bottom. Modules in one line do not use each other.
+const COMMAND_LINE: [&[&str]; 9] = [
+    &["main"],
+    &["commands"],
+    &["target"],
+    &["context"],
+    &["function", "local", "render", "manual", "token"],
+    &["progress"],
+    &["terminal"],
+    &["args"],
+    &["exit"],
+];
+
 /// Returns the code of a file, without comments and without the unit tests at its end.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]").unwrap_or(text.len());
@@ -148,6 +161,20 @@ fn a_module_of_the_core_uses_those_below_it_alone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Returns the files of the command line. There `hubkeeper::` is another crate, not the root.
+fn command_line() -> Vec<(String, String)> {
+    let files = files("cli/src");
+    assert!(files.len() > 15, "{}", files.len());
+    files.into_iter().map(|(file, text)| (file, text.replace("hubkeeper::", "the_function::"))).collect()
+}
+
+#[test]
+fn a_module_of_the_command_line_uses_those_below_it_alone() {
+    let files = command_line();
+    let wrong: Vec<String> = files.iter().flat_map(|(file, text)| wrong(&COMMAND_LINE, file, text)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// The types that have the methods of requests that change something. Code that cannot name one of them cannot write.
 const WRITERS: [&str; 4] = ["Writers", "SecretWriter", "ConnectorWriter", "HubWriter"];
 
@@ -169,6 +196,25 @@ fn what_reads_and_what_proves_has_nothing_to_write_with() {
         }
     }
     assert_eq!(writers_in("use crate::clients::hub::{Hub, HubWriter};"), ["HubWriter"]);
+}
+
+#[test]
+fn the_command_line_puts_a_version_and_starts_a_rotation_and_writes_nothing_else() {
+    for (file, text) in command_line() {
+        let (writers, rotates) = match file.as_str() {
+            "commands/stage.rs" => (&["SecretWriter"][..], false),
+            "commands/rotate.rs" => (&[][..], true),
+            _ => (&[][..], false),
+        };
+        assert_eq!(writers_in(&text), writers, "{file}");
+        let code = code(&text);
+        assert_eq!(code.contains(".rotate_secret()"), rotates, "{file}");
+        for write in
+            [".put_secret_value()", ".update_secret", ".tag_resource()", ".untag_resource()", ".delete_secret()"]
+        {
+            assert!(!code.contains(write), "{file} calls {write}");
+        }
+    }
 }
 
 /// Lists the methods that send requests other than reads. A new one belongs to a writer.

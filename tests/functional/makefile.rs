@@ -21,7 +21,8 @@ fn test_targets() -> Vec<String> {
     let mut names = Vec::new();
     let mut sections = read("Cargo.toml").split("[[test]]").skip(1).map(str::to_owned).collect::<Vec<_>>();
     let packages = ["tests", "crates", "benches"].into_iter().flat_map(|folder| entries(&root().join(folder)));
-    for package in packages.chain([root().join("cli")]).filter(|folder| folder.join("Cargo.toml").is_file()) {
+    let packages = packages.chain([root().join("cli")]);
+    for package in packages.filter(|folder| folder.join("Cargo.toml").is_file()) {
         let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
         sections.extend(manifest.split("[[test]]").skip(1).map(str::to_owned));
         let is_target = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") || path.join("main.rs").is_file();
@@ -50,13 +51,49 @@ fn make_test_runs_every_test_target() {
     }
 }
 
+/// Returns the recipe of a target of make.
+fn recipe(target: &str) -> String {
+    let makefile = read("Makefile");
+    let rest = makefile.split(&format!("\n{target}:")).nth(1).unwrap_or_else(|| panic!("there is no make {target}"));
+    rest.split("\n\n").next().unwrap().to_owned()
+}
+
+#[test]
+fn make_help_lists_the_targets_of_the_command_line() {
+    let Ok(help) = std::process::Command::new("make").arg("help").current_dir(root()).output() else {
+        panic!("this machine has no make");
+    };
+    let help = String::from_utf8(help.stdout).unwrap();
+    for (target, words) in [("try", "hubkeeper"), ("install", "cargo's bin folder"), ("onboard", "MODE=plan")] {
+        let line = help.lines().find(|line| line.trim_start().starts_with(&format!("make {target} ")));
+        assert!(line.is_some_and(|line| line.contains(words)), "{target}: {help}");
+    }
+    let every_day = help.split("\n\n").next().unwrap();
+    assert!(every_day.contains("make try ") && every_day.contains("make install "), "{every_day}");
+}
+
+#[test]
+fn the_command_line_is_installed_tried_and_deployed_from_its_package() {
+    let manifest = read("cli/Cargo.toml");
+    assert!(manifest.contains("name = \"hubkeeper\"\npath = \"src/main.rs\""), "the binary is not called hubkeeper");
+    // with the versions that were tested
+    assert!(recipe("install").contains("install --locked --path cli"), "{}", recipe("install"));
+    let e2e = recipe("e2e");
+    assert!(e2e.starts_with(" tools ") && e2e.contains("$(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper "), "{e2e}");
+    let onboard = recipe("onboard");
+    assert!(
+        onboard.contains("$(TOOLS)/hubkeeper onboard ")
+            && onboard.find("tools").unwrap() < onboard.find("$(TOOLS)/hubkeeper").unwrap()
+    );
+}
+
 #[test]
 fn the_page_about_tests_names_every_folder_and_only_commands_that_exist() {
     let page = read("tests/README.md");
     let folders = |parent: &str| entries(&root().join(parent)).into_iter().filter(|path| path.is_dir());
     let name = |folder: PathBuf| folder.file_name().unwrap().to_string_lossy().into_owned();
     let inside = folders("tests").map(name);
-    let beside = ["crates/sandbox", "crates/scene", "benches/floor"].map(str::to_owned);
+    let beside = ["crates/sandbox", "crates/scene", "benches/floor", "cli/tests/commands"].map(str::to_owned);
     for folder in inside.chain(beside) {
         assert!(page.contains(&format!("`{folder}`")), "tests/README.md does not tell of {folder}");
     }

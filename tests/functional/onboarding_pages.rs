@@ -92,15 +92,22 @@ fn every_state_of_the_invitation_is_one_that_is_written() {
 }
 
 #[test]
-fn every_command_of_make_is_a_target() {
-    let makefile = read("Makefile");
+fn every_command_of_make_and_of_hubkeeper_exists() {
+    let (makefile, arguments) = (read("Makefile"), read("cli/src/args.rs"));
     let [page, _] = pages();
-    let commands =
-        blocks(&page).into_iter().flat_map(|(_, text)| text.lines().filter_map(|line| line.strip_prefix("make ")));
     let mut seen = 0;
-    for command in commands {
-        let target = command.split(' ').next().unwrap();
-        assert!(makefile.contains(&format!("\n{target}: ")), "make {target}");
+    for line in blocks(&page).into_iter().flat_map(|(_, text)| text.lines()) {
+        let mut words = line.split(' ');
+        let (program, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let exists = match program {
+            "make" => makefile.contains(&format!("\n{name}: ")),
+            "hubkeeper" => {
+                let (first, rest) = name.split_at(1);
+                arguments.contains(&format!("\n    {}{rest}(", first.to_uppercase()))
+            }
+            _ => continue,
+        };
+        assert!(exists, "{line}");
         seen += 1;
     }
     assert!(seen >= 2);

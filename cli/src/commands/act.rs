@@ -7,8 +7,9 @@ use super::status;
 use crate::args::{Act, Onboard, Reconcile};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::render;
+use crate::function::Deployed;
 use crate::target::Target;
+use crate::{hints, render};
 
 /// Runs `hubkeeper onboard`.
 ///
@@ -17,14 +18,21 @@ use crate::target::Target;
 pub async fn onboard(context: &Context, arguments: Onboard) -> Result<Code, Failure> {
     let Onboard { act, force, fix_role } = arguments;
     let extra = [("force", force), ("fixRole", fix_role)];
-    run(context, &act, |ids| {
+    let ended = run(context, &act, |ids| {
         let mut event = subject("onboard", ids);
         for (name, _) in extra.iter().filter(|(_, set)| *set) {
             event[*name] = Value::Bool(true);
         }
         vec![event]
     })
-    .await
+    .await;
+    if let (Err(failure), [id]) = (&ended, &act.ids[..])
+        && hints::is_missing(failure)
+        && context.is_for_people()
+    {
+        context.say(&format!("{}\n", hints::create(id)));
+    }
+    ended
 }
 
 /// Runs `hubkeeper reconcile`.
@@ -97,6 +105,9 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
         if !would_write(&plan) {
             if context.is_for_people() {
                 context.say("\nnothing to do");
+                if let Target::Function(function) = &target {
+                    tell_of_rotation(context, function, &plan).await;
+                }
             } else {
                 context.print(&plan, String::new);
             }
@@ -128,7 +139,34 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
     line.clear();
     let report = joined(reports)?;
     context.print(&report, || render::report::report(&report));
+    if context.is_for_people() {
+        tell_of_rotation(context, function, &report).await;
+    }
     Ok(Code::of_report(&report))
+}
+
+/// Says which of the secrets that have just been onboarded are not rotated, and how to turn that on.
+async fn tell_of_rotation(context: &Context, function: &Deployed, report: &Value) {
+    let ids = onboarded(report);
+    if ids.is_empty() || context.global.quiet {
+        return;
+    }
+    // a hint only: without the status there is none
+    if let Ok(page) = function.invoke(&json!({"action": "status", "secretIds": ids})).await {
+        let text = hints::rotation(page["items"].as_array().map_or(&[], Vec::as_slice), &function.name);
+        if !text.is_empty() {
+            context.say(&format!("\n{text}"));
+        }
+    }
+}
+
+/// The secrets that a report calls onboarded.
+fn onboarded(report: &Value) -> Vec<&str> {
+    if let Some(items) = report["items"].as_array() {
+        return items.iter().flat_map(onboarded).collect();
+    }
+    let done = matches!(report["outcome"].as_str(), Some("applied" | "unchanged"));
+    report["secretId"].as_str().filter(|_| done && report["action"] == "onboard").into_iter().collect()
 }
 
 /// The reports of one event or several. A failed event among several is an item, as in the report of a fleet.
@@ -185,6 +223,16 @@ mod tests {
         assert_eq!(report["outcome"], "failed");
         assert_eq!(report["items"][1]["errorType"], "NeedsHuman");
         assert_eq!(Code::of_report(&report), Code::Person);
+    }
+
+    #[test]
+    fn only_what_was_onboarded_gets_a_hint() {
+        let item = |action: &str, outcome: &str| json!({"action": action, "outcome": outcome, "secretId": "a"});
+        assert_eq!(onboarded(&item("onboard", "applied")), ["a"]);
+        assert_eq!(onboarded(&json!({"items": [item("onboard", "unchanged"), item("onboard", "failed")]})), ["a"]);
+        assert!(
+            onboarded(&item("reconcile", "applied")).is_empty() && onboarded(&item("onboard", "planned")).is_empty()
+        );
     }
 
     #[test]

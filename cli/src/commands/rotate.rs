@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use hubkeeper::clients::secrets_manager::SecretStore;
 use hubkeeper::http::aws::{SdkHttp, SdkTime};
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::{Label, Secret};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::function::{Deployed, client};
 use crate::progress::Line;
-use crate::{local, render};
+use crate::{hints, local, render};
 
 /// How often the labels are read.
 const POLL: Duration = Duration::from_secs(2);
@@ -33,23 +34,35 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     let aws = local::aws(&http_client).await?;
     let sdk = client!(aws_sdk_secretsmanager, &aws, http_client, SdkHttp::new(http_client.clone()));
     let store = SecretStore::new(sdk.clone(), http_client.clone());
-    let function = Deployed::find(&arguments.function, &context.environment, &aws, &http_client).await;
-    let ids = match (&function, arguments.all) {
-        (_, false) => arguments.ids.clone(),
-        (Ok(function), true) => status::managed(function).await?,
-        (Err(failure), true) => return Err(failure.clone()),
+    let function = if arguments.local {
+        None
+    } else {
+        match Deployed::find(&arguments.function, &context.environment, &aws, &http_client).await {
+            Ok(function) => Some(function),
+            Err(failure) if arguments.all => return Err(failure),
+            // a plan asks the function for nothing
+            Err(_) if arguments.plan => None,
+            Err(failure) => {
+                context.say(&format!("{}; {}\nonly the secret's labels are watched", failure.what, failure.remedy));
+                None
+            }
+        }
+    };
+    let ids = match &function {
+        Some(function) if arguments.all => status::managed(function).await?,
+        _ => arguments.ids.clone(),
     };
     let mut secrets = Vec::new();
     for id in &ids {
-        let secret = store.describe(id).await.map_err(|error| error.at("rotate"))?;
-        ready(&store, &secret).await?;
-        secrets.push(secret);
+        let secret = store.describe(id).await.map_err(|error| Failure::own(error.at("rotate")))?;
+        let organization = ready(&store, &secret, function.as_ref()).await?;
+        secrets.push((secret, organization));
     }
     line.clear();
     if arguments.plan {
-        let items: Vec<Value> = secrets.iter().map(plan).collect();
+        let items: Vec<Value> = secrets.iter().map(|(secret, organization)| plan(secret, organization)).collect();
         let report = json!({"outcome": "planned", "items": items});
-        context.print(&report, || secrets.iter().map(plan_in_words).collect());
+        context.print(&report, || secrets.iter().map(|(_, organization)| plan_in_words(organization)).collect());
         return Ok(Code::Done);
     }
     let question = format!("Rotate {} now?", render::style::count(secrets.len(), "secret", "secrets"));
@@ -58,24 +71,21 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
         return Ok(Code::Done);
     }
     let mut items = Vec::new();
-    for secret in &secrets {
+    for (secret, organization) in &secrets {
         let started = sdk.rotate_secret().secret_id(&secret.arn).rotate_immediately(true).send().await;
         let started = started.map_err(|error| {
-            let code = error.code().and_then(redact::code).unwrap_or("no answer");
-            Failure::new(
-                if error.as_service_error().is_some() { Code::Person } else { Code::Retry },
-                format!("the rotation of {} was not started: RotateSecret: {code}", secret.arn),
-                "you need the right secretsmanager:RotateSecret; see hubkeeper status for a rotation that is stuck",
-            )
+            let code = error.as_service_error().and_then(|error| error.code()).map(redact::code);
+            not_started(&secret.arn, code.map(|code| code.unwrap_or("an unknown code")))
         })?;
-        let version = started.version_id.unwrap_or_default();
+        let version = VersionId::of_service(started.version_id.unwrap_or_default());
         context.doing(format!(
             "the rotation of {} continues by itself: follow it with hubkeeper status {}",
             secret.arn, secret.arn
         ));
-        let line = context.line(&secret.arn);
-        let item = follow(&store, function.as_ref().ok(), secret, &version, arguments.wait, &line).await?;
+        let line = context.line(organization);
+        let mut item = follow(&store, function.as_ref(), secret, &version, arguments.wait, &line).await?;
         line.clear();
+        item["organization"] = json!(organization);
         items.push(item);
     }
     let report = match items.len() {
@@ -86,16 +96,31 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     Ok(Code::of_report(&report))
 }
 
-/// Whether a rotation can start: it is turned on, and none is under way or left over.
-async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
+/// Why a rotation did not start, by the error code of AWS; `None` without a response.
+fn not_started(arn: &str, code: Option<&str>) -> Failure {
+    let what = format!("the rotation of {arn} was not started");
+    let Some(code) = code else {
+        return Failure::new(Code::Retry, format!("{what}: RotateSecret got no response"), "run the command again");
+    };
+    let remedy = match code {
+        // AWS's reference of RotateSecret, "Required permissions"
+        "AccessDeniedException" => {
+            "you need the right secretsmanager:RotateSecret on the secret, and lambda:InvokeFunction on the function"
+                .into()
+        }
+        _ => format!("see whether a rotation is in progress or stuck: hubkeeper status {arn}"),
+    };
+    Failure::new(Code::Person, format!("{what}: RotateSecret: AWS returned {code}"), remedy)
+}
+
+/// Checks that a rotation can start: it is turned on, and none is in progress or left over. Returns the secret's organization.
+async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>) -> Result<String, Failure> {
     let arn = &secret.arn;
     if !secret.rotation_enabled {
         return Err(Failure::new(
             Code::Person,
             format!("rotation of {arn} is off"),
-            format!(
-                "turn it on: aws secretsmanager rotate-secret --secret-id {arn} --rotation-lambda-arn <the function's ARN> --rotation-rules AutomaticallyAfterDays=30 --no-rotate-immediately"
-            ),
+            format!("turn it on: {}", hints::turn_on_rotation(arn, function.map(|function| function.name.as_str()))),
         ));
     }
     if let Some(pending) = secret.rotation_in_progress().or(secret.leftover_pending()) {
@@ -106,9 +131,17 @@ async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
             format!("wait for it; if it is stuck, end it: {command}"),
         ));
     }
-    let current = secret.version(Label::Current).unwrap_or_default();
-    let document =
-        store.document(arn, current, Some(Label::Current.name())).await.map_err(|error| error.at("rotate"))?;
+    let current = secret.version(Label::Current).ok_or_else(|| {
+        Failure::new(
+            Code::Person,
+            format!("{arn} has no AWSCURRENT"),
+            "put the secret's document; docs/secret.md shows it",
+        )
+    })?;
+    let document = store
+        .document(arn, current, Some(Label::Current.name()))
+        .await
+        .map_err(|error| Failure::own(error.at("rotate")))?;
     if document.manager.is_none() && secret.version(Label::Candidate).is_none() {
         return Err(Failure::new(
             Code::Person,
@@ -116,21 +149,21 @@ async fn ready(store: &SecretStore, secret: &Secret) -> Result<(), Failure> {
             format!("stage a token, which is then adopted without a rotation: hubkeeper stage {arn}"),
         ));
     }
-    Ok(())
+    Ok(document.organization)
 }
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
-fn plan(secret: &Secret) -> Value {
-    json!({"action": "rotate", "outcome": "planned", "secretId": secret.arn, "versionId": secret.version(Label::Current),
+fn plan(secret: &Secret, organization: &str) -> Value {
+    json!({"action": "rotate", "outcome": "planned", "organization": organization, "secretId": secret.arn, "versionId": secret.version(Label::Current),
         "steps": STEPS})
 }
 
-fn plan_in_words(secret: &Secret) -> String {
+fn plan_in_words(organization: &str) -> String {
     format!(
         "{} {}\n  {}\n  {}\n  {}\n  {}\n",
         render::style::warn("~"),
-        render::style::bold(&secret.arn),
+        render::style::bold(organization),
         render::style::good("+ createSecret: a new read-only token, or the candidate's, as AWSPENDING"),
         render::style::warn("~ setSecret: prove it, and write it into the connector"),
         "? testSecret: check that the connector carries it, and that it logs in and pulls",
@@ -143,21 +176,21 @@ async fn follow(
     store: &SecretStore,
     function: Option<&Deployed>,
     secret: &Secret,
-    version: &str,
+    version: &VersionId,
     seconds: u64,
     line: &Line,
 ) -> Result<Value, Failure> {
     let until = OffsetDateTime::now_utc() + Duration::from_secs(seconds);
     let mut done = 0;
     loop {
-        let seen = store.describe(&secret.arn).await.map_err(|error| error.at("rotate"))?;
+        let seen = store.describe(&secret.arn).await.map_err(|error| Failure::own(error.at("rotate")))?;
         if seen.bears(version, Label::Current) {
             done = STEPS.len();
         } else {
             if done == 0 && stored(store, &secret.arn, version).await {
                 done = 1;
             }
-            if done == 1 && carried(function, &secret.arn).await.as_deref() == Some(version) {
+            if done == 1 && carried(function, &secret.arn).await.as_deref() == Some(version.as_str()) {
                 done = 2;
             }
         }
@@ -194,7 +227,7 @@ async fn follow(
 }
 
 /// Whether the pending version has a value.
-async fn stored(store: &SecretStore, arn: &str, version: &str) -> bool {
+async fn stored(store: &SecretStore, arn: &str, version: &VersionId) -> bool {
     matches!(store.value(arn, version, None).await, Ok(Some(_)))
 }
 
@@ -202,4 +235,21 @@ async fn stored(store: &SecretStore, arn: &str, version: &str) -> bool {
 async fn carried(function: Option<&Deployed>, arn: &str) -> Option<String> {
     let page = function?.invoke(&json!({"action": "status", "secretIds": [arn]})).await.ok()?;
     page["items"][0]["carriedVersionId"].as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_that_did_not_start_names_the_right_or_the_status() {
+        let denied = not_started("arn", Some("AccessDeniedException"));
+        assert!(denied.remedy.contains("secretsmanager:RotateSecret"), "{denied:?}");
+        let busy = not_started("arn", Some("InvalidRequestException"));
+        assert!(
+            busy.what.contains("InvalidRequestException") && busy.remedy.ends_with("hubkeeper status arn"),
+            "{busy:?}"
+        );
+        assert_eq!((denied.code, busy.code, not_started("arn", None).code), (Code::Person, Code::Person, Code::Retry));
+    }
 }

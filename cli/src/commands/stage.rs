@@ -7,11 +7,11 @@ use hubkeeper::clients::hub::Credential;
 use hubkeeper::clients::secrets_manager::{SecretStore, SecretWriter};
 use hubkeeper::clock::{Random, SystemRandom};
 use hubkeeper::http::HttpShared;
-use hubkeeper::http::aws::SdkHttp;
 use hubkeeper::prove::examine_token;
 use hubkeeper::prove::gather::Subject;
 use hubkeeper_core::config::ProofConfig;
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::{Document, Label, Managed, Secret};
 use hubkeeper_core::time::{Timestamp, parse_rfc3339, rfc3339};
 use serde_json::{Value, json};
@@ -22,10 +22,7 @@ use super::verify;
 use crate::args::Stage;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::function::client;
-use crate::{local, render, token};
-
-use hubkeeper::http::aws::SdkTime;
+use crate::{local, render, secrets, token};
 
 /// How often the labels are read while the adoption is awaited.
 const POLL: Duration = Duration::from_secs(2);
@@ -40,7 +37,7 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
     let line = context.line(&arguments.id);
     line.message("reading the secret");
     let shared = context.shared(&line)?;
-    let store = store(&shared).await?;
+    let store = secrets::store(&shared).await?;
     let (secret, current) = read(&store, &arguments.id).await?;
     line.clear();
 
@@ -78,46 +75,20 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
         context.say("nothing was written");
         return Ok(Code::Done);
     }
-    let version = SystemRandom.uuid();
+    let version = VersionId::of_service(SystemRandom.uuid());
     context.doing(format!(
         "interrupted while version {version} was put: if hubkeeper status shows it as a candidate it is staged, and the function adopts it"
     ));
     let put = SecretWriter::new(store.clone()).put(&secret.arn, &version, &document, Label::Candidate, None).await;
-    put.map_err(|failure| failure.error.of(&current.organization).at("stage"))?;
+    put.map_err(|failure| Failure::own(failure.error.of(&current.organization).at("stage")))?;
     context.say(&format!("{} staged as version {version} (HUBKEEPER_CANDIDATE)", render::style::good("✓")));
     context.doing(format!("version {version} is staged: the function adopts it by itself, see hubkeeper status"));
     await_adoption(context, &arguments, &shared, &store, &secret, &version).await
 }
 
-/// The client of Secrets Manager with the caller's credentials.
-///
-/// # Errors
-/// Returns a failure if nobody is logged in.
-pub async fn store(shared: &Arc<HttpShared>) -> Result<SecretStore, Failure> {
-    let http_client = local::http_client(shared);
-    let aws = local::aws(&http_client).await?;
-    let sdk = client!(aws_sdk_secretsmanager, &aws, http_client, SdkHttp::new(http_client.clone()));
-    Ok(SecretStore::new(sdk, http_client))
-}
-
-/// The id of the version that is staged `HUBKEEPER_CANDIDATE`.
-///
-/// # Errors
-/// Returns a failure if there is none, or the labels cannot be read.
-pub async fn candidate(shared: &Arc<HttpShared>, id: &str) -> Result<String, Failure> {
-    let secret = store(shared).await?.describe(id).await.map_err(|error| error.at("verify"))?;
-    secret.version(Label::Candidate).map(str::to_owned).ok_or_else(|| {
-        Failure::new(
-            Code::Person,
-            format!("no version of {id} is staged HUBKEEPER_CANDIDATE"),
-            format!("stage a token: hubkeeper stage {id}"),
-        )
-    })
-}
-
 /// Reads the secret and the document of AWSCURRENT.
 async fn read(store: &SecretStore, id: &str) -> Result<(Secret, Document), Failure> {
-    let at = |error: Error| error.at("stage");
+    let at = |error: Error| Failure::own(error.at("stage"));
     let secret = store.describe(id).await.map_err(at)?;
     if secret.managed() == Managed::Offboarded {
         return Err(Failure::new(
@@ -199,7 +170,7 @@ async fn await_adoption(
     shared: &Arc<HttpShared>,
     store: &SecretStore,
     secret: &Secret,
-    version: &str,
+    version: &VersionId,
 ) -> Result<Code, Failure> {
     if arguments.wait == 0 {
         context.print(&staged(secret, version), String::new);
@@ -210,22 +181,23 @@ async fn await_adoption(
     match context.function(&arguments.function, shared).await {
         Ok(function) => {
             let event = json!({"action": "onboard", "secretId": secret.arn, "versionId": version});
-            match function.invoke(&event).await {
-                Ok(report) => {
+            match function.ask(&event).await {
+                Ok(Ok(report)) => {
                     line.clear();
                     context.print(&report, || render::report::report(&report));
                     return Ok(Code::of_report(&report));
                 }
                 // the event of the new label is being handled: its end shows in the labels
-                Err(failure) if failure.code == Code::Retry => {}
-                Err(failure) => return Err(failure),
+                Ok(Err(failure)) if failure.code == Code::Retry => {}
+                Ok(Err(failure)) => return Err(failure),
+                Err(failure) => watching(context, &failure),
             }
         }
-        Err(_) => context.say("no deployed function was found: watching the labels"),
+        Err(failure) => watching(context, &failure),
     }
     let until = OffsetDateTime::now_utc() + Duration::from_secs(arguments.wait);
     while OffsetDateTime::now_utc() < until {
-        let seen = store.describe(&secret.arn).await.map_err(|error| error.at("stage"))?;
+        let seen = store.describe(&secret.arn).await.map_err(|error| Failure::own(error.at("stage")))?;
         if seen.bears(version, Label::Current) {
             line.clear();
             let report = json!({"action": "adopt", "outcome": "applied", "secretId": secret.arn, "versionId": version,
@@ -247,8 +219,16 @@ async fn await_adoption(
     ))
 }
 
+/// Says why the function is not asked: the rule on the new label adopts the version just the same.
+fn watching(context: &Context, failure: &Failure) {
+    context.say(&format!(
+        "{}; {}\nwatching the labels, since the function adopts it by itself",
+        failure.what, failure.remedy
+    ));
+}
+
 /// What is known of a version that nobody has adopted yet.
-fn staged(secret: &Secret, version: &str) -> Value {
+fn staged(secret: &Secret, version: &VersionId) -> Value {
     json!({"action": "stage", "outcome": "applied", "secretId": secret.arn, "versionId": version,
         "reason": "the version is staged HUBKEEPER_CANDIDATE, and not adopted yet"})
 }

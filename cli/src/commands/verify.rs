@@ -20,7 +20,7 @@ use crate::args::Verify;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::target::Target;
-use crate::{local, render, token};
+use crate::{local, render, secrets, token};
 
 /// Runs the command.
 ///
@@ -80,8 +80,11 @@ async fn of_token(context: &Context, arguments: &Verify, organization: &str) -> 
         excluded: &arguments.exclude,
         sample_only: false,
     };
-    let verdict = Box::pin(examine_token(&hub(&shared, &config), &subject, None, config.over_privilege)).await;
+    let mut verdict = Box::pin(examine_token(&hub(&shared, &config), &subject, None, config.over_privilege)).await;
     line.clear();
+    for warning in &mut verdict.warnings {
+        warning.message = without_secret(&warning.message);
+    }
     let report = report(organization, &verdict).to_json();
     context.print(&report, || render::report::report(&report));
     if let Some(remedy) = remedy(&verdict) {
@@ -129,6 +132,13 @@ pub fn remedy(verdict: &Verdict) -> Option<&'static str> {
     }
 }
 
+/// A warning of a proof, for a token that is in no secret: the option instead of the secret's field.
+fn without_secret(message: &str) -> String {
+    message
+        .replace("no expectedRepositories", "nothing expected")
+        .replace("in the secret's `expectedRepositories`", "with `--expect`")
+}
+
 fn expected(entry: &str) -> Result<Expected, Failure> {
     let (name, is_prefix) = entry.strip_suffix('*').map_or((entry, false), |prefix| (prefix, true));
     if !is_repository_part(name) {
@@ -148,7 +158,7 @@ async fn of_secret(context: &Context, arguments: &Verify, secret: &str) -> Resul
     let through_function = arguments.function.function.is_some() || arguments.function.stack.is_some();
     let version = match (&arguments.version, arguments.candidate) {
         (Some(version), _) => Some(version.clone()),
-        (None, true) => Some(super::stage::candidate(&shared, secret).await?),
+        (None, true) => Some(secrets::candidate(&shared, secret).await?.to_string()),
         (None, false) => None,
     };
     let mut event = json!({"action": "verify", "secretId": secret});

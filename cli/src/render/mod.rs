@@ -2,6 +2,8 @@
 
 pub mod plan;
 pub mod report;
+#[cfg(test)]
+mod samples;
 pub mod status;
 pub mod style;
 

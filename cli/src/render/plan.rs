@@ -81,6 +81,7 @@ pub fn name_of_connector(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hubkeeper_core::ids::{TokenId, VersionId};
     use hubkeeper_core::plan::Step;
     use hubkeeper_core::secret::document::Role;
     use hubkeeper_core::secret::{Invitation, Label};
@@ -88,7 +89,8 @@ mod tests {
 
     #[test]
     fn every_step_of_the_planner_has_words() {
-        let id = || "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01".to_owned();
+        const ID: &str = "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01";
+        let (id, token) = (|| VersionId::of_service(ID), || TokenId::of_service(ID));
         let steps = [
             Step::TagManaged { connector: None, stack: None },
             Step::TagManaged { connector: Some("acme/s/g/n".into()), stack: None },
@@ -99,9 +101,9 @@ mod tests {
             Step::SetRole { role: Role::Editor },
             Step::AddToTeam { team: "scanning".into() },
             Step::DeleteConnector,
-            Step::DeactivateToken { id: id() },
-            Step::DeleteToken { id: id() },
-            Step::ActivateToken { id: id() },
+            Step::DeactivateToken { id: token() },
+            Step::DeleteToken { id: token() },
+            Step::ActivateToken { id: token() },
             Step::MintToken { version: id(), label: Label::Candidate },
             Step::CopyCandidate { from: id(), to: id() },
             Step::RevokeOrphaned { version: id() },

@@ -36,7 +36,7 @@ pub(crate) fn written(document: &Document, version: &str, observed: Option<&Obse
         document,
         token: &token,
         fingerprint: &fingerprint("0123456789ab"),
-        version,
+        version: &version.into(),
         proved_at: datetime!(2026-11-24 10:00 UTC),
         proved: Coverage { repositories: 7, private: 3 },
     };
@@ -52,7 +52,7 @@ pub(crate) fn secret(versions: &[(&str, &[&str])]) -> Secret {
         deleted: false,
         versions: versions
             .iter()
-            .map(|(id, labels)| ((*id).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect()))
+            .map(|(id, labels)| ((*id).into(), labels.iter().map(|label| (*label).to_owned()).collect()))
             .collect(),
         tags: BTreeMap::new(),
         last_changed: None,
@@ -97,7 +97,7 @@ pub(crate) fn rotating() -> State {
 /// AWSCURRENT is `VERSION`; there is nothing else.
 pub(crate) fn settled() -> State {
     let mut state = rotating();
-    state.world.secret.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
+    state.world.secret.versions = [(VERSION.into(), vec!["AWSCURRENT".to_owned()])].into();
     state.world.label = Label::Current;
     state.world.document = Some(document(|_| {}));
     state.world.current = Some(Version { id: VERSION.into(), document: document(|_| {}) });

@@ -1,5 +1,6 @@
 //! Docker Hub's responses as values: people, tokens, repositories, and reasons for a refusal.
 
+use crate::ids::TokenId;
 use crate::secret::document::Role;
 use crate::time::Timestamp;
 
@@ -122,7 +123,7 @@ impl From<HubError> for Denied {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pat {
     /// Its uuid.
-    pub id: String,
+    pub id: TokenId,
     /// Its label.
     pub label: String,
     /// Whether it is active.

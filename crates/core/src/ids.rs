@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// A secret's fingerprint: 12 lower-case hexadecimal digits. `Secret::fingerprint` computes it; tags and labels carry it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
@@ -24,22 +24,107 @@ impl Fingerprint {
     pub(crate) fn of_digest(hex: &str) -> Self {
         Self(hex.chars().take(Self::DIGITS).collect())
     }
+}
 
-    /// Its digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// Gives an id its text: `as_str`, `Display`, comparison with text, and lookup by text.
+macro_rules! text {
+    ($id:ident) => {
+        impl $id {
+            /// Its characters.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl Borrow<str> for $id {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// Tests write ids as literals.
+        #[cfg(test)]
+        impl<T: AsRef<str>> From<T> for $id {
+            fn from(text: T) -> Self {
+                Self(text.as_ref().to_owned())
+            }
+        }
+
+        impl PartialEq<str> for $id {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&$id> for $id {
+            fn eq(&self, other: &&$id) -> bool {
+                self == *other
+            }
+        }
+
+        impl PartialEq<$id> for &$id {
+            fn eq(&self, other: &$id) -> bool {
+                *self == other
+            }
+        }
+
+        impl PartialEq<&str> for $id {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
+    };
+}
+
+text!(Fingerprint);
+
+/// The id of one version of a secret.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct VersionId(String);
+
+text!(VersionId);
+
+impl VersionId {
+    /// Parses the id in an event or a tag; `None` if Secrets Manager would not accept it.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_version_id(text).then(|| Self(text.to_owned()))
+    }
+
+    /// An id that Secrets Manager returned, or that hubkeeper generated for it. It is not checked.
+    pub fn of_service(id: impl Into<String>) -> Self {
+        Self(id.into())
     }
 }
 
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+/// The UUID of a personal access token at Docker Hub.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct TokenId(String);
 
-impl Borrow<str> for Fingerprint {
-    fn borrow(&self) -> &str {
-        &self.0
+text!(TokenId);
+
+impl TokenId {
+    /// Parses the id in a secret's document; `None` if it is not a UUID.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_uuid(text).then(|| Self(text.to_owned()))
+    }
+
+    /// An id that Docker Hub returned, checked by whoever read the response.
+    pub fn of_service(id: impl Into<String>) -> Self {
+        Self(id.into())
     }
 }
 
@@ -80,6 +165,41 @@ mod tests {
         for text in ["", "0123456789a", "0123456789abc", "0123456789AB", "0123456789ag", "somebody"] {
             assert_eq!(Fingerprint::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_version_id_is_checked_except_where_secrets_manager_returned_it() {
+        for (text, good) in [
+            ("v".repeat(31), false),
+            ("v".repeat(32), true),
+            ("v".repeat(64), true),
+            ("v".repeat(65), false),
+            (format!("{} ", "v".repeat(32)), false),
+        ] {
+            assert_eq!(VersionId::parse(&text).is_some(), good, "{text}");
+        }
+        assert_eq!(VersionId::of_service("short"), "short");
+    }
+
+    #[test]
+    fn an_id_is_found_and_compared_by_its_text() {
+        let known: std::collections::BTreeSet<VersionId> =
+            [VersionId::of_service("a"), VersionId::of_service("b")].into();
+        assert!(known.contains("a") && !known.contains("c"));
+        let tokens: std::collections::BTreeSet<TokenId> = [TokenId::of_service("a")].into();
+        assert!(tokens.contains("a") && !tokens.contains("b"));
+        let fingerprints: std::collections::BTreeSet<Fingerprint> =
+            Fingerprint::parse("0123456789ab").into_iter().collect();
+        assert!(fingerprints.contains("0123456789ab") && !fingerprints.contains("0123456789ac"));
+        assert!(VersionId::of_service("a") == *"a" && VersionId::of_service("a") != "b");
+        assert_eq!(VersionId::of_service("a").to_string(), "a");
+        assert_eq!(serde_json::to_value(VersionId::of_service("a")).unwrap(), "a");
+    }
+
+    #[test]
+    fn a_token_id_is_a_uuid() {
+        assert!(TokenId::parse("7800f881-cea5-4e05-a198-2933d274f845").is_some());
+        assert!(TokenId::parse("7800f881cea54e05a1982933d274f845").is_none());
     }
 
     #[test]

@@ -129,17 +129,18 @@ const WORLDS: [(&str, Change); 21] = [
     }),
     ("the connector carries it", |state| {
         let version = state.world.version.clone();
-        state.world.connector = Some(connector(&state.world, &version, |_| {}));
+        state.world.connector = Some(connector(&state.world, version.as_str(), |_| {}));
     }),
     ("the connector drifted", |state| {
         let version = state.world.version.clone();
-        state.world.connector = Some(connector(&state.world, &version, |body| {
+        state.world.connector = Some(connector(&state.world, version.as_str(), |body| {
             body["properties"]["environmentData"]["scanInterval"] = json!(24);
         }));
     }),
     ("the connector has another location", |state| {
         let version = state.world.version.clone();
-        state.world.connector = Some(connector(&state.world, &version, |body| body["location"] = json!("northeurope")));
+        state.world.connector =
+            Some(connector(&state.world, version.as_str(), |body| body["location"] = json!("northeurope")));
     }),
     ("the connector is gone, and one elsewhere has the fingerprint", |state| {
         let id = state.world.document.as_ref().unwrap().connector.id.clone();
@@ -208,7 +209,7 @@ fn what_the_labels_refuse() {
             state.world.secret.versions.insert(VERSION.into(), vec!["AWSPREVIOUS".into(), "AWSPENDING".into()]);
         }),
         ("another rotation is under way", |state| {
-            state.world.secret.versions.insert("2".repeat(32), vec!["AWSPENDING".into()]);
+            state.world.secret.versions.insert("2".repeat(32).into(), vec!["AWSPENDING".into()]);
         }),
         ("the secret is scheduled for deletion", |state| state.world.secret.deleted = true),
         ("the secret is offboarded", |state| {
@@ -219,7 +220,7 @@ fn what_the_labels_refuse() {
         for trigger in triggers() {
             let mut state = rotating();
             change(&mut state);
-            if let Err(error) = admit(&trigger, Some(VERSION), &state.world.secret, NOW) {
+            if let Err(error) = admit(&trigger, Some(&VERSION.into()), &state.world.secret, NOW) {
                 list.error(format!("{}: {name}", trigger.name()), &error);
             }
         }

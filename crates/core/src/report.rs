@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::connector::Health;
 use crate::error::Error;
+use crate::ids::{TokenId, VersionId};
 use crate::outcome::Outcome;
 use crate::plan::Step;
 use crate::proof::Verdict;
@@ -53,9 +54,9 @@ pub struct ConnectorReport {
 pub struct TokensReport {
     /// UUID of the PAT that this run minted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub minted: Option<String>,
+    pub minted: Option<TokenId>,
     /// UUIDs of the PATs that this run deactivated or deleted.
-    pub retired: Vec<String>,
+    pub retired: Vec<TokenId>,
     /// When the token that the report is about was last used, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used: Option<String>,
@@ -137,7 +138,7 @@ pub struct Report {
     pub secret_id: Option<String>,
     /// The version that the event is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub version_id: Option<String>,
+    pub version_id: Option<VersionId>,
     /// Why the run did nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -2,6 +2,7 @@
 
 use secrecy::SecretString;
 
+use crate::ids::VersionId;
 use crate::time::Timestamp;
 
 /// What triggered the function.
@@ -22,17 +23,17 @@ pub enum Trigger {
         /// Give the dedicated user the requested role and team.
         fix_role: bool,
         /// AWSCURRENT or the candidate.
-        version: Option<String>,
+        version: Option<VersionId>,
     },
     /// A version was staged `HUBKEEPER_CANDIDATE`.
     CandidateStaged {
         /// The version that the event names.
-        version: Option<String>,
+        version: Option<VersionId>,
     },
     /// The secret's current value changed.
     SecretChanged {
         /// The version that the event names.
-        version: Option<String>,
+        version: Option<VersionId>,
     },
     /// Compare with the desired state, and repair the drift.
     Reconcile {
@@ -48,12 +49,12 @@ pub enum Trigger {
         /// The step that failed, if the event names it.
         step: Option<&'static str>,
         /// The pending version, if the event names it.
-        version: Option<String>,
+        version: Option<VersionId>,
     },
     /// Prove only; write nothing.
     Verify {
         /// A version; AWSCURRENT if the event names none.
-        version: Option<String>,
+        version: Option<VersionId>,
     },
 }
 
@@ -116,7 +117,7 @@ pub struct Request {
     /// ARN or name of the secret.
     pub secret_id: String,
     /// The version id that a rotation works on.
-    pub version: Option<String>,
+    pub version: Option<VersionId>,
     /// The rotation token. As secret as a Docker Hub token.
     pub rotation_token: Option<SecretString>,
     /// When the event behind a notice happened, if the notice says so.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::connector::{Found, Health, Observed};
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::plan::refusals::unstick;
 use crate::report::InvitationReport;
 use crate::secret::document::expiry_warning;
@@ -108,10 +109,10 @@ pub struct Item {
     pub days_left: Option<i64>,
     /// The version that is AWSCURRENT.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub version_id: Option<String>,
+    pub version_id: Option<VersionId>,
     /// The version in the connector.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub carried_version_id: Option<String>,
+    pub carried_version_id: Option<VersionId>,
     /// When the version in the connector was first proven, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proved_at: Option<String>,
@@ -129,7 +130,7 @@ pub struct Item {
     pub next_rotation_at: Option<String>,
     /// The version staged `HUBKEEPER_CANDIDATE`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidate_version_id: Option<String>,
+    pub candidate_version_id: Option<VersionId>,
     /// The state of the dedicated user's invitation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invitation: Option<InvitationReport>,
@@ -207,12 +208,12 @@ impl Item {
             item.expires_at = Some(rfc3339(expires_at));
             item.days_left = Some((expires_at - now).whole_seconds().div_euclid(86_400));
         }
-        item.version_id = secret.version(Label::Current).map(str::to_owned);
-        item.candidate_version_id = secret.version(Label::Candidate).map(str::to_owned);
+        item.version_id = secret.version(Label::Current).cloned();
+        item.candidate_version_id = secret.version(Label::Candidate).cloned();
         item.next_rotation_at = secret.schedule.as_ref().and_then(|schedule| schedule.next).map(rfc3339);
         item.invitation = secret.invitation().ok().flatten().map(|invitation| InvitationReport::new(invitation, now));
         if let Some(observed) = seen.ours(item.organization.as_deref()) {
-            item.carried_version_id = observed.version().map(str::to_owned);
+            item.carried_version_id = observed.version();
             item.proved_at = observed.proved_at().map(rfc3339);
             if let Some(proved) = observed.proved() {
                 (item.repositories, item.private) = (Some(proved.repositories), Some(proved.private));
@@ -262,8 +263,8 @@ impl Seen {
             Managed::Offboarded => return vec![self.offboarded()],
             Managed::No => {
                 let reason = format!(
-                    "the secret is not tagged hubkeeper = managed; to let hubkeeper manage it, send {}",
-                    event("onboard", &self.secret)
+                    "the secret is not tagged hubkeeper = managed; to let hubkeeper manage it, {}",
+                    ask("onboard", &self.secret)
                 );
                 return vec![Finding::new(State::Unknown, reason)];
             }
@@ -289,8 +290,8 @@ impl Seen {
             && !self.secret.bears(candidate, Label::Current)
         {
             let reason = format!(
-                "version {candidate} waits as HUBKEEPER_CANDIDATE: to adopt it, or to learn why it is refused, send {}",
-                event("onboard", &self.secret)
+                "version {candidate} waits as HUBKEEPER_CANDIDATE: to adopt it, or to learn why it is refused, {}",
+                ask("onboard", &self.secret)
             );
             findings.push(Finding::new(State::CandidateWaiting, reason));
         }
@@ -300,7 +301,7 @@ impl Seen {
     fn offboarded(&self) -> Finding {
         let reason = match &self.connector {
             Some(Ok(Found::Present(observed))) if observed.bears(&self.secret.fingerprint()) => {
-                format!("its connector still exists: to delete it, send {}", event("offboard", &self.secret))
+                format!("its connector still exists: to delete it, {}", ask("offboard", &self.secret))
             }
             Some(Err(error)) => error.to_string(),
             _ => "delete the secret once reconcile has retired its tokens".to_owned(),
@@ -345,17 +346,18 @@ impl Seen {
                     "the dedicated user has to accept the invitation to the organization".to_owned()
                 }
                 _ => format!(
-                    "the secret holds no token: stage one as HUBKEEPER_CANDIDATE, or send {}",
-                    event("onboard", &self.secret)
+                    "the secret holds no token: stage one as HUBKEEPER_CANDIDATE, or {}",
+                    ask("onboard", &self.secret)
                 ),
             };
             return Some(Finding::new(State::Awaiting, reason));
         }
         let warning = expiry_warning(document, now)?;
+        let arn = &self.secret.arn;
         let next = if document.manager.is_some() {
-            format!("rotate the secret: aws secretsmanager rotate-secret --secret-id {}", self.secret.arn)
+            format!("rotate the secret: hubkeeper rotate {arn}, or aws secretsmanager rotate-secret --secret-id {arn}")
         } else {
-            "stage a new token as HUBKEEPER_CANDIDATE".to_owned()
+            format!("stage a new token as HUBKEEPER_CANDIDATE: hubkeeper stage {arn}")
         };
         match warning.code {
             WarningCode::Expired => Some(Finding::new(State::Expired, format!("{}; {next}", warning.message))),
@@ -365,14 +367,14 @@ impl Seen {
     }
 
     fn connector(&self, document: &Document, client_id: &str) -> Option<Finding> {
-        let repair = || event("reconcile", &self.secret);
+        let repair = || ask("reconcile", &self.secret);
         if self.secret.keeps_another(document) {
             let named = KeptConnector::of(document);
             return Some(Finding::new(
                 State::Drifted,
                 format!(
-                    "the secret manages another connector than its document names ({named}): put a document that names the managed connector, or send {} and onboard again",
-                    event("offboard", &self.secret)
+                    "the secret manages another connector than its document names ({named}): put a document that names the managed connector, or {}; then onboard it again",
+                    ask("offboard", &self.secret)
                 ),
             ));
         }
@@ -381,34 +383,36 @@ impl Seen {
             Ok(Found::Absent) => {
                 return Some(Finding::new(
                     State::Drifted,
-                    format!("the connector does not exist: to create it, send {}", repair()),
+                    format!("the connector does not exist: to create it, {}", repair()),
                 ));
             }
             Ok(Found::Present(observed)) => observed,
         };
         let fingerprint = self.secret.fingerprint();
-        let current = self.secret.version(Label::Current).unwrap_or_default();
+        // the document is AWSCURRENT's, so there is one
+        let current = self.secret.version(Label::Current)?;
         if let Err(why) = observed.carries(document, &fingerprint, current) {
             let rotates = self.secret.rotation_in_progress().zip(self.pending.as_ref());
             let is_ahead =
                 rotates.is_some_and(|(version, pending)| observed.carries(pending, &fingerprint, version).is_ok());
             return (!is_ahead).then(|| {
-                Finding::new(State::Drifted, format!("the connector drifted: {why}; to repair it, send {}", repair()))
+                Finding::new(State::Drifted, format!("the connector drifted: {why}; to repair it, {}", repair()))
             });
         }
         let writers: Vec<&str> = std::iter::once(client_id).chain(self.secret.writer()).collect();
         let drift = observed.drift(document, &writers)?;
-        Some(Finding::new(State::Drifted, format!("the connector drifted: {drift}; to repair it, send {}", repair())))
+        Some(Finding::new(State::Drifted, format!("the connector drifted: {drift}; to repair it, {}", repair())))
     }
 }
 
-/// Returns the event that a reason names, ready to send.
-fn event(action: &str, secret: &Secret) -> String {
+/// Returns what a reason asks for: the command of the command line, or the event, each ready to be pasted.
+fn ask(action: &str, secret: &Secret) -> String {
     let (name, id) = match action {
         "reconcile" => ("secretIds", serde_json::json!([secret.arn])),
         _ => ("secretId", serde_json::json!(secret.arn)),
     };
-    serde_json::json!({ "action": action, name: id }).to_string()
+    let event = serde_json::json!({ "action": action, name: id });
+    format!("run hubkeeper {action} {}, or send {event}", secret.arn)
 }
 
 fn unhealthy(health: &Health) -> String {

@@ -5,7 +5,7 @@
 
 use hubkeeper_core::failure::docker_hub::{endless, session_ended, unreadable};
 use hubkeeper_core::hub::{HubError, Pat};
-use hubkeeper_core::ids::is_uuid;
+use hubkeeper_core::ids::TokenId;
 use hubkeeper_core::time::{Timestamp, parse_rfc3339};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -36,7 +36,7 @@ pub enum Mint {
     /// The service created the token.
     Minted {
         /// The token's uuid.
-        id: String,
+        id: TokenId,
         /// The token's value, which the service shows only once.
         token: SecretString,
     },
@@ -86,9 +86,7 @@ impl Hub {
             let page: Page = serde_json::from_slice(response.body()).map_err(|_| unreadable(what))?;
             let end = page.results.is_empty();
             for entry in page.results {
-                if !is_uuid(&entry.uuid) {
-                    return Err(unreadable(what));
-                }
+                let id = TokenId::parse(&entry.uuid).ok_or_else(|| unreadable(what))?;
                 let time = |text: Option<String>| text.as_deref().and_then(parse_rfc3339);
                 let pat = Pat {
                     label: entry.token_label.unwrap_or_default(),
@@ -96,7 +94,7 @@ impl Hub {
                     created_at: time(entry.created_at),
                     last_used: time(entry.last_used),
                     expires_at: time(entry.expires_at),
-                    id: entry.uuid,
+                    id,
                 };
                 if !list.iter().any(|known| known.id == pat.id) {
                     list.push(pat);
@@ -128,9 +126,9 @@ impl HubWriter {
             200 | 201 => {
                 let body = crate::clients::hub::body(&response);
                 let member = |name: &str| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
-                match (member("uuid"), member("token")) {
-                    (Some(id), Some(token)) if is_uuid(id) && !token.is_empty() => {
-                        Ok(Mint::Minted { id: id.to_owned(), token: SecretString::from(token) })
+                match (member("uuid").and_then(TokenId::parse), member("token")) {
+                    (Some(id), Some(token)) if !token.is_empty() => {
+                        Ok(Mint::Minted { id, token: SecretString::from(token) })
                     }
                     _ => Ok(Mint::Unknown("the response to the creation of a token cannot be read".into())),
                 }
@@ -150,7 +148,7 @@ impl HubWriter {
     pub async fn set_active(
         &self,
         session: &Session,
-        id: &str,
+        id: &TokenId,
         active: bool,
         label: &str,
     ) -> Result<Changed, HubError> {
@@ -169,7 +167,7 @@ impl HubWriter {
     ///
     /// # Errors
     /// Returns [`HubError`] if the PAT may still exist.
-    pub async fn revoke(&self, session: &Session, id: &str) -> Result<(), HubError> {
+    pub async fn revoke(&self, session: &Session, id: &TokenId) -> Result<(), HubError> {
         let path = format!("/v2/access-tokens/{id}");
         let mut delete = self.0.get(session, &path);
         *delete.method_mut() = http::Method::DELETE;

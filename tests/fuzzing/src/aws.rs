@@ -12,6 +12,7 @@ use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
 use hubkeeper_core::config::Config;
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::labels::TokenLabel;
 use hubkeeper_core::secret::schedule::ends_before_rotation;
 use hubkeeper_core::secret::{Document, Label, Secret};
@@ -88,15 +89,21 @@ pub(crate) fn check(input: &[u8]) {
             }
         }
         "value" => {
-            clear(answers::run(store.value(ARN, VERSION, Some("AWSPENDING"))), input);
+            clear(answers::run(store.value(ARN, &VersionId::of_service(VERSION), Some("AWSPENDING"))), input);
         }
         "document" => {
-            clear(answers::run(store.document(ARN, VERSION, None)), input);
+            clear(answers::run(store.document(ARN, &VersionId::of_service(VERSION), None)), input);
         }
         "put" => {
             clear(
-                answers::run(SecretWriter::new(store.clone()).put(ARN, VERSION, &document(), Label::Pending, None))
-                    .map_err(|failure| failure.error),
+                answers::run(SecretWriter::new(store.clone()).put(
+                    ARN,
+                    &VersionId::of_service(VERSION),
+                    &document(),
+                    Label::Pending,
+                    None,
+                ))
+                .map_err(|failure| failure.error),
                 input,
             );
         }
@@ -105,8 +112,8 @@ pub(crate) fn check(input: &[u8]) {
                 answers::run(SecretWriter::new(store.clone()).move_label(
                     ARN,
                     Label::Current,
-                    Some("a"),
-                    Some(VERSION),
+                    Some(&VersionId::of_service("a")),
+                    Some(&VersionId::of_service(VERSION)),
                 )),
                 input,
             );
@@ -129,8 +136,11 @@ fn labels(secret: &Secret) {
         assert!(secret.bears(pending, Label::Pending) && secret.version(Label::Current) != Some(pending));
     }
     assert!(secret.stuck_rotation(NOW).is_none(), "its age is not known here");
-    let label = secret.token_label(VERSION);
-    assert_eq!(secret.version_of_label(&label), Some(TokenLabel { version: VERSION, is_retiring: false }));
+    let label = secret.token_label(&VersionId::of_service(VERSION));
+    assert_eq!(
+        secret.version_of_label(&label),
+        Some(TokenLabel { version: VersionId::of_service(VERSION), is_retiring: false })
+    );
     if let Some(schedule) = &secret.schedule {
         let due = schedule.after(NOW).or(schedule.next);
         let _ = ends_before_rotation(schedule, due, NOW, time::Duration::DAY);

@@ -12,7 +12,7 @@ use hubkeeper::clients::azure::entra::BearerCache;
 use hubkeeper::http::{Request, Response};
 use hubkeeper_core::connector::merge::{Desired, merge};
 use hubkeeper_core::connector::{Coverage, Found, Observed};
-use hubkeeper_core::ids::Fingerprint;
+use hubkeeper_core::ids::{Fingerprint, VersionId};
 use hubkeeper_core::secret::Document;
 use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::SecretString;
@@ -95,7 +95,7 @@ fn written(observed: &Observed, document: &Document) {
         document,
         token: &token,
         fingerprint: &fingerprint(),
-        version: VERSION,
+        version: &VersionId::of_service(VERSION),
         proved_at: NOW,
         proved: Coverage { repositories: 7, private: 3 },
     };
@@ -104,9 +104,9 @@ fn written(observed: &Observed, document: &Document) {
     assert_eq!(body.pointer(pointer).and_then(Value::as_str), Some("dckr_pat_new"));
     let again = Observed::parse(body.clone()).expect("what is written is a connector");
     assert_eq!(merge(&desired, Some(&again)), body, "a merge of what was merged changes nothing");
-    assert_eq!(again.carries(document, &fingerprint(), VERSION), Ok(()));
+    assert_eq!(again.carries(document, &fingerprint(), &VersionId::of_service(VERSION)), Ok(()));
     // the time of the proof changes only with the version
-    assert!(again.proved_at() == Some(NOW) || observed.version() == Some(VERSION));
+    assert!(again.proved_at() == Some(NOW) || observed.version() == Some(VersionId::of_service(VERSION)));
     if let Some(at) = observed.proved_at() {
         assert!(!hubkeeper_core::time::rfc3339(at).is_empty());
     }

@@ -1,5 +1,6 @@
 //! Input: the string of a secret, or of a manager secret.
 
+use hubkeeper_core::ids::{TokenId, VersionId};
 use hubkeeper_core::secret::document::expiry_warning;
 use hubkeeper_core::secret::{Access, Document, LoginSecret, Purpose};
 use hubkeeper_core::time::{parse_rfc3339, rfc3339};
@@ -48,14 +49,14 @@ pub(crate) fn check(input: &[u8]) {
     same(&document, &again);
 
     let expires_at = datetime!(2027-02-22 10:00 UTC);
-    let minted = document.with_minted(SecretString::from(MARKER), TOKEN_ID, expires_at);
+    let minted = document.with_minted(SecretString::from(MARKER), &TokenId::of_service(TOKEN_ID), expires_at);
     let mut expected = before.clone();
     expected.extend(object(json!({"accessToken": MARKER, "tokenId": TOKEN_ID, "expiresAt": rfc3339(expires_at)})));
     expected.remove("candidateVersion");
     assert_eq!(fields(&minted.to_secret_string()), expected, "a mint changes the token, its id and its end");
     assert!(minted.candidate_version.is_none() && minted.expires_at == Some(expires_at));
 
-    let taken = document.taken_from("candidate", [&minted]);
+    let taken = document.taken_from(&VersionId::of_service("candidate"), [&minted]);
     let mut kept = fields(&taken.to_secret_string());
     assert_eq!(kept.remove("candidateVersion"), Some(json!("candidate")));
     for (name, value) in &before {

@@ -13,6 +13,7 @@ use hubkeeper::clients::hub::{Credential, Hub, HubWriter, Session, claims};
 use hubkeeper::prove::gather::{Prover, Subject};
 use hubkeeper_core::config::OverPrivilege;
 use hubkeeper_core::hub::{HubError, Repository};
+use hubkeeper_core::ids::TokenId;
 use hubkeeper_core::plan::refusals::refusal;
 use hubkeeper_core::proof::evidence::{Level, Login as Entered, Pulls, level};
 use hubkeeper_core::proof::verdict;
@@ -88,23 +89,31 @@ pub(crate) fn check(input: &[u8]) {
         "tokens" => {
             if let Some(list) = clear(answers::run(hub.tokens(&session())), input) {
                 let ids: std::collections::BTreeSet<_> = list.iter().map(|pat| &pat.id).collect();
-                assert!(ids.len() == list.len() && ids.iter().all(|id| id.len() == 36));
+                assert!(ids.len() == list.len() && ids.iter().all(|id| id.as_str().len() == 36));
                 for at in list.iter().flat_map(|pat| [pat.created_at, pat.last_used, pat.expires_at]).flatten() {
                     assert!(!hubkeeper_core::time::rfc3339(at).is_empty());
                 }
             }
         }
         "mint" => match clear(answers::run(HubWriter::new(hub).mint(&session(), "hubkeeper/x/y", NOW)), input) {
-            Some(Mint::Minted { id, .. }) => assert_eq!(id.len(), 36),
+            Some(Mint::Minted { id, .. }) => assert_eq!(id.as_str().len(), 36),
             Some(Mint::Unknown(why)) => clean::text(&why, input),
             Some(Mint::Refused(status)) => once(&script, status),
             None => {}
         },
         "change" => {
-            clear(answers::run(HubWriter::new(hub).set_active(&session(), TOKEN_ID, false, "hubkeeper/x/y")), input);
+            clear(
+                answers::run(HubWriter::new(hub).set_active(
+                    &session(),
+                    &TokenId::of_service(TOKEN_ID),
+                    false,
+                    "hubkeeper/x/y",
+                )),
+                input,
+            );
         }
         "revoke" => {
-            clear(answers::run(HubWriter::new(hub).revoke(&session(), TOKEN_ID)), input);
+            clear(answers::run(HubWriter::new(hub).revoke(&session(), &TokenId::of_service(TOKEN_ID))), input);
         }
         "grant" => {
             granted(&hub, input);

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::connector::observed::{Coverage, Observed, TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION, plan_of};
 use crate::ids::Fingerprint;
+use crate::ids::VersionId;
 use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, rfc3339};
@@ -24,7 +25,7 @@ pub struct Desired<'a> {
     /// Fingerprint of the secret.
     pub fingerprint: &'a Fingerprint,
     /// The version.
-    pub version: &'a str,
+    pub version: &'a VersionId,
     /// When it was proven.
     pub proved_at: Timestamp,
     /// The coverage of the proof.
@@ -75,12 +76,13 @@ fn tags(desired: &Desired<'_>, observed: Option<&Observed>, present: Option<&Val
     let mut tags = present.and_then(Value::as_object).cloned().unwrap_or_default();
     // what was proven, and when, changes only together with the version: the grace of replaced tokens runs from it
     let same = observed.filter(|found| {
-        found.tag(TAG_SECRET) == Some(desired.fingerprint.as_str()) && found.tag(TAG_VERSION) == Some(desired.version)
+        found.tag(TAG_SECRET) == Some(desired.fingerprint.as_str())
+            && found.tag(TAG_VERSION) == Some(desired.version.as_str())
     });
     let kept = |name: &str| same.and_then(|found| found.tag(name)).map(str::to_owned);
     let ours: BTreeMap<&str, String> = [
         (TAG_SECRET, desired.fingerprint.to_string()),
-        (TAG_VERSION, desired.version.to_owned()),
+        (TAG_VERSION, desired.version.to_string()),
         (TAG_PROVED_AT, kept(TAG_PROVED_AT).unwrap_or_else(|| rfc3339(desired.proved_at))),
         (TAG_PROVED, kept(TAG_PROVED).unwrap_or_else(|| desired.proved.to_string())),
     ]

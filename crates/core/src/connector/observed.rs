@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::ids::{Fingerprint, is_version_id};
+use crate::ids::{Fingerprint, VersionId};
 use crate::secret::Document;
 use crate::secret::document::Plan;
 use crate::time::{Timestamp, parse_rfc3339};
@@ -130,8 +130,8 @@ impl Observed {
     }
 
     /// The secret's version that the tag names.
-    pub fn version(&self) -> Option<&str> {
-        self.tag(TAG_VERSION).filter(|version| is_version_id(version))
+    pub fn version(&self) -> Option<VersionId> {
+        self.tag(TAG_VERSION).and_then(VersionId::parse)
     }
 
     /// When the version was proven.
@@ -189,11 +189,11 @@ impl Observed {
     ///
     /// # Errors
     /// The first difference, for messages.
-    pub fn carries(&self, document: &Document, fingerprint: &Fingerprint, version: &str) -> Result<(), String> {
+    pub fn carries(&self, document: &Document, fingerprint: &Fingerprint, version: &VersionId) -> Result<(), String> {
         if self.ownership(&document.organization, fingerprint) != Ownership::Ours {
             return Err("it does not have this secret's tag".into());
         }
-        if self.tag(TAG_VERSION) != Some(version) {
+        if self.tag(TAG_VERSION) != Some(version.as_str()) {
             return Err("it carries another version of the secret".into());
         }
         let authentication = ["properties", "environmentData", "authentication", "username"];

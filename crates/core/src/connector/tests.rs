@@ -63,7 +63,7 @@ fn what_a_connector_says_of_itself_is_read() {
     assert_eq!(portal.foreign_offerings(), ["FutureOffering"]);
     assert_eq!((portal.version(), portal.proved()), (None, None), "`old` is no version id");
     let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();
-    assert_eq!((ours.version(), ours.proved()), (Some(VERSION), Some(Coverage { repositories: 7, private: 3 })));
+    assert_eq!((ours.version(), ours.proved()), (Some(VERSION.into()), Some(Coverage { repositories: 7, private: 3 })));
     for version in ["x".repeat(31), "x".repeat(65), format!("{VERSION} x")] {
         let mut body = written(&document(|_| {}), VERSION, None);
         body["tags"]["hubkeeper-version"] = json!(version);
@@ -110,7 +110,7 @@ fn what_was_written_carries_the_version_and_each_drift_is_seen() {
     let carries = |change: &dyn Fn(&mut Value)| {
         let mut body = written(&document, VERSION, None);
         change(&mut body);
-        Observed::parse(body).unwrap().carries(&document, &fingerprint("0123456789ab"), VERSION)
+        Observed::parse(body).unwrap().carries(&document, &fingerprint("0123456789ab"), &VERSION.into())
     };
     assert_eq!(carries(&|_| {}), Ok(()));
     let username = "/properties/environmentData/authentication/username";

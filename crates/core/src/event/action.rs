@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::event::parsed::{Event, Fleet, StatusQuery};
 use crate::fields::{FieldError, Fields};
-use crate::ids::{is_secret_id, is_version_id};
+use crate::ids::{VersionId, is_secret_id};
 use crate::request::{Mode, Request, Trigger};
 
 pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
@@ -81,11 +81,9 @@ fn mode(fields: &Fields<'_>) -> Result<Mode, FieldError> {
     }
 }
 
-fn version(fields: &Fields<'_>) -> Result<Option<String>, FieldError> {
-    match fields.text("versionId")? {
-        Some(id) if !is_version_id(id) => Err(fields.wrong("versionId", "is not a version id of 32 to 64 characters")),
-        id => Ok(id.map(str::to_owned)),
-    }
+fn version(fields: &Fields<'_>) -> Result<Option<VersionId>, FieldError> {
+    let wrong = || fields.wrong("versionId", "is not a version id of 32 to 64 characters");
+    fields.text("versionId")?.map(|id| VersionId::parse(id).ok_or_else(wrong)).transpose()
 }
 
 /// Reads the secret ids, each once, in the order of the event.

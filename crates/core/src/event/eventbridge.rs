@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::event::action;
 use crate::event::parsed::Event;
 use crate::fields::{FieldError, Fields};
-use crate::ids::{is_secret_id, is_version_id};
+use crate::ids::{VersionId, is_secret_id, is_uuid};
 use crate::request::{Mode, Request, Trigger};
 use crate::time::{Timestamp, parse_rfc3339};
 
@@ -78,10 +78,7 @@ fn api_call(detail: &Fields<'_>) -> Result<Event, FieldError> {
         Some(arn) => arn,
         None => request.secret_id("secretId")?,
     };
-    let version = match request.text("clientRequestToken")? {
-        Some(id) if is_version_id(id) => Some(id.to_owned()),
-        _ => None,
-    };
+    let version = request.text("clientRequestToken")?.and_then(VersionId::parse);
     Ok(one(Trigger::SecretChanged { version }, secret_id))
 }
 
@@ -114,19 +111,15 @@ fn step(data: &Fields<'_>) -> Option<&'static str> {
 }
 
 /// The pending version: the last part of `Rotation-<arn>-<version>`, a uuid.
-fn version_of_request(request: &str) -> Option<String> {
+fn version_of_request(request: &str) -> Option<VersionId> {
     let from = request.len().checked_sub(36)?;
     let version = request.strip_prefix("Rotation-").and_then(|_| request.get(from..))?;
-    crate::ids::is_uuid(version).then(|| version.to_owned())
+    VersionId::parse(version).filter(|_| is_uuid(version))
 }
 
-fn version(detail: &Fields<'_>, name: &str) -> Result<String, FieldError> {
-    let id = detail.required(name)?;
-    if is_version_id(id) {
-        Ok(id.to_owned())
-    } else {
-        Err(detail.wrong(name, "is not a version id of 32 to 64 characters"))
-    }
+fn version(detail: &Fields<'_>, name: &str) -> Result<VersionId, FieldError> {
+    VersionId::parse(detail.required(name)?)
+        .ok_or_else(|| detail.wrong(name, "is not a version id of 32 to 64 characters"))
 }
 
 fn one(trigger: Trigger, secret_id: String) -> Event {

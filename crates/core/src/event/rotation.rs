@@ -4,7 +4,7 @@
 use secrecy::SecretString;
 
 use crate::fields::{FieldError, Fields};
-use crate::ids::is_version_id;
+use crate::ids::VersionId;
 use crate::request::{Mode, Request, Trigger};
 
 pub(super) fn parse(fields: &Fields<'_>) -> Result<Request, FieldError> {
@@ -17,16 +17,14 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Request, FieldError> {
         _ => return Err(fields.wrong("Step", "must be one of createSecret, setSecret, testSecret, finishSecret")),
     };
     let secret_id = fields.secret_id("SecretId")?;
-    let version = fields.required("ClientRequestToken")?;
-    if !is_version_id(version) {
-        return Err(fields.wrong("ClientRequestToken", "is not a version id of 32 to 64 characters"));
-    }
+    let version = VersionId::parse(fields.required("ClientRequestToken")?)
+        .ok_or_else(|| fields.wrong("ClientRequestToken", "is not a version id of 32 to 64 characters"))?;
     let rotation_token = fields.text("RotationToken")?.map(SecretString::from);
     Ok(Request {
         trigger,
         mode: Mode::Apply,
         secret_id,
-        version: Some(version.to_owned()),
+        version: Some(version),
         rotation_token,
         sent_at: None,
         stack: None,

@@ -116,6 +116,22 @@ mod tests {
     }
 
     #[test]
+    fn only_a_whole_notification_counts_as_one() {
+        let whole =
+            json!({"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:111122223333:t", "Message": "{}"});
+        let is = |map: &Value| is_notification(map.as_object().unwrap());
+        assert!(is(&whole));
+        for name in ["Type", "TopicArn", "Message"] {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(name);
+            assert!(!is(&part), "without {name}");
+        }
+        let mut other = whole.clone();
+        other["Type"] = json!("SubscriptionConfirmation");
+        assert!(!is(&other));
+    }
+
+    #[test]
     fn a_body_that_serde_refuses_says_why_and_where() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         for (body, why) in

@@ -3,6 +3,7 @@
 use time::Duration;
 
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::outcome::Outcome;
 use crate::plan::refusals::{replaced_already, unstick};
 use crate::plan::state::Admission;
@@ -14,9 +15,16 @@ use crate::time::Timestamp;
 ///
 /// # Errors
 /// The checks of AWS's rotation template, the rule about a rotation in progress, and versions that the event cannot mean.
-pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Timestamp) -> Result<Admission, Error> {
+pub fn admit(
+    trigger: &Trigger,
+    token: Option<&VersionId>,
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<Admission, Error> {
     if trigger.is_rotation() {
-        return admit_rotation(trigger, token.unwrap_or_default(), secret);
+        // the parser refuses a step without its version
+        let token = token.ok_or_else(|| Error::bad_event("field `ClientRequestToken` is missing"))?;
+        return admit_rotation(trigger, token, secret);
     }
     let reconciled = matches!(trigger, Trigger::Reconcile { .. });
     if (trigger.is_notice() && secret.managed() != Managed::Yes) || (reconciled && secret.managed() == Managed::No) {
@@ -32,7 +40,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
     let current = secret.version(Label::Current);
     let admitted = match trigger {
         Trigger::CandidateStaged { version } => {
-            let version = version.as_deref().or(secret.version(Label::Candidate));
+            let version = version.as_ref().or(secret.version(Label::Candidate));
             match version {
                 Some(version) if secret.bears(version, Label::Candidate) => of(version, Label::Candidate),
                 Some(version) if Some(version) == current => {
@@ -41,7 +49,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
                 _ => return Ok(nothing(Outcome::Ignored, "the version is no longer staged HUBKEEPER_CANDIDATE")),
             }
         }
-        Trigger::SecretChanged { version } => match (version.as_deref(), current) {
+        Trigger::SecretChanged { version } => match (version.as_ref(), current) {
             (None, Some(current)) => of(current, Label::Current),
             (Some(version), Some(current)) if version == current => of(current, Label::Current),
             (Some(version), _) if secret.bears(version, Label::Pending) => {
@@ -50,7 +58,7 @@ pub fn admit(trigger: &Trigger, token: Option<&str>, secret: &Secret, now: Times
             _ => return Ok(nothing(Outcome::Ignored, "the version is not AWSCURRENT")),
         },
         Trigger::Onboard { version: Some(version), .. } => {
-            if Some(version.as_str()) == current {
+            if Some(version) == current {
                 of(version, Label::Current)
             } else if secret.bears(version, Label::Candidate) {
                 of(version, Label::Candidate)
@@ -116,7 +124,7 @@ pub fn is_shown(trigger: &Trigger, sent_at: Option<Timestamp>, secret: &Secret, 
     ))
 }
 
-fn of(version: &str, label: Label) -> Admission {
+fn of(version: &VersionId, label: Label) -> Admission {
     Admission::Version { version: version.to_owned(), label }
 }
 
@@ -139,7 +147,7 @@ pub fn no_rotation(secret: &Secret) -> Result<(), Error> {
 }
 
 /// The checks of AWS's template, in its order.
-fn admit_rotation(trigger: &Trigger, token: &str, secret: &Secret) -> Result<Admission, Error> {
+fn admit_rotation(trigger: &Trigger, token: &VersionId, secret: &Secret) -> Result<Admission, Error> {
     if secret.deleted {
         return Err(Subject::secret(&secret.arn).deleted());
     }

@@ -1,6 +1,7 @@
 //! Plans onboarding, and the adoption of a candidate.
 
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::outcome::Outcome;
 use crate::plan::refusals::refusal;
 use crate::plan::retirement::token_of_another_secret;
@@ -12,7 +13,7 @@ use crate::secret::invitation::INVITE_TAG;
 use crate::secret::{Document, Label};
 
 /// Plans the adoption of a candidate: proof, connector, AWSCURRENT, label.
-pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
+pub(super) fn adopt(state: &State, version: &VersionId) -> Result<Plan, Error> {
     let Some(document) = state.world.document_of(version).filter(|document| document.access_token.is_some()) else {
         return Ok(Plan::of(Next::Nothing(Outcome::Ignored, "the version holds no token".into())));
     };
@@ -40,7 +41,7 @@ pub(super) fn adopt(state: &State, version: &str) -> Result<Plan, Error> {
 
 /// Stages the version as the candidate. It moves the label away from a version that was judged unusable; a version that is staged
 /// after this plan was made keeps the label.
-fn stage(world: &World, version: &str) -> Vec<Step> {
+fn stage(world: &World, version: &VersionId) -> Vec<Step> {
     let unusable = world.secret.version(Label::Candidate).filter(|staged| *staged != version);
     let mut steps: Vec<Step> = unusable.map(|staged| Step::Unstage { from: staged.to_owned() }).into_iter().collect();
     steps.push(Step::StageCandidate { version: version.to_owned() });
@@ -48,7 +49,7 @@ fn stage(world: &World, version: &str) -> Vec<Step> {
 }
 
 /// Moves AWSCURRENT to the version, then removes the candidate's label.
-fn promote(world: &World, version: &str) -> Vec<Step> {
+fn promote(world: &World, version: &VersionId) -> Vec<Step> {
     let mut steps = Vec::new();
     match world.secret.version(Label::Current) {
         Some(current) if current != version => {
@@ -63,7 +64,7 @@ fn promote(world: &World, version: &str) -> Vec<Step> {
 /// Chooses the token of an onboarding: the current one, a candidate, one that an earlier onboarding minted, or a new one.
 pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Plan, Error> {
     let current = state.world.document.as_ref().ok_or_else(|| no_token(&state.world))?;
-    let usable = |version: &str, document: &Document| {
+    let usable = |version: &VersionId, document: &Document| {
         document.access_token.is_some() && !state.progress.skipped.contains(version)
     };
     if usable(&state.world.version, current) {
@@ -85,8 +86,8 @@ pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Pla
             }
         };
     }
-    let candidate = state.world.candidate.as_ref().map(|known| (known.id.as_str(), &known.document));
-    let slot = state.world.slot.as_ref().and_then(|slot| Some((slot.id.as_str(), slot.document.as_ref()?)));
+    let candidate = state.world.candidate.as_ref().map(|known| (&known.id, &known.document));
+    let slot = state.world.slot.as_ref().and_then(|slot| Some((&slot.id, slot.document.as_ref()?)));
     if let Some((version, document)) =
         candidate.into_iter().chain(slot).find(|(version, document)| usable(version, document))
     {
@@ -115,7 +116,7 @@ pub(super) fn onboard(state: &State, client_id: &str, force: bool) -> Result<Pla
 /// Skips a token that was minted for another secret: that secret's runs will retire it. `None` if the token belongs to this secret,
 /// or if its owner is unknown.
 fn whose_token(state: &State, current: &Document) -> Option<Plan> {
-    let id = current.token_id.as_deref().filter(|_| current.manager.is_some())?;
+    let id = current.token_id.as_ref().filter(|_| current.manager.is_some())?;
     if !state.progress.looked_up {
         return Some(Plan::of(Next::LookUpToken));
     }

@@ -76,7 +76,7 @@ fn decide(trigger: &Trigger, state: &State, client_id: &str) -> Result<Plan, Err
         Trigger::Reconcile { .. } => reconcile::reconcile(state, client_id),
         Trigger::Offboard => reconcile::offboard(&state.world),
         Trigger::RotationEnded { abandoned, step, version } => {
-            let text = rotation::ended(&state.world, *abandoned, *step, version.as_deref());
+            let text = rotation::ended(&state.world, *abandoned, *step, version.as_ref());
             Ok(Plan::of(Next::Nothing(Outcome::Recorded, text)))
         }
         Trigger::Verify { .. } => {

@@ -3,6 +3,7 @@
 use crate::connector::Observed;
 use crate::connector::observed::Ownership;
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::plan::admission::no_rotation;
 use crate::plan::refusals::{foreign, ours_to_delete, replaced_already};
 use crate::plan::state::{Recheck, World};
@@ -16,7 +17,7 @@ use crate::secret::{Document, Label, Managed, Secret};
 /// `Retryable` if labels or the connector changed since the plan was made; a refusal if the connector now belongs to another secret.
 pub fn may_write(
     trigger: &Trigger,
-    version: &str,
+    version: &VersionId,
     document: &Document,
     before: &World,
     look: &Recheck,
@@ -37,7 +38,7 @@ pub fn may_write(
     }
     let seen = before.connector.as_ref().and_then(|found| found.observed()).and_then(Observed::version);
     let now = observed.and_then(Observed::version);
-    if now != seen && now != Some(version) {
+    if now != seen && now.as_ref() != Some(version) {
         return changed("somebody else wrote the connector");
     }
     Ok(())
@@ -49,8 +50,8 @@ pub fn may_write(
 /// `Retryable` if the connector does not carry `to`, or if labels changed since the plan was made.
 pub fn may_move(
     trigger: &Trigger,
-    from: &str,
-    to: &str,
+    from: &VersionId,
+    to: &VersionId,
     document: &Document,
     before: &World,
     look: &Recheck,
@@ -87,7 +88,7 @@ fn still_kept(document: &Document, secret: &Secret) -> Result<(), Error> {
 ///
 /// # Errors
 /// `Retryable` if they changed.
-pub fn still_admitted(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> Result<(), Error> {
+pub fn still_admitted(trigger: &Trigger, version: &VersionId, before: &World, secret: &Secret) -> Result<(), Error> {
     let changed = |what: String| Err(Error::retryable(what, "nothing was written; repeat the event"));
     if secret.deleted {
         return changed("the secret was scheduled for deletion meanwhile".into());
@@ -149,7 +150,7 @@ pub enum After {
 
 /// Judges labels and tags read after the connector was written with `version`: a slow write must not override
 /// a newer state.
-pub fn after_write(trigger: &Trigger, version: &str, before: &World, secret: &Secret) -> After {
+pub fn after_write(trigger: &Trigger, version: &VersionId, before: &World, secret: &Secret) -> After {
     if secret.managed() == Managed::Offboarded && before.secret.managed() != Managed::Offboarded {
         After::Offboarded
     } else if !trigger.is_rotation()

@@ -5,6 +5,7 @@ use time::Duration;
 
 use crate::connector::observed::Ownership;
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::plan::onboard::adopt;
 use crate::plan::refusals::{ours_to_delete, refusal, still_there, unstick};
 use crate::plan::rules::{Next, Plan, ask, carried, connector_warnings, drift, no_token, write};
@@ -84,11 +85,11 @@ pub(super) fn reconcile(state: &State, client_id: &str) -> Result<Plan, Error> {
 
 /// Whether the connector carries the pending version of a stuck rotation: then reconcile does not write it.
 fn carries_stuck(world: &World) -> bool {
-    let pending = world.pending.as_ref().filter(|pending| world.stuck() == Some(pending.id.as_str()));
+    let pending = world.pending.as_ref().filter(|pending| world.stuck() == Some(&pending.id));
     pending.is_some_and(|pending| carried(world, &pending.id, &pending.document).is_ok())
 }
 
-fn stuck_warning(world: &World, pending: &str) -> Warning {
+fn stuck_warning(world: &World, pending: &VersionId) -> Warning {
     let since = world.secret.pending_since.map(rfc3339).unwrap_or_default();
     Warning::new(
         WarningCode::RotationStuck,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::connector::Observed;
 use crate::connector::observed::Ownership;
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::proof::{Finding, Verdict};
 use crate::secret::document::ConnectorId;
 use crate::secret::kept::CONNECTOR_TAG;
@@ -32,7 +33,7 @@ pub fn ours_to_delete(
 }
 
 /// The command that ends a stuck rotation (AWS: "A previous rotation isn't complete").
-pub fn unstick(secret: &Secret, pending: &str) -> String {
+pub fn unstick(secret: &Secret, pending: &VersionId) -> String {
     format!(
         "aws secretsmanager update-secret-version-stage --secret-id {} --version-stage AWSPENDING --remove-from-version-id {pending}",
         secret.arn
@@ -97,7 +98,8 @@ pub fn unreadable_tag(secret: &Secret) -> Error {
 }
 
 /// The tag is missing, and versions of the secret name different connectors.
-pub fn which_connector(secret: &Secret, document: &KeptConnector, versions: &[String]) -> Error {
+pub fn which_connector(secret: &Secret, document: &KeptConnector, versions: &[VersionId]) -> Error {
+    let versions: Vec<&str> = versions.iter().map(VersionId::as_str).collect();
     let value = document.tag_value().unwrap_or_default();
     Error::needs_human(
         format!(
@@ -136,7 +138,7 @@ pub fn exists_elsewhere(document: &Document, elsewhere: &[ConnectorId]) -> Error
 }
 
 /// A rotation step works on a version that was replaced: promoting it would restore the replaced token.
-pub fn replaced_already(version: &str, secret: &Secret) -> Error {
+pub fn replaced_already(version: &VersionId, secret: &Secret) -> Error {
     Error::needs_human(
         format!(
             "version {version} is AWSPREVIOUS: its rotation is over, and a further step would bring the replaced token back"

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::ids::VersionId;
 use crate::plan::steps::Step;
 use crate::warning::{Warning, WarningCode};
 
@@ -24,7 +25,7 @@ pub use token_ids::{copied_ids, token_id_mismatch, token_of_another_secret};
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Wants {
     /// Versions whose values are missing.
-    pub values: BTreeSet<String>,
+    pub values: BTreeSet<VersionId>,
     /// Whether the history is missing.
     pub history: bool,
 }
@@ -49,7 +50,7 @@ pub fn wants(inventory: &Inventory<'_>) -> Wants {
     if stock.offboarded() {
         return of_history(!stock.ours.is_empty());
     }
-    let unread: BTreeSet<String> = stock.unread().map(str::to_owned).collect();
+    let unread: BTreeSet<VersionId> = stock.unread().cloned().collect();
     if !unread.is_empty() {
         return Wants { values: unread, history: false };
     }

@@ -1,6 +1,7 @@
 //! Plans the steps of a rotation.
 
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::outcome::Outcome;
 use crate::plan::keeping::{keeps_no_other, tag_step};
 use crate::plan::refusals::{refusal, unstick};
@@ -100,7 +101,8 @@ pub(super) fn finish_secret(trigger: &Trigger, world: &World) -> Result<Next, Er
         same_subject(world, document)?;
         keeps_no_other(world, document)?;
         carried(world, version, document)?;
-        let from = secret.version(Label::Current).unwrap_or_default().to_owned();
+        let from = secret.version(Label::Current).cloned();
+        let from = from.ok_or_else(|| Error::retryable("AWSCURRENT moved meanwhile", "repeat the event"))?;
         steps.push(Step::MoveCurrent { from, to: version.clone() });
     }
     if let Some(candidate) = &document.candidate_version
@@ -113,7 +115,7 @@ pub(super) fn finish_secret(trigger: &Trigger, world: &World) -> Result<Next, Er
 }
 
 /// Plans what follows after Secrets Manager reports a failed rotation, and warns about it.
-pub(super) fn ended(world: &World, abandoned: bool, step: Option<&str>, version: Option<&str>) -> String {
+pub(super) fn ended(world: &World, abandoned: bool, step: Option<&str>, version: Option<&VersionId>) -> String {
     let of = version.map(|version| format!(" of version {version}")).unwrap_or_default();
     if abandoned {
         return format!(

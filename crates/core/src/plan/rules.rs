@@ -2,6 +2,7 @@
 
 use crate::connector::observed::Ownership;
 use crate::error::Error;
+use crate::ids::VersionId;
 use crate::outcome::Outcome;
 use crate::plan::keeping::{Keeps, keeps};
 use crate::plan::refusals::{foreign, refusal};
@@ -26,11 +27,11 @@ pub enum Next {
     /// Run these steps, then ask again with their result.
     First(Vec<Step>),
     /// Prove this version's token, then ask again.
-    Prove(String),
+    Prove(VersionId),
     /// Pull a sample of this version's repositories, then finish.
-    Test(String),
+    Test(VersionId),
     /// Docker Hub rejected this version's token, and another can replace it: record that, read on, ask again.
-    SkipVersion(String),
+    SkipVersion(VersionId),
     /// The token in use is rejected, and an interrupted run may have deactivated it: check, and ask again.
     Reactivate,
     /// The candidate cannot be adopted, for this reason: record it, continue with AWSCURRENT, and end with this error.
@@ -57,7 +58,7 @@ impl Plan {
 }
 
 /// Plans the proof, then the connector: the part that setSecret, a changed secret and an onboarding share.
-pub(super) fn connect(state: &State, version: &str, document: &Document, force: bool) -> Result<Plan, Error> {
+pub(super) fn connect(state: &State, version: &VersionId, document: &Document, force: bool) -> Result<Plan, Error> {
     if let Some(question) = ask(&state.world, document)? {
         return Ok(question);
     }
@@ -74,7 +75,7 @@ pub(super) fn connect(state: &State, version: &str, document: &Document, force: 
     Ok(Plan { next, warnings })
 }
 
-pub(super) fn write(world: &World, version: &str) -> Step {
+pub(super) fn write(world: &World, version: &VersionId) -> Step {
     Step::WriteConnector { version: version.to_owned(), create: world.observed().is_none() }
 }
 
@@ -93,7 +94,7 @@ pub(super) fn drift(world: &World, document: &Document, client_id: &str) -> Opti
     world.observed()?.drift(document, &writers)
 }
 
-pub(super) fn carried(world: &World, version: &str, document: &Document) -> Result<(), Error> {
+pub(super) fn carried(world: &World, version: &VersionId, document: &Document) -> Result<(), Error> {
     let carried = match world.observed() {
         None => Err("it does not exist".to_owned()),
         Some(observed) => observed.carries(document, &world.secret.fingerprint(), version),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::connector::{Found, Observed};
 use crate::error::Error;
 use crate::hub::{Pat, Roster};
+use crate::ids::VersionId;
 use crate::outcome::Outcome;
 use crate::proof::Verdict;
 use crate::secret::document::{ConnectorId, StoredToken};
@@ -19,7 +20,7 @@ pub enum Admission {
     /// Admitted with this version, which has this label.
     Version {
         /// Version id.
-        version: String,
+        version: VersionId,
         /// The label that the version must keep until the write.
         label: Label,
     },
@@ -36,7 +37,7 @@ pub enum Admission {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proven {
     /// Version id.
-    pub version: String,
+    pub version: VersionId,
     /// The verdict of its proof.
     pub verdict: Verdict,
 }
@@ -45,7 +46,7 @@ pub struct Proven {
 #[derive(Clone)]
 pub struct ReadToken {
     /// Version id.
-    pub version: String,
+    pub version: VersionId,
     /// Its token.
     pub stored: StoredToken,
 }
@@ -63,7 +64,7 @@ pub struct OffboardedConnector {
 #[derive(Clone)]
 pub struct Version {
     /// Version id.
-    pub id: String,
+    pub id: VersionId,
     /// Its document.
     pub document: Document,
 }
@@ -83,7 +84,7 @@ pub struct World {
     /// Labels and tags.
     pub secret: Secret,
     /// The version that the event is about.
-    pub version: String,
+    pub version: VersionId,
     /// The label that admitted it.
     pub label: Label,
     /// The document of that version; `None` if the version has no value.
@@ -118,7 +119,7 @@ pub struct Progress {
     /// The verdict of this run's last proof; `None` before the first.
     pub proven: Option<Proven>,
     /// Versions whose token Docker Hub rejected in this run.
-    pub skipped: BTreeSet<String>,
+    pub skipped: BTreeSet<VersionId>,
     /// Reconcile: why the candidate is not adopted.
     pub ignored_candidate: Option<Error>,
     /// Onboard: whether the run listed the PATs to find out which secret the token belongs to.
@@ -136,7 +137,7 @@ pub struct Keeping {
     pub former: Option<Found>,
     /// Staged versions that name another connector than the document, or that hold no valid document; `None` if they
     /// were not read.
-    pub named: Option<Vec<String>>,
+    pub named: Option<Vec<VersionId>>,
     /// Connectors elsewhere in the subscription that have the secret's fingerprint; `None` if the run did not search.
     pub elsewhere: Option<Vec<ConnectorId>>,
     /// Whether another connector in the resource group has the secret's fingerprint.
@@ -149,14 +150,19 @@ pub struct Keeping {
 #[derive(Clone)]
 pub struct Slot {
     /// Version id.
-    pub id: String,
+    pub id: VersionId,
     /// The document, if one is stored.
     pub document: Option<Document>,
 }
 
 impl Progress {
+    /// Remembers the verdict on a version instead of an earlier one.
+    pub fn note_proven(&mut self, version: &VersionId, verdict: Verdict) {
+        self.proven = Some(Proven { version: version.to_owned(), verdict });
+    }
+
     /// The verdict on a version; `None` if this run has not proven it.
-    pub fn verdict_on(&self, version: &str) -> Option<&Verdict> {
+    pub fn verdict_on(&self, version: &VersionId) -> Option<&Verdict> {
         self.proven.as_ref().filter(|proven| proven.version == version).map(|proven| &proven.verdict)
     }
 }
@@ -199,12 +205,12 @@ impl World {
     }
 
     /// The pending version of a stuck rotation.
-    pub fn stuck(&self) -> Option<&str> {
+    pub fn stuck(&self) -> Option<&VersionId> {
         self.secret.stuck_rotation(self.now)
     }
 
     /// The document of a version, if it was read.
-    pub fn document_of(&self, version: &str) -> Option<&Document> {
+    pub fn document_of(&self, version: &VersionId) -> Option<&Document> {
         let named = |known: &&Version| known.id == version;
         let slot = self.slot.as_ref().filter(|slot| slot.id == version).and_then(|slot| slot.document.as_ref());
         self.document

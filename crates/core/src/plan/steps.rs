@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::ids::{TokenId, VersionId};
 use crate::secret::document::Role;
 use crate::secret::{Invitation, Label};
 
@@ -50,66 +51,66 @@ pub enum Step {
     /// Deactivate a PAT that is not in use. If it turns out to be in use, it is activated again.
     DeactivateToken {
         /// Its uuid.
-        id: String,
+        id: TokenId,
     },
     /// Delete a PAT that an earlier run deactivated.
     DeleteToken {
         /// Its uuid.
-        id: String,
+        id: TokenId,
     },
     /// Activate a PAT in use that an interrupted run left deactivated.
     ActivateToken {
         /// Its uuid.
-        id: String,
+        id: TokenId,
     },
     /// Mint a PAT and put it under this version id and label.
     MintToken {
         /// Version id.
-        version: String,
+        version: VersionId,
         /// Staging label of the put.
         label: Label,
     },
     /// Copy the candidate's document into the pending version.
     CopyCandidate {
         /// The candidate.
-        from: String,
+        from: VersionId,
         /// The pending version.
-        to: String,
+        to: VersionId,
     },
     /// Revoke every orphaned token: a PAT with this version's label that is not the one stored under it.
     #[serde(rename = "revokeStrays")]
     RevokeOrphaned {
         /// Version id.
-        version: String,
+        version: VersionId,
     },
     /// Stage a version that has lost its label.
     StageCandidate {
         /// Version id.
-        version: String,
+        version: VersionId,
     },
     /// Prove a token that does not exist yet at planning time.
     Prove {
         /// Version id.
-        version: String,
+        version: VersionId,
     },
     /// Write the connector and read it back.
     WriteConnector {
         /// Version that the connector carries afterwards.
-        version: String,
+        version: VersionId,
         /// Whether the step creates the connector.
         create: bool,
     },
     /// Move AWSCURRENT, if the expected version still has it (compare-and-swap).
     MoveCurrent {
         /// Version that has it now.
-        from: String,
+        from: VersionId,
         /// Version that has it afterwards.
-        to: String,
+        to: VersionId,
     },
     /// Remove the label `HUBKEEPER_CANDIDATE`.
     Unstage {
         /// Version that has it.
-        from: String,
+        from: VersionId,
     },
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::fields::{FieldError, Fields, Problem};
-use crate::ids::{is_repository_part, is_uuid};
+use crate::ids::{TokenId, VersionId, is_repository_part};
 use crate::time::{Timestamp, parse_rfc3339, rfc3339};
 use crate::warning::{Warning, WarningCode};
 
@@ -37,7 +37,7 @@ pub struct Document {
     /// The token; absent before hubkeeper mints the first.
     pub access_token: Option<SecretString>,
     /// Uuid of the PAT that hubkeeper minted.
-    pub token_id: Option<String>,
+    pub token_id: Option<TokenId>,
     /// When the token expires.
     pub expires_at: Option<Timestamp>,
     /// The manager secret.
@@ -51,7 +51,7 @@ pub struct Document {
     /// The connector.
     pub connector: ConnectorSpec,
     /// The version of the candidate that a rotation took its token from.
-    pub candidate_version: Option<String>,
+    pub candidate_version: Option<VersionId>,
     /// All fields but `accessToken`.
     raw: Map<String, Value>,
 }
@@ -102,7 +102,8 @@ impl Document {
             return Err(fields.wrong("username", "is not a Docker Hub user name"));
         }
         let token_id = fields.text("tokenId")?;
-        if token_id.is_some_and(|id| !is_uuid(id)) {
+        let parsed = token_id.and_then(TokenId::parse);
+        if token_id.is_some() && parsed.is_none() {
             return Err(fields.wrong("tokenId", "is not a uuid"));
         }
         let expires_at = fields.text("expiresAt")?;
@@ -132,14 +133,14 @@ impl Document {
             organization: organization.to_owned(),
             username: username.to_owned(),
             access_token,
-            token_id: token_id.map(str::to_owned),
+            token_id: parsed,
             expires_at,
             manager: fields.text("manager")?.map(str::to_owned),
             invitation,
             expected,
             excluded,
             connector,
-            candidate_version: fields.text("candidateVersion")?.map(str::to_owned),
+            candidate_version: fields.text("candidateVersion")?.map(VersionId::of_service),
             raw,
         })
     }
@@ -162,13 +163,13 @@ impl Document {
 
     /// The next version of this document, with a newly minted token. It drops the old token's id and expiry.
     #[must_use]
-    pub fn with_minted(&self, token: SecretString, token_id: &str, expires_at: Timestamp) -> Document {
+    pub fn with_minted(&self, token: SecretString, token_id: &TokenId, expires_at: Timestamp) -> Document {
         let mut next = self.clone();
         next.access_token = Some(token);
         next.token_id = Some(token_id.to_owned());
         next.expires_at = Some(expires_at);
         next.candidate_version = None;
-        next.raw.insert("tokenId".into(), Value::String(token_id.to_owned()));
+        next.raw.insert("tokenId".into(), Value::String(token_id.to_string()));
         next.raw.insert("expiresAt".into(), Value::String(rfc3339(expires_at)));
         next.raw.remove("candidateVersion");
         next
@@ -194,10 +195,14 @@ impl Document {
     /// The next version made from a candidate: it names the candidate's version. Fields that the candidate copied from a document with
     /// another token are dropped first.
     #[must_use]
-    pub fn taken_from<'a>(&self, candidate_version: &str, before: impl IntoIterator<Item = &'a Document>) -> Document {
+    pub fn taken_from<'a>(
+        &self,
+        candidate_version: &VersionId,
+        before: impl IntoIterator<Item = &'a Document>,
+    ) -> Document {
         let mut next = before.into_iter().fold(self.clone(), |next, before| next.without_stale(before));
         next.candidate_version = Some(candidate_version.to_owned());
-        next.raw.insert("candidateVersion".into(), Value::String(candidate_version.to_owned()));
+        next.raw.insert("candidateVersion".into(), Value::String(candidate_version.to_string()));
         next
     }
 
@@ -276,7 +281,7 @@ pub struct StoredToken {
     /// The token, without surrounding white space; `None` if the value holds none.
     pub token: Option<SecretString>,
     /// The `tokenId` beside it.
-    pub token_id: Option<String>,
+    pub token_id: Option<TokenId>,
 }
 
 impl StoredToken {
@@ -288,7 +293,7 @@ impl StoredToken {
             Some(Value::String(token)) => Some(token.trim().to_owned()).filter(|token| !token.is_empty()),
             _ => None,
         };
-        let token_id = fields.get("tokenId").and_then(Value::as_str).map(str::to_owned);
+        let token_id = fields.get("tokenId").and_then(Value::as_str).map(TokenId::of_service);
         Some(Self { token: token.map(SecretString::from), token_id })
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::ids::Fingerprint;
+use crate::ids::VersionId;
 use crate::secret::schedule::Schedule;
 use crate::time::Timestamp;
 
@@ -85,7 +86,7 @@ pub struct Secret {
     /// Whether the secret is scheduled for deletion.
     pub deleted: bool,
     /// Version id to staging labels. AWS does not list versions without a label (deprecated versions).
-    pub versions: BTreeMap<String, Vec<String>>,
+    pub versions: BTreeMap<VersionId, Vec<String>>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// When the secret last changed in any way (AWS's reference of `LastChangedDate`).
@@ -97,51 +98,51 @@ pub struct Secret {
 }
 
 /// The content of the label of a PAT of this secret.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TokenLabel<'a> {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenLabel {
     /// The version that the PAT was minted for.
-    pub version: &'a str,
+    pub version: VersionId,
     /// Whether the PAT is being retired.
     pub is_retiring: bool,
 }
 
 /// When each version with a value was created, including versions without a label (`ListSecretVersionIds`).
-pub type History = BTreeMap<String, Timestamp>;
+pub type History = BTreeMap<VersionId, Timestamp>;
 
 /// Age at which a pending version counts as stuck (docs/operating.md).
 const STUCK: time::Duration = time::Duration::DAY;
 
 impl Secret {
     /// The version that has a label.
-    pub fn version(&self, label: Label) -> Option<&str> {
+    pub fn version(&self, label: Label) -> Option<&VersionId> {
         let bears = |labels: &Vec<String>| labels.iter().any(|name| name == label.name());
-        self.versions.iter().find(|(_, labels)| bears(labels)).map(|(id, _)| id.as_str())
+        self.versions.iter().find(|(_, labels)| bears(labels)).map(|(id, _)| id)
     }
 
     /// Whether `version` has `label`.
-    pub fn bears(&self, version: &str, label: Label) -> bool {
+    pub fn bears(&self, version: &VersionId, label: Label) -> bool {
         self.versions.get(version).is_some_and(|labels| labels.iter().any(|name| name == label.name()))
     }
 
     /// Any label of the version: reading its value requires id and stage together.
-    pub fn any_label(&self, version: &str) -> Option<&str> {
+    pub fn any_label(&self, version: &VersionId) -> Option<&str> {
         self.versions.get(version).and_then(|labels| labels.first()).map(String::as_str)
     }
 
     /// The version of a rotation in progress: AWSPENDING on a version that is neither AWSCURRENT nor AWSPREVIOUS. Beside
     /// those the label is left over from a rotation that is over.
-    pub fn rotation_in_progress(&self) -> Option<&str> {
-        let over = |version: &str| self.bears(version, Label::Current) || self.bears(version, Label::Previous);
+    pub fn rotation_in_progress(&self) -> Option<&VersionId> {
+        let over = |version: &VersionId| self.bears(version, Label::Current) || self.bears(version, Label::Previous);
         self.version(Label::Pending).filter(|pending| !over(pending))
     }
 
     /// The version that a finished rotation left staged AWSPENDING.
-    pub fn leftover_pending(&self) -> Option<&str> {
+    pub fn leftover_pending(&self) -> Option<&VersionId> {
         self.version(Label::Pending).filter(|pending| Some(*pending) != self.rotation_in_progress())
     }
 
     /// The pending version of a rotation that has been in progress for more than a day.
-    pub fn stuck_rotation(&self, now: Timestamp) -> Option<&str> {
+    pub fn stuck_rotation(&self, now: Timestamp) -> Option<&VersionId> {
         let old = self.pending_since.is_some_and(|since| now - since > STUCK);
         self.rotation_in_progress().filter(|_| old)
     }
@@ -157,18 +158,18 @@ impl Secret {
     }
 
     /// The label of a PAT that is minted for a version.
-    pub fn token_label(&self, version: &str) -> String {
+    pub fn token_label(&self, version: &VersionId) -> String {
         format!("hubkeeper/{}/{version}", self.fingerprint())
     }
 
     /// The label of that PAT while it is being retired. On a token in use it shows that hubkeeper itself deactivated
     /// the token.
-    pub fn retiring_label(&self, version: &str) -> String {
+    pub fn retiring_label(&self, version: &VersionId) -> String {
         format!("{}{RETIRING}", self.token_label(version))
     }
 
     /// Parses the label of a PAT; `None` if it belongs to another secret, or names no version.
-    pub fn version_of_label<'a>(&self, label: &'a str) -> Option<TokenLabel<'a>> {
+    pub fn version_of_label(&self, label: &str) -> Option<TokenLabel> {
         let (fingerprint, rest) = parts_of_label(label)?;
         if fingerprint != self.fingerprint().as_str() {
             return None;
@@ -178,7 +179,7 @@ impl Secret {
             None => (rest, false),
         };
         VERSION_ID_BYTES.contains(&version.len()).then_some(())?;
-        (!version.contains('/')).then_some(TokenLabel { version, is_retiring })
+        (!version.contains('/')).then(|| TokenLabel { version: VersionId::of_service(version), is_retiring })
     }
 
     /// Whether a PAT has the label of another secret that hubkeeper keeps; that secret's runs retire it.
@@ -190,10 +191,10 @@ impl Secret {
     }
 
     /// The version id under which onboard stores a token that it mints while `version` is current. A repetition derives the same id.
-    pub fn derived_version(&self, version: &str) -> String {
-        let mut hex = hex_sha256(&[self.arn.as_str(), "\n", version]);
+    pub fn derived_version(&self, version: &VersionId) -> VersionId {
+        let mut hex = hex_sha256(&[self.arn.as_str(), "\n", version.as_str()]);
         hex.truncate(32);
-        hex
+        VersionId::of_service(hex)
     }
 }
 
@@ -228,10 +229,10 @@ mod tests {
     fn pending_beside_current_or_previous_is_left_over() {
         for beside in ["AWSCURRENT", "AWSPREVIOUS"] {
             let left = secret(&[("a", &[beside, "AWSPENDING"]), ("c", &["AWSCURRENT"])]);
-            assert_eq!((left.rotation_in_progress(), left.leftover_pending()), (None, Some("a")), "{beside}");
+            assert_eq!((left.rotation_in_progress(), left.leftover_pending()), (None, Some(&"a".into())), "{beside}");
         }
         let rotating = secret(&[("a", &["AWSCURRENT"]), ("b", &["AWSPENDING"])]);
-        assert_eq!((rotating.rotation_in_progress(), rotating.leftover_pending()), (Some("b"), None));
+        assert_eq!((rotating.rotation_in_progress(), rotating.leftover_pending()), (Some(&"b".into()), None));
         assert_eq!(secret(&[("a", &["AWSCURRENT"])]).leftover_pending(), None);
     }
 
@@ -246,7 +247,10 @@ mod tests {
         let one = secret(&[("a", &["AWSCURRENT"])]);
         assert_eq!(one.fingerprint(), secret(&[]).fingerprint());
         assert_eq!(one.fingerprint().as_str().len(), 12);
-        assert!(one.retiring_label(&"v".repeat(64)).len() <= 100, "Docker Hub takes labels of 1 to 100 characters");
+        assert!(
+            one.retiring_label(&"v".repeat(64).into()).len() <= 100,
+            "Docker Hub takes labels of 1 to 100 characters"
+        );
     }
 
     #[test]
@@ -254,28 +258,37 @@ mod tests {
         let (one, mut other) = (secret(&[]), secret(&[]));
         other.arn.push('x');
         let version = "5c0f7a52-3f0e-4d0b-9a43-2f6b8a1d7e01";
-        assert_eq!(one.version_of_label(&one.token_label(version)), Some(TokenLabel { version, is_retiring: false }));
-        assert_eq!(one.version_of_label(&one.retiring_label(version)), Some(TokenLabel { version, is_retiring: true }));
+        assert_eq!(
+            one.version_of_label(&one.token_label(&version.into())),
+            Some(TokenLabel { version: version.into(), is_retiring: false })
+        );
+        assert_eq!(
+            one.version_of_label(&one.retiring_label(&version.into())),
+            Some(TokenLabel { version: version.into(), is_retiring: true })
+        );
         for label in [
-            other.token_label(version),
+            other.token_label(&version.into()),
             "by hand".into(),
             one.fingerprint().to_string(),
             format!("hubkeeper/{}", one.fingerprint()),
-            one.token_label(""),
-            one.retiring_label(""),
-            one.token_label("/"),
-            one.token_label("retiring"),
-            one.token_label("v"),
-            one.retiring_label(&format!("{version}/x")),
-            one.token_label(&"v".repeat(65)),
+            one.token_label(&"".into()),
+            one.retiring_label(&"".into()),
+            one.token_label(&"/".into()),
+            one.token_label(&"retiring".into()),
+            one.token_label(&"v".into()),
+            one.retiring_label(&format!("{version}/x").into()),
+            one.token_label(&"v".repeat(65).into()),
         ] {
             assert_eq!(one.version_of_label(&label), None, "{label}");
         }
-        assert!(one.is_label_of_another(&other.token_label(version)));
-        assert!(one.is_label_of_another(&other.retiring_label(version)));
-        for label in
-            [one.token_label(version), other.token_label(""), "hubkeeper/somebody/else".into(), "by hand".into()]
-        {
+        assert!(one.is_label_of_another(&other.token_label(&version.into())));
+        assert!(one.is_label_of_another(&other.retiring_label(&version.into())));
+        for label in [
+            one.token_label(&version.into()),
+            other.token_label(&"".into()),
+            "hubkeeper/somebody/else".into(),
+            "by hand".into(),
+        ] {
             assert!(!one.is_label_of_another(&label), "{label}");
         }
     }
@@ -288,15 +301,15 @@ mod tests {
         one.pending_since = Some(now - time::Duration::DAY);
         assert_eq!(one.stuck_rotation(now), None);
         one.pending_since = Some(now - time::Duration::hours(25));
-        assert_eq!(one.stuck_rotation(now), Some("b"));
+        assert_eq!(one.stuck_rotation(now), Some(&"b".into()));
     }
 
     #[test]
     fn a_derived_version_is_a_valid_request_token_and_chains() {
         let secret = secret(&[]);
-        let first = secret.derived_version("a");
-        assert_eq!(first.len(), 32);
+        let first = secret.derived_version(&"a".into());
+        assert_eq!(first.as_str().len(), 32);
         assert_ne!(secret.derived_version(&first), first);
-        assert_eq!(secret.derived_version("a"), first);
+        assert_eq!(secret.derived_version(&"a".into()), first);
     }
 }

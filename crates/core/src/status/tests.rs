@@ -29,7 +29,7 @@ fn item(change: impl FnOnce(&mut Seen)) -> Item {
 
 fn labels(seen: &mut Seen, versions: &[(&str, &[&str])]) {
     let own = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
-    seen.secret.versions = versions.iter().map(|(id, labels)| ((*id).to_owned(), own(labels))).collect();
+    seen.secret.versions = versions.iter().map(|(id, labels)| ((*id).into(), own(labels))).collect();
 }
 
 fn expires(seen: &mut Seen, at: Timestamp) {
@@ -222,11 +222,13 @@ fn a_secret_that_cannot_be_read_is_an_item_with_its_error() {
 }
 
 #[test]
-fn an_event_that_a_reason_asks_for_is_one_that_hubkeeper_understands() {
+fn a_reason_names_a_command_and_an_event_that_hubkeeper_understands() {
     let secret = ready().secret;
     for action in ["onboard", "offboard", "reconcile"] {
-        let event = event(action, &secret);
-        let parsed = crate::event::parse(&serde_json::from_str(&event).unwrap());
+        let asked = ask(action, &secret);
+        let command = format!("run hubkeeper {action} {}, or send ", secret.arn);
+        let event = asked.strip_prefix(&command).unwrap_or_else(|| panic!("{asked}"));
+        let parsed = crate::event::parse(&serde_json::from_str(event).unwrap());
         assert!(parsed.is_ok(), "{event}: {:?}", parsed.err());
     }
 }

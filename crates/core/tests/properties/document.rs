@@ -1,5 +1,6 @@
 //! A document that is rewritten keeps the members that are not hubkeeper's.
 
+use hubkeeper_core::ids::{TokenId, VersionId};
 use hubkeeper_core::secret::Document;
 use proptest::collection::btree_map;
 use proptest::prelude::*;
@@ -70,12 +71,17 @@ fn a_rewrite_keeps_the_members_of_others() {
     let at = datetime!(2027-02-22 10:00 UTC);
     let cases = (documents(), documents());
     holds(&cases, keeps(|document, _| written(document)));
-    holds(&cases, keeps(|document, _| written(&document.with_minted("dckr_pat_new".into(), "id", at))));
-    holds(&cases, keeps(|document, previous| written(&document.taken_from("v", [previous]))));
+    holds(
+        &cases,
+        keeps(|document, _| written(&document.with_minted("dckr_pat_new".into(), &TokenId::of_service("id"), at))),
+    );
+    holds(&cases, keeps(|document, previous| written(&document.taken_from(&VersionId::of_service("v"), [previous]))));
     holds(&cases, keeps(|document, previous| written(&document.without_stale(previous))));
     refuted(
         &cases,
-        keeps(|document, previous| written(&previous.with_minted("x".into(), "id", document.expires_at.unwrap_or(at)))),
+        keeps(|document, previous| {
+            written(&previous.with_minted("x".into(), &TokenId::of_service("id"), document.expires_at.unwrap_or(at)))
+        }),
     );
 }
 

@@ -12,7 +12,7 @@ const VERSION: &str = "7c2c7a4e-6a0e-4a2f-9b58-0d6a4f8a1c11";
 fn said(event: &Event) -> String {
     match event {
         Event::One(request) => {
-            let version = request.version.as_deref().map(|id| format!(" at {id}")).unwrap_or_default();
+            let version = request.version.as_ref().map(|id| format!(" at {id}")).unwrap_or_default();
             let token = request.rotation_token.as_ref().map(|token| format!(" with {}", token.expose_secret()));
             let (id, token) = (&request.secret_id, token.unwrap_or_default());
             format!("{}: {:?} {id}{version}{token}", request.mode.name(), request.trigger)

@@ -3,7 +3,7 @@
 use hubkeeper_core::connector::merge::{Desired, merge};
 use hubkeeper_core::connector::observed::{TAG_PROVED, TAG_PROVED_AT, TAG_SECRET, TAG_VERSION};
 use hubkeeper_core::connector::{Coverage, Observed};
-use hubkeeper_core::ids::Fingerprint;
+use hubkeeper_core::ids::{Fingerprint, VersionId};
 use hubkeeper_core::secret::Document;
 use hubkeeper_core::secret::document::Plan;
 use proptest::collection::{btree_map, vec};
@@ -153,7 +153,7 @@ fn merged(document: &Document, observed: Option<&Observed>) -> Value {
         document,
         token: &token,
         fingerprint: &fingerprint(),
-        version: VERSION,
+        version: &VersionId::of_service(VERSION),
         proved_at: datetime!(2026-11-24 10:00 UTC),
         proved: Coverage { repositories: 7, private: 3 },
     };
@@ -250,7 +250,7 @@ fn settles(merge: Merge) -> impl Fn((Value, Case)) -> Result<(), String> {
         let after = merge(&document, Observed::parse(before).as_ref());
         ensure(!after.to_string().contains(SHOWN), || "the credential that the service showed goes back".into())?;
         let again = Observed::parse(after.clone()).ok_or("what is written is no connector")?;
-        let carried = again.carries(&document, &fingerprint(), VERSION);
+        let carried = again.carries(&document, &fingerprint(), &VersionId::of_service(VERSION));
         ensure(carried.is_ok(), || format!("what is written does not carry the version: {carried:?}"))?;
         ensure(merge(&document, Some(&again)) == after, || "a second merge changes it".into())
     }

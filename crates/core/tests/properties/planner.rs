@@ -8,6 +8,7 @@ use std::fmt;
 use hubkeeper_core::connector::merge::{Desired, merge};
 use hubkeeper_core::connector::{Coverage, Found, Observed};
 use hubkeeper_core::error::Error;
+use hubkeeper_core::ids::{TokenId, VersionId};
 use hubkeeper_core::plan::admission::admit;
 use hubkeeper_core::plan::planner::plan;
 use hubkeeper_core::plan::rules::Next;
@@ -39,12 +40,12 @@ const TURNS: usize = 12;
 #[derive(Clone)]
 struct World {
     secret: Secret,
-    documents: BTreeMap<String, Document>,
+    documents: BTreeMap<VersionId, Document>,
     connector: Option<Value>,
     /// Versions whose token Docker Hub does not accept.
-    rejected: BTreeSet<String>,
+    rejected: BTreeSet<VersionId>,
     /// Versions whose token does not read everything.
-    partial: BTreeSet<String>,
+    partial: BTreeSet<VersionId>,
     minted: usize,
 }
 
@@ -93,8 +94,8 @@ fn triggers() -> impl Strategy<Value = Trigger> {
         Trigger::SetSecret,
         Trigger::FinishSecret,
         Trigger::Onboard { force: false, fix_role: false, version: None },
-        Trigger::Onboard { force: false, fix_role: false, version: Some(CANDIDATE.into()) },
-        Trigger::CandidateStaged { version: Some(CANDIDATE.into()) },
+        Trigger::Onboard { force: false, fix_role: false, version: Some(VersionId::of_service(CANDIDATE)) },
+        Trigger::CandidateStaged { version: Some(VersionId::of_service(CANDIDATE)) },
         Trigger::SecretChanged { version: None },
         Trigger::Reconcile { revoke_replaced: false },
         Trigger::Offboard,
@@ -151,24 +152,24 @@ fn worlds() -> impl Strategy<Value = World> {
         ];
         for (version, label, stored) in all {
             let Some(stored) = stored else { continue };
-            world.secret.versions.insert(version.into(), vec![label.into()]);
+            world.secret.versions.insert(VersionId::of_service(version), vec![label.into()]);
             // a pending version may be without a value
             if version == NEXT && empty {
                 continue;
             }
             let token = format!("dckr_pat_{version}");
             let document = document(Some(token.as_str()).filter(|_| stored.token), stored.manager, stored.change);
-            world.documents.insert(version.into(), document);
+            world.documents.insert(VersionId::of_service(version), document);
             if stored.rejected {
-                world.rejected.insert(version.into());
+                world.rejected.insert(VersionId::of_service(version));
             }
             if stored.partial {
-                world.partial.insert(version.into());
+                world.partial.insert(VersionId::of_service(version));
             }
         }
         if let Some((version, kind)) = connector {
             let carried = world.documents.get(version).cloned().unwrap_or_else(|| document(Some("x"), false, 9));
-            world.write(version, &carried);
+            world.write(&VersionId::of_service(version), &carried);
             let body = world.connector.as_mut().unwrap();
             match kind {
                 0..20 => body["tags"] = json!({"team": "portal"}),
@@ -208,7 +209,7 @@ impl World {
     }
 
     /// Writes the connector, as ARM would: the body is stored, and who wrote it.
-    fn write(&mut self, version: &str, document: &Document) {
+    fn write(&mut self, version: &VersionId, document: &Document) {
         let token = document.access_token.clone().unwrap_or_else(|| SecretString::from("none"));
         let fingerprint = self.secret.fingerprint();
         let desired = Desired {
@@ -224,7 +225,7 @@ impl World {
         self.connector = Some(body);
     }
 
-    fn verdict(&self, version: &str) -> Verdict {
+    fn verdict(&self, version: &VersionId) -> Verdict {
         let result = match () {
             () if self.rejected.contains(version) => Finding::Rejected,
             () if self.partial.contains(version) => Finding::Partial,
@@ -247,7 +248,7 @@ impl World {
         self.documents.get(&id).cloned().map(|document| Version { id, document })
     }
 
-    fn slot(&self, dead: &BTreeSet<String>) -> Option<Slot> {
+    fn slot(&self, dead: &BTreeSet<VersionId>) -> Option<Slot> {
         let mut id = self.secret.derived_version(self.secret.version(Label::Current)?);
         while dead.contains(&id) {
             id = self.secret.derived_version(&id);
@@ -256,7 +257,7 @@ impl World {
         Some(Slot { id, document })
     }
 
-    fn state(&self, version: String, label: Label) -> State {
+    fn state(&self, version: VersionId, label: Label) -> State {
         let mut state = State {
             world: hubkeeper_core::plan::World {
                 secret: self.secret.clone(),
@@ -285,7 +286,7 @@ impl World {
 
     /// An event up to its steps, as the flow asks for them; and the state that they were planned from.
     fn ask(&self, planner: Planner, trigger: &Trigger) -> Result<(Came, Option<State>), String> {
-        let (version, label) = match admit(trigger, Some(NEXT), &self.secret, NOW) {
+        let (version, label) = match admit(trigger, Some(&VersionId::of_service(NEXT)), &self.secret, NOW) {
             Ok(Admission::Version { version, label }) => (version, label),
             Ok(Admission::Nothing { .. }) => return Ok((Came::Nothing, None)),
             Err(error) => return Ok((Came::Failed(error), None)),
@@ -303,7 +304,7 @@ impl World {
                 Ok(Next::LookUpToken) => state.progress.looked_up = true,
                 Ok(Next::ReadVersions) => {
                     let wanted = state.world.document.as_ref().map(KeptConnector::of);
-                    let named = |id: &&String| {
+                    let named = |id: &&VersionId| {
                         let document = self.documents.get(*id).map(KeptConnector::of);
                         document.is_some() && document != wanted
                     };
@@ -327,11 +328,11 @@ impl World {
         Err("the planner does not come to an end".into())
     }
 
-    fn label(&mut self, version: &str, label: Label) {
+    fn label(&mut self, version: &VersionId, label: Label) {
         for labels in self.secret.versions.values_mut() {
             labels.retain(|known| known != label.name());
         }
-        self.secret.versions.entry(version.to_owned()).or_default().push(label.name().to_owned());
+        self.secret.versions.entry(version.clone()).or_default().push(label.name().to_owned());
         self.secret.versions.retain(|_, labels| !labels.is_empty());
     }
 
@@ -354,8 +355,11 @@ impl World {
                 ensure(!self.documents.contains_key(version), || "a value is put over another".into())?;
                 self.minted += 1;
                 let token = SecretString::from(format!("dckr_pat_minted-{}", self.minted));
-                let document =
-                    current.with_minted(token, "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001", NOW + time::Duration::days(90));
+                let document = current.with_minted(
+                    token,
+                    &TokenId::of_service("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001"),
+                    NOW + time::Duration::days(90),
+                );
                 self.documents.insert(version.clone(), document);
                 self.label(version, *label);
             }
@@ -478,12 +482,12 @@ fn the_property_finds_a_planner_that_writes_unproven_or_for_ever() {
 #[test]
 fn a_rotation_ends_with_what_the_connector_carries() {
     holds(&worlds(), |mut world| {
-        let before = world.secret.version(Label::Current).map(str::to_owned);
+        let before = world.secret.version(Label::Current).cloned();
         for trigger in [Trigger::CreateSecret, Trigger::SetSecret, Trigger::FinishSecret] {
             let (came, state) = world.ask(real, &trigger)?;
             match (came, state) {
                 (Came::Failed(_), _) => {
-                    let now = world.secret.version(Label::Current).map(str::to_owned);
+                    let now = world.secret.version(Label::Current).cloned();
                     return ensure(now == before, || "a rotation that failed moved AWSCURRENT".into());
                 }
                 (Came::Steps(steps), Some(mut state)) => {
@@ -494,8 +498,8 @@ fn a_rotation_ends_with_what_the_connector_carries() {
                 _ => {}
             }
         }
-        let carried = world.observed().is_some_and(|observed| observed.version() == Some(NEXT));
-        let current = world.secret.version(Label::Current) == Some(NEXT);
+        let carried = world.observed().is_some_and(|observed| observed.version() == Some(VersionId::of_service(NEXT)));
+        let current = world.secret.version(Label::Current) == Some(&VersionId::of_service(NEXT));
         ensure(carried && current, || "a rotation that succeeded made nothing current".into())
     });
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hubkeeper_core::connector::Observed;
 use hubkeeper_core::connector::observed::{TAG_PROVED_AT, TAG_SECRET, TAG_VERSION};
 use hubkeeper_core::hub::Pat;
+use hubkeeper_core::ids::{TokenId, VersionId};
 use hubkeeper_core::plan::Step;
 use hubkeeper_core::plan::retirement::{
     Content, Contents, Inventory, Remembered, Stock, Stored, TokenNumber, Wants, plan, versions_in_use, wants,
@@ -65,10 +66,10 @@ fn secret() -> impl Strategy<Value = Secret> {
     let bearers = vec(option::of(0..VERSIONS.len()), LABELS.len());
     let tag = select(vec![Some("managed"), Some("managed"), Some("managed"), Some("offboarded"), None]);
     (bearers, tag, option::of(moment())).prop_map(|(bearers, tag, last_changed)| {
-        let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut versions: BTreeMap<VersionId, Vec<String>> = BTreeMap::new();
         for (label, bearer) in LABELS.iter().zip(bearers) {
             if let Some(at) = bearer {
-                versions.entry(VERSIONS[at].to_owned()).or_default().push((*label).to_owned());
+                versions.entry(VersionId::of_service(VERSIONS[at])).or_default().push((*label).to_owned());
             }
         }
         Secret {
@@ -89,7 +90,7 @@ fn secret() -> impl Strategy<Value = Secret> {
 fn pat() -> impl Strategy<Value = Pat> {
     let times = (option::of(moment()), option::of(moment()), option::of(moment()));
     (0..VERSIONS.len() + 2, any::<bool>(), any::<bool>(), times).prop_map(|(at, retiring, active, times)| Pat {
-        id: String::new(),
+        id: TokenId::of_service(""),
         label: match VERSIONS.get(at) {
             Some(version) => format!("{version}{}", if retiring { "/retiring" } else { "" }),
             None if at == VERSIONS.len() => "by hand".into(),
@@ -111,7 +112,7 @@ fn worlds() -> impl Strategy<Value = World> {
     (secret(), connector, vec(pat(), 0..6), held, known, times).prop_map(
         |(secret, connector, mut pats, held, (known, history), (grace, skip_grace, now))| {
             for (at, pat) in pats.iter_mut().enumerate() {
-                pat.id = format!("pat-{at}");
+                pat.id = TokenId::of_service(format!("pat-{at}"));
                 if VERSIONS.iter().any(|version| pat.label.starts_with(version)) {
                     pat.label = format!("hubkeeper/{}/{}", secret.fingerprint(), pat.label);
                 }
@@ -134,8 +135,8 @@ fn worlds() -> impl Strategy<Value = World> {
                     _ => Stored::Gone,
                 };
                 let names = matches!(stored, Stored::Token(_) | Stored::NoToken);
-                let token_id = pat.filter(|_| names).map(|at| format!("pat-{at}"));
-                (version.to_owned(), Content { stored, token_id })
+                let token_id = pat.filter(|_| names).map(|at| TokenId::of_service(format!("pat-{at}")));
+                (VersionId::of_service(version), Content { stored, token_id })
             };
             World {
                 secret,
@@ -143,7 +144,7 @@ fn worlds() -> impl Strategy<Value = World> {
                 pats,
                 contents: VERSIONS.into_iter().zip(held).map(content).collect(),
                 known: known.into_iter().map(str::to_owned).collect(),
-                history: Some(history.into_iter().map(|(id, at)| (id.to_owned(), at)).collect()),
+                history: Some(history.into_iter().map(|(id, at)| (VersionId::of_service(id), at)).collect()),
                 grace: Duration::hours(grace),
                 skip_grace,
                 now,
@@ -156,7 +157,7 @@ impl World {
     /// Reads what the plan needs, then plans.
     fn plan(&self) -> Vec<Step> {
         let connector = self.connector.clone().and_then(Observed::parse);
-        let known = self.contents.iter().filter(|(version, _)| self.known.contains(*version));
+        let known = self.contents.iter().filter(|(version, _)| self.known.contains(version.as_str()));
         let mut contents: Contents = known.map(|(version, content)| (version.clone(), content.clone())).collect();
         let mut history = None;
         loop {
@@ -192,11 +193,11 @@ impl World {
         let in_use = versions_in_use(&self.secret, connector.as_ref());
         let of = |pat: &Pat| pat.label.split('/').nth(2).map(str::to_owned);
         let Some(version) = of(pat) else { return false };
-        let Some(own) = self.contents.get(&version) else { return false };
+        let Some(own) = self.contents.get(version.as_str()) else { return false };
         let named = self.pats.iter().find(|other| own.token_id.as_ref() == Some(&other.id) && of(other) == of(pat));
         match own.stored {
             Stored::Token(_) if named.is_some_and(|named| named.id != pat.id) => false,
-            Stored::Token(_) => in_use.iter().any(|held| self.contents[*held].stored == own.stored),
+            Stored::Token(_) => in_use.iter().any(|held| self.contents[held].stored == own.stored),
             Stored::Gone => in_use.contains(version.as_str()),
             Stored::NoToken | Stored::Unreadable => false,
         }
@@ -209,7 +210,7 @@ impl World {
 
 fn touched(step: &Step) -> Option<&str> {
     match step {
-        Step::DeactivateToken { id } | Step::DeleteToken { id } => Some(id),
+        Step::DeactivateToken { id } | Step::DeleteToken { id } => Some(id.as_str()),
         _ => None,
     }
 }
@@ -224,7 +225,7 @@ fn is_careful(plan: impl Fn(&World) -> Vec<Step>) -> impl Fn(World) -> Result<()
             let known = if world.offboarded() { world.connector.is_none() } else { ours };
             ensure(known, || format!("{step:?}, though what is in use is not known"))?;
             if let Step::ActivateToken { id } = &step {
-                let pat = world.pat(id);
+                let pat = world.pat(id.as_str());
                 ensure(!pat.active && pat.label.ends_with("/retiring"), || format!("{step:?}"))?;
             }
             let Some(id) = touched(&step) else { continue };

@@ -63,6 +63,10 @@ async fn run(function: &Path, folder: &Path) -> io::Result<()> {
     for (name, value) in all {
         let _ = writeln!(lines, "export {name}='{value}'");
     }
+    // the command line that was built together with this program
+    if let Some(built) = std::env::current_exe()?.parent() {
+        let _ = writeln!(lines, "export PATH='{}':\"$PATH\"", built.display());
+    }
     private(&folder.join("env"), &lines)?;
     say(&folder)?;
     tokio::signal::ctrl_c().await?;

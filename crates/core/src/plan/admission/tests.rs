@@ -100,7 +100,7 @@ fn admission_follows_labels_and_tags() {
             "candidate adopted already",
             candidate(),
             |s| {
-                s.versions = [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned()])].into();
+                s.versions = [(VERSION.into(), vec!["AWSCURRENT".to_owned()])].into();
             },
             "unchanged",
         ),
@@ -112,7 +112,7 @@ fn admission_follows_labels_and_tags() {
             "pending beside current is no rotation",
             onboard_trigger(),
             |s| {
-                s.versions = [(OLD.to_owned(), vec!["AWSCURRENT".to_owned(), "AWSPENDING".to_owned()])].into();
+                s.versions = [(OLD.into(), vec!["AWSCURRENT".to_owned(), "AWSPENDING".to_owned()])].into();
             },
             "version AWSCURRENT",
         ),
@@ -205,7 +205,7 @@ fn admission_follows_labels_and_tags() {
     for (name, trigger, change, expected) in table {
         let mut secret = rotating().world.secret;
         change(&mut secret);
-        let got = match admit(&trigger, Some(VERSION), &secret, NOW) {
+        let got = match admit(&trigger, Some(&VERSION.into()), &secret, NOW) {
             Ok(Admission::Version { label, .. }) => format!("version {}", label.name()),
             Ok(Admission::Nothing { outcome, .. }) => {
                 serde_json::to_value(outcome).unwrap().as_str().unwrap().to_owned()
@@ -261,13 +261,13 @@ fn each_check_of_a_rotation_has_its_error() {
     let mut secret = rotating().world.secret;
     for trigger in [Trigger::CreateSecret, Trigger::SetSecret, Trigger::TestSecret, Trigger::FinishSecret] {
         assert!(matches!(
-            admit(&trigger, Some(VERSION), &secret, NOW),
+            admit(&trigger, Some(&VERSION.into()), &secret, NOW),
             Ok(Admission::Version { label: Label::Pending, .. })
         ));
         assert!(admit(&trigger, None, &secret, NOW).is_err(), "without a version");
     }
     label(&mut secret, VERSION, &["AWSPENDING", "AWSCURRENT"]);
-    assert!(matches!(admit(&Trigger::TestSecret, Some(VERSION), &secret, NOW), Ok(Admission::Nothing { .. })));
+    assert!(matches!(admit(&Trigger::TestSecret, Some(&VERSION.into()), &secret, NOW), Ok(Admission::Nothing { .. })));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn a_secret_that_is_scheduled_for_deletion_is_named_with_the_command_before_anyt
     secret.deleted = true;
     let rotation = [Trigger::CreateSecret, Trigger::SetSecret, Trigger::TestSecret, Trigger::FinishSecret];
     for trigger in rotation.into_iter().chain([onboard_trigger(), RECONCILE, Trigger::Offboard]) {
-        let error = admit(&trigger, Some(VERSION), &secret, NOW).err().unwrap();
+        let error = admit(&trigger, Some(&VERSION.into()), &secret, NOW).err().unwrap();
         assert_eq!(error.kind(), Kind::NeedsHuman, "{trigger:?}");
         let command = format!("aws secretsmanager restore-secret --secret-id {}", secret.arn);
         assert!(error.to_string().contains(&command), "{trigger:?}: {error}");

@@ -39,7 +39,7 @@ fn steps(trigger: &Trigger, state: &State) -> Vec<&'static str> {
         Next::Prove(_) => vec!["prove first"],
         Next::Test(_) => vec!["test"],
         Next::SkipVersion(_) => vec!["dead"],
-        Next::Reactivate => vec!["revive"],
+        Next::Reactivate => vec!["reactivate"],
         Next::IgnoreCandidate(_) => vec!["set aside"],
         Next::Nothing(_, _) => vec!["nothing"],
     }
@@ -135,7 +135,7 @@ fn adoption_writes_moves_and_unstages_in_this_order() {
     state.world.connector = Some(connector(&state.world, VERSION, |_| {}));
     assert_eq!(steps(&trigger, &state), ["moveCurrent", "unstage"]);
     state.world.secret.versions =
-        [(VERSION.to_owned(), vec!["AWSCURRENT".to_owned(), "HUBKEEPER_CANDIDATE".to_owned()])].into();
+        [(VERSION.into(), vec!["AWSCURRENT".to_owned(), "HUBKEEPER_CANDIDATE".to_owned()])].into();
     assert_eq!(steps(&trigger, &state), ["unstage"]);
     state.world.document = Some(document(|value| value["accessToken"] = Value::Null));
     assert_eq!(steps(&trigger, &state), ["nothing"]);
@@ -230,10 +230,10 @@ fn onboarding_asks_whose_the_token_is_and_mints_in_place_of_another_secret_s() {
     assert_eq!(steps(&onboard_trigger(), &state), ["look up the token"]);
     state.progress.looked_up = true;
     assert_eq!(steps(&onboard_trigger(), &state), ["prove first"], "it is not listed");
-    let own = state.world.secret.token_label(VERSION);
+    let own = state.world.secret.token_label(&VERSION.into());
     for (label, next) in [(own, "prove first"), (format!("hubkeeper/ba9876543210/{VERSION}"), "dead")] {
         let (id, created_at) = (ID.to_owned(), None);
-        let pat = crate::hub::Pat { id, label, active: true, created_at, last_used: None, expires_at: None };
+        let pat = crate::hub::Pat { id: id.into(), label, active: true, created_at, last_used: None, expires_at: None };
         state.world.pats = Ok(vec![pat]);
         assert_eq!(steps(&onboard_trigger(), &state), [next]);
     }

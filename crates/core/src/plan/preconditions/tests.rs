@@ -48,8 +48,9 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
     for (name, change, expected) in changes {
         let mut look = Recheck { secret: before.world.secret.clone(), connector: Found::Absent, at: before.world.now };
         change(&mut look);
-        let got =
-            may_write(&Trigger::SetSecret, VERSION, &document, &before.world, &look).err().map(|error| error.kind());
+        let got = may_write(&Trigger::SetSecret, &VERSION.into(), &document, &before.world, &look)
+            .err()
+            .map(|error| error.kind());
         assert_eq!(got, expected, "{name}");
     }
     let mut look = Recheck {
@@ -57,13 +58,35 @@ fn the_second_look_stops_a_write_after_any_change_that_matters() {
         connector: connector(&before.world, VERSION, |_| {}),
         at: before.world.now,
     };
-    let may = |look: &Recheck| may_move(&Trigger::FinishSecret, OLD, VERSION, &document, &before.world, look);
+    let may =
+        |look: &Recheck| may_move(&Trigger::FinishSecret, &OLD.into(), &VERSION.into(), &document, &before.world, look);
     assert!(may(&look).is_ok());
     look.connector = Found::Absent;
     assert!(may(&look).is_err(), "AWSCURRENT moves to what the connector carries");
     look.connector = connector(&before.world, VERSION, |_| {});
     look.secret.versions.insert(OLD.into(), vec![]);
     assert!(may(&look).is_err(), "a compare-and-swap");
+}
+
+#[test]
+fn nothing_is_written_or_moved_once_the_tag_names_another_connector() {
+    let before = rotating();
+    let document = document(|_| {});
+    let mut look = Recheck {
+        secret: before.world.secret.clone(),
+        connector: connector(&before.world, VERSION, |_| {}),
+        at: before.world.now,
+    };
+    let write = |look: &Recheck| may_write(&Trigger::SetSecret, &VERSION.into(), &document, &before.world, look);
+    let moves =
+        |look: &Recheck| may_move(&Trigger::FinishSecret, &OLD.into(), &VERSION.into(), &document, &before.world, look);
+    assert!(write(&look).is_ok() && moves(&look).is_ok());
+    look.secret.tags.insert("hubkeeper-connector".into(), "acme/s/g/another".into());
+    for refused in [write(&look), moves(&look)] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), Kind::Retryable);
+        assert!(error.what().contains("hubkeeper-connector"), "{error}");
+    }
 }
 
 /// Whether a write of an event other than a rotation may continue after these changes of labels and tags.
@@ -105,7 +128,7 @@ fn a_write_goes_on_only_with_the_labels_that_admitted_it() {
     let look = Recheck { secret: candidate.world.secret.clone(), connector: Found::Absent, at: NOW };
     let mut onboarding = settled();
     onboarding.world.version = OLD.into();
-    assert!(may_write(&onboard_trigger(), VERSION, &document(|_| {}), &onboarding.world, &look).is_ok());
+    assert!(may_write(&onboard_trigger(), &VERSION.into(), &document(|_| {}), &onboarding.world, &look).is_ok());
 }
 
 #[test]
@@ -138,7 +161,7 @@ fn a_connector_that_others_wrote_meanwhile_is_left_unless_it_carries_the_version
     let may = |before: &State, version: Option<&str>| {
         let connector = version.map_or(Found::Absent, |version| connector(&before.world, version, |_| {}));
         let look = Recheck { secret: before.world.secret.clone(), connector, at: NOW };
-        let answer = may_write(&onboard_trigger(), VERSION, &document(|_| {}), &before.world, &look);
+        let answer = may_write(&onboard_trigger(), &VERSION.into(), &document(|_| {}), &before.world, &look);
         answer.err().map(|error| error.kind())
     };
     before.world.connector = Some(connector(&before.world, OLD, |_| {}));
@@ -172,7 +195,7 @@ fn what_labels_say_after_a_write() {
     let after = |trigger: &Trigger, before: &State, change: fn(&mut Secret)| {
         let mut secret = before.world.secret.clone();
         change(&mut secret);
-        after_write(trigger, VERSION, &before.world, &secret)
+        after_write(trigger, &VERSION.into(), &before.world, &secret)
     };
     let offboard: fn(&mut Secret) = |secret| drop(secret.tags.insert("hubkeeper".into(), "offboarded".into()));
     let overtaken: fn(&mut Secret) = |secret| label(secret, VERSION, &["AWSPREVIOUS"]);

@@ -5,6 +5,7 @@ use time::Duration;
 use crate::connector::Observed;
 use crate::connector::observed::Ownership;
 use crate::hub::Pat;
+use crate::ids::VersionId;
 use crate::plan::retirement::stock::{Labelled, Own, Stock, Stored};
 use crate::plan::steps::Step;
 use crate::secret::Label;
@@ -90,7 +91,7 @@ impl Inventory<'_> {
         if self.elsewhere {
             return said("another connector has this secret's tag (delete the one that is not needed)");
         }
-        let carried = |found: &Observed| found.version().and_then(|version| contents.get(version));
+        let carried = |found: &Observed| found.version().and_then(|version| contents.get(&version));
         match (self.stock.offboarded(), *connector) {
             // the planner has reported it: a connector of that name exists, and hubkeeper may not delete it
             (true, Some(_)) => Touch::Nothing(None),
@@ -99,7 +100,7 @@ impl Inventory<'_> {
                 said("the connector does not have this secret's tag")
             }
             (false, Some(found))
-                if found.version() != secret.rotation_in_progress()
+                if found.version().as_ref() != secret.rotation_in_progress()
                     && carried(found).is_some_and(|content| content.stored == Stored::Gone) =>
             {
                 said("the value of the version in the connector's tag is gone")
@@ -110,7 +111,7 @@ impl Inventory<'_> {
 
     /// When a PAT's grace period began, if it is over; `None` if the PAT may not be retired yet.
     pub(super) fn due(&self, labelled: &Labelled<'_>) -> Option<Timestamp> {
-        let (pat, version, now) = (labelled.pat, labelled.version, self.stock.now);
+        let (pat, version, now) = (labelled.pat, &labelled.version, self.stock.now);
         let grace = if self.skip_grace { Duration::ZERO } else { self.grace };
         if self.may_be_in_flight(version) {
             let since = self.past(pat.created_at)?;
@@ -138,7 +139,7 @@ impl Inventory<'_> {
     }
 
     /// Whether an onboarding may be about to store this PAT under a derived version id that does not exist yet.
-    pub(super) fn may_be_in_flight(&self, version: &str) -> bool {
+    pub(super) fn may_be_in_flight(&self, version: &VersionId) -> bool {
         let secret = self.stock.secret;
         let Some(current) = secret.version(Label::Current) else { return false };
         let known =
@@ -149,7 +150,7 @@ impl Inventory<'_> {
 
     /// Whether a version may have been AWSCURRENT. A version newer than AWSPREVIOUS, and other than AWSCURRENT, never was, since
     /// AWSCURRENT directly followed AWSPREVIOUS. The history of older versions is unknown, so they count as replaced.
-    pub(super) fn was_current(&self, version: &str) -> bool {
+    pub(super) fn was_current(&self, version: &VersionId) -> bool {
         let secret = self.stock.secret;
         if secret.bears(version, Label::Current) || secret.bears(version, Label::Previous) {
             return true;
@@ -165,7 +166,7 @@ impl Inventory<'_> {
 
     /// Why a PAT is kept after its grace period.
     pub(super) fn still_used(&self, labelled: &Labelled<'_>, since: Timestamp) -> Option<Warning> {
-        let Labelled { pat, version, .. } = *labelled;
+        let Labelled { pat, version, .. } = labelled;
         let last_used = pat.last_used?;
         let recently = last_used + STILL_USED > self.stock.now;
         let at = rfc3339(last_used);

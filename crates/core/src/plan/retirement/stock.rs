@@ -6,6 +6,7 @@ use time::Duration;
 
 use crate::connector::Observed;
 use crate::hub::Pat;
+use crate::ids::{TokenId, VersionId};
 use crate::secret::labels::TokenLabel;
 use crate::secret::{Label, Managed, Secret};
 use crate::time::Timestamp;
@@ -36,11 +37,11 @@ pub struct Content {
     /// The token.
     pub stored: Stored,
     /// The `tokenId` in the same document. It is a hint: people copy documents and forget to update it.
-    pub token_id: Option<String>,
+    pub token_id: Option<TokenId>,
 }
 
 /// The versions' values, as far as they were read.
-pub type Contents = BTreeMap<String, Content>;
+pub type Contents = BTreeMap<VersionId, Content>;
 
 /// Whether a PAT is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,11 +70,11 @@ pub(super) enum Own {
 }
 
 /// A PAT of this secret.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Labelled<'a> {
     pub(super) pat: &'a Pat,
     /// The version in its label.
-    pub(super) version: &'a str,
+    pub(super) version: VersionId,
     /// Whether its label marks it as being retired.
     pub(super) retiring: bool,
 }
@@ -86,15 +87,15 @@ pub struct Stock<'a> {
     pub(super) connector: Option<&'a Observed>,
     pub(super) contents: &'a Contents,
     pub(super) now: Timestamp,
-    pub(super) in_use: BTreeSet<&'a str>,
+    pub(super) in_use: BTreeSet<VersionId>,
     /// Which PATs have a token, by the versions in their labels.
-    pub(super) holders: BTreeMap<TokenNumber, Vec<&'a str>>,
+    pub(super) holders: BTreeMap<TokenNumber, Vec<&'a TokenId>>,
 }
 
 /// Versions whose values decide which PATs are in use.
-pub fn versions_in_use<'a>(secret: &'a Secret, connector: Option<&'a Observed>) -> BTreeSet<&'a str> {
+pub fn versions_in_use(secret: &Secret, connector: Option<&Observed>) -> BTreeSet<VersionId> {
     let labels = [secret.version(Label::Current), secret.rotation_in_progress(), secret.version(Label::Candidate)];
-    labels.into_iter().flatten().chain(connector.and_then(Observed::version)).collect()
+    labels.into_iter().flatten().cloned().chain(connector.and_then(Observed::version)).collect()
 }
 
 impl<'a> Stock<'a> {
@@ -116,7 +117,7 @@ impl<'a> Stock<'a> {
         let mut stock = Self { all: pats, ours, secret, connector, contents, now, in_use, holders: BTreeMap::new() };
         for labelled in &stock.ours {
             if let Own::Token(number) = stock.own(labelled) {
-                stock.holders.entry(number).or_default().push(labelled.pat.id.as_str());
+                stock.holders.entry(number).or_default().push(&labelled.pat.id);
             }
         }
         stock
@@ -126,26 +127,26 @@ impl<'a> Stock<'a> {
         self.secret.managed() == Managed::Offboarded
     }
 
-    pub(super) fn labelled(&self, id: &str) -> Option<&Labelled<'a>> {
+    pub(super) fn labelled(&self, id: &TokenId) -> Option<&Labelled<'a>> {
         self.ours.iter().find(|labelled| labelled.pat.id == id)
     }
 
     /// The versions in use and their values, as far as they were read.
-    pub(super) fn held(&self) -> impl Iterator<Item = (&'a str, &'a Content)> {
-        self.in_use.iter().filter_map(|version| Some((*version, self.contents.get(*version)?)))
+    pub(super) fn held(&self) -> impl Iterator<Item = (&VersionId, &'a Content)> {
+        self.in_use.iter().filter_map(|version| Some((version, self.contents.get(version)?)))
     }
 
     /// Versions in use whose values were not read.
-    pub(super) fn unread(&self) -> impl Iterator<Item = &'a str> {
-        self.in_use.iter().copied().filter(|version| !self.contents.contains_key(*version))
+    pub(super) fn unread(&self) -> impl Iterator<Item = &VersionId> {
+        self.in_use.iter().filter(|version| !self.contents.contains_key(*version))
     }
 
     pub(super) fn own(&self, labelled: &Labelled<'_>) -> Own {
-        let Some(content) = self.contents.get(labelled.version) else { return Own::Unread };
+        let Some(content) = self.contents.get(&labelled.version) else { return Own::Unread };
         // a version is written once, by the run that minted the PAT: among PATs with its label it holds the one that it names
         let of_another = content
             .token_id
-            .as_deref()
+            .as_ref()
             .filter(|id| *id != labelled.pat.id)
             .is_some_and(|id| self.labelled(id).is_some_and(|other| other.version == labelled.version));
         match content.stored {
@@ -157,7 +158,7 @@ impl<'a> Stock<'a> {
     }
 
     /// Whether another listed PAT has this token.
-    pub(super) fn held_by_another(&self, number: TokenNumber, id: &str) -> bool {
+    pub(super) fn held_by_another(&self, number: TokenNumber, id: &TokenId) -> bool {
         self.holders.get(&number).is_some_and(|holders| holders.iter().any(|holder| *holder != id))
     }
 
@@ -171,9 +172,8 @@ impl<'a> Stock<'a> {
     }
 
     pub(super) fn is_named(&self, labelled: &Labelled<'_>) -> bool {
-        self.held().any(|(_, content)| {
-            content.token_id.as_deref() == Some(labelled.pat.id.as_str()) && !self.refuted(labelled, content)
-        })
+        self.held()
+            .any(|(_, content)| content.token_id.as_ref() == Some(&labelled.pat.id) && !self.refuted(labelled, content))
     }
 
     /// Whether every token in use belongs to another listed PAT, or is in a document without `tokenId`.
@@ -188,8 +188,8 @@ impl<'a> Stock<'a> {
     /// Whether a PAT of a stuck rotation was never stored and never will be: a run stores the token that it mints
     /// within minutes.
     pub(super) fn is_left_behind(&self, labelled: &Labelled<'_>) -> bool {
-        let stored = self.contents.get(labelled.version).map(|content| content.stored);
-        self.secret.stuck_rotation(self.now) == Some(labelled.version)
+        let stored = self.contents.get(&labelled.version).map(|content| content.stored);
+        self.secret.stuck_rotation(self.now) == Some(&labelled.version)
             && (stored == Some(Stored::Gone) || self.own(labelled) == Own::Nowhere)
             && labelled.pat.created_at.is_some_and(|created_at| created_at + LEFT_BEHIND <= self.now)
             && !self.is_named(labelled)
@@ -203,8 +203,8 @@ impl<'a> Stock<'a> {
         if self.unread().next().is_some() {
             return Use::Unread;
         }
-        let stored = self.contents.get(labelled.version).map(|content| content.stored);
-        if self.in_use.contains(labelled.version) && stored == Some(Stored::Gone) {
+        let stored = self.contents.get(&labelled.version).map(|content| content.stored);
+        if self.in_use.contains(&labelled.version) && stored == Some(Stored::Gone) {
             return if self.is_left_behind(labelled) { Use::Unused } else { Use::InUse };
         }
         let own = self.own(labelled);
@@ -220,22 +220,22 @@ impl<'a> Stock<'a> {
     }
 
     /// Whether a PAT is in use. A PAT of another secret is [`Use::Unknown`].
-    pub fn use_of(&self, id: &str) -> Use {
+    pub fn use_of(&self, id: &TokenId) -> Use {
         self.labelled(id).map_or(Use::Unknown, |labelled| self.judge(labelled))
     }
 
     /// Versions that must be read before [`Stock::use_of`] can decide.
-    pub fn needs(&self, id: &str) -> BTreeSet<String> {
-        let in_use: BTreeSet<String> = self.unread().map(str::to_owned).collect();
+    pub fn needs(&self, id: &TokenId) -> BTreeSet<VersionId> {
+        let in_use: BTreeSet<VersionId> = self.unread().cloned().collect();
         if !in_use.is_empty() || self.offboarded() {
             return in_use;
         }
         let Some(labelled) = self.labelled(id) else { return in_use };
         match (self.own(labelled), self.judge(labelled)) {
-            (Own::Unread, Use::Unread | Use::Named) => [labelled.version.to_owned()].into(),
+            (Own::Unread, Use::Unread | Use::Named) => [labelled.version.clone()].into(),
             (Own::Gone, Use::Unknown) => {
                 let others = self.ours.iter().filter(|other| self.own(other) == Own::Unread);
-                others.map(|other| other.version.to_owned()).collect()
+                others.map(|other| other.version.clone()).collect()
             }
             _ => BTreeSet::new(),
         }

@@ -6,6 +6,7 @@ use super::*;
 use crate::connector::Observed;
 use crate::fixtures::{VERSION, document, secret, written};
 use crate::hub::Pat;
+use crate::ids::{TokenId, VersionId};
 use crate::secret::labels::History;
 use crate::secret::{Document, Secret};
 use crate::time::{Timestamp, rfc3339};
@@ -36,7 +37,7 @@ fn replaced_two_days_ago() -> Case {
     secret.tags.insert("hubkeeper".into(), "managed".into());
     secret.last_changed = Some(NOW - Duration::days(2));
     let connector = Some(connector(&secret, VERSION, NOW - Duration::days(2)));
-    let made = |version: &str, days: i64| (version.to_owned(), NOW - Duration::days(days));
+    let made = |version: &str, days: i64| (version.into(), NOW - Duration::days(days));
     Case {
         pats: vec![pat(&secret, "new", VERSION), pat(&secret, "old", PREVIOUS)],
         contents: [
@@ -67,7 +68,7 @@ fn connector(secret: &Secret, version: &str, proved_at: Timestamp) -> Observed {
 fn pat(secret: &Secret, id: &str, version: &str) -> Pat {
     Pat {
         id: id.into(),
-        label: secret.token_label(version),
+        label: secret.token_label(&version.into()),
         active: true,
         created_at: Some(NOW - Duration::days(30)),
         last_used: None,
@@ -76,14 +77,14 @@ fn pat(secret: &Secret, id: &str, version: &str) -> Pat {
 }
 
 /// A version that holds a token.
-fn holds(version: &str, number: usize, token_id: Option<&str>) -> (String, Content) {
+fn holds(version: &str, number: usize, token_id: Option<&str>) -> (VersionId, Content) {
     let stored = Stored::Token(TokenNumber(number));
-    (version.to_owned(), Content { stored, token_id: token_id.map(str::to_owned) })
+    (version.into(), Content { stored, token_id: token_id.map(TokenId::from) })
 }
 
 /// A version that holds no token.
-fn lacks(version: &str, stored: Stored) -> (String, Content) {
-    (version.to_owned(), Content { stored, token_id: None })
+fn lacks(version: &str, stored: Stored) -> (VersionId, Content) {
+    (version.to_owned().into(), Content { stored, token_id: None })
 }
 
 fn retag(connector: &mut Option<Observed>, secret: &Secret, tag: &str, value: Value) {
@@ -135,7 +136,7 @@ impl Case {
 }
 
 /// The versions whose values are requested, the steps, and the codes of the warnings, given all values.
-fn judged(case: &Case) -> (BTreeSet<String>, Vec<String>, Vec<&'static str>) {
+fn judged(case: &Case) -> (BTreeSet<VersionId>, Vec<String>, Vec<&'static str>) {
     let (steps, warnings) = case.plan();
     (wants(&case.inventory()).values, steps, warnings)
 }

@@ -1,6 +1,7 @@
 //! Finds wrong `tokenId` fields in documents: ids of other tokens, ids of other secrets' tokens, and copies.
 
 use crate::connector::Observed;
+use crate::ids::{TokenId, VersionId};
 use crate::plan::retirement::stock::Stock;
 use crate::secret::{Document, Label};
 use crate::warning::{Warning, WarningCode};
@@ -11,12 +12,12 @@ impl Stock<'_> {
         let mut warnings = Vec::new();
         let connected = self.connector.and_then(Observed::version);
         for (version, content) in self.held() {
-            let Some(id) = content.token_id.as_deref() else { continue };
+            let Some(id) = content.token_id.as_ref() else { continue };
             match self.labelled(id) {
                 Some(labelled) if self.refuted(labelled, content) => warnings.push(token_id_mismatch(version, id)),
                 Some(_) => {}
                 None => {
-                    let in_use = self.secret.bears(version, Label::Current) || connected == Some(version);
+                    let in_use = self.secret.bears(version, Label::Current) || connected.as_ref() == Some(version);
                     let named = self.all.iter().find(|pat| pat.id == id);
                     if in_use && named.is_some_and(|pat| self.secret.is_label_of_another(&pat.label)) {
                         let remedy = format!(
@@ -33,7 +34,7 @@ impl Stock<'_> {
 }
 
 /// The warning about a version whose `tokenId` names another token than the one it holds.
-pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
+pub fn token_id_mismatch(version: &VersionId, id: &TokenId) -> Warning {
     Warning::new(
         WarningCode::TokenIdMismatch,
         format!(
@@ -43,7 +44,7 @@ pub fn token_id_mismatch(version: &str, id: &str) -> Warning {
 }
 
 /// The warning about a token in use that was minted for another secret.
-pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning {
+pub fn token_of_another_secret(version: &VersionId, id: &TokenId, remedy: &str) -> Warning {
     Warning::new(
         WarningCode::TokenOfAnotherSecret,
         format!(
@@ -54,12 +55,12 @@ pub fn token_of_another_secret(version: &str, id: &str, remedy: &str) -> Warning
 
 /// Warns about documents that name one `tokenId` for different tokens: each document after the first gets a warning. `documents` are
 /// in the order in which they came into use.
-pub fn copied_ids<'a>(documents: impl IntoIterator<Item = (&'a str, &'a Document)>) -> Vec<Warning> {
+pub fn copied_ids<'a>(documents: impl IntoIterator<Item = (&'a VersionId, &'a Document)>) -> Vec<Warning> {
     let mut seen: Vec<&Document> = Vec::new();
     let mut warnings = Vec::new();
     for (version, document) in documents {
-        let Some(id) = document.token_id.as_deref().filter(|_| document.access_token.is_some()) else { continue };
-        let copied = |known: &&Document| known.token_id.as_deref() == Some(id) && !known.same_token(document);
+        let Some(id) = document.token_id.as_ref().filter(|_| document.access_token.is_some()) else { continue };
+        let copied = |known: &&Document| known.token_id.as_ref() == Some(id) && !known.same_token(document);
         if seen.iter().any(copied) {
             warnings.push(token_id_mismatch(version, id));
         }

@@ -284,3 +284,51 @@ fn what_defender_does_not_scan_is_counted_and_named() {
     let json = serde_json::to_value(judge(|_| {})).unwrap();
     assert_eq!(json["notScanned"], serde_json::json!({"public": 1, "indexes": 0}));
 }
+
+#[test]
+fn names_in_a_warning_do_not_depend_on_the_order_of_responses() {
+    let message = |names: [&str; 3]| {
+        let mut evidence = good();
+        evidence.indexes = names.map(str::to_owned).to_vec();
+        let verdict = verdict(&evidence, OverPrivilege::Refuse);
+        unscanned(&evidence, &verdict).map(|warning| warning.message).unwrap()
+    };
+    assert!(message(["web", "db", "api"]).contains("(api, db, web)"), "{}", message(["web", "db", "api"]));
+    assert_eq!(message(["web", "db", "api"]), message(["db", "api", "web"]));
+}
+
+#[test]
+fn a_rejection_is_excused_whole_and_touches_nothing_else() {
+    for change in [|e: &mut Evidence| e.login = Login::Rejected, |e: &mut Evidence| e.pulls = Pulls::Rejected] {
+        let mut evidence = good();
+        change(&mut evidence);
+        assert!(evidence.is_rejected());
+        evidence.excuse_rejection();
+        assert!(!evidence.is_rejected());
+        assert_eq!(verdict(&evidence, OverPrivilege::Refuse).result, Finding::Inconclusive);
+    }
+    let mut evidence = good();
+    evidence.login = Login::Rejected;
+    evidence.excuse_rejection();
+    assert_eq!(evidence.pulls, Pulls::Asked);
+}
+
+#[test]
+fn what_defender_does_not_scan_is_told_by_its_kind() {
+    let told = |public: usize, private: usize, indexes: &[&str]| {
+        let mut evidence = good();
+        let repository = |at: usize, private| Repository { name: format!("r{at}"), private, plugin: false };
+        evidence.references.clear();
+        evidence.visible = (0..public + private).map(|at| repository(at, at >= public)).collect();
+        evidence.indexes = indexes.iter().map(|name| (*name).to_owned()).collect();
+        let verdict = verdict(&evidence, OverPrivilege::Refuse);
+        assert!(verdict.is_complete(), "{:?}", verdict.reasons);
+        unscanned(&evidence, &verdict).map(|warning| warning.message)
+    };
+    assert_eq!(told(0, 2, &[]), None);
+    let public = told(2, 0, &[]).unwrap();
+    assert!(public.contains("2 of 2 repositories are public (r0, r1)") && !public.contains("indexes"), "{public}");
+    let indexes = told(0, 2, &["r0"]).unwrap();
+    assert!(indexes.contains("1 of 2 manifests") && !indexes.contains("are public"), "{indexes}");
+    assert!(!told(5, 0, &[]).unwrap().contains('…') && told(6, 0, &[]).unwrap().contains("r4, …"));
+}

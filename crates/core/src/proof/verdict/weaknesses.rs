@@ -84,7 +84,7 @@ pub fn unscanned(evidence: &Evidence, verdict: &Verdict) -> Option<Warning> {
     ))
 }
 
-/// The first names, for a message. Two proofs of the same repositories name the same ones.
+/// The first names, for a message. Sorted, since responses arrive in any order, and the same proof should read the same.
 fn first<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();

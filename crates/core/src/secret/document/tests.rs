@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 
+use crate::ids::{TokenId, VersionId};
+
 fn whole() -> Value {
     json!({
         "organization": "acme", "username": "acme-scanner", "accessToken": "dckr_pat_abc", "note": {"kept": [1]},
@@ -17,8 +19,11 @@ fn parse(value: &Value) -> Result<Document, Error> {
 fn members_of_others_survive_a_rewrite() {
     let document = parse(&whole()).unwrap();
     let expires_at = time::macros::datetime!(2027-01-01 0:00 UTC);
-    let next =
-        document.with_minted(SecretString::from("dckr_pat_new"), "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001", expires_at);
+    let next = document.with_minted(
+        SecretString::from("dckr_pat_new"),
+        &"b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001".into(),
+        expires_at,
+    );
     let text = next.to_secret_string();
     let value: Value = serde_json::from_str(text.expose_secret()).unwrap();
     assert_eq!(value["note"], json!({"kept": [1]}));
@@ -41,12 +46,12 @@ fn what_came_with_the_old_token_is_dropped() {
     old["expiresAt"] = json!("2027-01-01T00:00:00Z");
     let mut candidate = old.clone();
     candidate["accessToken"] = json!("dckr_pat_by_hand");
-    let next = parse(&candidate).unwrap().taken_from("v2", [&parse(&old).unwrap()]);
+    let next = parse(&candidate).unwrap().taken_from(&"v2".into(), [&parse(&old).unwrap()]);
     assert_eq!((next.token_id, next.expires_at), (None, None));
-    assert_eq!(next.candidate_version.as_deref(), Some("v2"));
+    assert_eq!(next.candidate_version.as_ref().map(VersionId::as_str), Some("v2"));
 
     candidate["expiresAt"] = json!("2028-01-01T00:00:00Z");
-    let next = parse(&candidate).unwrap().taken_from("v2", [&parse(&old).unwrap()]);
+    let next = parse(&candidate).unwrap().taken_from(&"v2".into(), [&parse(&old).unwrap()]);
     assert!(next.expires_at.is_some(), "an expiry of its own stays");
 }
 
@@ -147,9 +152,16 @@ fn a_candidate_s_stale_id_is_dropped_whichever_version_it_was_copied_from() {
     let (first, second) = ("b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001", "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0002");
     let (previous, current) = (of("dckr_pat_a", first), of("dckr_pat_b", second));
     let copied = of("dckr_pat_c", first);
-    assert_eq!(copied.taken_from("v", [&current]).token_id.as_deref(), Some(first), "nothing says that it is stale");
-    assert_eq!(copied.taken_from("v", [&current, &previous]).token_id, None);
-    assert_eq!(of("dckr_pat_a", first).taken_from("v", [&current, &previous]).token_id.as_deref(), Some(first));
+    assert_eq!(
+        copied.taken_from(&"v".into(), [&current]).token_id.as_ref().map(TokenId::as_str),
+        Some(first),
+        "nothing says that it is stale"
+    );
+    assert_eq!(copied.taken_from(&"v".into(), [&current, &previous]).token_id, None);
+    assert_eq!(
+        of("dckr_pat_a", first).taken_from(&"v".into(), [&current, &previous]).token_id.as_ref().map(TokenId::as_str),
+        Some(first)
+    );
 }
 
 #[test]
@@ -158,7 +170,7 @@ fn a_token_is_read_out_of_a_value_however_wrong_the_rest_is() {
     let token = |text: &str| read(text).unwrap().token.map(|token| token.expose_secret().to_owned());
     assert_eq!(token(r#"{"accessToken":" dckr_pat_x\n","connector":7}"#).as_deref(), Some("dckr_pat_x"));
     let held = read(r#"{"accessToken":"dckr_pat_x","tokenId":"no uuid"}"#).unwrap();
-    assert_eq!(held.token_id.as_deref(), Some("no uuid"));
+    assert_eq!(held.token_id.as_ref().map(TokenId::as_str), Some("no uuid"));
     for text in ["{}", r#"{"accessToken":""}"#, r#"{"accessToken":7,"tokenId":[]}"#] {
         assert_eq!(token(text), None, "{text}");
     }

@@ -167,9 +167,9 @@ async fn verify(function: &Path, hubkeeper: &Path) -> Result<bool, Box<dyn Error
     println!("longest time without another number in the line of progress: {:.0} ms\n", millis(numbers));
     let peak = fleet::mebibytes(memory);
     Ok([
-        limit("wall time by the function's", format!("{ratio:.2}"), format!("{RATIO:.2}"), ratio <= RATIO),
-        limit("peak memory, MiB", format!("{peak:.1}"), format!("{MEMORY:.1}"), peak <= MEMORY),
-        limit("longest time without progress, ms", whole(standstill), whole(STANDSTILL), standstill <= STANDSTILL),
+        limit("wall time by the function's", &format!("{ratio:.2}"), &format!("{RATIO:.2}"), ratio <= RATIO),
+        limit("peak memory, MiB", &format!("{peak:.1}"), &format!("{MEMORY:.1}"), peak <= MEMORY),
+        limit("longest time without progress, ms", &whole(standstill), &whole(STANDSTILL), standstill <= STANDSTILL),
     ]
     .into_iter()
     .all(|held| held))
@@ -230,7 +230,7 @@ async fn status(function: &Path, hubkeeper: &Path) -> Result<bool, Box<dyn Error
         if !end.screen.contains(&words) {
             return Err(format!("not all organizations are ready:\n{}", end.screen).into());
         }
-        held &= limit(name, whole(end.after), whole(STATUS), end.after <= STATUS);
+        held &= limit(name, &whole(end.after), &whole(STATUS), end.after <= STATUS);
     }
     Ok(held)
 }
@@ -249,7 +249,7 @@ fn help(hubkeeper: &Path) -> Result<bool, Box<dyn Error>> {
     }
     let (of_nothing, of_help) = (median(&mut of_nothing), median(&mut of_help));
     println!("{} --help, the median of {STARTS}; true takes {:.1} ms\n", hubkeeper.display(), millis(of_nothing));
-    Ok(limit("hubkeeper --help, ms", format!("{:.1}", millis(of_help)), whole(HELP), of_help <= HELP))
+    Ok(limit("hubkeeper --help, ms", &format!("{:.1}", millis(of_help)), &whole(HELP), of_help <= HELP))
 }
 
 fn median(durations: &mut [Duration]) -> Duration {
@@ -266,7 +266,7 @@ fn whole(duration: Duration) -> String {
 }
 
 /// Prints a measurement beside its limit.
-fn limit(name: &str, measured: String, most: String, held: bool) -> bool {
+fn limit(name: &str, measured: &str, most: &str, held: bool) -> bool {
     println!("{name:<36} {measured:>7}  at most {most:>6}  {}", if held { "ok" } else { "OVER" });
     held
 }

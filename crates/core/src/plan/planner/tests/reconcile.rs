@@ -114,9 +114,13 @@ fn a_rejected_token_is_looked_for_among_the_deactivated_where_it_may_be_one() {
         state
     };
     let as_is = |_: &mut Value| {};
-    assert_eq!(steps(&RECONCILE, &rejected(as_is, |_| {})), ["revive"]);
+    assert_eq!(steps(&RECONCILE, &rejected(as_is, |_| {})), ["reactivate"]);
     let without_id = |value: &mut Value| value["tokenId"] = Value::Null;
-    assert_eq!(steps(&RECONCILE, &rejected(without_id, |_| {})), ["revive"], "values tell whether it is one of ours");
+    assert_eq!(
+        steps(&RECONCILE, &rejected(without_id, |_| {})),
+        ["reactivate"],
+        "values tell whether it is one of ours"
+    );
     let table: [Rejected; 4] = [
         ("it was looked for", as_is, |state| state.progress.reactivated = true),
         ("no manager", |value| value["manager"] = Value::Null, |_| {}),
@@ -195,4 +199,28 @@ fn a_reconcile_finishes_an_offboarding_and_does_nothing_else() {
     assert_eq!(codes(&RECONCILE, &state), [""; 0]);
     state.world.document = None;
     assert_eq!(steps(&RECONCILE, &state), [""; 0]);
+}
+
+#[test]
+fn a_connector_that_carries_the_version_and_was_changed_by_somebody_else_is_written_again() {
+    let mut changed = well();
+    let other = |body: &mut Value| body["systemData"] = json!({"lastModifiedBy": "somebody@example.com"});
+    changed.world.connector = Some(connector(&changed.world, VERSION, other));
+    assert_eq!(
+        (steps(&RECONCILE, &changed), codes(&RECONCILE, &changed)),
+        (vec!["writeConnector"], vec!["connectorDrifted"])
+    );
+}
+
+#[test]
+fn a_leftover_of_a_rotation_is_warned_about_once_it_is_an_hour_old() {
+    let left = |ago: Duration| {
+        let mut state = well();
+        state.world.secret.versions.insert(OLD.into(), vec!["AWSPREVIOUS".into(), "AWSPENDING".into()]);
+        state.world.secret.last_changed = Some(NOW - ago);
+        codes(&RECONCILE, &state)
+    };
+    assert_eq!(left(Duration::HOUR), ["pendingLeftover"]);
+    assert_eq!(left(Duration::HOUR - Duration::SECOND), [""; 0]);
+    assert_eq!(left(Duration::ZERO), [""; 0]);
 }

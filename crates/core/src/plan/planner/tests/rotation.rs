@@ -1,6 +1,7 @@
 //! Edge cases of the rotation steps, and the report of a failed rotation.
 
 use super::*;
+use crate::ids::VersionId;
 
 #[test]
 fn a_candidate_without_a_token_is_not_copied() {
@@ -52,7 +53,7 @@ fn a_step_that_has_no_value_to_go_on_with_is_tried_again() {
 #[test]
 fn what_is_said_of_a_rotation_that_was_given_up() {
     let said = |state: &State, abandoned: bool, step: Option<&'static str>, version: Option<&str>| {
-        let version = version.map(str::to_owned);
+        let version = version.map(VersionId::from);
         match plan(&Trigger::RotationEnded { abandoned, step, version }, state, CLIENT).unwrap().next {
             Next::Nothing(Outcome::Recorded, text) => text,
             other => panic!("{other:?}"),

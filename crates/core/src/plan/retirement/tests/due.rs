@@ -223,7 +223,7 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
             "in use, and an interrupted run deactivated it",
             |c| {
                 c.pats[0].active = false;
-                c.pats[0].label = c.secret.retiring_label(VERSION);
+                c.pats[0].label = c.secret.retiring_label(&VERSION.into());
             },
             &["activate new", "deactivate old"],
             &[],
@@ -233,7 +233,7 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
             "marked, not in use: its second phase",
             |c| {
                 c.pats[1].active = false;
-                c.pats[1].label = c.secret.retiring_label(PREVIOUS);
+                c.pats[1].label = c.secret.retiring_label(&PREVIOUS.into());
             },
             &["delete old"],
             &[],
@@ -289,17 +289,17 @@ fn what_is_due_goes_in_two_phases_and_all_else_stays() {
 fn a_token_that_an_onboarding_may_be_storing_survives_clocks_that_are_an_hour_off() {
     let mut case = replaced_two_days_ago();
     case.grace = HOUR;
-    let first = case.secret.derived_version(VERSION);
+    let first = case.secret.derived_version(&VERSION.into());
     let second = case.secret.derived_version(&first);
     // a token that is not stored yet: the token in use is known to be another one
     case.contents.extend([holds(VERSION, 1, None)]);
     for version in [first, second] {
-        let mut making = pat(&case.secret, "making", &version);
+        let mut making = pat(&case.secret, "making", version.as_str());
         for (age, goes) in [(Duration::ZERO, false), (HOUR, false), (-HOUR, false), (HOUR * 2, false), (HOUR * 3, true)]
         {
             making.created_at = Some(NOW - age);
             case.pats = vec![making.clone()];
-            case.contents.extend([lacks(&version, Stored::Gone)]);
+            case.contents.extend([lacks(version.as_str(), Stored::Gone)]);
             assert_eq!(case.plan().0.len(), usize::from(goes), "made {age} ago");
             case.skip_grace = true;
             assert_eq!(case.plan().0.len(), usize::from(age >= HOUR * 2), "after a leak, made {age} ago");
@@ -313,11 +313,11 @@ fn what_an_onboarding_has_stored_is_not_in_flight_any_more() {
     let orphan = || {
         let mut case = replaced_two_days_ago();
         case.grace = HOUR;
-        let version = case.secret.derived_version(VERSION);
-        let mut stored = pat(&case.secret, "stored", &version);
+        let version = case.secret.derived_version(&VERSION.into());
+        let mut stored = pat(&case.secret, "stored", version.as_str());
         stored.created_at = Some(NOW - HOUR);
         case.pats = vec![stored];
-        case.contents.extend([holds(&version, 9, Some("stored"))]);
+        case.contents.extend([holds(version.as_str(), 9, Some("stored"))]);
         (case, version)
     };
     let (mut case, version) = orphan();
@@ -331,7 +331,7 @@ fn what_an_onboarding_has_stored_is_not_in_flight_any_more() {
 
 #[test]
 fn of_a_stuck_rotation_only_what_was_never_stored_goes_after_a_day() {
-    let stuck = |stored: (String, Content)| {
+    let stuck = |stored: (VersionId, Content)| {
         let mut case = replaced_two_days_ago();
         case.secret.versions.insert(EDITED.into(), vec!["AWSPENDING".into()]);
         case.secret.pending_since = Some(NOW - HOUR * 25);

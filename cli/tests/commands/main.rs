@@ -1,0 +1,16 @@
+//! Every command of the command line as a process, against the sandbox over sockets. What they print is searched for secrets, and
+//! docs/cli.md shows it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod act;
+mod azure;
+mod leaks;
+mod manual;
+mod rotate;
+mod sessions;
+mod site;
+mod stage;
+mod status;
+mod usage;
+mod verify;

@@ -1,0 +1,77 @@
+//! `hubkeeper rotate`: starts a rotation at Secrets Manager, and follows it.
+
+use hubkeeper_sandbox::{aws, hub, scene};
+use serde_json::json;
+
+use crate::site::Site;
+
+async fn onboarded() -> Site {
+    let site = Site::deployed().await;
+    site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
+    let _ = site.writes();
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_the_four_steps_and_starts_none() {
+    let site = onboarded().await;
+    let ended = site.run(&["rotate", scene::SECRET, "--plan"]).ends(0).await;
+    ended.shows(&["~ acme\n", "createSecret", "setSecret", "testSecret", "finishSecret"]);
+    let plan = site.run(&["rotate", scene::SECRET, "--plan", "-o", "json"]).ends(0).await.json();
+    assert_eq!(plan["items"][0]["steps"].as_array().map(Vec::len), Some(4), "{plan}");
+    site.run(&["rotate", scene::SECRET]).ends(2).await.says(&["standard input is not a terminal"]);
+    assert_eq!(site.writes(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_is_followed_to_its_end() {
+    let site = onboarded().await;
+    let arn = site.arn.clone();
+    let before = site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT").unwrap());
+    let report = site.run(&["rotate", scene::SECRET, "--yes", "-o", "json"]).ends(0).await.json();
+    let after = site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT").unwrap());
+    assert_ne!(after, before);
+    assert_eq!((&report["outcome"], &report["versionId"]), (&json!("applied"), &json!(after)));
+    let stages: Vec<&str> =
+        report["stages"].as_array().unwrap().iter().map(|stage| stage["status"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["done"; 4]);
+    site.run(&["rotate", "--all", "--yes"]).ends(0).await.shows(&["✓ acme  done", "the new version is AWSCURRENT"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_does_not_end_is_told_with_the_step_it_waits_for() {
+    let site = onboarded().await;
+    // the user loses a team: setSecret refuses every new token
+    site.world.with(|state| hub::team_permission(state, scene::ORGANIZATION, scene::PAYMENTS, "billing", None));
+    let ended = site.run(&["rotate", scene::SECRET, "--yes", "--wait", "3"]).ends(3).await;
+    ended.says(&["setSecret of arn:", "is not done after 3 seconds", "aws logs tail"]);
+    let again = site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await;
+    again.says(&["is AWSPENDING: a rotation is under way, or stuck", "aws secretsmanager"]);
+    site.run(&["status"]).ends(0).await.shows(&["↻ rotating"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_alone_waits_for_nothing() {
+    let site = onboarded().await;
+    site.run(&["rotate", scene::SECRET, "--yes", "--wait", "0"]).ends(0).await.shows(&["the rotation was started"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_rotate_is_told_before_anything_starts() {
+    let site = onboarded().await;
+    let arn = site.arn.clone();
+    site.world.with(|state| aws::enable_rotation(state, &arn, false));
+    site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await.says(&[
+        "rotation of arn:",
+        "is off",
+        "aws secretsmanager rotate-secret",
+    ]);
+    let token = site.token("repo:read");
+    site.world.with(|state| {
+        aws::enable_rotation(state, &arn, true);
+        aws::put_version(state, &arn, None, &scene::document_with(&token, None), &["AWSCURRENT"]);
+    });
+    site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await.says(&["names no manager", "hubkeeper stage arn:"]);
+    site.run(&["rotate", "hubkeeper/none", "--yes"]).ends(4).await.says(&["hubkeeper/none"]);
+    assert!(!site.writes().iter().any(|line| line.contains("RotateSecret")));
+}

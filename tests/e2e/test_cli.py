@@ -1,0 +1,356 @@
+"""The command line `hubkeeper`, against the deployed function, run by a person who has exactly the rights that docs/deploy.md lists.
+
+Before a command runs with all its rights, it runs once without each of them: it must fail, name the right, and change nothing.
+"""
+
+import json
+import os
+import re
+import subprocess
+import threading
+import uuid
+from dataclasses import dataclass
+
+import pytest
+from harness import ACCOUNT, PREFIX, REGION, ROOT
+from programs import KEEP, NO_PROXY, eventually
+
+PAGE = ROOT / "docs" / "deploy.md"
+FIND = "cloudformation:DescribeStacks"
+INVOKE = "lambda:InvokeFunction"
+# Rights that AWS checks and the emulator does not, so that no run here can show that they are needed.
+NOT_AUTHORISED = {
+    ("rotate", INVOKE): "AWS's reference of RotateSecret requires it on the rotation function; the emulator checks RotateSecret alone",
+}
+
+
+def section():
+    return PAGE.read_text().split("\n## Rights of a person\n")[1].split("\n## ")[0]
+
+
+def rights():
+    """command -> (the rights it needs, the rights it can do without), from the table of the page."""
+    found = {}
+    for row in re.findall(r"^\| (`hubkeeper .*?)\|(.*?)\|(.*?)\|$", section(), re.MULTILINE):
+        commands, needed, optional = (re.findall(r"`([^`]+)`", cell) for cell in row)
+        for command in commands:
+            found[command.removeprefix("hubkeeper ")] = (needed, optional)
+    return found
+
+
+def policy(world, actions):
+    """An IAM policy with these actions, each on the resources that the page names."""
+    resources = {
+        "cloudformation": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{world.stack}/*",
+        "lambda": world.outputs["FunctionArn"],
+        "secretsmanager": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{PREFIX}*",
+    }
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resources[action.split(":")[0]]} for action in actions]
+    # IAM has no policy without a statement
+    nothing = {"Effect": "Allow", "Action": "none:None", "Resource": "*"}
+    return {"Version": "2012-10-17", "Statement": statements or [nothing]}
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def report(self):
+        assert self.code == 0, self
+        return json.loads(self.out)
+
+
+class Person:
+    """An IAM user with its own access key, in front of a terminal that answers no questions."""
+
+    def __init__(self, world, folder):
+        self.world, self.folder, self.name = world, folder, f"person-{uuid.uuid4()}"
+        world.iam.create_user(UserName=self.name)
+        self.key = world.iam.create_access_key(UserName=self.name)["AccessKey"]
+        world.known.append(self.key["SecretAccessKey"])
+
+    def may(self, *actions):
+        document = json.dumps(policy(self.world, actions))
+        self.world.iam.put_user_policy(UserName=self.name, PolicyName="rights", PolicyDocument=document)
+        return self
+
+    def run(self, *arguments, token=None):
+        sandbox = self.world.sandbox.environment
+        environment = {
+            "HOME": str(self.folder), "AWS_ENDPOINT_URL": self.world.emulator.url, "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": self.key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": self.key["SecretAccessKey"],
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # where the token is proven on this machine
+            **{name: sandbox[name] for name in ("HUBKEEPER_HUB_URL", "HUBKEEPER_HUB_AUTH_URL", "HUBKEEPER_REGISTRY_URL", "HUBKEEPER_CA_BUNDLE")},
+        }
+        done = subprocess.run(
+            [os.environ["HUBKEEPER_CLI"], *arguments], env=KEEP | NO_PROXY | environment, cwd=self.folder, input=token or "",
+            capture_output=True, text=True, timeout=180, check=False,
+        )
+        self.world.no_secret_in(done.stdout, done.stderr, " ".join(arguments))
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def person(world, tmp_path):
+    return Person(world, tmp_path)
+
+
+def onboarded(world, name, **made):
+    acme = world.organization(name, **made)
+    world.invoke({"action": "onboard", "secretId": acme.arn}).ok()
+    return acme
+
+
+def rotating(world, name):
+    """An onboarded organization whose rotation is on."""
+    acme = onboarded(world, name)
+    world.secretsmanager.rotate_secret(
+        SecretId=acme.arn, RotationLambdaARN=world.outputs["FunctionArn"], RotationRules={"AutomaticallyAfterDays": 30}, RotateImmediately=False
+    )
+    return acme
+
+
+class Steps(threading.Thread):
+    """Makes the four calls as soon as a rotation is in progress, as Secrets Manager does."""
+
+    def __init__(self, world, acme):
+        super().__init__(daemon=True)
+        self.world, self.acme, self.failure = world, acme, None
+        self.start()
+
+    def run(self):
+        try:
+            version = eventually("a rotation has started", lambda: self.world.labels(self.acme).get("AWSPENDING"))
+            for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+                self.world.step(self.acme, version, step).ok()
+        except BaseException as failure:  # noqa: BLE001 told by the test, in its own thread
+            self.failure = failure
+
+
+# --- what each command is run on, its arguments, and what must be true afterwards
+
+
+def status(world, person, name, where):
+    acme = onboarded(world, name)
+    yield ["status", acme.arn, "-o", "json", *where], None
+    ended = yield
+    [item] = ended.report()["items"]
+    assert (item["organization"], item["state"], item["carriedVersionId"]) == (name, "ready", world.labels(acme)["AWSCURRENT"])
+
+
+def verify(world, person, name, where):
+    acme = onboarded(world, name)
+    # without --function or --stack the command proves with the person's own rights
+    where = where or ["--stack", world.stack]
+    yield ["verify", "--secret", f"{PREFIX}{name}", "-o", "json", *where], None
+    ended = yield
+    report = ended.report()
+    assert (report["outcome"], report["verdict"]["result"]) == ("proven", "complete")
+    assert world.carries(acme, report["versionId"])
+
+
+def onboard(world, person, name, where):
+    acme = world.organization(name)
+    yield ["onboard", f"{PREFIX}{name}", "--yes", "-o", "json", *where], None
+    assert world.connector(acme) is None, "a refused onboarding wrote the connector"
+    ended = yield
+    report = ended.report()
+    assert (report["outcome"], report["connector"]["change"]) == ("applied", "created")
+    assert world.carries(acme, world.labels(acme)["AWSCURRENT"])
+
+
+def onboard_plan(world, person, name, where):
+    acme = world.organization(name)
+    yield ["onboard", acme.arn, "--plan", "-o", "json", *where], None
+    ended = yield
+    report = ended.report()
+    assert report["outcome"] == "planned" and report["plan"], report
+    assert world.connector(acme) is None
+
+
+def reconcile(world, person, name, where):
+    acme = onboarded(world, name)
+    world.sandbox("drift", connector=f"dockerhub-{name}")
+    yield ["reconcile", acme.arn, "--yes", "-o", "json", *where], None
+    assert len(world.connector(acme)["offerings"]) != 3
+    ended = yield
+    # the stack has a queue
+    assert [item["outcome"] for item in ended.report()["items"]] == ["recorded"]
+    eventually("the drifted connector is repaired", lambda: len(world.connector(acme)["offerings"]) == 3)
+
+
+def offboard(world, person, name, where):
+    acme = onboarded(world, name)
+    yield ["offboard", acme.arn, "--yes", "-o", "json", *where], None
+    assert world.connector(acme)
+    ended = yield
+    assert ended.report()["connector"]["change"] == "deleted"
+    assert world.connector(acme) is None
+
+
+def stage(world, person, name, where):
+    acme = onboarded(world, name, manager=False, scope="repo:read")
+    before = world.labels(acme)
+    yield ["stage", acme.arn, "--expires-at", "2999-01-31", "--yes", "-o", "json", *where], world.token(acme.user)
+    assert world.labels(acme) == before, "a refused staging changed the labels"
+    ended = yield
+    report = ended.report()
+    assert report["outcome"] in ("applied", "unchanged"), report
+    adopted = world.labels(acme)["AWSCURRENT"]
+    assert adopted not in before.values() and world.carries(acme, adopted)
+    eventually("the label is off", lambda: "HUBKEEPER_CANDIDATE" not in world.labels(acme))
+
+
+def rotate(world, person, name, where):
+    acme = rotating(world, name)
+    before = world.labels(acme)
+    yield ["rotate", acme.arn, "--yes", "-o", "json", *where], None
+    assert world.labels(acme) == before, "a refused rotation changed the labels"
+    steps = Steps(world, acme)
+    ended = yield
+    steps.join(60)
+    assert steps.failure is None and not steps.is_alive(), steps.failure
+    report = ended.report()
+    assert report["outcome"] == "applied" and [stage["status"] for stage in report["stages"]] == ["done"] * 4, report
+    assert world.labels(acme)["AWSCURRENT"] == report["versionId"] != before["AWSCURRENT"]
+    assert world.carries(acme, report["versionId"])
+
+
+CASES = {
+    "status": status,
+    "verify --secret": verify,
+    "onboard": onboard,
+    "onboard --plan": onboard_plan,
+    "reconcile": reconcile,
+    "offboard": offboard,
+    "stage": stage,
+    "rotate": rotate,
+}
+
+
+def named(text):
+    return re.sub(r"[^a-z]", "", text)
+
+
+@pytest.mark.parametrize("found_by", ["stack", "name"])
+@pytest.mark.parametrize("command", CASES)
+def test_a_command_needs_exactly_the_rights_that_the_page_lists(world, person, command, found_by):
+    needed, optional = rights()[command.removesuffix(" --plan")]
+    where = ["--function", world.function] if found_by == "name" else []
+    if found_by == "stack":
+        # a command that can do without the function can also do without finding it
+        needed, optional = (needed, [*optional, FIND]) if optional or command == "rotate" else ([FIND, *needed], optional)
+    case = CASES[command](world, person, f"cli{named(command)}{found_by}", where)
+    arguments, token = next(case)
+    everything = [*needed, *optional]
+    for missing in needed:
+        if (command, missing) in NOT_AUTHORISED:
+            continue
+        ended = person.may(*(action for action in everything if action != missing)).run(*arguments, token=token)
+        assert ended.code == 4 and ended.out == "", (missing, ended)
+        assert f"you need the right {missing}" in ended.err, ended
+        assert "the function's role" not in ended.err, ended
+    next(case)
+    ended = person.may(*everything).run(*arguments, token=token)
+    with pytest.raises(StopIteration):
+        case.send(ended)
+
+
+@pytest.mark.parametrize("missing", [FIND, INVOKE])
+def test_a_token_is_staged_and_adopted_without_the_function(world, person, missing):
+    """The rule on the new label adopts it; the command says which right it lacks, and watches the labels."""
+    acme = onboarded(world, f"clirule{named(missing.lower())}", manager=False, scope="repo:read")
+    needed, optional = rights()["stage"]
+    person.may(*(action for action in [*needed, *optional, FIND] if action != missing))
+    ended = person.run("stage", acme.arn, "--expires-at", "never", "--yes", "-o", "json", token=world.token(acme.user))
+    report = ended.report()
+    assert f"you need the right {missing}" in ended.err and "watching the labels" in ended.err, ended
+    assert report["outcome"] == "applied" and world.carries(acme, report["versionId"])
+
+
+def test_a_rotation_is_followed_without_the_function(world, person):
+    acme = rotating(world, "clifollowed")
+    needed, _ = rights()["rotate"]
+    steps = Steps(world, acme)
+    ended = person.may(*needed).run("rotate", acme.arn, "--yes", "-o", "json")
+    steps.join(60)
+    assert steps.failure is None
+    assert ended.report()["versionId"] == world.labels(acme)["AWSCURRENT"]
+    assert f"you need the right {FIND}" in ended.err, ended
+
+
+def test_what_the_emulator_does_not_ask_for_is_still_not_asked_for(world, person):
+    """If the emulator learns to authorise it, this test fails, and the right belongs to the others."""
+    acme = rotating(world, "clinotasked")
+    needed, _ = rights()["rotate"]
+    assert NOT_AUTHORISED.keys() == {("rotate", INVOKE)}
+    person.may(*(action for action in needed if action != INVOKE))
+    ended = person.run("rotate", acme.arn, "--yes", "--wait", "0", "-o", "json", "--function", world.function)
+    assert ended.report()["versionId"] == world.labels(acme)["AWSPENDING"]
+
+
+def test_the_policy_of_the_page_allows_every_command_and_nothing_more(world):
+    [text] = re.findall(r"```json\n(.*?)```", section(), re.DOTALL)
+    shown = {}
+    for statement in json.loads(text)["Statement"]:
+        assert statement["Effect"] == "Allow"
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        shown |= {action: statement["Resource"] for action in actions}
+    listed = {action for needed, optional in rights().values() for action in [*needed, *optional]} | {FIND}
+    assert set(shown) == listed
+    stack = policy(world, sorted(listed))["Statement"]
+    for statement in stack:
+        resource = shown[statement["Action"]]
+        # the name of the function ends with letters that CloudFormation chooses
+        if statement["Action"] == INVOKE:
+            assert re.fullmatch(r"arn:aws:lambda:eu-west-1:111122223333:function:hubkeeper-HubkeeperFunction-\w+", resource)
+        else:
+            assert resource == statement["Resource"]
+
+
+def test_the_page_lists_every_command_that_reaches_aws(world, person):
+    ended = person.run("--help")
+    commands = set(re.findall(r"^  ([a-z]+) ", ended.out.split("Commands:")[1].split("\n\n")[0], re.MULTILINE))
+    assert {command.split()[0] for command in rights()} == commands - {"completions", "man", "help"}
+    assert set(CASES) - {"onboard --plan"} == set(rights())
+
+
+def test_onboarding_tells_how_to_turn_rotation_on(world, person):
+    acme = world.organization("clihint")
+    person.may(FIND, INVOKE)
+    ended = person.run("onboard", f"{PREFIX}clihint", "--yes")
+    assert ended.code == 0 and "created" in ended.out, ended
+    command = f"aws secretsmanager rotate-secret --secret-id {acme.arn} --rotation-lambda-arn {world.outputs['FunctionArn']} "
+    assert command in ended.err, ended
+    # in a pipe the report alone is wanted
+    again = person.run("onboard", f"{PREFIX}clihint", "--yes", "-o", "json")
+    assert again.report()["outcome"] == "unchanged" and again.err == "", again
+
+
+def test_a_secret_that_does_not_exist_comes_with_the_commands_that_create_it(world, person):
+    ended = person.may(FIND, INVOKE).run("onboard", f"{PREFIX}cliabsent", "--yes")
+    assert ended.code == 4 and ended.out == "", ended
+    assert f"aws secretsmanager create-secret --name {PREFIX}cliabsent " in ended.err, ended
+
+
+def test_without_a_stack_the_command_says_how_to_name_the_function(world, person):
+    person.world.iam.put_user_policy(UserName=person.name, PolicyName="rights", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": FIND, "Resource": "*"}],
+    }))
+    ended = person.run("status", "--stack", "no-such-stack")
+    assert ended.code == 4 and "no such stack" in ended.err and "--function" in ended.err, ended
+
+
+def test_a_refused_proof_stages_nothing(world, person):
+    acme = onboarded(world, "clipartial", manager=False, scope="repo:read")
+    before = world.labels(acme)
+    needed, optional = rights()["stage"]
+    token = world.token(acme.user, "repo:public_read")
+    ended = person.may(*needed, *optional).run("stage", acme.arn, "--expires-at", "never", "--yes", "-o", "json", token=token)
+    assert ended.code == 1 and json.loads(ended.out)["verdict"]["result"] == "partial", ended
+    assert world.labels(acme) == before
