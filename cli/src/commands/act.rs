@@ -1,8 +1,8 @@
 //! `hubkeeper onboard`, `reconcile` and `offboard`: the plan first, then the question, then the deployed function.
 
-use hubkeeper_core::outcome::Outcome;
 use serde_json::{Value, json};
 
+use super::several::joined;
 use super::status;
 use crate::args::{Act, Onboard, Reconcile};
 use crate::context::Context;
@@ -67,6 +67,11 @@ fn subject(action: &str, ids: &[String]) -> Value {
     }
 }
 
+/// The secret of an event about one.
+fn subject_of(event: &Value) -> String {
+    event["secretId"].as_str().unwrap_or_default().to_owned()
+}
+
 async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> Vec<Value>) -> Result<Code, Failure> {
     context.doing("interrupted before anything was written");
     let line = context.line("hubkeeper");
@@ -91,7 +96,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
         for event in &events {
             let mut event = event.clone();
             event["mode"] = json!("plan");
-            plans.push(target.handle(&event).await);
+            plans.push((subject_of(&event), target.handle(&event).await));
         }
         line.clear();
         let plan = joined(plans)?;
@@ -134,7 +139,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
             "interrupted while the function {} ran: it continues by itself, and a repeated command finishes what it left; see hubkeeper status",
             function.name
         ));
-        reports.push(function.invoke(event).await);
+        reports.push((subject_of(event), function.invoke(event).await));
     }
     line.clear();
     let report = joined(reports)?;
@@ -169,34 +174,6 @@ fn onboarded(report: &Value) -> Vec<&str> {
     report["secretId"].as_str().filter(|_| done && report["action"] == "onboard").into_iter().collect()
 }
 
-/// The reports of one event or several. A failed event among several is an item, as in the report of a fleet.
-fn joined(mut answers: Vec<Result<Value, Failure>>) -> Result<Value, Failure> {
-    if answers.len() == 1 {
-        return answers.remove(0);
-    }
-    let mut items: Vec<Value> = Vec::new();
-    for answer in answers {
-        items.push(answer.unwrap_or_else(|failure| {
-            let kind = match failure.code {
-                Code::Refused => "Refused",
-                Code::Usage => "BadEvent",
-                Code::Person => "NeedsHuman",
-                _ => "Retryable",
-            };
-            let message = format!("{}; remedy: {}", failure.what, failure.remedy);
-            json!({"outcome": "failed", "errorType": kind, "errorMessage": message})
-        }));
-    }
-    Ok(json!({"outcome": worst(&items), "items": items}))
-}
-
-/// The worst outcome of several, by the order of the report.
-fn worst(items: &[Value]) -> String {
-    let outcomes: Vec<&str> = items.iter().filter_map(|item| item["outcome"].as_str()).collect();
-    let worst = Outcome::ALL.into_iter().find(|outcome| outcomes.contains(&outcome.name()));
-    worst.unwrap_or(Outcome::Unchanged).name().to_owned()
-}
-
 /// Whether a plan, or one of several, holds a step.
 fn would_write(plan: &Value) -> bool {
     match plan["items"].as_array() {
@@ -214,15 +191,6 @@ mod tests {
         let id = |text: &str| text.to_owned();
         assert_eq!(subject("onboard", &[id("a")]), json!({"action": "onboard", "secretId": "a"}));
         assert_eq!(subject("onboard", &[id("a"), id("b")]), json!({"action": "onboard", "secretIds": ["a", "b"]}));
-    }
-
-    #[test]
-    fn a_failure_among_several_is_an_item() {
-        let failed = Failure::new(Code::Person, "offboard (acme): locked", "remove the lock");
-        let report = joined(vec![Ok(json!({"outcome": "applied"})), Err(failed)]).unwrap();
-        assert_eq!(report["outcome"], "failed");
-        assert_eq!(report["items"][1]["errorType"], "NeedsHuman");
-        assert_eq!(Code::of_report(&report), Code::Person);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod rotate;
+mod several;
 pub mod stage;
 pub mod status;
 pub mod verify;

@@ -11,6 +11,7 @@ use hubkeeper_core::secret::{Label, Secret};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use super::several::joined;
 use super::status;
 use crate::args::Rotate;
 use crate::context::Context;
@@ -54,46 +55,75 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     };
     let mut secrets = Vec::new();
     for id in &ids {
-        let secret = store.describe(id).await.map_err(|error| Failure::own(error.at("rotate")))?;
-        let organization = ready(&store, &secret, function.as_ref()).await?;
-        secrets.push((secret, organization));
+        secrets.push((id.clone(), look(&store, id, function.as_ref()).await));
     }
     line.clear();
     if arguments.plan {
-        let items: Vec<Value> = secrets.iter().map(|(secret, organization)| plan(secret, organization)).collect();
-        let report = json!({"outcome": "planned", "items": items});
-        context.print(&report, || secrets.iter().map(|(_, organization)| plan_in_words(organization)).collect());
-        return Ok(Code::Done);
+        let plans = secrets.into_iter().map(|(id, seen)| (id, seen.map(|seen| plan(&seen)))).collect();
+        let report = joined(plans)?;
+        context.print(&report, || match report["items"].as_array() {
+            Some(items) => items.iter().map(plan_in_words).collect(),
+            None => plan_in_words(&report),
+        });
+        return Ok(Code::of_report(&report));
     }
-    let question = format!("Rotate {} now?", render::style::count(secrets.len(), "secret", "secrets"));
-    if !context.terminal.confirm(question, arguments.yes).await? {
+    let ready = secrets.iter().filter(|(_, seen)| seen.is_ok()).count();
+    let question = format!("Rotate {} now?", render::style::count(ready, "secret", "secrets"));
+    if ready > 0 && !context.terminal.confirm(question, arguments.yes).await? {
         context.say("nothing was started");
         return Ok(Code::Done);
     }
-    let mut items = Vec::new();
-    for (secret, organization) in &secrets {
-        let started = sdk.rotate_secret().secret_id(&secret.arn).rotate_immediately(true).send().await;
-        let started = started.map_err(|error| {
-            let code = error.as_service_error().and_then(|error| error.code()).map(redact::code);
-            not_started(&secret.arn, code.map(|code| code.unwrap_or("an unknown code")))
-        })?;
-        let version = VersionId::of_service(started.version_id.unwrap_or_default());
-        context.doing(format!(
-            "the rotation of {} continues by itself: follow it with hubkeeper status {}",
-            secret.arn, secret.arn
-        ));
-        let line = context.line(organization);
-        let mut item = follow(&store, function.as_ref(), secret, &version, arguments.wait, &line).await?;
-        line.clear();
-        item["organization"] = json!(organization);
-        items.push(item);
+    let mut reports = Vec::new();
+    for (id, seen) in secrets {
+        let report = match seen {
+            Err(failure) => Err(failure),
+            Ok(seen) => one(context, &sdk, &store, function.as_ref(), &seen, arguments.wait).await,
+        };
+        reports.push((id, report));
     }
-    let report = match items.len() {
-        1 => items.remove(0),
-        _ => json!({"outcome": "applied", "items": items}),
-    };
+    let report = joined(reports)?;
     context.print(&report, || render::report::report(&report));
     Ok(Code::of_report(&report))
+}
+
+/// A secret whose rotation can start, and its organization.
+struct Ready {
+    secret: Secret,
+    organization: String,
+}
+
+/// Reads a secret, and checks that its rotation can start.
+async fn look(store: &SecretStore, id: &str, function: Option<&Deployed>) -> Result<Ready, Failure> {
+    let secret = store.describe(id).await.map_err(|error| Failure::own(error.at("rotate")))?;
+    let organization = ready(store, &secret, function).await?;
+    Ok(Ready { secret, organization })
+}
+
+/// Starts one rotation and follows it.
+async fn one(
+    context: &Context,
+    sdk: &aws_sdk_secretsmanager::Client,
+    store: &SecretStore,
+    function: Option<&Deployed>,
+    Ready { secret, organization }: &Ready,
+    seconds: u64,
+) -> Result<Value, Failure> {
+    let started = sdk.rotate_secret().secret_id(&secret.arn).rotate_immediately(true).send().await;
+    let started = started.map_err(|error| {
+        let code = error.as_service_error().and_then(|error| error.code()).map(redact::code);
+        not_started(&secret.arn, code.map(|code| code.unwrap_or("an unknown code")))
+    })?;
+    let version = VersionId::of_service(started.version_id.unwrap_or_default());
+    context.doing(format!(
+        "the rotation of {} continues by itself: follow it with hubkeeper status {}",
+        secret.arn, secret.arn
+    ));
+    let line = context.line(organization);
+    let followed = follow(store, function, secret, &version, seconds, &line).await;
+    line.clear();
+    let mut report = followed?;
+    report["organization"] = json!(organization);
+    Ok(report)
 }
 
 /// Why a rotation did not start, by the error code of AWS; `None` without a response.
@@ -154,16 +184,20 @@ async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
-fn plan(secret: &Secret, organization: &str) -> Value {
+fn plan(Ready { secret, organization }: &Ready) -> Value {
     json!({"action": "rotate", "outcome": "planned", "organization": organization, "secretId": secret.arn, "versionId": secret.version(Label::Current),
         "steps": STEPS})
 }
 
-fn plan_in_words(organization: &str) -> String {
+/// What a rotation would do, or why it cannot start.
+fn plan_in_words(item: &Value) -> String {
+    if item["outcome"] != "planned" {
+        return render::report::report(item);
+    }
     format!(
         "{} {}\n  {}\n  {}\n  {}\n  {}\n",
         render::style::warn("~"),
-        render::style::bold(organization),
+        render::style::bold(item["organization"].as_str().unwrap_or_default()),
         render::style::good("+ createSecret: a new read-only token, or the candidate's, as AWSPENDING"),
         render::style::warn("~ setSecret: prove it, and write it into the connector"),
         "? testSecret: check that the connector carries it, and that it logs in and pulls",

@@ -18,7 +18,7 @@ async fn a_plan_names_the_four_steps_and_starts_none() {
     let ended = site.run(&["rotate", scene::SECRET, "--plan"]).ends(0).await;
     ended.shows(&["~ acme\n", "createSecret", "setSecret", "testSecret", "finishSecret"]);
     let plan = site.run(&["rotate", scene::SECRET, "--plan", "-o", "json"]).ends(0).await.json();
-    assert_eq!(plan["items"][0]["steps"].as_array().map(Vec::len), Some(4), "{plan}");
+    assert_eq!(plan["steps"].as_array().map(Vec::len), Some(4), "{plan}");
     site.run(&["rotate", scene::SECRET]).ends(2).await.says(&["standard input is not a terminal"]);
     assert_eq!(site.writes(), [""; 0]);
 }

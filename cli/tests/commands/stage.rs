@@ -53,7 +53,7 @@ async fn the_end_of_a_token_is_asked_for_and_checked() {
     let site = onboarded().await;
     let token = site.token("repo:read");
     site.run(&STAGE).input(&token).ends(2).await.says(&["--expires-at is missing", "never"]);
-    for (at, words) in [("soon", "neither a date nor a time"), ("2020-01-31", "has expired")] {
+    for (at, words) in [("soon", "neither a date nor a time"), ("2020-01-31", "is in the past")] {
         site.run(&["stage", scene::SECRET, "--yes", "--expires-at", at]).input(&token).ends(2).await.says(&[words]);
     }
     assert_eq!(site.writes(), [""; 0]);

@@ -33,5 +33,9 @@ async fn a_failure_takes_the_line_away_before_it_is_told() {
     let end = start(&["onboard", "hubkeeper/nothing", "--plan"], &sandbox.everything(), 100).end(LONGEST).unwrap();
     assert_eq!(end.code, Some(4), "{}", end.screen);
     assert!(end.frames.iter().any(|frame| frame.screen.contains("planning")));
-    assert!(end.screen.starts_with("error: ") && !end.screen.contains("planning"), "{}", end.screen);
+    assert!(
+        end.screen.contains("\nerror: onboard: there is no secret") && !end.screen.contains("planning"),
+        "{}",
+        end.screen
+    );
 }
