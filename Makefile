@@ -62,6 +62,7 @@ test: ##1 Run every test, quick ones first
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
 	$(APART) $(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --test functional
+	@$(MAKE) --no-print-directory tools
 	$(APART) $(CARGO) test --workspace --locked --test commands --test terminal
 	@$(MAKE) --no-print-directory test-infra
 	$(APART) $(CARGO) test --workspace --locked --test simulation
