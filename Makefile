@@ -44,7 +44,7 @@ help: ##1 List the targets
 
 demo: ##1 Show the whole life of a token in the sandbox; EVENT=events/onboard.json sends one event
 	@crates/sandbox/before-demo.sh $(TOOLS) $(if $(EVENT),"$(EVENT)")
-	$(CARGO) build --locked -p hubkeeper -p hubkeeper-sandbox --bins
+	$(CARGO) build --locked -p hubkeeper -p hubkeeper-sandbox --bin bootstrap --bin demo
 	@$(TOOLS)/demo $(QUICK_FUNCTION) $(if $(EVENT),"$(EVENT)")
 
 try: ##1 Serve the sandbox for the command line hubkeeper, until Ctrl-C
