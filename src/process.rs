@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
 use hubkeeper_core::config::Config;
 use hubkeeper_core::time::Timestamp;
 
@@ -13,24 +11,9 @@ use crate::clients::azure::entra::{BearerCache, Entra};
 use crate::clients::hub::Hub;
 use crate::clients::secrets_manager::SecretStore;
 use crate::clients::{Services, Sessions, Writers};
-use crate::http::aws::{SdkHttp, SdkTime};
 use crate::http::{HttpClient, HttpShared};
 use crate::metrics::Sink;
-
-/// Creates a client of the AWS SDK without the SDK's retries and timeouts: `http` applies one policy to all requests.
-macro_rules! client {
-    ($process:expr, $http_client:expr, $sdk:ident) => {
-        $sdk::Client::from_conf(
-            $sdk::config::Builder::from(&$process.aws)
-                .http_client(SdkHttp::new($http_client.clone()))
-                .time_source(SdkTime::new($http_client.clone()))
-                .retry_config(RetryConfig::disabled())
-                .timeout_config(TimeoutConfig::disabled())
-                .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
-                .build(),
-        )
-    };
-}
+use crate::sdk_client;
 
 /// The state that lives as long as the process. The clients of each invocation are created from it.
 pub struct Process {
@@ -51,11 +34,11 @@ impl Process {
     /// `sessions`.
     pub fn services(&self, deadline: Timestamp, sessions: &Sessions) -> Services {
         let http_client = HttpClient::new(Arc::clone(&self.shared), deadline);
-        let store = SecretStore::new(client!(self, http_client, aws_sdk_secretsmanager), http_client.clone());
+        let store = SecretStore::new(sdk_client!(aws_sdk_secretsmanager, &self.aws, http_client), http_client.clone());
         let entra = Entra {
             http_client: http_client.clone(),
             config: Arc::clone(&self.config),
-            sts: client!(self, http_client, aws_sdk_sts),
+            sts: sdk_client!(aws_sdk_sts, &self.aws, http_client),
             store: store.clone(),
             cache: Arc::clone(&self.bearers),
         };
@@ -81,6 +64,6 @@ impl Process {
     }
     /// Creates the clients that write, for [`crate::apply`] and for the queue.
     pub fn writers(&self, services: &Services) -> Writers {
-        Writers::new(services, client!(self, services.http_client, aws_sdk_sqs))
+        Writers::new(services, sdk_client!(aws_sdk_sqs, &self.aws, services.http_client))
     }
 }

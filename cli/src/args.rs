@@ -230,29 +230,13 @@ pub struct Reconcile {
 
 /// `hubkeeper rotate`.
 #[derive(Args, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Rotate {
-    /// Names or ARNs of secrets
-    #[arg(required_unless_present = "all")]
-    pub ids: Vec<String>,
-    /// All managed secrets
-    #[arg(long, conflicts_with = "ids")]
-    pub all: bool,
-    /// Print what a rotation would do, and start none
-    #[arg(long)]
-    pub plan: bool,
-    /// Plan without the deployed function
-    #[arg(long, requires = "plan", conflicts_with = "all")]
-    pub local: bool,
-    /// Do not ask before the rotation starts
-    #[arg(short, long, conflicts_with = "plan")]
-    pub yes: bool,
+    /// Options of the commands that the deployed function runs.
+    #[command(flatten)]
+    pub act: Act,
     /// Seconds to follow the rotation; 0 starts it only
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub wait: u64,
-    /// The deployed function.
-    #[command(flatten)]
-    pub function: Function,
 }
 
 /// Parses the command line.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::primitives::Blob;
-use hubkeeper::http::aws::{SdkHttp, SdkTime};
+use hubkeeper::http::aws::SdkHttp;
 use hubkeeper::http::{HttpClient, Policy};
+use hubkeeper::sdk_client;
 use hubkeeper_core::config::Environment;
 use hubkeeper_core::redact;
 use serde_json::Value;
@@ -16,22 +17,6 @@ use crate::exit::{Code, Failure};
 
 /// An invocation lasts up to 15 minutes, and is never sent twice.
 const INVOKE: Policy = Policy::CREATE.within(Duration::from_mins(16)).capped(8 << 20);
-
-/// Creates a client of the AWS SDK over our HTTP client, with its retries.
-macro_rules! client {
-    ($sdk:ident, $aws:expr, $http_client:expr, $sdk_http:expr) => {
-        $sdk::Client::from_conf(
-            $sdk::config::Builder::from($aws)
-                .http_client($sdk_http)
-                .time_source(SdkTime::new($http_client.clone()))
-                .retry_config(aws_smithy_types::retry::RetryConfig::disabled())
-                .timeout_config(aws_smithy_types::timeout::TimeoutConfig::disabled())
-                .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
-                .build(),
-        )
-    };
-}
-pub(crate) use client;
 
 /// The deployed function. No `Debug`: its settings may name a proxy with a password.
 pub struct Deployed {
@@ -52,7 +37,7 @@ impl Deployed {
         http_client: &HttpClient,
     ) -> Result<Self, Failure> {
         let invoking = SdkHttp::with(http_client.clone(), INVOKE);
-        let lambda = client!(aws_sdk_lambda, aws, http_client, invoking);
+        let lambda = sdk_client!(aws_sdk_lambda, aws, http_client, invoking);
         let named =
             |name: &str| environment.get(name).map(|value| value.trim().to_owned()).filter(|name| !name.is_empty());
         let function = arguments.function.clone();
@@ -150,7 +135,7 @@ fn reason<E: std::error::Error + 'static>(error: &SdkError<E>) -> String {
 
 /// The output `FunctionName` of a stack.
 async fn of_stack(stack: &str, aws: &SdkConfig, http_client: &HttpClient) -> Result<String, Failure> {
-    let client = client!(aws_sdk_cloudformation, aws, http_client, SdkHttp::new(http_client.clone()));
+    let client = sdk_client!(aws_sdk_cloudformation, aws, http_client);
     let described = client.describe_stacks().stack_name(stack).send().await;
     let remedy =
         "name the function with --function or HUBKEEPER_FUNCTION, or its stack with --stack or HUBKEEPER_STACK";

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use hubkeeper::clients::secrets_manager::SecretStore;
 use hubkeeper::http::HttpShared;
-use hubkeeper::http::aws::{SdkHttp, SdkTime};
+use hubkeeper::sdk_client;
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::Label;
 
 use crate::exit::{Code, Failure};
-use crate::function::client;
 use crate::local;
 
 /// The client of Secrets Manager with the caller's credentials.
@@ -19,14 +18,14 @@ use crate::local;
 pub async fn store(shared: &Arc<HttpShared>) -> Result<SecretStore, Failure> {
     let http_client = local::http_client(shared);
     let aws = local::aws(&http_client).await?;
-    let sdk = client!(aws_sdk_secretsmanager, &aws, http_client, SdkHttp::new(http_client.clone()));
+    let sdk = sdk_client!(aws_sdk_secretsmanager, &aws, http_client);
     Ok(SecretStore::new(sdk, http_client))
 }
 
 /// The id of the version that is staged `HUBKEEPER_CANDIDATE`.
 ///
 /// # Errors
-/// Returns a failure if there is none, or the labels cannot be read.
+/// Returns a failure if no version has the label, or the labels cannot be read.
 pub async fn candidate(shared: &Arc<HttpShared>, id: &str) -> Result<VersionId, Failure> {
     let secret = store(shared).await?.describe(id).await.map_err(|error| Failure::own(error.at("verify")))?;
     secret.version(Label::Candidate).cloned().ok_or_else(|| {

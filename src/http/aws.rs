@@ -36,6 +36,26 @@ pub fn may_have_acted(response: &HttpResponse) -> bool {
     response.headers().contains_key(MAY_HAVE_ACTED) || !response.status().is_client_error()
 }
 
+/// Creates a client of an AWS SDK crate from an `SdkConfig` and a [`HttpClient`], without the SDK's retries and timeouts:
+/// [`HttpClient`] applies one policy to all requests. A fourth argument replaces the [`SdkHttp`] that sends them.
+#[macro_export]
+macro_rules! sdk_client {
+    ($sdk:ident, $aws:expr, $http_client:expr) => {
+        $crate::sdk_client!($sdk, $aws, $http_client, $crate::http::aws::SdkHttp::new($http_client.clone()))
+    };
+    ($sdk:ident, $aws:expr, $http_client:expr, $sdk_http:expr) => {
+        $sdk::Client::from_conf(
+            $sdk::config::Builder::from($aws)
+                .http_client($sdk_http)
+                .time_source($crate::http::aws::SdkTime::new($http_client.clone()))
+                .retry_config($sdk::config::retry::RetryConfig::disabled())
+                .timeout_config($sdk::config::timeout::TimeoutConfig::disabled())
+                .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled())
+                .build(),
+        )
+    };
+}
+
 /// Implements the SDK's HTTP client with [`HttpClient`].
 #[derive(Clone)]
 pub struct SdkHttp {

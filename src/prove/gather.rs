@@ -339,8 +339,10 @@ fn conclude(
     subject: &Subject<'_>,
     targets: &[&Repository],
     tagged: &[(String, Vec<String>)],
-    asked: Asked,
+    mut asked: Asked,
 ) -> Vec<Candidate> {
+    // responses arrive in any order, and the same proof must read the same
+    asked.singles.sort_by(|(one, _), (other, _)| one.cmp(other));
     match asked.end {
         Some(End::InsufficientScopes) => evidence.pulls = Pulls::InsufficientScopes,
         Some(End::Rejected) => evidence.pulls = Pulls::Rejected,

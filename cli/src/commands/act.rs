@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::several::joined;
+use super::several::{all_needs_the_function, joined};
 use super::status;
 use crate::args::{Act, Onboard, Reconcile};
 use crate::context::Context;
@@ -80,9 +80,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
     let ids = match (&target, arguments.all) {
         (_, false) => arguments.ids.clone(),
         (Target::Function(function), true) => status::managed(function).await?,
-        (Target::Local(_), true) => {
-            return Err(Failure::usage("--all needs the deployed function", "name the secrets, or leave out --local"));
-        }
+        (Target::Local(_), true) => return Err(all_needs_the_function()),
     };
     if ids.is_empty() {
         line.clear();
@@ -156,7 +154,7 @@ async fn tell_of_rotation(context: &Context, function: &Deployed, report: &Value
     if ids.is_empty() || context.global.quiet {
         return;
     }
-    // a hint only: without the status there is none
+    // only a hint, so a status that cannot be read is no failure
     if let Ok(page) = function.invoke(&json!({"action": "status", "secretIds": ids})).await {
         let text = hints::rotation(page["items"].as_array().map_or(&[], Vec::as_slice), &function.name);
         if !text.is_empty() {

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use hubkeeper::clients::secrets_manager::SecretStore;
-use hubkeeper::http::aws::{SdkHttp, SdkTime};
+use hubkeeper::sdk_client;
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::redact;
 use hubkeeper_core::secret::{Label, Secret};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::several::joined;
+use super::several::{all_needs_the_function, joined};
 use super::status;
 use crate::args::Rotate;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::function::{Deployed, client};
+use crate::function::Deployed;
 use crate::progress::Line;
 use crate::{hints, local, render};
 
@@ -28,21 +28,25 @@ const POLL: Duration = Duration::from_secs(2);
 /// # Errors
 /// Returns why a rotation did not start or did not finish.
 pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> {
+    let Rotate { act, wait } = arguments;
+    if act.local && act.all {
+        return Err(all_needs_the_function());
+    }
     context.doing("interrupted before a rotation was started");
     let line = context.line("rotate");
     let shared = context.shared(&line)?;
     let http_client = local::http_client(&shared);
     let aws = local::aws(&http_client).await?;
-    let sdk = client!(aws_sdk_secretsmanager, &aws, http_client, SdkHttp::new(http_client.clone()));
+    let sdk = sdk_client!(aws_sdk_secretsmanager, &aws, http_client);
     let store = SecretStore::new(sdk.clone(), http_client.clone());
-    let function = if arguments.local {
+    let function = if act.local {
         None
     } else {
-        match Deployed::find(&arguments.function, &context.environment, &aws, &http_client).await {
+        match Deployed::find(&act.function, &context.environment, &aws, &http_client).await {
             Ok(function) => Some(function),
-            Err(failure) if arguments.all => return Err(failure),
+            Err(failure) if act.all => return Err(failure),
             // a plan asks the function for nothing
-            Err(_) if arguments.plan => None,
+            Err(_) if act.plan => None,
             Err(failure) => {
                 context.say(&format!("{}; {}\nonly the secret's labels are watched", failure.what, failure.remedy));
                 None
@@ -50,15 +54,15 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
         }
     };
     let ids = match &function {
-        Some(function) if arguments.all => status::managed(function).await?,
-        _ => arguments.ids.clone(),
+        Some(function) if act.all => status::managed(function).await?,
+        _ => act.ids.clone(),
     };
     let mut secrets = Vec::new();
     for id in &ids {
         secrets.push((id.clone(), look(&store, id, function.as_ref()).await));
     }
     line.clear();
-    if arguments.plan {
+    if act.plan {
         let plans = secrets.into_iter().map(|(id, seen)| (id, seen.map(|seen| plan(&seen)))).collect();
         let report = joined(plans)?;
         context.print(&report, || match report["items"].as_array() {
@@ -69,7 +73,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     }
     let ready = secrets.iter().filter(|(_, seen)| seen.is_ok()).count();
     let question = format!("Rotate {} now?", render::style::count(ready, "secret", "secrets"));
-    if ready > 0 && !context.terminal.confirm(question, arguments.yes).await? {
+    if ready > 0 && !context.terminal.confirm(question, act.yes).await? {
         context.say("nothing was started");
         return Ok(Code::Done);
     }
@@ -77,7 +81,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     for (id, seen) in secrets {
         let report = match seen {
             Err(failure) => Err(failure),
-            Ok(seen) => one(context, &sdk, &store, function.as_ref(), &seen, arguments.wait).await,
+            Ok(seen) => one(context, &sdk, &store, function.as_ref(), &seen, wait).await,
         };
         reports.push((id, report));
     }

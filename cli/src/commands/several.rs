@@ -19,6 +19,11 @@ pub(super) fn joined(mut answers: Vec<(String, Result<Value, Failure>)>) -> Resu
     Ok(json!({"outcome": worst(&items), "items": items}))
 }
 
+/// `--all` with the caller's own credentials: the function lists the secrets.
+pub(super) fn all_needs_the_function() -> Failure {
+    Failure::usage("--all needs the deployed function", "name the secrets, or leave out --local")
+}
+
 fn item(id: &str, failure: &Failure) -> Value {
     let kind = match failure.code {
         Code::Refused => "Refused",

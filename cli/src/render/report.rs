@@ -77,6 +77,7 @@ fn headline(report: &Value, outcome: &str) -> String {
         ("notReached", _) => "not reached: the time was up".to_owned(),
         ("awaiting", _) => "waits for a person".to_owned(),
         ("applied", _) => "done".to_owned(),
+        ("recorded", _) => "queued: the function does it within minutes, see hubkeeper status".to_owned(),
         ("planned", _) => match report["plan"].as_array().map(Vec::len) {
             None | Some(0) => "nothing to do".to_owned(),
             Some(steps) => format!("would take {}", style::count(steps, "step", "steps")),

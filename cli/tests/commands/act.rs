@@ -1,20 +1,9 @@
 //! `hubkeeper onboard`, `reconcile` and `offboard`: plans, questions, the function, and failures with their codes.
 
-use hubkeeper_sandbox::{State, arm, aws, deployed, hub, scene};
+use hubkeeper_sandbox::{arm, aws, deployed, hub, scene};
 use serde_json::{Value, json};
 
-use crate::site::Site;
-
-/// A second organization with a secret of its own. Its user's token is made by hand.
-fn second(state: &mut State) {
-    scene::organization(state, "globex", "globex-scanner");
-    let token = hub::add_pat(state, "globex-scanner", "by hand", &["repo:read"], None).1;
-    let mut document = scene::document_with(&token, None);
-    document["organization"] = json!("globex");
-    document["username"] = json!("globex-scanner");
-    document["connector"]["name"] = json!("dockerhub-globex");
-    aws::create_secret(state, "hubkeeper/globex", &document, &[]);
-}
+use crate::site::{Site, second};
 
 fn connectors(site: &Site) -> Vec<String> {
     site.world.with(|state| arm::connectors(state).map(|connector| connector.name.clone()).collect())
@@ -133,7 +122,7 @@ async fn a_failure_of_the_function_has_its_code_and_its_remedy() {
     assert_eq!(connectors(&site), ["dockerhub-acme"]);
     // a person is needed
     let ended = site.run(&["onboard", "hubkeeper/none", "--yes"]).ends(4).await;
-    ended.says(&["hubkeeper/none", "what to do"]);
+    ended.says(&["hubkeeper/none", "what to do", "Create it in one of two ways", "--name hubkeeper/none "]);
     site.world.with(|state| arm::set_locked(state, scene::SUBSCRIPTION, scene::GROUP, true));
     site.run(&["offboard", scene::SECRET, "--yes"]).ends(4).await.says(&["offboard", "acme", "lock"]);
     site.world.with(|state| arm::set_locked(state, scene::SUBSCRIPTION, scene::GROUP, false));

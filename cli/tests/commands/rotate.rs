@@ -3,18 +3,11 @@
 use hubkeeper_sandbox::{aws, hub, scene};
 use serde_json::json;
 
-use crate::site::Site;
-
-async fn onboarded() -> Site {
-    let site = Site::deployed().await;
-    site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
-    let _ = site.writes();
-    site
-}
+use crate::site::{Site, second};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_names_the_four_steps_and_starts_none() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     let ended = site.run(&["rotate", scene::SECRET, "--plan"]).ends(0).await;
     ended.shows(&["~ acme\n", "createSecret", "setSecret", "testSecret", "finishSecret"]);
     let plan = site.run(&["rotate", scene::SECRET, "--plan", "-o", "json"]).ends(0).await.json();
@@ -25,7 +18,7 @@ async fn a_plan_names_the_four_steps_and_starts_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_is_followed_to_its_end() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     let arn = site.arn.clone();
     let before = site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT").unwrap());
     let report = site.run(&["rotate", scene::SECRET, "--yes", "-o", "json"]).ends(0).await.json();
@@ -40,7 +33,7 @@ async fn a_rotation_is_followed_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_does_not_end_is_told_with_the_step_it_waits_for() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     // the user loses a team: setSecret refuses every new token
     site.world.with(|state| hub::team_permission(state, scene::ORGANIZATION, scene::PAYMENTS, "billing", None));
     let ended = site.run(&["rotate", scene::SECRET, "--yes", "--wait", "3"]).ends(3).await;
@@ -52,13 +45,13 @@ async fn a_rotation_that_does_not_end_is_told_with_the_step_it_waits_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_alone_waits_for_nothing() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     site.run(&["rotate", scene::SECRET, "--yes", "--wait", "0"]).ends(0).await.shows(&["the rotation was started"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_rotate_is_told_before_anything_starts() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     let arn = site.arn.clone();
     site.world.with(|state| aws::enable_rotation(state, &arn, false));
     site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await.says(&[
@@ -74,4 +67,19 @@ async fn what_cannot_rotate_is_told_before_anything_starts() {
     site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await.says(&["names no manager", "hubkeeper stage arn:"]);
     site.run(&["rotate", "hubkeeper/none", "--yes"]).ends(4).await.says(&["hubkeeper/none"]);
     assert!(!site.writes().iter().any(|line| line.contains("RotateSecret")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_one_that_cannot_rotate_stops_no_other() {
+    let site = Site::deployed_with(second).await;
+    site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
+    let arn = site.arn.clone();
+    let before = site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT"));
+    let both = ["rotate", "hubkeeper/globex", scene::SECRET];
+    let plan = site.run(&[&both[..], &["--plan", "--local"]].concat()).ends(4).await;
+    plan.shows(&["✗ hubkeeper/globex", "is off", "~ acme", "+ createSecret"]);
+    let ended = site.run(&[&both[..], &["--yes"]].concat()).ends(4).await;
+    ended.shows(&["✗ hubkeeper/globex", "is off", "✓ acme", "the new version is AWSCURRENT", "2 secrets: "]);
+    assert_ne!(site.world.with(|state| aws::version_with(state, &arn, "AWSCURRENT")), before);
+    site.run(&["rotate", "--all", "--plan", "--local"]).ends(2).await.says(&["--all needs the deployed function"]);
 }

@@ -16,8 +16,8 @@ use std::{fs, io, thread};
 use assert_cmd::assert::OutputAssertExt;
 use hubkeeper_sandbox::deployed::Deployed;
 use hubkeeper_sandbox::serve::{Options, Served, serve};
-use hubkeeper_sandbox::{World, hub, leak, scene};
-use serde_json::Value;
+use hubkeeper_sandbox::{State, World, aws, hub, leak, scene};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 /// The binary under test.
@@ -102,17 +102,16 @@ impl Site {
 
     /// Sets the variables of a person with a login at AWS, and with the function's way into Azure.
     pub(crate) fn log_in(&mut self) {
-        let own = [
-            ("AWS_ACCESS_KEY_ID", "AKIDSANDBOX"),
-            ("AWS_SECRET_ACCESS_KEY", "a-key-of-the-sandbox"),
-            ("AWS_SESSION_TOKEN", "a-session-of-the-sandbox"),
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("HUBKEEPER_AZURE_AUTH", "federated"),
-        ];
-        self.secrets.lock().unwrap().extend(own[1..3].iter().map(|(_, secret)| (*secret).to_owned()));
-        self.variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.variables.extend(scene::environment(&self.served));
+        self.secrets.lock().unwrap().extend([scene::SECRET_KEY, scene::SESSION_TOKEN].map(str::to_owned));
+        self.variables.extend(scene::caller(&self.served));
+    }
+
+    /// A site with the example's secret onboarded, and nothing of that in the record.
+    pub(crate) async fn onboarded() -> Self {
+        let site = Self::deployed().await;
+        site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
+        let _ = site.writes();
+        site
     }
 
     /// Creates a token of the example's user.
@@ -416,4 +415,15 @@ fn a_missing_or_outdated_function_is_told_with_the_reason() {
     touch(&source, 3_000);
     assert_eq!(usable(&binary), Err(format!("the function's binary is older than {}", source.display())));
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A second organization with a secret of its own. Its user's token is made by hand.
+pub(crate) fn second(state: &mut State) {
+    scene::organization(state, "globex", "globex-scanner");
+    let token = hub::add_pat(state, "globex-scanner", "by hand", &["repo:read"], None).1;
+    let mut document = scene::document_with(&token, None);
+    document["organization"] = json!("globex");
+    document["username"] = json!("globex-scanner");
+    document["connector"]["name"] = json!("dockerhub-globex");
+    aws::create_secret(state, "hubkeeper/globex", &document, &[]);
 }

@@ -12,16 +12,9 @@ fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&STAGE, &ENDS, more].concat()
 }
 
-async fn onboarded() -> Site {
-    let site = Site::deployed().await;
-    site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
-    let _ = site.writes();
-    site
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complete_token_is_staged_adopted_and_reported() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     let token = site.token("repo:read");
     let ended = site.run(&with(&["--yes"])).input(&token).ends(0).await;
     ended.says(&["✓ complete: the token reads 6 repositories", "✓ staged as version "]).shows(&["✓ acme"]);
@@ -39,7 +32,7 @@ async fn a_complete_token_is_staged_adopted_and_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_not_complete_is_not_put() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     for (scope, words) in [("repo:public_read", "partial"), ("repo:write", "overPrivileged")] {
         let token = site.token(scope);
         let ended = site.run(&with(&["--yes"])).input(&token).ends(1).await;
@@ -50,7 +43,7 @@ async fn a_token_that_is_not_complete_is_not_put() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_a_token_is_asked_for_and_checked() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     let token = site.token("repo:read");
     site.run(&STAGE).input(&token).ends(2).await.says(&["--expires-at is missing", "never"]);
     for (at, words) in [("soon", "neither a date nor a time"), ("2020-01-31", "is in the past")] {
@@ -61,7 +54,7 @@ async fn the_end_of_a_token_is_asked_for_and_checked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_put_without_a_yes() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     let token = site.token("repo:read");
     site.run(&with(&[])).input(&token).ends(2).await.says(&["standard input is not a terminal", "--yes"]);
     assert_eq!(site.writes(), [""; 0]);
@@ -69,7 +62,7 @@ async fn nothing_is_put_without_a_yes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_wait_it_only_stages() {
-    let mut site = onboarded().await;
+    let mut site = Site::onboarded().await;
     // nobody adopts: the rules of EventBridge end with the function
     site.deployed = None;
     let token = site.token("repo:read");
@@ -85,7 +78,7 @@ async fn without_a_wait_it_only_stages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offboarded_or_unknown_secret_gets_no_token() {
-    let site = onboarded().await;
+    let site = Site::onboarded().await;
     site.run(&["offboard", scene::SECRET, "--yes"]).ends(0).await;
     let _ = site.writes();
     let token = site.token("repo:read");

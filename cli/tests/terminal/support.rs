@@ -31,7 +31,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// The function's binary, which is of another package: it is there if the whole workspace was built.
+/// The function's binary. It belongs to another package, so it exists only after a build of the whole workspace.
 fn function() -> PathBuf {
     let binary = Path::new(env!("CARGO_BIN_EXE_hubkeeper")).with_file_name("bootstrap");
     let built = fs::metadata(&binary).and_then(|file| file.modified());
@@ -94,19 +94,7 @@ impl Sandbox {
 
     /// The variables for all services, and a login at AWS.
     pub(crate) fn everything(&self) -> Vec<(String, String)> {
-        let mut variables = scene::environment(&self.served);
-        variables.extend(self.deployed.iter().flat_map(Deployed::environment));
-        let own = [
-            ("AWS_ACCESS_KEY_ID", "AKIDSANDBOX"),
-            ("AWS_SECRET_ACCESS_KEY", "sandbox"),
-            ("AWS_SESSION_TOKEN", "sandbox"),
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("HUBKEEPER_AZURE_AUTH", "federated"),
-            ("NO_PROXY", "127.0.0.1,localhost"),
-        ];
-        variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        variables
+        scene::caller(&self.served).into_iter().chain(self.deployed.iter().flat_map(Deployed::environment)).collect()
     }
 
     /// The lines of the requests that wrote something so far.

@@ -9,17 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::World;
 use crate::lambda::LambdaHost;
+use crate::listen::{Reply, serve};
 use crate::rotation::{self, FunctionError};
 
 /// The function's name.
@@ -59,7 +57,7 @@ impl Deployed {
         let port = socket.local_addr()?.port();
         world.with(|state| state.aws.events.clear());
         let tasks = [
-            tokio::spawn(serve(socket, Arc::clone(&shared))),
+            tokio::spawn(serve(socket, Arc::clone(&shared), handle)),
             tokio::spawn(deliver(world.clone(), Arc::clone(&shared))),
         ];
         Ok(Self { port, shared, tasks })
@@ -126,29 +124,7 @@ async fn deliver(world: World, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(socket: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = socket.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let shared = Arc::clone(&shared);
-                connections.spawn(async move {
-                    let service = service_fn(move |request| {
-                        let shared = Arc::clone(&shared);
-                        async move { io::Result::Ok(handle(&shared, request).await) }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-type Reply = http::Response<Full<Bytes>>;
-
-async fn handle(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply {
+async fn handle(shared: Arc<Shared>, request: http::Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let signed = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") {
@@ -170,8 +146,8 @@ async fn handle(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply
         return refuse(404, "ResourceNotFoundException", &arn);
     }
     match (head.method, rest) {
-        (http::Method::POST, "invocations") => invoke(shared, &body).await,
-        (http::Method::GET, "configuration") => configuration(shared),
+        (http::Method::POST, "invocations") => invoke(&shared, &body).await,
+        (http::Method::GET, "configuration") => configuration(&shared),
         _ => refuse(404, "ResourceNotFoundException", "There is no such operation in the sandbox."),
     }
 }

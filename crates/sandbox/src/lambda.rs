@@ -12,16 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
+use crate::listen::{Reply, serve};
 use crate::rotation::{Function, FunctionError};
 
 const VERSION: &str = "/2018-06-01/runtime";
@@ -167,7 +165,7 @@ impl LambdaHost {
             let text = status.map_or_else(|error| error.to_string(), |status| status.to_string());
             end.send_replace(Some(text));
         });
-        let served = tokio::spawn(serve(socket, Arc::clone(&shared)));
+        let served = tokio::spawn(serve(socket, Arc::clone(&shared), handle));
         Ok(Running { shared, invocations, ended, tasks: [watched, served] })
     }
 
@@ -290,33 +288,12 @@ async fn ended(end: &mut watch::Receiver<Option<String>>) -> String {
     }
 }
 
-async fn serve(socket: TcpListener, shared: Arc<HttpShared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = socket.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let _ = stream.set_nodelay(true);
-                let shared = Arc::clone(&shared);
-                connections.spawn(async move {
-                    let service = service_fn(move |request| {
-                        let shared = Arc::clone(&shared);
-                        async move { io::Result::Ok(handle(&shared, request).await) }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-fn reply(status: u16, body: &Value) -> http::Response<Full<Bytes>> {
+fn reply(status: u16, body: &Value) -> Reply {
     let builder = http::Response::builder().status(status).header("content-type", "application/json");
     builder.body(Full::from(body.to_string())).unwrap_or_default()
 }
 
-fn refuse(status: u16, error_type: &str, message: &str) -> http::Response<Full<Bytes>> {
+fn refuse(status: u16, error_type: &str, message: &str) -> Reply {
     reply(status, &json!({ "errorType": error_type, "errorMessage": message }))
 }
 
@@ -327,13 +304,13 @@ fn reported(body: &[u8]) -> FunctionError {
     FunctionError { error_type: text("errorType"), message: text("errorMessage") }
 }
 
-async fn handle(shared: &HttpShared, request: http::Request<Incoming>) -> http::Response<Full<Bytes>> {
+async fn handle(shared: Arc<HttpShared>, request: http::Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let Some(path) = head.uri.path().strip_prefix(VERSION).map(str::to_owned) else {
         return refuse(404, "InvalidPath", "unknown path");
     };
     if head.method == http::Method::GET && path == "/invocation/next" {
-        return next(shared).await;
+        return next(&shared).await;
     }
     let Ok(body) = Limited::new(body, ANSWER_BYTES).collect().await else {
         return refuse(413, "RequestEntityTooLarge", "Exceeded maximum allowed payload size (6291556 bytes).");
@@ -362,7 +339,7 @@ async fn handle(shared: &HttpShared, request: http::Request<Incoming>) -> http::
     reply(202, &json!({ "status": "OK" }))
 }
 
-async fn next(shared: &HttpShared) -> http::Response<Full<Bytes>> {
+async fn next(shared: &HttpShared) -> Reply {
     let since = shared.spawned.elapsed();
     shared.polled.send_if_modified(|polled| {
         let first = polled.is_none();

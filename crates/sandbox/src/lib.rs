@@ -13,6 +13,7 @@ pub mod hub;
 pub mod keys;
 pub mod lambda;
 pub mod leak;
+mod listen;
 pub mod picture;
 pub mod proxy;
 pub mod pty;

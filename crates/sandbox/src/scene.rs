@@ -31,6 +31,10 @@ pub const CONNECTOR: &str = "dockerhub-acme";
 pub const SECRET: &str = "hubkeeper/acme";
 /// The manager secret's name.
 pub const MANAGER: &str = "hubkeeper/acme-manager";
+/// The secret key of a person's login at AWS.
+pub const SECRET_KEY: &str = "a-key-of-the-sandbox";
+/// The session token of that login.
+pub const SESSION_TOKEN: &str = "a-session-of-the-sandbox";
 /// Repositories: name, whether it is private, the team with read access.
 pub const REPOSITORIES: [(&str, bool, &str); 6] = [
     ("web", false, TEAM),
@@ -133,6 +137,22 @@ pub fn environment(served: &Served) -> Vec<(String, String)> {
     let azure = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT)];
     variables.extend(azure.map(|(name, value)| (name.to_owned(), value.to_owned())));
     variables
+}
+
+/// The environment of a person with a login at AWS and the function's access to Azure: for the command line.
+#[must_use]
+pub fn caller(served: &Served) -> Vec<(String, String)> {
+    let own = [
+        ("AWS_ACCESS_KEY_ID", "AKIDSANDBOX"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+        ("AWS_SESSION_TOKEN", SESSION_TOKEN),
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("HUBKEEPER_AZURE_AUTH", "federated"),
+        ("NO_PROXY", "127.0.0.1,localhost"),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    environment(served).into_iter().chain(own).collect()
 }
 
 /// A file for the certificate of the sandbox's authority, for this process only.

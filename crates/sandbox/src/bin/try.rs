@@ -48,17 +48,7 @@ async fn run(function: &Path, folder: &Path) -> io::Result<()> {
         let (_, token) = world.with(|state| hub::add_pat(state, scene::USER, name, &[scope], Some(ends)));
         private(&folder.join(format!("{name}.token")), &format!("{token}\n"))?;
     }
-    let own = [
-        ("AWS_ACCESS_KEY_ID", "AKIDSANDBOX"),
-        ("AWS_SECRET_ACCESS_KEY", "sandbox"),
-        ("AWS_SESSION_TOKEN", "sandbox"),
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("HUBKEEPER_AZURE_AUTH", "federated"),
-        ("NO_PROXY", "127.0.0.1,localhost"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let all = variables.into_iter().chain(deployed.environment()).chain(own);
+    let all = scene::caller(&served).into_iter().chain(deployed.environment());
     let mut lines = String::new();
     for (name, value) in all {
         let _ = writeln!(lines, "export {name}='{value}'");

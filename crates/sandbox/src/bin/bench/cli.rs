@@ -92,17 +92,7 @@ async fn sandbox(world: World) -> Result<Served, Box<dyn Error>> {
 
 /// A login at AWS, and the endpoints.
 fn everything(served: &Served, deployed: &Deployed) -> Vec<(String, String)> {
-    let own = [
-        ("AWS_ACCESS_KEY_ID", "AKIDSANDBOX"),
-        ("AWS_SECRET_ACCESS_KEY", "sandbox"),
-        ("AWS_SESSION_TOKEN", "sandbox"),
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("HUBKEEPER_AZURE_AUTH", "federated"),
-        ("NO_PROXY", "127.0.0.1,localhost"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    scene::environment(served).into_iter().chain(deployed.environment()).chain(own).collect()
+    scene::caller(served).into_iter().chain(deployed.environment()).collect()
 }
 
 async fn verify(function: &Path, hubkeeper: &Path) -> Result<bool, Box<dyn Error>> {
