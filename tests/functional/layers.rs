@@ -17,7 +17,8 @@ const LAYERS: [&[&str]; 11] = [
     &["read", "process"],
     &["clients"],
     &["http"],
-    &["metrics", "logging", "clock", "observer"],
+    // `sdk_client` is the macro of `http::aws`: an exported macro stands at the root of its crate
+    &["metrics", "logging", "clock", "observer", "sdk_client"],
 ];
 
 /// The core's modules from top to bottom. Modules in one line do not use each other.
