@@ -37,7 +37,7 @@ fi
 if [ -x "$programs/demo" ] && [ -x "$programs/bootstrap" ]; then
     builds='builds what has changed since the last build'
 else
-    builds='builds the function and the sandbox: about 5 minutes on two cores, once. Cargo names each crate as it starts it; the last
+    builds='builds the function and the sandbox: about 4 minutes on two cores, once. Cargo names each crate as it starts it; the last
   two take half a minute'
 fi
 cat <<END
