@@ -31,7 +31,7 @@ if [ -n "$event" ]; then
     fi
     runs='sends one event, which takes 2 seconds'
 else
-    runs='runs the whole life of a token, which takes 5 seconds'
+    runs='runs the whole life of a token, which takes 2 seconds'
 fi
 
 if [ -x "$programs/demo" ] && [ -x "$programs/bootstrap" ]; then
