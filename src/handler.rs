@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hubkeeper_core::config::Problems;
+use hubkeeper_core::doctor::State;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event;
 use hubkeeper_core::event::{Event, Payload};
@@ -21,9 +22,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::clients::Sessions;
+use crate::doctor::{AzureLogin, Diagnosis};
 use crate::http::HttpShared;
 use crate::process::Process;
-use crate::{cloudformation, fleet, metrics, status};
+use crate::{cloudformation, doctor, fleet, metrics, status};
 
 /// Time reserved for the report before the function's deadline: this, or a tenth of the remaining time if that is less.
 const RESERVE: Duration = Duration::from_secs(3);
@@ -144,6 +146,11 @@ impl Handler {
                 let page = status::run(process, &query, end).await.map_err(logged)?;
                 log_status(&page);
                 Ok(serde_json::to_value(&page).unwrap_or(Value::Null))
+            }
+            Ok(Event::Doctor(query)) => {
+                let diagnosis = Box::pin(doctor::run(process, &query, &AzureLogin::Exchange, end)).await;
+                log_diagnosis(&diagnosis);
+                Ok(diagnosis.to_json())
             }
             Ok(Event::Records(records)) => {
                 let handled = fleet::records(process, records, end).await;
@@ -271,6 +278,16 @@ fn log_status(page: &Page) {
     }
     let counts = json!(counts).to_string();
     tracing::info!(outcome = page.outcome.name(), items = page.items.len(), counts, "status read");
+}
+
+fn log_diagnosis(diagnosis: &Diagnosis) {
+    let count = |state| diagnosis.ledger.count(state);
+    tracing::info!(
+        failures = count(State::Failure),
+        warnings = count(State::Warning),
+        not_reached = count(State::NotReached),
+        "checks of doctor ended"
+    );
 }
 
 #[cfg(test)]

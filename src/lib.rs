@@ -6,6 +6,7 @@
 //! - [`handler`]: the boundary to Lambda. Parses the event, returns a report or a typed error, and logs it once.
 //! - [`cloudformation`]: `CloudFormation`'s requests and their responses. [`fleet`]: an event about many secrets.
 //! - [`run`]: one event about one secret. Reads the state, asks the planner, and applies or prints the plan.
+//! - [`status`] and [`doctor`]: events that only read.
 //! - [`apply`]: the steps of a plan, each checked again before its write. [`prove`]: gathers evidence about a token.
 //! - [`read`]: reads the state that the planner needs.
 //! - [`process`]: the state that lives as long as the process. [`clients`]: the clients of one invocation.
@@ -18,6 +19,7 @@ pub mod apply;
 pub mod clients;
 pub mod clock;
 pub mod cloudformation;
+pub mod doctor;
 pub mod fleet;
 pub mod handler;
 pub mod http;

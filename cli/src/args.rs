@@ -77,6 +77,18 @@ Exit code: 0 where nothing needs anybody, 4 where a person has to act, 3 where a
     Offboard(Act),
     /// Start a rotation, and follow its four steps
     Rotate(Rotate),
+    /// Check everything that hubkeeper needs, and say what is wrong and what to do; writes nothing
+    #[command(after_help = "\
+Examples:
+  hubkeeper doctor
+  hubkeeper doctor --secret hubkeeper/acme
+  hubkeeper doctor --secret hubkeeper/acme --record transcript.json
+
+The deployed function runs the checks of network, AWS, Entra, Azure Resource Manager and Docker Hub, since only it has its role and
+its network. Where no function is deployed yet, or with --local, they run here with your own credentials.
+
+Exit code: 0 where nothing failed, 4 where something has to be corrected, 3 where every failure may pass by itself.")]
+    Doctor(Doctor),
     /// Print a completion script
     Completions {
         /// The shell
@@ -226,6 +238,23 @@ pub struct Reconcile {
     /// After a leak: retire replaced tokens without the grace period
     #[arg(long, conflicts_with = "all")]
     pub revoke_replaced: bool,
+}
+
+/// `hubkeeper doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Name or ARN of the secret to check; the only managed one by default
+    #[arg(long, value_name = "ID")]
+    pub secret: Option<String>,
+    /// Run every check here with your own credentials, not through the deployed function
+    #[arg(long)]
+    pub local: bool,
+    /// Write the exchanges with all services into this file: no secret, no id, no name, no value
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
 }
 
 /// `hubkeeper rotate`.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_config::SdkConfig;
 use hubkeeper::http::{HttpClient, HttpShared};
 use hubkeeper_core::config::Environment;
 use serde_json::Value;
@@ -119,7 +120,30 @@ impl Context {
     /// # Errors
     /// Returns a failure that says what is missing.
     pub async fn local(&self, arguments: &args::Function, shared: Arc<HttpShared>) -> Result<Local, Failure> {
-        let http_client = local::http_client(&shared);
+        let (environment, aws) = self.settings(arguments, &shared).await?;
+        Local::new(&environment, shared, aws).await
+    }
+
+    /// The same for `doctor`, which also runs without a login at Azure.
+    ///
+    /// # Errors
+    /// Returns a failure that says what is missing.
+    pub async fn local_for_doctor(
+        &self,
+        arguments: &args::Function,
+        shared: Arc<HttpShared>,
+    ) -> Result<Local, Failure> {
+        let (environment, aws) = self.settings(arguments, &shared).await?;
+        Local::with_or_without_azure(&environment, shared, aws).await
+    }
+
+    /// The environment with the settings of the deployed function, and the login at AWS.
+    async fn settings(
+        &self,
+        arguments: &args::Function,
+        shared: &Arc<HttpShared>,
+    ) -> Result<(Environment, SdkConfig), Failure> {
+        let http_client = local::http_client(shared);
         let aws = local::aws(&http_client).await?;
         let mut environment = self.environment.clone();
         let named = arguments.function.is_some()
@@ -131,6 +155,6 @@ impl Context {
                 environment.entry(name).or_insert(value);
             }
         }
-        Local::new(&environment, shared, aws).await
+        Ok((environment, aws))
     }
 }

@@ -18,6 +18,27 @@ use crate::exit::{Code, Failure};
 /// An invocation lasts up to 15 minutes, and is never sent twice.
 const INVOKE: Policy = Policy::CREATE.within(Duration::from_mins(16)).capped(8 << 20);
 
+/// The function as Lambda describes it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Configuration {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// ARN of its role.
+    pub role: String,
+    /// `Active`, `Pending`, `Inactive`, `Failed`.
+    pub state: String,
+    /// `Successful`, `Failed`, `InProgress`.
+    pub last_update: String,
+    /// Seconds.
+    pub timeout: i32,
+    /// MB.
+    pub memory: i32,
+    /// URL of the queue, if its environment names one.
+    pub queue_url: Option<String>,
+}
+
 /// The deployed function. No `Debug`: its settings may name a proxy with a password.
 pub struct Deployed {
     lambda: aws_sdk_lambda::Client,
@@ -92,6 +113,26 @@ impl Deployed {
             format!("the function {} returned no report", self.name),
             "check that --function names hubkeeper's function",
         ))
+    }
+
+    /// Returns the function's settings.
+    ///
+    /// # Errors
+    /// Returns why they cannot be read.
+    pub async fn configuration(&self) -> Result<Configuration, Failure> {
+        let call = self.lambda.get_function_configuration().function_name(&self.name);
+        let found = call.send().await.map_err(|error| self.refused("lambda:GetFunctionConfiguration", &error))?;
+        let variables = found.environment.and_then(|environment| environment.variables).unwrap_or_default();
+        Ok(Configuration {
+            name: found.function_name.unwrap_or_else(|| self.name.clone()),
+            arn: found.function_arn.unwrap_or_default(),
+            role: found.role.unwrap_or_default(),
+            state: found.state.map(|state| state.as_str().to_owned()).unwrap_or_default(),
+            last_update: found.last_update_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            timeout: found.timeout.unwrap_or_default(),
+            memory: found.memory_size.unwrap_or_default(),
+            queue_url: variables.get("HUBKEEPER_QUEUE_URL").cloned(),
+        })
     }
 
     /// Returns the environment variables of the function that count on this machine too.

@@ -3,6 +3,7 @@
 //! - [`args`] is the command line as a value, [`commands`] what each command does.
 //! - [`target`] is who handles an event: [`function`], the deployed function, or [`local`], the same code with the
 //!   caller's credentials.
+//! - [`doctor`] is what `hubkeeper doctor` checks of the deployment, over the signed reads of [`aws`].
 //! - [`secrets`] reads Secrets Manager with the caller's credentials.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
 //! - [`hints`] says what to do next, as commands.
@@ -12,8 +13,10 @@
 //! else is written by the deployed function.
 
 pub mod args;
+pub mod aws;
 pub mod commands;
 pub mod context;
+pub mod doctor;
 pub mod exit;
 pub mod function;
 pub mod hints;

@@ -7,6 +7,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use azure_core::credentials::TokenCredential;
 use azure_identity::AzureCliCredential;
 use hubkeeper::clock::{SystemClock, SystemRandom};
+use hubkeeper::doctor::{self, AzureLogin, Named};
 use hubkeeper::handler::Handler;
 use hubkeeper::http::aws::{SdkHttp, SdkTime};
 use hubkeeper::http::transport::{Reqwest, ca_bundle};
@@ -15,6 +16,9 @@ use hubkeeper::metrics::Sink;
 use hubkeeper::observer::Observer;
 use hubkeeper::process::Process;
 use hubkeeper_core::config::{Config, Environment, Problems};
+use hubkeeper_core::doctor::Ledger;
+use hubkeeper_core::error::Error;
+use hubkeeper_core::event::DoctorQuery;
 use hubkeeper_core::proxy::Proxy;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -91,6 +95,7 @@ pub async fn aws(http_client: &HttpClient) -> Result<SdkConfig, Failure> {
 /// The function's code with the caller's credentials.
 pub struct Local {
     handler: Handler,
+    azure_login: AzureLogin,
 }
 
 impl Local {
@@ -99,6 +104,22 @@ impl Local {
     /// # Errors
     /// Returns a failure that says what is missing.
     pub async fn new(environment: &Environment, shared: Arc<HttpShared>, aws: SdkConfig) -> Result<Self, Failure> {
+        let local = Self::with_or_without_azure(environment, shared, aws).await?;
+        match local.azure_login {
+            AzureLogin::Missing(why) => Err(why.into()),
+            AzureLogin::Exchange | AzureLogin::Cached => Ok(local),
+        }
+    }
+
+    /// Reads the configuration, and tries to log in at Azure.
+    ///
+    /// # Errors
+    /// Returns a failure that names the variables that are wrong.
+    pub async fn with_or_without_azure(
+        environment: &Environment,
+        shared: Arc<HttpShared>,
+        aws: SdkConfig,
+    ) -> Result<Self, Failure> {
         let config = Config::parse(environment).map_err(|problems| {
             let mut failure = misconfigured(&problems);
             failure.remedy =
@@ -107,11 +128,18 @@ impl Local {
         })?;
         let process =
             Process { aws, config: Arc::new(config), shared, bearers: Arc::default(), metrics: Arc::new(NoMetrics) };
-        if !environment.contains_key("HUBKEEPER_AZURE_AUTH") {
-            let (bearer, until) = azure(&process.config.cloud.scope()).await?;
-            process.bearers.put(bearer, until);
-        }
-        Ok(Self { handler: Handler::Ready(Box::new(process)) })
+        let azure_login = if environment.contains_key("HUBKEEPER_AZURE_AUTH") {
+            AzureLogin::Exchange
+        } else {
+            match azure(&process.config.cloud.scope()).await {
+                Ok((bearer, until)) => {
+                    process.bearers.put(bearer, until);
+                    AzureLogin::Cached
+                }
+                Err(why) => AzureLogin::Missing(why),
+            }
+        };
+        Ok(Self { handler: Handler::Ready(Box::new(process)), azure_login })
     }
 
     /// Handles an event that writes nothing: a plan, a proof or the status.
@@ -127,12 +155,31 @@ impl Local {
     }
 }
 
+impl Local {
+    /// Runs the checks of `doctor` that the function runs, with the caller's credentials.
+    pub async fn doctor(&self, query: &DoctorQuery) -> Value {
+        match &self.handler {
+            Handler::Ready(process) => {
+                Box::pin(doctor::run(process, query, &self.azure_login, deadline())).await.to_json()
+            }
+            Handler::Unusable(..) => Value::Null,
+        }
+    }
+
+    /// Runs the checks of plans and policies.
+    pub async fn account(&self, named: &Named) -> Ledger {
+        match &self.handler {
+            Handler::Ready(process) => Box::pin(doctor::run_account(process, named, deadline())).await,
+            Handler::Unusable(..) => Ledger::default(),
+        }
+    }
+}
+
 /// Gets a bearer token for ARM from the Azure CLI, and when it expires.
-async fn azure(scope: &str) -> Result<(SecretString, OffsetDateTime), Failure> {
+async fn azure(scope: &str) -> Result<(SecretString, OffsetDateTime), Error> {
     let no_login = |error: azure_core::Error| {
         let words = words_of_az(&error.to_string());
-        Failure::new(
-            Code::Person,
+        Error::needs_human(
             format!("the Azure CLI returned no token for Azure Resource Manager ({words})"),
             "install it and run az login; or set HUBKEEPER_AZURE_AUTH=client-secret and HUBKEEPER_AZURE_CLIENT_SECRET_ID",
         )

@@ -135,14 +135,7 @@ impl Services {
         let id = document.manager.as_deref().ok_or_else(|| {
             Error::misconfigured("the secret names no manager", "add the field `manager` to mint tokens")
         })?;
-        let same_user = |access: &Access| match access {
-            Access::Password(login) if login.username.eq_ignore_ascii_case(&document.username) => Ok(()),
-            _ => Err(Error::misconfigured(
-                "the manager secret belongs to another user than the secret's `username`",
-                "the manager is the dedicated user itself: make both names equal",
-            )),
-        };
-        self.session(id, Purpose::Manager, consumer, same_user).await
+        self.session(id, Purpose::Manager, consumer, |access| access.is_user(&document.username)).await
     }
 
     /// Returns the session of the document's owner: a password session, or that of an organization access token.

@@ -103,6 +103,11 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
                 entry.error =
                     Some(Error::bad_event("a record requests the status, which nobody would read").at("event"));
             }
+            Ok(Event::Doctor(_)) => {
+                entry.error = Some(
+                    Error::bad_event("a record requests the checks of doctor, which nobody would read").at("event"),
+                );
+            }
             Ok(Event::Records(_)) => entry.error = Some(Error::bad_event("a record holds records").at("event")),
             Err(error) => entry.error = Some(error),
         }

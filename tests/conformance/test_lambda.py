@@ -42,6 +42,8 @@ EXPECTED = {
     "secret-label-updated-current.json": ("put AWSCURRENT", "applied"),
     "sqs-records.json": ("onboarded", "no record comes back"),
     "verify.json": ("onboarded", "proven"),
+    "doctor.json": ("onboarded", "unchanged"),
+    "doctor-secret.json": ("onboarded", "unchanged"),
     "status.json": ("onboarded", "unchanged"),
     "status-many.json": ("onboarded", "unchanged"),
     "status-next.json": ("onboarded", "unchanged"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use hubkeeper_core::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
 use hubkeeper_core::connector::Health;
+use hubkeeper_core::doctor::Check;
 use hubkeeper_core::event::cloudformation::Asked;
 use hubkeeper_core::event::{Event, parse};
 use hubkeeper_core::ids::VersionId;
@@ -111,6 +112,22 @@ fn examples() -> BTreeMap<String, Value> {
 }
 
 #[test]
+fn the_page_of_doctor_lists_each_check_and_what_it_needs() {
+    let rows = rows(&section("docs/doctor.md", "## The checks"));
+    let listed: Vec<(String, Vec<String>)> = rows
+        .iter()
+        .map(|cells| (quoted(&cells[0])[0].clone(), cells.get(2).map(|cell| quoted(cell)).unwrap_or_default()))
+        .collect();
+    let names = |checks: &[Check]| checks.iter().map(|check| check.name().to_owned()).collect::<Vec<_>>();
+    let known: Vec<(String, Vec<String>)> =
+        Check::ALL.iter().map(|check| (check.name().to_owned(), names(check.needs()))).collect();
+    assert_eq!(listed, known);
+    for check in Check::ALL {
+        assert!(root().join(check.page()).is_file(), "{}", check.page());
+    }
+}
+
+#[test]
 fn every_example_is_understood_as_its_name_says() {
     for (name, event) in examples() {
         let what = match parse(&event).unwrap_or_else(|error| panic!("{name}: {error}")) {
@@ -130,6 +147,7 @@ fn every_example_is_understood_as_its_name_says() {
                 (None, Some(_)) => "next status".to_owned(),
                 (Some(_), _) => "named status".to_owned(),
             },
+            Event::Doctor(query) => if query.secret_id.is_some() { "named doctor" } else { "all doctor" }.to_owned(),
             Event::Records(records) => {
                 assert!(records.len() > 1 && records.iter().all(|record| record.event.is_ok()), "{name}");
                 "records".to_owned()
@@ -153,6 +171,8 @@ fn every_example_is_understood_as_its_name_says() {
             "status.json" => "all status",
             "status-many.json" => "named status",
             "status-next.json" => "next status",
+            "doctor.json" => "all doctor",
+            "doctor-secret.json" => "named doctor",
             "secret-label-updated-candidate.json" => "adopt",
             "secret-label-updated-current.json"
             | "cloudtrail-put-secret-value.json"

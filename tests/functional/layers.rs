@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 11] = [
     &["handler"],
     &["cloudformation"],
     &["fleet"],
-    &["run", "status"],
+    &["run", "status", "doctor"],
     &["apply"],
     &["prove"],
     &["read", "process"],
@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 11] = [
 
 /// The core's modules from top to bottom. Modules in one line do not use each other.
 const CORE: [&[&str]; 10] = [
-    &["status"],
+    &["status", "doctor"],
     &["report", "event"],
     &["plan"],
     &["proof"],
@@ -36,12 +36,13 @@ const CORE: [&[&str]; 10] = [
 ];
 
 /// The command line's modules from top to bottom. Modules in one line do not use each other.
-const COMMAND_LINE: [&[&str]; 9] = [
+const COMMAND_LINE: [&[&str]; 10] = [
     &["main"],
     &["commands"],
     &["target"],
     &["context", "secrets"],
-    &["function", "local", "render", "manual", "token"],
+    &["doctor"],
+    &["function", "local", "render", "manual", "token", "aws"],
     &["progress", "hints"],
     &["terminal"],
     &["args"],

@@ -1,5 +1,6 @@
 //! What a person reads. Each function makes text of a value; nothing here prints or asks.
 
+pub mod doctor;
 pub mod plan;
 pub mod report;
 #[cfg(test)]

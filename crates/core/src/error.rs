@@ -107,6 +107,11 @@ impl Error {
         &self.what
     }
 
+    /// What to do about it.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
     /// The step, where one is named.
     pub fn step(&self) -> Option<&str> {
         self.step.as_deref()

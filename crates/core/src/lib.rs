@@ -5,6 +5,7 @@
 //!
 //! A module uses only those below it (ARCHITECTURE.md has the map):
 //!
+//! - [`status`] and [`doctor`]: the state of a secret, and the checks of a preflight.
 //! - [`report`] and [`event`]: the result of an event, and the event.
 //! - [`plan`]: the steps that follow from the state, and what must hold right before each of them.
 //! - [`proof`]: evidence and verdict.
@@ -15,6 +16,7 @@
 
 pub mod config;
 pub mod connector;
+pub mod doctor;
 pub mod error;
 pub mod event;
 pub mod failure;

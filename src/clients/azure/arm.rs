@@ -20,9 +20,11 @@ use self::response::{next_page, refused};
 use crate::clients::azure::entra::Entra;
 use crate::http::{HttpClient, Policy, Request, Response, SendError};
 
+mod inspect;
 mod response;
 mod writer;
 
+pub use inspect::Inspected;
 pub use writer::{ConnectorWriter, Put, WriteOutcome};
 
 /// Maximum number of pages of a list.

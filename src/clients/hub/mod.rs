@@ -68,6 +68,8 @@ pub struct Session {
     /// The lifetime by the claims `iat` and `exp`. Both come from Docker's clock, so the difference does not depend on
     /// ours.
     pub lifetime: Option<Duration>,
+    /// The names of the claims, for `doctor`; only plain words, since a claim may be named by an id.
+    pub claims: Vec<String>,
 }
 
 impl From<SendError> for HubError {
@@ -87,7 +89,11 @@ impl Session {
         let second = |name: &str| claims.as_ref().and_then(|claims| claims.get(name)).and_then(Value::as_u64);
         let lifetime = second("exp").zip(second("iat")).and_then(|(end, start)| end.checked_sub(start));
         let lifetime = lifetime.map(|seconds| Duration::from_secs(seconds).min(LONGEST));
-        Self { bearer: bearer.into(), scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()), lifetime }
+        let names = claims.as_ref().and_then(Value::as_object).into_iter().flat_map(|claims| claims.keys());
+        let is_plain =
+            |name: &&String| name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let claims = names.filter(is_plain).cloned().collect();
+        Self { bearer: bearer.into(), scope: scope.filter(|scope: &Vec<String>| !scope.is_empty()), lifetime, claims }
     }
 }
 

@@ -53,6 +53,11 @@ fn understood(event: &Event, input: &[u8]) {
                 secret_id(id);
             }
         }
+        Event::Doctor(query) => {
+            if let Some(id) = &query.secret_id {
+                secret_id(id);
+            }
+        }
         Event::Records(records) => {
             for record in records {
                 match &record.event {

@@ -179,6 +179,11 @@ impl Observed {
         self.text(&["systemData", "lastModifiedBy"])
     }
 
+    /// What ARM shows as the access token: nothing, asterisks, or the token itself. Secret.
+    pub fn shown_token(&self) -> Option<&str> {
+        self.text(&["properties", "environmentData", "authentication", "accessToken"])
+    }
+
     /// Whether it has this secret's fingerprint, for whichever organization.
     pub fn bears(&self, fingerprint: &Fingerprint) -> bool {
         self.is_docker_hub() && self.tag(TAG_SECRET) == Some(fingerprint.as_str())

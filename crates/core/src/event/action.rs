@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::event::parsed::{Event, Fleet, StatusQuery};
+use crate::event::parsed::{DoctorQuery, Event, Fleet, StatusQuery};
 use crate::fields::{FieldError, Fields};
 use crate::ids::{VersionId, is_secret_id};
 use crate::request::{Mode, Request, Trigger};
@@ -14,7 +14,8 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Event, FieldError> {
         "verify" => verify(fields),
         "offboard" => offboard(fields),
         "status" => status(fields),
-        _ => Err(fields.wrong("action", "must be one of onboard, reconcile, verify, offboard, status")),
+        "doctor" => doctor(fields),
+        _ => Err(fields.wrong("action", "must be one of onboard, reconcile, verify, offboard, status, doctor")),
     }
 }
 
@@ -71,6 +72,12 @@ fn status(fields: &Fields<'_>) -> Result<Event, FieldError> {
     let secret_ids = if fields.has("secretIds") { Some(secret_ids(fields)?) } else { None };
     let next = if fields.has("next") { Some(fields.secret_id("next")?) } else { None };
     Ok(Event::Status(StatusQuery { secret_ids, next }))
+}
+
+fn doctor(fields: &Fields<'_>) -> Result<Event, FieldError> {
+    fields.only(&["action", "secretId", "record"])?;
+    let secret_id = if fields.has("secretId") { Some(fields.secret_id("secretId")?) } else { None };
+    Ok(Event::Doctor(DoctorQuery { secret_id, record: fields.flag("record")? }))
 }
 
 fn mode(fields: &Fields<'_>) -> Result<Mode, FieldError> {

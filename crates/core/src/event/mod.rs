@@ -16,7 +16,7 @@ use crate::event::payload::{LONGEST_TEXT, bad_event};
 use crate::fields::Fields;
 
 pub use cloudformation::CustomResource;
-pub use parsed::{Event, Fleet, Record, StatusQuery};
+pub use parsed::{DoctorQuery, Event, Fleet, Record, StatusQuery};
 pub use payload::{Payload, read};
 
 /// Parses an event.
@@ -102,6 +102,9 @@ mod tests {
             (json!({"action": "status", "mode": "plan"}), "`mode`"),
             (json!({"action": "status", "secretIds": []}), "`secretIds`"),
             (json!({"action": "status", "next": "a b"}), "`next`"),
+            (json!({"action": "doctor", "secretIds": [arn]}), "`secretIds`"),
+            (json!({"action": "doctor", "secretId": "a b"}), "`secretId`"),
+            (json!({"action": "doctor", "record": "yes"}), "`record`"),
             (json!({"action": "offboard"}), "`secretId`"),
             (json!({"action": "offboard", "secretIds": [arn]}), "`secretIds`"),
             (json!({"RequestType": "Create"}), "`ResponseURL`"),

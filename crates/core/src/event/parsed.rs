@@ -15,6 +15,8 @@ pub enum Event {
     Fleet(Fleet),
     /// A request for the status of several secrets, or of every managed secret.
     Status(StatusQuery),
+    /// A request for the checks of `doctor`.
+    Doctor(DoctorQuery),
     /// `CloudFormation` requests the creation, update or deletion of a custom resource.
     CustomResource(Box<CustomResource>),
     /// Records of a queue; each is an event of its own.
@@ -73,6 +75,15 @@ pub struct StatusQuery {
     pub secret_ids: Option<Vec<String>>,
     /// The `next` of the previous page: this page begins after it.
     pub next: Option<String>,
+}
+
+/// A request for the checks of `doctor`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DoctorQuery {
+    /// ARN or name of the secret to check; `None` for the only managed one.
+    pub secret_id: Option<String>,
+    /// Whether the response holds a transcript of the exchanges.
+    pub record: bool,
 }
 
 /// One record of a queue. No `Debug`: its event may hold a rotation token.

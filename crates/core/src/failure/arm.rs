@@ -41,6 +41,11 @@ impl Refusal {
         Self { status, code, message, policies, provider_status, request_id, is_challenge }
     }
 
+    /// ARM's code, if it is one; otherwise empty.
+    pub fn code(&self) -> &str {
+        redact::code(&self.code).unwrap_or_default()
+    }
+
     /// Whether a 404 is ARM's own statement that the connector does not exist: another 404 (a proxy's page, a missing resource group)
     /// must not lead to a create.
     pub fn is_absent(&self) -> bool {
@@ -68,8 +73,7 @@ impl Refusal {
                 "Entra requires claims that a workload identity cannot provide (conditional access, or continuous access evaluation): exempt the client from the policy (see its sign-in log in Entra), then repeat the event",
             );
         }
-        let code = redact::code(&self.code).unwrap_or_default();
-        match code {
+        match self.code() {
             "RequestDisallowedByPolicy" => {
                 let which = match self.policies.as_slice() {
                     [] => "an Azure Policy assignment denies the request: see the activity log of the resource group"

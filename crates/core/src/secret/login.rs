@@ -76,6 +76,21 @@ impl Access {
             Access::OrganizationToken { organization, .. } => organization,
         }
     }
+
+    /// Checks that this is the login of the dedicated user: a manager can only be the user itself, since tokens belong
+    /// to whoever makes them.
+    ///
+    /// # Errors
+    /// `Misconfigured` if it is another user's.
+    pub fn is_user(&self, username: &str) -> Result<(), Error> {
+        match self {
+            Access::Password(login) if login.username.eq_ignore_ascii_case(username) => Ok(()),
+            _ => Err(Error::misconfigured(
+                "the manager secret belongs to another user than the secret's `username`",
+                "the manager is the dedicated user itself: make both names equal",
+            )),
+        }
+    }
 }
 
 /// A manager or owner secret. No `Debug`: it holds a credential.

@@ -16,6 +16,8 @@ const DAYS: std::ops::RangeInclusive<i64> = 1..=1000;
 pub struct Schedule {
     /// `NextRotationDate`, or the date computed from the interval.
     pub next: Option<Timestamp>,
+    /// `NextRotationDate`, if `DescribeSecret` tells it.
+    pub announced: Option<Timestamp>,
     /// Time between two rotations; `None` for a cron expression.
     pub interval: Option<Duration>,
     /// The window in which a rotation may run.
@@ -35,9 +37,10 @@ impl Schedule {
     ) -> Self {
         let days = days.filter(|days| DAYS.contains(days));
         let interval = days.map(Duration::days).or_else(|| expression.and_then(rate));
+        let announced = next;
         let next = next.or_else(|| Some(last? + interval?));
         let hours = window.and_then(|text| text.strip_suffix('h')).and_then(|text| text.parse::<u16>().ok());
-        Self { next, interval, window: hours.map_or(WINDOW, |hours| Duration::hours(hours.into())) }
+        Self { next, announced, interval, window: hours.map_or(WINDOW, |hours| Duration::hours(hours.into())) }
     }
 
     /// When the rotation after the current one is due.
@@ -105,7 +108,7 @@ mod tests {
         let due = datetime!(2026-12-24 10:00 UTC);
         let schedule = Schedule::new(Some(30), None, Some("2h"), Some(due), None);
         let told_by_the_last = Schedule::new(Some(30), None, Some("2h"), None, Some(due - Duration::days(30)));
-        assert_eq!(told_by_the_last, schedule);
+        assert_eq!((told_by_the_last.next, told_by_the_last.announced), (schedule.next, None));
         let warned = |expires_at| ends_before_rotation(&schedule, schedule.next, expires_at, Duration::DAY).is_some();
         assert!(warned(datetime!(2026-12-24 9:00 UTC)));
         assert!(warned(datetime!(2026-12-25 11:59 UTC)));

@@ -1,6 +1,6 @@
 //! Events, each with what it is understood as: the shapes of docs/events.md, and the edges between them.
 
-use hubkeeper_core::event::{Event, Fleet, StatusQuery, parse};
+use hubkeeper_core::event::{DoctorQuery, Event, Fleet, StatusQuery, parse};
 use hubkeeper_core::request::{Mode, Trigger};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ fn said(event: &Event) -> String {
         }
         Event::Fleet(Fleet { trigger, mode, secret_ids }) => format!("{}: {trigger:?} of {secret_ids:?}", mode.name()),
         Event::Status(StatusQuery { secret_ids, next }) => format!("status of {secret_ids:?} after {next:?}"),
+        Event::Doctor(DoctorQuery { secret_id, record }) => format!("doctor of {secret_id:?}, recorded: {record}"),
         Event::Records(records) => {
             let said = records.iter().map(|record| match &record.event {
                 Ok(event) => format!("{}: {}", record.message_id, said(event)),
@@ -322,6 +323,19 @@ fn a_request_of_a_stack_asks_for_one_secret_and_its_ids_leave_room_for_an_answer
         }
     }
     check(&table);
+}
+
+#[test]
+fn the_checks_are_of_one_secret_or_of_the_only_one() {
+    check(&[
+        (json!({"action": "doctor"}), "doctor of None, recorded: false".into()),
+        (
+            json!({"action": "doctor", "secretId": ARN, "record": true}),
+            format!("doctor of Some({ARN:?}), recorded: true"),
+        ),
+        (json!({"action": "doctor", "secretIds": [ARN]}), "refused: field `secretIds` is unknown (known: action, secretId, record)".into()),
+        (json!({"action": "doctor", "record": 1}), "refused: field `record` is not true or false".into()),
+    ]);
 }
 
 #[test]

@@ -1,0 +1,252 @@
+//! A few signed reads of IAM, CloudWatch, SNS and EventBridge Scheduler, for `doctor`.
+//!
+//! Five calls of four services are no reason to build their four SDK crates (400,000 lines). The signature is the SDK's
+//! own (`aws-sigv4`), the requests go through hubkeeper's HTTP client.
+
+use aws_config::SdkConfig;
+use aws_sdk_lambda::config::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use bytes::Bytes;
+use hubkeeper::http::{HttpClient, Policy};
+use hubkeeper_core::config::Environment;
+use hubkeeper_core::redact;
+use serde_json::Value;
+
+/// A service: its name in endpoints and in signatures, and the version of its query protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// Identity and Access Management: one endpoint for each partition.
+    Iam,
+    /// CloudWatch.
+    CloudWatch,
+    /// Simple Notification Service.
+    Sns,
+    /// `EventBridge` Scheduler, which has a REST protocol.
+    Scheduler,
+}
+
+impl Service {
+    /// The name in signatures, and in the variable of the endpoint.
+    fn name(self) -> &'static str {
+        match self {
+            Service::Iam => "iam",
+            Service::CloudWatch => "monitoring",
+            Service::Sns => "sns",
+            Service::Scheduler => "scheduler",
+        }
+    }
+
+    fn variable(self) -> &'static str {
+        match self {
+            Service::Iam => "AWS_ENDPOINT_URL_IAM",
+            Service::CloudWatch => "AWS_ENDPOINT_URL_CLOUDWATCH",
+            Service::Sns => "AWS_ENDPOINT_URL_SNS",
+            Service::Scheduler => "AWS_ENDPOINT_URL_SCHEDULER",
+        }
+    }
+
+    fn version(self) -> &'static str {
+        match self {
+            Service::Iam => "2010-05-08",
+            Service::CloudWatch => "2010-08-01",
+            Service::Sns => "2010-03-31",
+            Service::Scheduler => "2021-06-30",
+        }
+    }
+
+    /// The default endpoint, and the Region of the signature (AWS General Reference, "Service endpoints and quotas").
+    fn endpoint(self, region: &str) -> (String, String) {
+        let china = region.starts_with("cn-");
+        let government = region.starts_with("us-gov-");
+        if self == Service::Iam {
+            let (host, signed) = match (china, government) {
+                (true, _) => ("iam.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+                (_, true) => ("iam.us-gov.amazonaws.com", "us-gov-west-1"),
+                _ => ("iam.amazonaws.com", "us-east-1"),
+            };
+            return (format!("https://{host}/"), signed.to_owned());
+        }
+        let suffix = if china { "amazonaws.com.cn" } else { "amazonaws.com" };
+        (format!("https://{}.{region}.{suffix}/", self.name()), region.to_owned())
+    }
+}
+
+/// Why there is no result, in words for people. It never holds a secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// AWS's code; empty if there was no response.
+    pub code: String,
+    /// What happened.
+    pub what: String,
+}
+
+impl Refusal {
+    /// Whether the caller has no right to read this.
+    pub fn is_denied(&self) -> bool {
+        matches!(self.code.as_str(), "AccessDenied" | "AccessDeniedException" | "AuthorizationError")
+    }
+
+    /// Whether what was asked for does not exist.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.code.as_str(), "NotFound" | "NoSuchEntity" | "ResourceNotFoundException" | "ResourceNotFound")
+    }
+}
+
+/// A response. No `Debug`: its text is not checked for secrets.
+struct Answer {
+    status: u16,
+    /// `X-Amzn-ErrorType`.
+    error_type: Option<String>,
+    text: String,
+}
+
+/// Reads with the caller's own credentials. No `Debug`: it holds them.
+pub struct Reads<'a> {
+    aws: &'a SdkConfig,
+    environment: &'a Environment,
+    http_client: &'a HttpClient,
+}
+
+impl<'a> Reads<'a> {
+    /// Creates the client.
+    pub fn new(aws: &'a SdkConfig, environment: &'a Environment, http_client: &'a HttpClient) -> Self {
+        Self { aws, environment, http_client }
+    }
+
+    /// Calls an action of the query protocol, and returns the text of the response (XML).
+    ///
+    /// # Errors
+    /// Returns AWS's refusal, or why there was no response.
+    pub async fn query(&self, service: Service, action: &str, fields: &[(String, String)]) -> Result<String, Refusal> {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Action", action).append_pair("Version", service.version());
+        for (name, value) in fields {
+            form.append_pair(name, value);
+        }
+        let body = form.finish();
+        let answer = self.send(service, "POST", "", &body, action).await?;
+        if answer.status == 200 { Ok(answer.text) } else { Err(refused(action, answer.status, xml_code(&answer.text))) }
+    }
+
+    /// Reads a resource of the REST protocol.
+    ///
+    /// # Errors
+    /// Returns AWS's refusal, or why there was no response.
+    pub async fn get(&self, service: Service, path: &str, what: &str) -> Result<Value, Refusal> {
+        let answer = self.send(service, "GET", path, "", what).await?;
+        let unreadable =
+            || Refusal { code: String::new(), what: format!("{what}: the response of AWS cannot be read") };
+        if answer.status == 200 {
+            return serde_json::from_str(&answer.text).map_err(|_| unreadable());
+        }
+        Err(refused(what, answer.status, answer.error_type))
+    }
+
+    async fn send(
+        &self,
+        service: Service,
+        method: &str,
+        path: &str,
+        body: &str,
+        what: &str,
+    ) -> Result<Answer, Refusal> {
+        let failed = |why: String| Refusal { code: String::new(), what: format!("{what}: {why}") };
+        let region = self.aws.region().map_or("us-east-1", AsRef::as_ref);
+        let (default, signed) = service.endpoint(region);
+        let own = self.environment.get(service.variable()).map(String::as_str).filter(|url| !url.is_empty());
+        let base = own.or(self.aws.endpoint_url()).unwrap_or(&default);
+        let url = format!("{}/{path}", base.trim_end_matches('/'));
+        let provider = self.aws.credentials_provider().ok_or_else(|| failed("there is no login".to_owned()))?;
+        let identity = provider.provide_credentials().await.map_err(|_| failed("there is no login".to_owned()))?.into();
+        let unsigned = || failed("the request cannot be signed".to_owned());
+        let params = SigningParams::builder()
+            .identity(&identity)
+            .region(&signed)
+            .name(service.name())
+            .time(self.http_client.now().into())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|_| unsigned())?
+            .into();
+        let mut request = http::Request::new(Bytes::copy_from_slice(body.as_bytes()));
+        *request.method_mut() = method.parse().unwrap_or_default();
+        *request.uri_mut() = url.parse().map_err(|_| unsigned())?;
+        let headers: &[(&str, &str)] =
+            if method == "POST" { &[("content-type", "application/x-www-form-urlencoded")] } else { &[] };
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, http::HeaderValue::from_static(value));
+        }
+        let signable =
+            SignableRequest::new(method, &url, headers.iter().copied(), SignableBody::Bytes(body.as_bytes()))
+                .map_err(|_| unsigned())?;
+        let (instructions, _) = sign(signable, &params).map_err(|_| unsigned())?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        let response = self
+            .http_client
+            .send(request, Policy { attempts: 2, ..Policy::SAFE })
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        let status = response.status().as_u16();
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        // a REST error has its code in a header, with an address after a colon
+        let kind = response.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok());
+        let error_type = kind.map(|kind| kind.split(':').next().unwrap_or_default().to_owned());
+        Ok(Answer { status, error_type, text })
+    }
+}
+
+fn refused(what: &str, status: u16, code: Option<String>) -> Refusal {
+    let code = code.as_deref().and_then(redact::code).unwrap_or_default().to_owned();
+    let shown = if code.is_empty() { format!("status {status}") } else { code.clone() };
+    Refusal { code, what: format!("{what}: AWS returned {shown}") }
+}
+
+/// The code in an error of the query protocol.
+fn xml_code(text: &str) -> Option<String> {
+    let document = roxmltree::Document::parse(text).ok()?;
+    let code = document.descendants().find(|node| node.has_tag_name_in_any("Code"))?;
+    code.text().map(str::to_owned)
+}
+
+/// An element of a response, by its local name whatever its namespace is.
+pub trait Element {
+    /// Whether the element has this name.
+    fn has_tag_name_in_any(&self, name: &str) -> bool;
+    /// The text of its child of this name.
+    fn text_of_child(&self, name: &str) -> Option<String>;
+}
+
+impl Element for roxmltree::Node<'_, '_> {
+    fn has_tag_name_in_any(&self, name: &str) -> bool {
+        self.is_element() && self.tag_name().name() == name
+    }
+
+    fn text_of_child(&self, name: &str) -> Option<String> {
+        let found = self.children().find(|node| node.has_tag_name_in_any(name))?;
+        found.text().map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_follows_the_partition() {
+        assert_eq!(Service::Iam.endpoint("eu-west-1"), ("https://iam.amazonaws.com/".into(), "us-east-1".into()));
+        assert_eq!(Service::Iam.endpoint("us-gov-east-1").1, "us-gov-west-1");
+        assert_eq!(Service::Sns.endpoint("eu-west-1").0, "https://sns.eu-west-1.amazonaws.com/");
+        assert_eq!(Service::CloudWatch.endpoint("cn-north-1").0, "https://monitoring.cn-north-1.amazonaws.com.cn/");
+    }
+
+    #[test]
+    fn the_code_of_an_error_is_read_in_any_namespace() {
+        let xml = "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>dckr_pat_x</Message></Error></ErrorResponse>";
+        let refusal = refused("SimulatePrincipalPolicy", 404, xml_code(xml));
+        assert!(refusal.is_missing() && !refusal.is_denied());
+        assert_eq!(refusal.what, "SimulatePrincipalPolicy: AWS returned NoSuchEntity");
+        assert_eq!(refused("X", 500, xml_code("<html>")).what, "X: AWS returned status 500");
+        assert_eq!(refused("X", 403, Some("dckr_pat_x".into())).what, "X: AWS returned status 403");
+    }
+}

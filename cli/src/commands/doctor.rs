@@ -1,0 +1,161 @@
+//! `hubkeeper doctor`: every check of the deployed function, of what the stack deploys around it, and of the person's own
+//! login. Writes nothing at any service.
+
+use std::sync::Arc;
+
+use hubkeeper::doctor::Named;
+use hubkeeper::http::HttpShared;
+use hubkeeper_core::config::ProofConfig;
+use hubkeeper_core::doctor::{Check, Ledger, State};
+use hubkeeper_core::event::DoctorQuery;
+use serde_json::{Value, json};
+
+use crate::args::{self, Doctor};
+use crate::aws::Reads;
+use crate::context::Context;
+use crate::doctor::deployment::{self, Targets};
+use crate::doctor::{found, login};
+use crate::exit::{Code, Failure};
+use crate::function::Deployed;
+use crate::progress::Line;
+use crate::{local, render};
+
+/// The version of this command line.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the checks are about, once a run knows it.
+#[derive(Default)]
+struct About {
+    secret: Option<String>,
+    named: Option<Named>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Returns a failure if the checks cannot begin.
+pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> {
+    context.doing("interrupted: doctor writes nothing");
+    let line = context.line("doctor");
+    let shared = context.shared(&line)?;
+    let mut ledger = Ledger::default();
+    if arguments.local {
+        own_checks(context, &arguments, &shared, &line, &mut ledger).await?;
+    } else {
+        deployed(context, &arguments, &shared, &line, &mut ledger).await?;
+    }
+    line.clear();
+    let is_local = arguments.local;
+    ledger.finish(|check| check.is_function_s() || !is_local);
+    let mut fields = ledger.to_json();
+    fields.insert("action".to_owned(), json!("doctor"));
+    context.print(&Value::Object(fields), || render::doctor::doctor(&ledger));
+    Ok(if ledger.count(State::Failure) == 0 {
+        Code::Done
+    } else if ledger.is_worth_a_retry() {
+        Code::Retry
+    } else {
+        Code::Person
+    })
+}
+
+/// Runs the function's checks here, with the caller's credentials.
+async fn own_checks(
+    context: &Context,
+    arguments: &Doctor,
+    shared: &Arc<HttpShared>,
+    line: &Line,
+    ledger: &mut Ledger,
+) -> Result<(), Failure> {
+    line.message("checking with your own credentials");
+    let local = context.local_for_doctor(&arguments.function, Arc::clone(shared)).await?;
+    let answer = local.doctor(&query(arguments)).await;
+    ledger.merge(Ledger::from_json(&answer));
+    Ok(())
+}
+
+fn query(arguments: &Doctor) -> DoctorQuery {
+    DoctorQuery { secret_id: arguments.secret.clone(), record: false }
+}
+
+/// Checks the deployment, and has the deployed function check the rest.
+async fn deployed(
+    context: &Context,
+    arguments: &Doctor,
+    shared: &Arc<HttpShared>,
+    line: &Line,
+    ledger: &mut Ledger,
+) -> Result<(), Failure> {
+    let http_client = local::http_client(shared);
+    let proxy = ProofConfig::parse(&context.environment).map_err(|problems| local::misconfigured(&problems))?.proxy;
+    line.message("checking your login at AWS");
+    let Some(aws) = login::check(ledger, &http_client, proxy.as_ref()).await else { return Ok(()) };
+    let found = Deployed::find(&arguments.function, &context.environment, &aws, &http_client).await;
+    let function = match found {
+        Ok(function) => function,
+        Err(failure) if is_named(context, &arguments.function) => {
+            found::no_function(ledger, &failure);
+            return Ok(());
+        }
+        // a preflight before the deployment
+        Err(failure) => {
+            ledger.skip(Check::Function, failure.what, Some(&failure.remedy));
+            return own_checks(context, arguments, shared, line, ledger).await;
+        }
+    };
+    let configuration = match function.configuration().await {
+        Ok(configuration) => configuration,
+        Err(failure) => {
+            found::no_function(ledger, &failure);
+            return Ok(());
+        }
+    };
+    line.message("waiting for the checks of the deployed function");
+    let mut event = json!({"action": "doctor"});
+    if let Some(secret) = &arguments.secret {
+        event["secretId"] = json!(secret);
+    }
+    let answered = function.ask(&event).await;
+    let mut about = About::default();
+    match answered {
+        Ok(Ok(answer)) => {
+            found::configuration(ledger, &configuration);
+            found::version(ledger, Ok(answer["version"].as_str().unwrap_or("unknown")), VERSION);
+            ledger.merge(Ledger::from_json(&answer));
+            about.secret = answer["secretId"].as_str().map(str::to_owned);
+            about.named = Named::from_json(&answer);
+        }
+        Ok(Err(failure)) if failure.code == Code::Usage => {
+            found::configuration(ledger, &configuration);
+            found::version(ledger, Err(&failure), VERSION);
+        }
+        // its configuration is wrong, or Lambda ended it
+        Ok(Err(failure)) | Err(failure) => found::no_function(ledger, &failure),
+    }
+    line.message("checking what the stack deploys");
+    let reads = Reads::new(&aws, &context.environment, &http_client);
+    let targets = Targets { secret: about.secret.as_deref() };
+    deployment::check(ledger, (&aws, &http_client, &reads), &configuration, &targets).await;
+    if let Some(named) = about.named.filter(|_| wants_a_person(ledger)) {
+        line.message("checking Azure with your own login");
+        // without a login of this person the checks stay not reached
+        if let Ok(local) = context.local(&arguments.function, Arc::clone(shared)).await {
+            ledger.merge(local.account(&named).await);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the person says which function is meant.
+fn is_named(context: &Context, arguments: &args::Function) -> bool {
+    arguments.function.is_some()
+        || arguments.stack.is_some()
+        || ["HUBKEEPER_FUNCTION", "HUBKEEPER_STACK"].iter().any(|name| context.environment.contains_key(*name))
+}
+
+/// Whether a check was not reached because the function's role may not read it.
+fn wants_a_person(ledger: &Ledger) -> bool {
+    [Check::Plans, Check::Policies].into_iter().any(|check| {
+        ledger.entry(check).is_some_and(|entry| entry.state == State::NotReached && entry.because.is_none())
+    })
+}
