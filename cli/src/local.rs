@@ -167,9 +167,9 @@ impl Local {
     }
 
     /// Runs the checks of plans and policies.
-    pub async fn account(&self, named: &Named) -> Ledger {
+    pub async fn account(&self, named: &Named, ledger: &Ledger) -> Ledger {
         match &self.handler {
-            Handler::Ready(process) => Box::pin(doctor::run_account(process, named, deadline())).await,
+            Handler::Ready(process) => Box::pin(doctor::run_account(process, named, ledger, deadline())).await,
             Handler::Unusable(..) => Ledger::default(),
         }
     }

@@ -119,10 +119,13 @@ pub async fn run(process: &Process, query: &DoctorQuery, login: &AzureLogin, end
 }
 
 /// Checks Defender plans and policies alone, with a bearer token in the process's cache: these reads need rights on the
-/// subscription that a person has and the function does not.
-pub async fn run_account(process: &Process, named: &Named, end: Timestamp) -> Ledger {
+/// subscription that a person has and the function does not. `ledger` is what the function found.
+pub async fn run_account(process: &Process, named: &Named, ledger: &Ledger, end: Timestamp) -> Ledger {
     let services = process.services(end, &Sessions::default());
-    let mut run = Run { process, services: &services, ledger: Ledger::default() };
+    let mut run = Run { process, services: &services, ledger: ledger.clone() };
+    for check in [Check::Plans, Check::Policies] {
+        run.ledger.reopen(check);
+    }
     azure::account(&mut run, named).await;
     run.ledger
 }

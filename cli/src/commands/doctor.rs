@@ -140,7 +140,8 @@ async fn deployed(
         line.message("checking Azure with your own login");
         // without a login of this person the checks stay not reached
         if let Ok(local) = context.local(&arguments.function, Arc::clone(shared)).await {
-            ledger.merge(local.account(&named).await);
+            let found = local.account(&named, ledger).await;
+            ledger.merge(found);
         }
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 mod act;
 mod azure;
+mod doctor;
 mod leaks;
 mod manual;
 mod rotate;

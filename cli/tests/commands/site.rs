@@ -65,11 +65,21 @@ impl Site {
 
     /// The same in a world that `change` has changed.
     pub(crate) async fn deployed_with(change: impl FnOnce(&mut hubkeeper_sandbox::State)) -> Self {
+        Self::deployed_in(change, |_| ()).await
+    }
+
+    /// The same, with a changed environment of the function.
+    pub(crate) async fn deployed_in(
+        change: impl FnOnce(&mut hubkeeper_sandbox::State),
+        environment: impl FnOnce(&mut BTreeMap<String, String>),
+    ) -> Self {
         let world = World::new();
         let arn = world.with(scene::build);
         world.with(change);
         let mut site = Self::of(world, arn).await;
-        let variables = scene::environment(&site.served);
+        let mut variables: BTreeMap<String, String> = scene::environment(&site.served).into_iter().collect();
+        environment(&mut variables);
+        let variables: Vec<(String, String)> = variables.into_iter().collect();
         let deployed = Deployed::start(&site.world, &function(), &variables).await.unwrap();
         site.log_in();
         site.variables.extend(deployed.environment());

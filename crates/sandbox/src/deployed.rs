@@ -302,7 +302,10 @@ fn cloud_formation(state: &State, signed: &Signed<'_>, action: &str, form: &Form
         return Err(denied(403, "SignatureDoesNotMatch", signed.for_another_service("cloudformation")));
     }
     let deployment = &state.aws.deployment;
-    let stack = form.field("StackName").unwrap_or_default();
+    // DescribeStackResources also finds the stack of a resource
+    let physical = form.field("PhysicalResourceId").filter(|_| action == "DescribeStackResources");
+    let of_resource = physical.filter(|id| deployment.resources.iter().any(|resource| resource.physical_id == *id));
+    let stack = of_resource.map(|_| deployment.stack.as_str()).or(form.field("StackName")).unwrap_or_default();
     let id = format!(
         "arn:aws:cloudformation:{}:{}:stack/{stack}/0c3e0f11-0000-4000-a000-00000000000f",
         signed.region, state.aws.account

@@ -194,6 +194,13 @@ impl Ledger {
         }
     }
 
+    /// Forgets that a check was not reached, so that somebody else may look.
+    pub fn reopen(&mut self, check: Check) {
+        if self.entries.get(&check).is_some_and(|entry| entry.state == State::NotReached) {
+            self.entries.remove(&check);
+        }
+    }
+
     /// Adds the entries and facts of another run. An entry that is there already stays, unless it is not reached.
     pub fn merge(&mut self, other: Ledger) {
         for (check, entry) in other.entries {
