@@ -12,6 +12,9 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 use crate::keys;
 use crate::world::{Request, Response, State, empty, json as json_response};
 
+/// The client id of the Azure CLI in every tenant.
+const AZURE_CLI: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
 /// The state of Entra. The public fields are switches.
 pub struct Entra {
     /// Time after its creation during which a federated credential is not found (70021). Default zero.
@@ -42,6 +45,8 @@ struct Application {
     tenant: String,
     object_id: String,
     disabled: bool,
+    /// Whether the tenant has no service principal (enterprise application) of it.
+    without_principal: bool,
     /// Client secrets: value and expiry.
     secrets: Vec<(String, Option<OffsetDateTime>)>,
     federated: Vec<Federated>,
@@ -114,6 +119,31 @@ pub fn set_disabled(state: &mut State, client_id: &str, disabled: bool) {
     if let Some(application) = state.entra.applications.get_mut(&client_id.to_lowercase()) {
         application.disabled = disabled;
     }
+}
+
+/// Creates the service principal of an application in its tenant, or deletes it (7000229). A registered application has one.
+pub fn set_principal(state: &mut State, client_id: &str, exists: bool) {
+    if let Some(application) = state.entra.applications.get_mut(&client_id.to_lowercase()) {
+        application.without_principal = !exists;
+    }
+}
+
+/// Issues an access token for ARM to a person who is logged in with the Azure CLI. `client_id` names the person in role assignments;
+/// it is registered if it is not known.
+pub fn issue_bearer(state: &mut State, client_id: &str) -> String {
+    let client = client_id.to_lowercase();
+    if !state.entra.applications.contains_key(&client) {
+        let tenant = state.entra.tenants.first().cloned().unwrap_or_else(|| crate::scene::TENANT.to_owned());
+        register_application(state, &tenant, &client);
+    }
+    let (tenant, object_id) = state
+        .entra
+        .applications
+        .get(&client)
+        .map(|application| (application.tenant.clone(), application.object_id.clone()))
+        .unwrap_or_default();
+    let person = json!({ "idtyp": "user", "appid": AZURE_CLI, "upn": format!("{client}@example.com") });
+    mint(state, &tenant, client, &object_id, "https://management.azure.com", person)
 }
 
 /// Revokes every issued access token.
@@ -279,6 +309,13 @@ fn exchange(state: &mut State, request: &Request, tenant: &str) -> Result<Respon
         let text = format!("Application '{client_id}' is disabled.");
         return Err(refuse(400, "unauthorized_client", 7_000_112, text));
     }
+    if application.without_principal {
+        let text = format!(
+            "The client application '{client_id}' is missing service principal in the tenant '{tenant}'. See instructions here: \
+             https://go.microsoft.com/fwlink/?linkid=2225119"
+        );
+        return Err(refuse(400, "invalid_client", 7_000_229, text));
+    }
     if form.contains_key("client_assertion") || form.contains_key("client_assertion_type") {
         let kind = field(&form, "client_assertion_type")?;
         if kind != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
@@ -383,28 +420,37 @@ fn check_assertion(
 }
 
 fn give(state: &mut State, tenant: &str, client: String, object_id: &str, audience: &str) -> Response {
-    let now = state.now();
-    let expires_at = now + state.entra.bearer_life;
-    let token = keys::entra().sign(&json!({
-        "aud": audience,
-        "iss": format!("https://sts.windows.net/{tenant}/"),
-        "iat": now.unix_timestamp(),
-        "nbf": now.unix_timestamp(),
-        "exp": expires_at.unix_timestamp(),
-        "appid": client,
-        "idtyp": "app",
-        "oid": object_id,
-        "sub": object_id,
-        "tid": tenant,
-        "uti": state.random_text(22),
-        "ver": "1.0",
-    }));
+    let own = json!({ "idtyp": "app", "appid": client });
+    let token = mint(state, tenant, client, object_id, audience, own);
     let life = state.entra.bearer_life.whole_seconds();
-    state.entra.bearers.insert(token.clone(), Bearer { client, expires_at });
     json_response(
         200,
         &json!({ "token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": token }),
     )
+}
+
+/// An access token with the common claims and those of its kind.
+fn mint(state: &mut State, tenant: &str, client: String, object_id: &str, audience: &str, mut claims: Value) -> String {
+    let now = state.now();
+    let expires_at = now + state.entra.bearer_life;
+    let common = [
+        ("aud", json!(audience)),
+        ("iss", json!(format!("https://sts.windows.net/{tenant}/"))),
+        ("iat", json!(now.unix_timestamp())),
+        ("nbf", json!(now.unix_timestamp())),
+        ("exp", json!(expires_at.unix_timestamp())),
+        ("oid", json!(object_id)),
+        ("sub", json!(object_id)),
+        ("tid", json!(tenant)),
+        ("uti", json!(state.random_text(22))),
+        ("ver", json!("1.0")),
+    ];
+    for (name, value) in common {
+        claims[name] = value;
+    }
+    let token = keys::entra().sign(&claims);
+    state.entra.bearers.insert(token.clone(), Bearer { client, expires_at });
+    token
 }
 
 #[cfg(test)]

@@ -179,3 +179,31 @@ fn libraries_find_the_token_route_on_the_host_that_they_ask() {
     let (status, refused) = find(CLIENT);
     assert_eq!((status, &refused["error"], &refused["error_codes"]), (400, &json!("invalid_tenant"), &json!([90_002])));
 }
+
+#[test]
+fn an_application_without_a_service_principal_gets_no_token() {
+    let (world, _) = site();
+    let secret = world.with(|state| add_client_secret(state, CLIENT, None));
+    world.with(|state| set_principal(state, CLIENT, false));
+    let refused = with_secret(&world, &secret);
+    assert_eq!((code(&refused), &refused.1["error"]), ((400, 7_000_229), &json!("invalid_client")));
+    let description = refused.1["error_description"].as_str().expect("a description");
+    assert!(description.starts_with(&format!(
+        "AADSTS7000229: The client application '{CLIENT}' is missing service principal in the tenant '{TENANT}'."
+    )));
+    world.with(|state| set_principal(state, CLIENT, true));
+    assert_eq!(with_secret(&world, &secret).0, 200);
+}
+
+#[test]
+fn a_person_gets_a_bearer_for_arm() {
+    let (world, clock) = site();
+    let bearer = world.with(|state| issue_bearer(state, "Olga"));
+    assert_eq!(world.with(|state| bearer_client(state, &bearer)).as_deref(), Some("olga"));
+    let claims = keys::entra().verify(&bearer).expect("a good signature");
+    assert_eq!((&claims["idtyp"], &claims["tid"]), (&json!("user"), &json!(TENANT)));
+    assert!(world.with(|state| all_secret_values(state)).contains(&bearer));
+    assert_ne!(world.with(|state| issue_bearer(state, "olga")), bearer);
+    clock.fetch_add(3_599, Ordering::Relaxed);
+    assert_eq!(world.with(|state| bearer_client(state, &bearer)), None);
+}

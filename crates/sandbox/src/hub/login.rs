@@ -154,7 +154,8 @@ pub(super) fn recent_failures(state: &State, identifier: &str) -> usize {
 }
 
 pub(super) fn is_locked_out(state: &State, identifier: &str) -> bool {
-    recent_failures(state, identifier) > FAILURES_BORNE
+    let is_locked = state.hub.locks.get(identifier).is_some_and(|until| state.hub_now() < *until);
+    is_locked || recent_failures(state, identifier) > FAILURES_BORNE
 }
 
 /// Records a use of the token.

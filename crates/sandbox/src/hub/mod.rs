@@ -25,7 +25,7 @@ pub use model::{
 pub use person::{
     accept_invitation, add_member, add_oat, add_organization, add_pat, add_plugin, add_repositories, add_repository,
     add_tag, add_team, add_to_team, add_user, age, all_secret_values, deactivate, delete_repository, enforce_sso,
-    failed_logins, forget_failed_logins, grant_member_management, invitations_sent, is_scope, lapse_invitation,
+    failed_logins, forget_failed_logins, grant_member_management, invitations_sent, is_scope, lapse_invitation, lock,
     oats_of, organization, organizations_of, pats_of, refuse_address, remove_from_team, remove_member, remove_tags,
     revoke, set_email, set_expiry, set_password, set_pat_scopes, set_private, set_seats, set_totp, show_role,
     team_permission, totp_code, user,
@@ -51,7 +51,7 @@ pub struct Hub {
     pub scope_claim: bool,
     /// The status of the deletion of a personal access token: 204 (documented, default) or 202 (observed).
     pub pat_delete_status: u16,
-    /// API requests per minute before a 429. `None` (default): no limit and no rate-limit headers.
+    /// API requests per minute before a 429. `None` (default): no limit, and the rate-limit headers show one of a million.
     pub rate_limit_per_minute: Option<u32>,
     /// Whether the token service sends `Content-Type: text/plain` with its JSON (observed). Default `false`.
     pub plain_text_tokens: bool,
@@ -78,6 +78,8 @@ pub struct Hub {
     /// User name and expiry, by the token of the first half of a two-factor login.
     half_logins: BTreeMap<String, (String, OffsetDateTime)>,
     failures: BTreeMap<String, Vec<OffsetDateTime>>,
+    /// Ends of lock-outs, by name.
+    locks: BTreeMap<String, OffsetDateTime>,
     window: Option<(OffsetDateTime, u32)>,
     /// Values of deleted tokens, and the secret part of registry tokens.
     pub(crate) spent: Vec<String>,
@@ -108,6 +110,7 @@ impl Default for Hub {
             bearers: BTreeMap::new(),
             half_logins: BTreeMap::new(),
             failures: BTreeMap::new(),
+            locks: BTreeMap::new(),
             window: None,
             spent: Vec::new(),
         }
@@ -127,17 +130,24 @@ impl State {
     }
 }
 
+/// What the rate-limit headers show where there is no limit: more requests than any program sends in a minute, since a client may
+/// slow down when few are left.
+const NO_LIMIT: u32 = 1_000_000;
+
 /// Handles one request to the API.
 pub fn handle(state: &mut State, request: &Request) -> Response {
-    let Some(limit) = state.hub.rate_limit_per_minute else { return route(state, request) };
     let now = state.hub_now();
+    let Some(limit) = state.hub.rate_limit_per_minute else {
+        let minute = now - Duration::seconds(now.second().into()) + Duration::minutes(1);
+        return with_limit(route(state, request), NO_LIMIT, NO_LIMIT - 1, minute);
+    };
     let window = Duration::minutes(1);
     let (start, used) = state.hub.window.filter(|(start, _)| now < *start + window).unwrap_or((now, 0));
     let reset = start + window;
     let allowed = used < limit;
     let used = used + u32::from(allowed);
     state.hub.window = Some((start, used));
-    let mut response = if allowed {
+    let response = if allowed {
         route(state, request)
     } else {
         let mut refusal = json(429, &serde_json::json!({ "detail": "Rate limit exceeded", "error": false }));
@@ -145,9 +155,14 @@ pub fn handle(state: &mut State, request: &Request) -> Response {
         refusal.headers_mut().insert("retry-after", wait.into());
         refusal
     };
+    with_limit(response, limit, limit - used, reset)
+}
+
+/// A response with the rate-limit headers: requests a minute, requests left, and the end of the minute as unix time.
+fn with_limit(mut response: Response, limit: u32, left: u32, reset: OffsetDateTime) -> Response {
     let headers = response.headers_mut();
     headers.insert("x-ratelimit-limit", limit.into());
-    headers.insert("x-ratelimit-remaining", (limit - used).into());
+    headers.insert("x-ratelimit-remaining", left.into());
     headers.insert("x-ratelimit-reset", reset.unix_timestamp().into());
     response
 }

@@ -315,6 +315,9 @@ pub fn age(state: &mut State, by: Duration) {
     for failed in state.hub.failures.values_mut().flatten() {
         *failed -= by;
     }
+    for until in state.hub.locks.values_mut() {
+        *until -= by;
+    }
     for pat in state.hub.pats.values_mut() {
         pat.created_at -= by;
         pat.usable_at -= by;
@@ -369,9 +372,15 @@ pub fn failed_logins(state: &State, username: &str) -> usize {
     login::recent_failures(state, username)
 }
 
+/// Locks a name out until a time, on Docker's clock: every login under it, with any credential, gets 429.
+pub fn lock(state: &mut State, username: &str, until: OffsetDateTime) {
+    state.hub.locks.insert(username.to_owned(), until);
+}
+
 /// Ends every lock-out.
 pub fn forget_failed_logins(state: &mut State) {
     state.hub.failures.clear();
+    state.hub.locks.clear();
 }
 
 /// Every secret that Docker Hub stores or issued: passwords, seeds, access tokens (deleted ones too), bearers, tokens of

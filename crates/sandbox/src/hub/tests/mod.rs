@@ -235,6 +235,26 @@ fn failed_logins_lock_a_name_out_for_an_hour() {
 }
 
 #[test]
+fn a_person_locks_a_name_out_until_a_time() {
+    let site = site();
+    let (_, pat) = site.pat("scan", "repo:read");
+    let end = OffsetDateTime::from_unix_timestamp(START + 600).expect("a time");
+    site.world.with(|state| hub::lock(state, "scan", end));
+    let (status, body) = site.login("scan", &pat);
+    assert_eq!((status, &body["detail"]), (429, &json!("too many failed login attempts for username or IP address")));
+    assert_eq!(
+        (site.password("scan", "password of scan").0, site.registry_token(Some(("scan", &pat)), &[]).0),
+        (429, 429)
+    );
+    assert_eq!(site.password("mia", "password of mia").0, 200);
+    site.pass(600);
+    assert_eq!(site.login("scan", &pat).0, 200);
+    site.world.with(|state| hub::lock(state, "scan", end + Duration::hours(1)));
+    site.world.with(hub::forget_failed_logins);
+    assert_eq!(site.login("scan", &pat).0, 200);
+}
+
+#[test]
 fn organizations_and_single_sign_on_refuse_passwords() {
     let site = site();
     let (_, pat) = site.pat("scan", "repo:read");

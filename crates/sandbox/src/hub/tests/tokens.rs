@@ -93,6 +93,19 @@ fn the_rate_limit_says_when_it_ends() {
 }
 
 #[test]
+fn without_a_limit_there_is_always_much_left() {
+    let site = site();
+    let bearer = site.bearer("scan", &site.pat("scan", "repo:read").1);
+    site.pass(20);
+    for path in ["/v2/namespaces/acme/repositories", "/v2/access-tokens", "/v2/nothing"] {
+        let (_, _, response) = site.send("GET", path, Some(&bearer), None);
+        let header = |name: &str| response.headers()[name].to_str().expect("text").parse::<i64>().expect("a number");
+        assert!(header("x-ratelimit-remaining") > 100_000 && header("x-ratelimit-limit") > 100_000, "{path}");
+        assert!((START + 20..=START + 80).contains(&header("x-ratelimit-reset")), "{path}");
+    }
+}
+
+#[test]
 fn the_registry_grants_what_account_and_token_allow() {
     let site = site();
     let (_, read) = site.pat("scan", "repo:read");
