@@ -1,24 +1,31 @@
 //! The function as a deployed one: AWS's APIs for Lambda and `CloudFormation` over a real binary, the rules of `EventBridge`, and
 //! rotations that run by themselves. For programs that talk to a deployed function, such as the command line.
 //!
-//! Of Lambda it knows `Invoke` and `GetFunctionConfiguration`, of `CloudFormation` `DescribeStacks` with one stack.
+//! Of Lambda it knows `Invoke` and `GetFunctionConfiguration`, of `CloudFormation` `DescribeStacks` and `DescribeStackResources` with
+//! one stack. They show [`crate::aws::deployment::Deployment`].
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use time::macros::format_description;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::World;
+use crate::aws::query::{Denied, Form, body as xml_body, denied, invalid, list, tag};
+use crate::aws::{self, Signed, time_text};
 use crate::lambda::LambdaHost;
 use crate::listen::{Reply, serve};
 use crate::rotation::{self, FunctionError};
+use crate::{State, World, scene};
 
 /// The function's name.
 pub const FUNCTION: &str = "hubkeeper-HubkeeperFunction-sandbox";
@@ -32,6 +39,8 @@ const ATTEMPTS: usize = 2;
 const TIMEOUT: Duration = Duration::from_mins(15);
 /// A request body is an event, and Lambda takes 6 MB.
 const LARGEST: usize = 6 << 20;
+/// The id of every request to `CloudFormation`.
+const REQUEST_ID: &str = "0c3e0f11-0000-4000-a000-00000000000e";
 
 /// A deployed function. Dropping it ends it.
 pub struct Deployed {
@@ -41,21 +50,67 @@ pub struct Deployed {
 }
 
 struct Shared {
+    world: World,
     host: LambdaHost,
     environment: Vec<(String, String)>,
+    code_sha256: String,
+    /// Actions that the deployed version does not know.
+    forgotten: Mutex<BTreeSet<String>>,
+}
+
+impl Shared {
+    /// Invokes the function. A successful reconcile counts in the metric, which Lambda takes from the log.
+    async fn invoke(&self, event: Value) -> Result<Value, FunctionError> {
+        let action = event["action"].as_str().unwrap_or_default().to_owned();
+        if self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).contains(&action) {
+            return Err(FunctionError {
+                error_type: "BadEvent".to_owned(),
+                message: "event: field `action` must be one of onboard, reconcile, verify, offboard, status; remedy: docs/events.md \
+                          lists the events that hubkeeper understands"
+                    .to_owned(),
+            });
+        }
+        let plan = event["mode"] == "plan";
+        let outcome = self.host.invoke(event).await;
+        if action == "reconcile"
+            && !plan
+            && outcome
+                .as_ref()
+                .is_ok_and(|report| ["applied", "unchanged"].iter().any(|good| report["outcome"] == *good))
+        {
+            self.world.with(|state| {
+                let now = state.now();
+                state.aws.deployment.reconciled.push(now);
+            });
+        }
+        outcome
+    }
 }
 
 impl Deployed {
-    /// Deploys a binary with these environment variables. Events of `world`'s AWS reach it from now on.
+    /// Deploys a binary with these environment variables. Events of `world`'s AWS reach it from now on. If the world has no stack
+    /// yet, it is deployed too ([`scene::deploy`]).
     ///
     /// # Errors
     /// There is no socket, or the binary cannot start.
     pub async fn start(world: &World, binary: &Path, environment: &[(String, String)]) -> io::Result<Self> {
         let host = LambdaHost::start(binary, environment, TIMEOUT)?;
-        let shared = Arc::new(Shared { host, environment: environment.to_vec() });
+        let package = format!("{} {}", binary.display(), std::fs::metadata(binary)?.len());
+        let shared = Arc::new(Shared {
+            world: world.clone(),
+            host,
+            environment: environment.to_vec(),
+            code_sha256: STANDARD.encode(Sha256::digest(package)),
+            forgotten: Mutex::default(),
+        });
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
-        world.with(|state| state.aws.events.clear());
+        world.with(|state| {
+            state.aws.events.clear();
+            if state.aws.deployment.stack.is_empty() {
+                scene::deploy(state);
+            }
+        });
         let tasks = [
             tokio::spawn(serve(socket, Arc::clone(&shared), handle)),
             tokio::spawn(deliver(world.clone(), Arc::clone(&shared))),
@@ -77,7 +132,12 @@ impl Deployed {
     /// # Errors
     /// The function's error.
     pub async fn invoke(&self, event: Value) -> Result<Value, FunctionError> {
-        self.shared.host.invoke(event).await
+        self.shared.invoke(event).await
+    }
+
+    /// Makes the deployed function an older version that does not know this action: it returns the error `BadEvent`.
+    pub fn forget(&self, action: &str) {
+        self.shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(action.to_owned());
     }
 
     /// What the function has written so far.
@@ -104,7 +164,7 @@ async fn deliver(world: World, shared: Arc<Shared>) {
             let detail = &event["detail"];
             if event["detail-type"] == "Secret Label Updated" {
                 // the answer of an asynchronous invocation is nobody's
-                let _ = shared.host.invoke(event.clone()).await;
+                let _ = shared.invoke(event.clone()).await;
             } else if detail["eventName"] == "RotationStarted" {
                 let extra = &detail["additionalEventData"];
                 let text = |name: &str| extra[name].as_str().unwrap_or_default().to_owned();
@@ -125,31 +185,59 @@ async fn deliver(world: World, shared: Arc<Shared>) {
 }
 
 async fn handle(shared: Arc<Shared>, request: http::Request<Incoming>) -> Reply {
-    let (head, body) = request.into_parts();
-    let signed = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !signed.starts_with("AWS4-HMAC-SHA256 Credential=") {
-        return refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
+    let mut reply = answer(&shared, request).await;
+    // the services' clock, not this machine's
+    let date = shared.world.with(|state| state.date());
+    if let Ok(date) = http::HeaderValue::try_from(date) {
+        reply.headers_mut().insert(http::header::DATE, date);
     }
+    reply
+}
+
+async fn answer(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply {
+    let (head, body) = request.into_parts();
+    let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let Some(signed) = Signed::parse(authorization) else {
+        return refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
+    };
     let body = match http_body_util::Limited::new(body, LARGEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => return refuse(413, "RequestTooLargeException", "The request payload exceeded the limit."),
     };
     if head.method == http::Method::POST && head.uri.path() == "/" {
-        return describe_stacks(&String::from_utf8_lossy(&body));
+        let form = Form::new(&body);
+        let action = form.field("Action").unwrap_or_default();
+        let result = shared.world.with(|state| cloud_formation(state, &signed, action, &form));
+        let (status, body) =
+            xml_body("http://cloudformation.amazonaws.com/doc/2010-05-15/", action, REQUEST_ID, result);
+        let builder = http::Response::builder().status(status).header("content-type", "text/xml");
+        return builder.body(Full::from(body)).unwrap_or_default();
     }
     let path: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
     let ["2015-03-31", "functions", name, rest] = path[..] else {
         return refuse(404, "ResourceNotFoundException", "There is no such operation in the sandbox.");
     };
-    if name != FUNCTION && !name.ends_with(&format!("%3A{FUNCTION}")) && !name.ends_with(&format!(":{FUNCTION}")) {
-        let arn = format!("Function not found: arn:aws:lambda:eu-west-1:111122223333:function:{name}");
-        return refuse(404, "ResourceNotFoundException", &arn);
+    if signed.service != "lambda" {
+        return refuse(403, "InvalidSignatureException", &signed.for_another_service("lambda"));
     }
-    match (head.method, rest) {
-        (http::Method::POST, "invocations") => invoke(&shared, &body).await,
-        (http::Method::GET, "configuration") => configuration(&shared),
-        _ => refuse(404, "ResourceNotFoundException", "There is no such operation in the sandbox."),
+    let action = match (head.method, rest) {
+        (http::Method::POST, "invocations") => "lambda:InvokeFunction",
+        (http::Method::GET, "configuration") => "lambda:GetFunctionConfiguration",
+        _ => return refuse(404, "ResourceNotFoundException", "There is no such operation in the sandbox."),
+    };
+    let short = name.rsplit("%3A").next().unwrap_or_default().rsplit(':').next().unwrap_or_default();
+    let (arn, message, region) = shared.world.with(|state| {
+        let arn = format!("arn:aws:lambda:{}:{}:function:{short}", signed.region, state.aws.account);
+        let message = aws::denial(state, action, Some(&arn));
+        (arn, message, state.aws.region.clone())
+    });
+    if let Some(message) = message {
+        return refuse(403, "AccessDeniedException", &message);
     }
+    if signed.region != region || short != FUNCTION {
+        return refuse(404, "ResourceNotFoundException", &format!("Function not found: {arn}"));
+    }
+    if action == "lambda:InvokeFunction" { invoke(shared, &body).await } else { configuration(shared) }
 }
 
 /// As at Lambda, an invocation goes on when its caller has gone.
@@ -162,7 +250,7 @@ async fn invoke(shared: &Arc<Shared>, body: &[u8]) -> Reply {
     };
     let invocation = tokio::spawn({
         let shared = Arc::clone(shared);
-        async move { shared.host.invoke(event).await }
+        async move { shared.invoke(event).await }
     });
     let Ok(outcome) = invocation.await else {
         return refuse(500, "ServiceException", "The sandbox failed.");
@@ -178,47 +266,85 @@ async fn invoke(shared: &Arc<Shared>, body: &[u8]) -> Reply {
 
 fn configuration(shared: &Shared) -> Reply {
     let variables = shared.environment.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+    let variables = variables.collect::<Map<_, _>>();
+    let (deployment, region, account) =
+        shared.world.with(|state| (state.aws.deployment.clone(), state.aws.region.clone(), state.aws.account.clone()));
+    let function = deployment.function;
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+0000");
     let body = json!({
         "FunctionName": FUNCTION,
-        "FunctionArn": format!("arn:aws:lambda:eu-west-1:111122223333:function:{FUNCTION}"),
+        "FunctionArn": format!("arn:aws:lambda:{region}:{account}:function:{FUNCTION}"),
+        "Role": deployment.role_arn,
         "Runtime": "provided.al2023",
         "Handler": "bootstrap",
+        "Timeout": function.timeout,
+        "MemorySize": function.memory_size,
+        "Architectures": [function.architecture],
+        "PackageType": "Zip",
+        "CodeSha256": shared.code_sha256,
+        "LastModified": function.last_modified.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default(),
         "Version": "$LATEST",
-        "State": "Active",
-        "Environment": {"Variables": variables.collect::<Map<_, _>>()},
+        "State": function.state,
+        "LastUpdateStatus": function.last_update_status,
+        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": deployment.outputs.get("LogGroupName")},
+        "Environment": {"Variables": variables},
     });
     let builder = http::Response::builder().header("content-type", "application/json");
     builder.body(Full::from(body.to_string())).unwrap_or_default()
 }
 
-/// The outputs of the one stack, as `CloudFormation`'s query protocol writes them.
-fn describe_stacks(form: &str) -> Reply {
-    let fields: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
-    let field = |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
-    let xml = |status: u16, body: String| {
-        let builder = http::Response::builder().status(status).header("content-type", "text/xml");
-        builder.body(Full::from(body)).unwrap_or_default()
-    };
-    let namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
-    if field("Action") != "DescribeStacks" || field("StackName") != STACK {
-        let name: String = field("StackName").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        return xml(
-            400,
-            format!(
-                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id {name} does not exist</Message></Error></ErrorResponse>"
-            ),
-        );
+/// The content of a response of `CloudFormation`.
+fn cloud_formation(state: &State, signed: &Signed<'_>, action: &str, form: &Form) -> Result<String, Denied> {
+    if form.field("Version") != Some("2010-05-15") || !["DescribeStacks", "DescribeStackResources"].contains(&action) {
+        return Err(denied(400, "InvalidAction", format!("Could not find operation {action}")));
     }
-    let output = |key: &str, value: &str| {
-        format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
-    };
-    xml(
-        200,
-        format!(
-            "<DescribeStacksResponse xmlns=\"{namespace}\"><DescribeStacksResult><Stacks><member><StackName>{STACK}</StackName><CreationTime>2026-11-24T10:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
-            output("FunctionName", FUNCTION)
-        ),
-    )
+    if signed.service != "cloudformation" {
+        return Err(denied(403, "SignatureDoesNotMatch", signed.for_another_service("cloudformation")));
+    }
+    let deployment = &state.aws.deployment;
+    let stack = form.field("StackName").unwrap_or_default();
+    let id = format!(
+        "arn:aws:cloudformation:{}:{}:stack/{stack}/0c3e0f11-0000-4000-a000-00000000000f",
+        signed.region, state.aws.account
+    );
+    if let Some(message) = aws::denial(state, &format!("cloudformation:{action}"), Some(&id)) {
+        return Err(denied(403, "AccessDenied", message));
+    }
+    if signed.region != state.aws.region || stack != deployment.stack || stack.is_empty() {
+        return Err(invalid(format!("Stack with id {stack} does not exist")));
+    }
+    let common = [tag("StackName", stack), tag("StackId", &id)].concat();
+    if action == "DescribeStacks" {
+        let output = |(key, value): (&String, &String)| [tag("OutputKey", key), tag("OutputValue", value)].concat();
+        let stack = [
+            common,
+            tag("CreationTime", &time_text(deployment.deployed_at)),
+            tag("StackStatus", "CREATE_COMPLETE"),
+            list("Outputs", deployment.outputs.iter().map(output)),
+        ];
+        return Ok(list("Stacks", [stack.concat()]));
+    }
+    let wanted = form.field("LogicalResourceId");
+    let found: Vec<_> = deployment
+        .resources
+        .iter()
+        .filter(|resource| wanted.is_none_or(|id| id == resource.logical_id))
+        .map(|resource| {
+            [
+                common.clone(),
+                tag("LogicalResourceId", &resource.logical_id),
+                tag("PhysicalResourceId", &resource.physical_id),
+                tag("ResourceType", &resource.kind),
+                tag("Timestamp", &time_text(deployment.deployed_at)),
+                tag("ResourceStatus", &resource.status),
+            ]
+            .concat()
+        })
+        .collect();
+    match wanted.filter(|_| found.is_empty()) {
+        Some(id) => Err(invalid(format!("Resource {id} does not exist for stack {stack}"))),
+        None => Ok(list("StackResources", found)),
+    }
 }
 
 fn refuse(status: u16, code: &str, message: &str) -> Reply {
@@ -228,3 +354,6 @@ fn refuse(status: u16, code: &str, message: &str) -> Reply {
         .header("x-amzn-errortype", code);
     builder.body(Full::from(json!({"Type": "User", "Message": message}).to_string())).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::serve::Served;
-use crate::{State, arm, aws, entra, hub};
+use crate::{State, arm, aws, deployed, entra, hub};
 
 /// The Docker Hub organization.
 pub const ORGANIZATION: &str = "acme";
@@ -83,6 +83,12 @@ pub fn trust_role(state: &mut State) {
     let (issuer, role) = (state.aws.sts.issuer.clone(), state.aws.sts.role_arn.clone());
     entra::remove_federated_credentials(state, CLIENT);
     entra::add_federated_credential(state, CLIENT, &issuer, &role, "api://AzureADTokenExchange");
+}
+
+/// Deploys hubkeeper's stack, with the current caller of STS as the function's role: all alarms in the state `OK`, the schedule, a
+/// reconcile an hour ago, and the topic with one confirmed subscription. Its parts are in [`aws::deployment::Deployment`].
+pub fn deploy(state: &mut State) {
+    aws::deployment::deploy(state, deployed::STACK, deployed::FUNCTION);
 }
 
 /// Docker Hub: the organization and its dedicated user. Returns the user's password.

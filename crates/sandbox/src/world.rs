@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
-use time::OffsetDateTime;
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::{arm, aws, entra, hub, registry, responses};
 
@@ -17,11 +18,12 @@ pub type Response = http::Response<Bytes>;
 /// The services of the sandbox, one listener each behind sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum Service {
-    /// Secrets Manager, STS and SQS, distinguished by `X-Amz-Target` or the form's `Action`, as behind `AWS_ENDPOINT_URL`.
+    /// Secrets Manager, SQS, STS, IAM, `CloudWatch`, SNS and `EventBridge` Scheduler, as behind `AWS_ENDPOINT_URL`. `X-Amz-Target`,
+    /// the form's `Version`, or the path distinguishes them.
     Aws,
     /// Entra: `POST /{tenant}/oauth2/v2.0/token`, https only.
     Entra,
-    /// Azure Resource Manager: `Microsoft.Security/securityConnectors` and health reports.
+    /// Azure Resource Manager: connectors and their health reports, subscriptions, plans, permissions and policies.
     Arm,
     /// `hub.docker.com`.
     Hub,
@@ -107,19 +109,20 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// `METHOD path?query` (AWS: `METHOD Action`), for messages and matching.
+    /// `METHOD path?query` (AWS: `METHOD Action`, except for Scheduler, which has paths), for messages and matching.
     #[must_use]
     pub fn line(&self) -> String {
         line(self.service, &self.request)
     }
 
-    /// Whether the request can change state: every method but GET and HEAD, except logins, token exchanges and AWS's reads.
+    /// Whether the request can change state: every method but GET and HEAD, except logins, token exchanges, AWS's reads, and the
+    /// check of Azure's policies.
     #[must_use]
     pub fn is_write(&self) -> bool {
         match self.service {
             Service::Aws => aws::is_write(&self.request),
             Service::Entra | Service::HubAuth | Service::Registry | Service::Responses => false,
-            Service::Arm => !matches!(self.request.method().as_str(), "GET" | "HEAD"),
+            Service::Arm => arm::is_write(&self.request),
             Service::Hub => {
                 !matches!(self.request.method().as_str(), "GET" | "HEAD")
                     && !matches!(
@@ -132,7 +135,7 @@ impl Recorded {
 }
 
 fn line(service: Service, request: &Request) -> String {
-    if service == Service::Aws {
+    if service == Service::Aws && !aws::has_path(request) {
         return format!("{} {}", request.method(), aws::action(request).unwrap_or_else(|| "?".to_owned()));
     }
     let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -145,7 +148,9 @@ type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
 
 /// The state of every service. Tests act as a person or another program by reading and changing it directly.
 pub struct State {
-    /// Secrets Manager, STS, SQS.
+    /// How far the services' clocks in the `Date` headers are ahead of the world's. Default zero.
+    pub date_skew: Duration,
+    /// AWS.
     pub aws: aws::Aws,
     /// Entra: applications, federated credentials, issued bearers.
     pub entra: entra::Entra,
@@ -166,6 +171,21 @@ impl State {
     #[must_use]
     pub fn now(&self) -> OffsetDateTime {
         (self.now)()
+    }
+
+    /// The services' clock, as a `Date` header shows it.
+    pub(crate) fn date(&self) -> String {
+        let format =
+            format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+        (self.now() + self.date_skew).to_offset(UtcOffset::UTC).format(format).unwrap_or_default()
+    }
+
+    /// The response with the `Date` header that every service sends.
+    fn dated(&self, mut response: Response) -> Response {
+        if let Ok(date) = http::HeaderValue::try_from(self.date()) {
+            response.headers_mut().entry(http::header::DATE).or_insert(date);
+        }
+        response
     }
 
     /// A uuid in its usual spelling. The same seed gives the same sequence.
@@ -206,6 +226,7 @@ impl World {
     #[must_use]
     pub fn with_clock(now: Now, seed: u64) -> Self {
         let state = State {
+            date_skew: Duration::ZERO,
             aws: aws::Aws::default(),
             entra: entra::Entra::default(),
             arm: arm::Arm::default(),
@@ -291,6 +312,7 @@ impl World {
             Service::Registry => registry::handle(state, &request),
             Service::Responses => responses::handle(state, &request),
         });
+        let response = response.map(|response| state.dated(response));
         let entry = Recorded {
             index: *handled,
             service,
@@ -307,7 +329,7 @@ impl World {
             record.push(entry);
         }
         let result = match (fault, &response) {
-            (Some(Fault::Answer(answer) | Fault::AnswerAfter(answer)), _) => Ok(answer),
+            (Some(Fault::Answer(answer) | Fault::AnswerAfter(answer)), _) => Ok(state.dated(answer)),
             (Some(Fault::Hang), _) => Err(Broken::Hang),
             (Some(Fault::Truncate), _) => Err(Broken::Truncated),
             (None, Some(response)) => Ok(response.clone()),
@@ -337,4 +359,38 @@ pub fn json(status: u16, body: &serde_json::Value) -> Response {
 #[must_use]
 pub fn empty(status: u16) -> Response {
     http::Response::builder().status(status).body(Bytes::new()).unwrap_or_else(|_| http::Response::new(Bytes::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn date(world: &World) -> String {
+        let request = http::Request::get("/v2/").body(Bytes::new()).expect("a request");
+        let response = world.call(Service::Registry, request).expect("a response");
+        let dates: Vec<_> = response.headers().get_all("date").iter().collect();
+        assert_eq!(dates.len(), 1);
+        dates[0].to_str().expect("text").to_owned()
+    }
+
+    #[test]
+    fn every_response_has_the_date_of_the_services_clock() {
+        let world = World::with_clock(Arc::new(|| datetime!(2026-11-29 20:48:17.5 UTC)), 1);
+        assert_eq!(date(&world), "Sun, 29 Nov 2026 20:48:17 GMT");
+        world.with(|state| state.date_skew = Duration::minutes(-10));
+        assert_eq!(date(&world), "Sun, 29 Nov 2026 20:38:17 GMT");
+        world.script(|_, _, _| Some(Fault::Answer(empty(503))));
+        assert_eq!(date(&world), "Sun, 29 Nov 2026 20:38:17 GMT");
+        world.script(|_, _, _| {
+            let mut own = empty(200);
+            own.headers_mut().insert("date", http::HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"));
+            Some(Fault::AnswerAfter(own))
+        });
+        assert_eq!(date(&world), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert!(
+            world.record().iter().filter_map(|entry| entry.response.as_ref()).all(|r| r.headers().contains_key("date"))
+        );
+    }
 }

@@ -101,7 +101,8 @@ impl Running {
     fn assertion(&self) -> String {
         let form = "Action=GetWebIdentityToken&Version=2011-06-15&Audience.member.1=api%3A%2F%2FAzureADTokenExchange\
                     &SigningAlgorithm=RS256";
-        let signed = "authorization: AWS4-HMAC-SHA256 Credential=x, SignedHeaders=x, Signature=x";
+        let signed = "authorization: AWS4-HMAC-SHA256 Credential=x/20261124/eu-west-1/sts/aws4_request, SignedHeaders=x, \
+                      Signature=x";
         let media = "content-type: application/x-www-form-urlencoded";
         let (status, xml) = self.http("AWS_ENDPOINT_URL_STS", "POST", "/", &[signed, media], form);
         assert_eq!(status, 200, "{xml}");

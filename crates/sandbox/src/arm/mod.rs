@@ -1,4 +1,5 @@
-//! Azure Resource Manager: `Microsoft.Security/securityConnectors` and the health reports of connectors.
+//! Azure Resource Manager: `Microsoft.Security/securityConnectors`, the health reports of connectors, and what a preflight reads of a
+//! subscription (the `subscription` module).
 //!
 //! Order of the checks: bearer, path, api-version, subscription, throttling, authorization, resource group, registration of
 //! the provider, lock, body. Statuses and codes follow Microsoft's swagger, its documentation, and recorded traffic.
@@ -7,6 +8,7 @@ mod model;
 mod person;
 mod refusal;
 mod requests;
+mod subscription;
 mod throttle;
 mod validate;
 
@@ -19,7 +21,8 @@ use time::{Duration, OffsetDateTime};
 pub use model::{Connector, Credential, EchoToken};
 pub use person::{
     add_health, add_resource_group, age, connector, connectors, delete_connector, delete_resource_group,
-    edit_connector, grant, put_connector, revoke_grants, set_health, set_locked, set_registered,
+    deny_by_policy, edit_connector, grant, grant_reader, lift_policies, put_connector, revoke_grants, set_health,
+    set_locked, set_plan, set_registered,
 };
 pub use throttle::{Bucket, Throttle};
 
@@ -53,6 +56,8 @@ pub struct Arm {
 struct Subscription {
     id: String,
     unregistered: bool,
+    /// The plans that somebody changed: whether a plan is on, by name.
+    plans: BTreeMap<String, bool>,
     /// Resource groups by name, lower case.
     groups: BTreeMap<String, Group>,
 }
@@ -61,9 +66,21 @@ struct Subscription {
 struct Group {
     name: String,
     locked: bool,
+    /// Policy assignments that deny connectors.
+    policies: Vec<Policy>,
     /// Connectors by name, lower case.
     connectors: BTreeMap<String, Connector>,
 }
+
+/// A policy assignment with the effect `deny`.
+#[derive(Clone)]
+struct Policy {
+    name: String,
+    display_name: String,
+}
+
+/// The action of the built-in role Reader.
+const READER: &str = "*/read";
 
 /// A role assignment.
 struct Grant {
@@ -144,6 +161,12 @@ fn parameter(request: &Request, name: &str) -> Option<String> {
     url::form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes())
         .find(|(key, _)| key.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.into_owned())
+}
+
+/// Whether the request can change state: every method but GET and HEAD, except the check of policies, which is a POST.
+pub(crate) fn is_write(request: &Request) -> bool {
+    let is_read = matches!(request.method().as_str(), "GET" | "HEAD");
+    !is_read && !subscription::is_policy_check(request.uri().path())
 }
 
 /// Handles one request.

@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::model::Connector;
 use super::requests::{Writer, report_time, write};
-use super::{Grant, Group, Subscription};
+use super::{Grant, Group, Policy, READER, Subscription};
 use crate::world::State;
 
 fn subscription<'a>(state: &'a mut State, id: &str) -> &'a mut Subscription {
@@ -54,6 +54,33 @@ pub fn grant(state: &mut State, client_id: &str, subscription: &str, resource_gr
         made_at: state.now(),
     };
     state.arm.grants.push(grant);
+}
+
+/// Assigns the built-in role Reader at the subscription: everything may be read, connectors too. It takes effect after `role_delay`.
+pub fn grant_reader(state: &mut State, client_id: &str, subscription: &str) {
+    grant(state, client_id, subscription, "*", &[READER]);
+}
+
+/// Turns a plan of Defender for Cloud on or off, such as `Containers` or `CloudPosture`, which are on by default.
+pub fn set_plan(state: &mut State, subscription_id: &str, plan: &str, standard: bool) {
+    subscription(state, subscription_id).plans.insert(plan.to_owned(), standard);
+}
+
+/// Assigns a policy to a resource group that denies connectors (403 `RequestDisallowedByPolicy` for a PUT or a PATCH).
+pub fn deny_by_policy(
+    state: &mut State,
+    subscription: &str,
+    resource_group: &str,
+    assignment_name: &str,
+    display_name: &str,
+) {
+    let policy = Policy { name: assignment_name.to_owned(), display_name: display_name.to_owned() };
+    group(state, subscription, resource_group).policies.push(policy);
+}
+
+/// Removes every policy assignment of a resource group.
+pub fn lift_policies(state: &mut State, subscription: &str, resource_group: &str) {
+    group(state, subscription, resource_group).policies.clear();
 }
 
 /// Removes every role assignment of a client.

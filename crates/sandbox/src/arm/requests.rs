@@ -6,34 +6,32 @@ use time::macros::format_description;
 
 use super::model::{Connector, Content};
 use super::refusal::{Refusal, arm};
-use super::{Group, Target, parameter, validate};
+use super::subscription::{self, Route};
+use super::{Group, READER, Target, parameter, validate};
 use crate::entra;
 use crate::world::{Request, Response, State, empty, json as json_response};
 
 /// The api-versions that the sandbox serves. The first one does not know Docker Hub.
-const VERSIONS: [&str; 4] = ["2023-10-01-preview", "2024-07-01-preview", "2024-08-01-preview", "2026-08-01-preview"];
+pub(super) const VERSIONS: [&str; 4] =
+    ["2023-10-01-preview", "2024-07-01-preview", "2024-08-01-preview", "2026-08-01-preview"];
 const HEALTH_VERSIONS: [&str; 2] = ["2023-02-01-preview", "2023-05-01-preview"];
 
 pub(super) fn handle(state: &mut State, request: &Request, remaining: &mut u32) -> Result<Response, Refusal> {
     let client = authenticate(state, request)?;
+    if let Some(route) = Route::parse(request.uri().path()) {
+        return subscription::handle(state, request, &client, &route, remaining);
+    }
     let Some(target) = Target::parse(request.uri().path()) else {
         let text = "The resource type could not be found in the namespace 'Microsoft.Security'.";
         return Err(arm(404, "InvalidResourceType", text));
     };
     let method = request.method().as_str();
-    let version = api_version(request, &target)?;
-    if !is_uuid(&target.subscription) {
-        let text = format!("The provided subscription identifier '{}' is malformed or invalid.", target.subscription);
-        return Err(arm(400, "InvalidSubscriptionId", text));
-    }
-    let subscription = target.subscription.to_lowercase();
-    if !state.arm.subscriptions.contains_key(&subscription) {
-        let text = format!("The subscription '{}' could not be found.", target.subscription);
-        return Err(arm(404, "SubscriptionNotFound", text));
-    }
+    let supported: &[&'static str] = if target.health { &HEALTH_VERSIONS } else { &VERSIONS };
+    let version = api_version(request, supported, "securityConnectors")?;
+    let subscription_id = known_subscription(state, &target.subscription)?;
     let now = state.now();
     if let Some(throttle) = state.arm.throttle {
-        *remaining = state.arm.spending.take(&throttle, now, &subscription, &client, method)?;
+        *remaining = state.arm.spending.take(&throttle, now, &subscription_id, &client, method)?;
     }
     let action = match (method, target.name.is_some() && !target.health) {
         ("GET", _) => "read",
@@ -48,9 +46,9 @@ pub(super) fn handle(state: &mut State, request: &Request, remaining: &mut u32) 
     let echo = (state.arm.echo_token, state.arm.etags);
     let page_size = state.arm.page_size;
     let new_etag = if action == "write" { state.uuid() } else { String::new() };
-    let Some(found) = state.arm.subscriptions.get_mut(&subscription) else { return Ok(empty(404)) };
+    let Some(found) = state.arm.subscriptions.get_mut(&subscription_id) else { return Ok(empty(404)) };
     if let Some(group) = target.group.as_ref().filter(|group| !found.groups.contains_key(&group.to_lowercase())) {
-        return Err(arm(404, "ResourceGroupNotFound", format!("Resource group '{group}' could not be found.")));
+        return Err(no_group(group));
     }
     if found.unregistered {
         let text = "The subscription is not registered to use namespace 'Microsoft.Security'. See \
@@ -92,6 +90,9 @@ pub(super) fn handle(state: &mut State, request: &Request, remaining: &mut u32) 
         "DELETE" => Ok(empty(if group.connectors.remove(&name.to_lowercase()).is_some() { 200 } else { 204 })),
         _ => {
             let mut body = body_of(request)?;
+            if let Some(policy) = group.policies.first() {
+                return Err(subscription::disallowed(&target, policy));
+            }
             let existing = group.connectors.get(&name.to_lowercase());
             let with_properties = method == "PUT" || body.get("properties").is_some();
             if method == "PATCH" {
@@ -128,8 +129,26 @@ fn authenticate(state: &State, request: &Request) -> Result<String, Refusal> {
     }
 }
 
-fn api_version(request: &Request, target: &Target) -> Result<&'static str, Refusal> {
-    let supported: &[&'static str] = if target.health { &HEALTH_VERSIONS } else { &VERSIONS };
+/// The id of a subscription that exists, in lower case.
+pub(super) fn known_subscription(state: &State, given: &str) -> Result<String, Refusal> {
+    if !is_uuid(given) {
+        let text = format!("The provided subscription identifier '{given}' is malformed or invalid.");
+        return Err(arm(400, "InvalidSubscriptionId", text));
+    }
+    let subscription = given.to_lowercase();
+    if !state.arm.subscriptions.contains_key(&subscription) {
+        let text = format!("The subscription '{given}' could not be found.");
+        return Err(arm(404, "SubscriptionNotFound", text));
+    }
+    Ok(subscription)
+}
+
+pub(super) fn no_group(group: &str) -> Refusal {
+    arm(404, "ResourceGroupNotFound", format!("Resource group '{group}' could not be found."))
+}
+
+/// The api-version of a request, if it is one of those that the sandbox serves for this type.
+pub(super) fn api_version(request: &Request, supported: &[&'static str], kind: &str) -> Result<&'static str, Refusal> {
     let Some(given) = parameter(request, "api-version").filter(|version| !version.is_empty()) else {
         let text = "The api-version query parameter (?api-version=) is required for all requests.";
         return Err(arm(400, "MissingApiVersionParameter", text));
@@ -147,7 +166,7 @@ fn api_version(request: &Request, target: &Target) -> Result<&'static str, Refus
     let list = supported.join(",");
     if is_dated {
         let text = format!(
-            "No registered resource provider found for API version '{given}' for type 'securityConnectors'. The supported \
+            "No registered resource provider found for API version '{given}' for type '{kind}'. The supported \
              api-versions are '{list}'."
         );
         Err(arm(400, "NoRegisteredProviderFound", text))
@@ -174,20 +193,22 @@ fn authorize(state: &State, client: &str, target: &Target, action: &str) -> Resu
             && grant.subscription == subscription
             && (grant.group.is_none() || grant.group == group)
             && grant.made_at + delay <= now
-            && grant.actions.iter().any(|granted| granted == action)
+            && grant.actions.iter().any(|granted| granted == action || (granted == READER && action == "read"))
     });
     if allowed {
         return Ok(());
     }
-    let object = entra::object_id(state, client);
     let kind = if target.health { "healthReports" } else { "securityConnectors" };
+    Err(unauthorized(state, client, &format!("Microsoft.Security/{kind}/{action}"), &target.scope()))
+}
+
+pub(super) fn unauthorized(state: &State, client: &str, action: &str, scope: &str) -> Refusal {
+    let object = entra::object_id(state, client);
     let text = format!(
-        "The client '{client}' with object id '{object}' does not have authorization to perform action \
-         'Microsoft.Security/{kind}/{action}' over scope '{}' or the scope is invalid. If access was recently granted, please \
-         refresh your credentials.",
-        target.scope()
+        "The client '{client}' with object id '{object}' does not have authorization to perform action '{action}' over scope \
+         '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
     );
-    Err(arm(403, "AuthorizationFailed", text))
+    arm(403, "AuthorizationFailed", text)
 }
 
 fn list(request: &Request, all: &[Value], page_size: Option<usize>) -> Result<Response, Refusal> {
@@ -211,7 +232,7 @@ fn list(request: &Request, all: &[Value], page_size: Option<usize>) -> Result<Re
     Ok(json_response(200, &body))
 }
 
-fn invalid_content(why: &str) -> Refusal {
+pub(super) fn invalid_content(why: &str) -> Refusal {
     arm(
         400,
         "InvalidRequestContent",
@@ -219,7 +240,7 @@ fn invalid_content(why: &str) -> Refusal {
     )
 }
 
-fn body_of(request: &Request) -> Result<Value, Refusal> {
+pub(super) fn body_of(request: &Request) -> Result<Value, Refusal> {
     let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("");
     if !content_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("application/json") {
         let text =

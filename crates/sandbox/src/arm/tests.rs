@@ -10,6 +10,8 @@ use super::*;
 use crate::entra;
 use crate::world::{Service, World};
 
+mod preflight;
+
 const START: i64 = 1_793_534_400;
 const TENANT: &str = "6c1f1f0e-0000-4000-8000-000000000001";
 const CLIENT: &str = "6c1f1f0e-0000-4000-8000-000000000002";

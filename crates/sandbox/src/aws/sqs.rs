@@ -93,9 +93,11 @@ fn queue(state: &State, input: &Input<'_>) -> Result<String, Refusal> {
     let path = |url: &str| url::Url::parse(url).ok().map(|url| url.path().to_owned());
     let wanted = input.required("QueueUrl").ok().and_then(path);
     let found = state.aws.sqs.queues.keys().find(|url| wanted.is_some() && path(url) == wanted);
-    found
-        .cloned()
-        .ok_or_else(|| queue_error("com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist."))
+    found.cloned().ok_or_else(no_queue)
+}
+
+pub(super) fn no_queue() -> Refusal {
+    queue_error("com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.")
 }
 
 fn take(state: &mut State, url: &str, count: usize, hide: Duration) -> Vec<Message> {

@@ -1,14 +1,15 @@
-//! STS: `GetWebIdentityToken` in the query protocol (form request, XML response).
+//! STS: `GetWebIdentityToken` and `GetCallerIdentity`.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use time::Duration;
 
 use super::events::time_text;
+use super::query::{Denied, Form, denied, invalid, tag};
 use crate::keys;
-use crate::world::{Request, Response, State};
+use crate::world::State;
 
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// The name of the session that every client of the sandbox has.
+const SESSION: &str = "sandbox";
 
 /// The state of the token service.
 pub struct Sts {
@@ -36,72 +37,21 @@ impl Default for Sts {
     }
 }
 
-struct Denied {
-    status: u16,
-    code: &'static str,
-    message: String,
+/// The ARN of the caller: the session of the calling role.
+pub(crate) fn caller_arn(state: &State) -> String {
+    let role = state.aws.sts.role_arn.rsplit('/').next().unwrap_or_default();
+    format!("arn:aws:sts::{}:assumed-role/{role}/{SESSION}", state.aws.account)
 }
 
-fn denied(status: u16, code: &'static str, message: impl Into<String>) -> Denied {
-    Denied { status, code, message: message.into() }
+/// `GetCallerIdentity`.
+pub(super) fn caller(state: &State) -> String {
+    let user_id = format!("AROASANDBOXSANDBOX234:{SESSION}");
+    [tag("Arn", &caller_arn(state)), tag("UserId", &user_id), tag("Account", &state.aws.account)].concat()
 }
 
-fn invalid(message: impl Into<String>) -> Denied {
-    denied(400, "ValidationError", message)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn xml(status: u16, request_id: &str, body: String) -> Response {
-    http::Response::builder()
-        .status(status)
-        .header("content-type", "text/xml")
-        .header("x-amzn-requestid", request_id)
-        .body(Bytes::from(body))
-        .unwrap_or_else(|_| http::Response::new(Bytes::new()))
-}
-
-pub(super) fn handle(state: &mut State, request: &Request, request_id: &str) -> Response {
-    match answer(state, request) {
-        Ok((token, expiration)) => xml(
-            200,
-            request_id,
-            format!(
-                "<GetWebIdentityTokenResponse xmlns=\"{NAMESPACE}\"><GetWebIdentityTokenResult><WebIdentityToken>{token}\
-                 </WebIdentityToken><Expiration>{expiration}</Expiration></GetWebIdentityTokenResult><ResponseMetadata>\
-                 <RequestId>{request_id}</RequestId></ResponseMetadata></GetWebIdentityTokenResponse>"
-            ),
-        ),
-        Err(Denied { status, code, message }) => xml(
-            status,
-            request_id,
-            format!(
-                "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code><Message>{}</Message>\
-                 </Error><RequestId>{request_id}</RequestId></ErrorResponse>",
-                escape(&message)
-            ),
-        ),
-    }
-}
-
-fn answer(state: &mut State, request: &Request) -> Result<(String, String), Denied> {
-    let media = super::header(request, "content-type").split(';').next().unwrap_or_default();
-    if request.method() != http::Method::POST || media.trim() != "application/x-www-form-urlencoded" {
-        return Err(denied(404, "UnknownOperationException", "The request is not a form."));
-    }
-    if !super::is_signed(request) {
-        return Err(denied(403, "MissingAuthenticationToken", "Request is missing Authentication Token"));
-    }
-    // the global endpoint does not serve this action (AWS's reference)
-    let host = request.uri().host().unwrap_or_else(|| super::header(request, "host"));
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
-    let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let action = field("Action").unwrap_or_default();
-    if action != "GetWebIdentityToken" || field("Version") != Some("2011-06-15") || host == "sts.amazonaws.com" {
-        return Err(denied(400, "InvalidAction", format!("Could not find operation {action}")));
-    }
+/// `GetWebIdentityToken`.
+pub(super) fn token(state: &mut State, form: &Form) -> Result<String, Denied> {
+    let field = |name: &str| form.field(name);
     let audiences: Vec<&str> =
         (1..=11).map_while(|n| field(&format!("Audience.member.{n}"))).filter(|text| !text.is_empty()).collect();
     if !(1..=10).contains(&audiences.len()) || audiences.iter().any(|text| text.len() > 1000) {
@@ -137,7 +87,8 @@ fn answer(state: &mut State, request: &Request) -> Result<(String, String), Deni
             "The requested token duration would extend the session beyond its original expiration time.",
         ));
     }
-    Ok(issue(state, &audiences, seconds))
+    let (token, expiration) = issue(state, &audiences, seconds);
+    Ok([tag("WebIdentityToken", &token), tag("Expiration", &expiration)].concat())
 }
 
 /// A token and its expiry.

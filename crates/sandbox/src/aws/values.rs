@@ -18,6 +18,7 @@ pub(super) fn seconds(at: time::OffsetDateTime) -> Value {
 pub(super) fn get(state: &mut State, input: &Input<'_>) -> Result<Value, Refusal> {
     let arn = input.live_arn(state)?;
     let (id, label) = (input.text("VersionId")?, input.text("VersionStage")?);
+    Refusal::of_kms(state)?;
     let now = state.now();
     let secret = secret(state, &arn)?;
     let missing = match (id, label) {
@@ -77,6 +78,7 @@ pub(super) fn put(state: &mut State, input: &Input<'_>) -> Result<Value, Refusal
     if rotation_token.is_some_and(|token| !token_fits(token)) {
         return Err(Refusal::parameter("RotationToken must be 36-256 characters of a-z, A-Z, 0-9 and hyphen."));
     }
+    Refusal::of_kms(state)?;
     let now = state.now();
     let outcome = secret(state, &arn)?.put(NewValue { version_id, value, stages, rotation_token }, now)?;
     announce(state, &arn, &outcome);
@@ -139,6 +141,9 @@ pub(super) fn create(state: &mut State, input: &Input<'_>) -> Result<Value, Refu
             format!("The operation failed because the secret {name} already exists."),
         ));
     }
+    if value.is_some() {
+        Refusal::of_kms(state)?;
+    }
     let mut new = blank(state, name);
     new.description = input.text("Description")?.map(str::to_owned);
     new.kms_key_id = input.text("KmsKeyId")?.map(str::to_owned);
@@ -155,6 +160,7 @@ pub(super) fn create(state: &mut State, input: &Input<'_>) -> Result<Value, Refu
 
 /// Stores a value as the current one.
 fn store(state: &mut State, arn: &str, version_id: &str, value: Stored) -> Result<(), Refusal> {
+    Refusal::of_kms(state)?;
     let now = state.now();
     let new = NewValue { version_id, value, stages: vec![CURRENT.to_owned()], rotation_token: None };
     let outcome = secret(state, arn)?.put(new, now)?;

@@ -11,13 +11,20 @@ use crate::world::{Service, World};
 
 mod labels;
 mod lists;
+mod queries;
 mod queues;
+mod refusals;
+mod schedules;
 mod tokens;
 mod values;
 
 const TYPE: &str = "application/x-amz-json-1.1";
-const SIGNED: &str =
-    "AWS4-HMAC-SHA256 Credential=AKID/20261124/eu-west-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=00";
+
+/// The `Authorization` header of a signed request.
+fn signed(region: &str, service: &str) -> String {
+    let scope = format!("AKID/20261124/{region}/{service}/aws4_request");
+    format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00")
+}
 
 /// A world whose clock the test moves, in seconds since the start.
 fn world() -> (World, Arc<AtomicI64>) {
@@ -29,10 +36,11 @@ fn world() -> (World, Arc<AtomicI64>) {
 }
 
 fn request(target: &str, content_type: &str, body: impl Into<Bytes>) -> Request {
+    let service = if target.starts_with("AmazonSQS") { "sqs" } else { "secretsmanager" };
     http::Request::post("https://aws.example/")
         .header("x-amz-target", target)
         .header("content-type", content_type)
-        .header("authorization", SIGNED)
+        .header("authorization", signed("eu-west-1", service))
         .body(body.into())
         .expect("a request")
 }
@@ -83,8 +91,17 @@ fn a_request_without_a_signature_is_refused() {
     let (world, _) = world();
     let mut unsigned = request("secretsmanager.ListSecrets", TYPE, "{}");
     unsigned.headers_mut().remove("authorization");
-    let (status, body) = send(&world, unsigned);
+    let (status, body) = send(&world, unsigned.clone());
     assert_eq!((status, body["__type"].as_str()), (400, Some("MissingAuthenticationTokenException")));
+    let incomplete = "AWS4-HMAC-SHA256 Credential=AKID, SignedHeaders=host, Signature=00".to_owned();
+    for (header, kind) in
+        [(incomplete, "MissingAuthenticationTokenException"), (signed("eu-west-1", "sqs"), "InvalidSignatureException")]
+    {
+        let mut other = unsigned.clone();
+        other.headers_mut().insert("authorization", header.parse().expect("a header"));
+        let (status, body) = send(&world, other);
+        assert_eq!((status, body["__type"].as_str()), (400, Some(kind)));
+    }
 }
 
 #[test]
@@ -114,6 +131,12 @@ fn writes_are_told_from_reads() {
         assert!(!is(&format!("secretsmanager.{read}")), "{read}");
     }
     assert!(is("AmazonSQS.SendMessageBatch") && !is("AmazonSQS.ReceiveMessage"));
+    let form =
+        |action: &str| is_write(&http::Request::post("/").body(format!("Action={action}").into()).expect("a request"));
+    for read in ["GetCallerIdentity", "SimulatePrincipalPolicy", "DescribeAlarms", "GetMetricStatistics"] {
+        assert!(!form(read), "{read}");
+    }
+    assert!(form("DeleteAlarms") && form("Publish"));
 }
 
 #[test]

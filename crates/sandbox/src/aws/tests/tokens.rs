@@ -4,7 +4,7 @@ use crate::keys;
 fn token(world: &World, form: &str) -> (u16, String) {
     let request = http::Request::post("https://sts.eu-west-1.amazonaws.com/")
         .header("content-type", "application/x-www-form-urlencoded")
-        .header("authorization", SIGNED)
+        .header("authorization", signed("eu-west-1", "sts"))
         .body(Bytes::from(form.to_owned()))
         .expect("a request");
     assert_eq!((action(&request).is_some(), is_write(&request)), (form.contains("Action"), false));
@@ -52,4 +52,36 @@ fn bad_parameters_and_a_feature_that_is_off_are_refused() {
     refused(FORM, 403, "SessionDurationEscalationException");
     world.with(|state| state.aws.sts.federation_disabled = true);
     refused(FORM, 403, "OutboundWebIdentityFederationDisabledException");
+}
+
+#[test]
+fn the_caller_is_a_session_of_the_role_and_needs_no_right_to_know_it() {
+    let (world, _) = world();
+    world.with(|state| {
+        state.aws.sts.role_arn = "arn:aws:iam::111122223333:role/path/hubkeeper-eu-west-1".to_owned();
+        state.aws.denied = ["sts:GetCallerIdentity", "sts:GetWebIdentityToken"].map(str::to_owned).into();
+    });
+    let (status, body) = token(&world, "Action=GetCallerIdentity&Version=2011-06-15");
+    assert_eq!(status, 200, "{body}");
+    let arn = "arn:aws:sts::111122223333:assumed-role/hubkeeper-eu-west-1/sandbox";
+    assert_eq!((between(&body, "Account"), between(&body, "Arn")), ("111122223333", arn));
+    assert!(between(&body, "UserId").ends_with(":sandbox"));
+    let (status, body) = token(&world, FORM);
+    assert_eq!((status, between(&body, "Code")), (403, "AccessDenied"));
+    let message = between(&body, "Message");
+    assert!(
+        message.starts_with(&format!("User: {arn} is not authorized to perform: sts:GetWebIdentityToken ")),
+        "{message}"
+    );
+}
+
+#[test]
+fn every_region_has_sts() {
+    let (world, _) = world();
+    let request = http::Request::post("https://sts.us-east-1.amazonaws.com/")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("authorization", signed("us-east-1", "sts"))
+        .body(Bytes::from_static(FORM.as_bytes()))
+        .expect("a request");
+    assert_eq!(world.call(Service::Aws, request).expect("a response").status(), 200);
 }
