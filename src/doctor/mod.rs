@@ -114,7 +114,7 @@ pub async fn run(process: &Process, query: &DoctorQuery, login: &AzureLogin, end
         docker_hub::check(&mut run, secret, document).await;
     }
     let mut ledger = run.ledger;
-    ledger.finish(Check::is_function_s);
+    ledger.finish(Check::is_function_s, None);
     Diagnosis { ledger, secret: secret.map(|secret| secret.arn), subject: document.as_ref().map(Named::of) }
 }
 

@@ -46,7 +46,11 @@ pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> 
     }
     line.clear();
     let is_local = arguments.local;
-    ledger.finish(|check| check.is_function_s() || !is_local);
+    // without an answer of the function nothing is known of what it checks
+    let root = [Check::Login, Check::Function, Check::Version]
+        .into_iter()
+        .find(|check| ledger.entry(*check).is_some_and(|entry| entry.state == State::Failure));
+    ledger.finish(|check| check.is_function_s() || !is_local, root);
     let mut fields = ledger.to_json();
     fields.insert("action".to_owned(), json!("doctor"));
     context.print(&Value::Object(fields), || render::doctor::doctor(&ledger));

@@ -71,7 +71,7 @@ mod tests {
         ledger.warn(Check::Clock, "40 seconds ahead", "synchronize it");
         ledger.fail(Check::Identity, &Error::needs_human("no login", "log in"));
         ledger.note("loginClaims", "scope");
-        ledger.finish(|check| matches!(check, Check::List | Check::Proxy));
+        ledger.finish(|check| matches!(check, Check::List | Check::Proxy), None);
         let text = anstream::adapter::strip_str(&doctor(&ledger)).to_string();
         assert_eq!(
             text,

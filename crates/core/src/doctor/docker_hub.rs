@@ -112,7 +112,7 @@ mod tests {
     fn a_lock_out_is_one_failure_and_no_further_login() {
         let mut ledger = ready();
         record_login(&mut ledger, "acme-scanner", "s", &TokenLogin::Unknown(HubError::LockedOut("status 429".into())));
-        ledger.finish(Check::is_function_s);
+        ledger.finish(Check::is_function_s, None);
         assert_eq!(ledger.count(State::Failure), 1);
         assert_eq!(ledger.entry(Check::ManagerLogin).unwrap().because, Some(Check::TokenLogin));
         assert!(ledger.is_worth_a_retry());

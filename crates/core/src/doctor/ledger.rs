@@ -164,13 +164,13 @@ impl Ledger {
     }
 
     /// Records every check of `scope` that has no entry yet as not reached, and names the cause: the first failed check
-    /// on the way.
-    pub fn finish(&mut self, scope: impl Fn(Check) -> bool) {
+    /// on the way, or `because` where nothing on the way has an entry.
+    pub fn finish(&mut self, scope: impl Fn(Check) -> bool, because: Option<Check>) {
         for check in Check::ALL.iter().copied().filter(|check| scope(*check)) {
             if self.entries.contains_key(&check) {
                 continue;
             }
-            let entry = match self.cause(check) {
+            let entry = match self.cause(check).or(because) {
                 Some(because) => not_reached(because),
                 None => Entry {
                     state: State::NotReached,
@@ -304,7 +304,7 @@ mod tests {
         // what a careless caller records in spite of it
         ledger.fail(Check::Connector, &failed());
         ledger.ok(Check::TokenLogin, "fine");
-        ledger.finish(Check::is_function_s);
+        ledger.finish(Check::is_function_s, None);
         let red: Vec<Check> =
             ledger.entries().filter(|(_, entry)| entry.state == State::Failure).map(|(check, _)| check).collect();
         assert_eq!(red, [Check::Document]);
@@ -323,7 +323,7 @@ mod tests {
         ledger.fail(Check::Identity, &failed());
         ledger.skip(Check::Plans, "no right", Some("ask for it"));
         ledger.note("loginClaims", "scope");
-        ledger.finish(Check::is_function_s);
+        ledger.finish(Check::is_function_s, None);
         assert_eq!(Ledger::from_json(&Value::Object(ledger.to_json())), ledger);
         let newer = json!({"checks": [{"check": "tomorrow", "state": "ok", "detail": "x"}], "facts": [7]});
         assert_eq!(Ledger::from_json(&newer), Ledger::default());

@@ -139,9 +139,9 @@ fn record_clock(ledger: &mut Ledger, probes: &[Probe]) {
         ledger.skip(Check::Clock, "no response has a Date", None);
         return;
     };
-    let side = if skew.is_negative() { "behind" } else { "ahead" };
+    let side = if skew.is_negative() { "behind" } else { "ahead of" };
     let seconds = skew.abs().whole_seconds();
-    let detail = format!("this clock is {seconds} seconds {side} of {host}");
+    let detail = format!("this clock is {seconds} seconds {side} {host}");
     let remedy = "synchronize the clock (NTP): AWS rejects signatures that are five minutes off, and Docker Hub codes of a second factor that are half a minute off";
     if skew.abs() >= WRONG {
         ledger.fail(Check::Clock, &Error::needs_human(detail, remedy));

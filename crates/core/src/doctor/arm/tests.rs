@@ -28,7 +28,7 @@ fn after(get: &Get, has_a_role: Option<bool>) -> Ledger {
     let mut ledger = ready();
     record_get(&mut ledger, &reader, get);
     record_connector(&mut ledger, &reader, get);
-    ledger.finish(|check| check.section() == Check::Connector.section());
+    ledger.finish(|check| check.section() == Check::Connector.section(), None);
     ledger
 }
 
