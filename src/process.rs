@@ -1,10 +1,11 @@
 //! Keeps the state that lives as long as the process, and creates the clients of each invocation from it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aws_config::SdkConfig;
 use hubkeeper_core::config::Config;
 use hubkeeper_core::time::Timestamp;
+use hubkeeper_core::transcript::Transcript;
 
 use crate::clients::azure::arm::Arm;
 use crate::clients::azure::entra::{BearerCache, Entra};
@@ -62,6 +63,18 @@ impl Process {
             http_client,
         }
     }
+
+    /// Creates a process that notes each exchange in `transcript`.
+    pub fn recording(&self, transcript: &Arc<Mutex<Transcript>>) -> Self {
+        Self {
+            config: Arc::clone(&self.config),
+            aws: self.aws.clone(),
+            shared: self.shared.recording(transcript),
+            bearers: Arc::clone(&self.bearers),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
     /// Creates the clients that write, for [`crate::apply`] and for the queue.
     pub fn writers(&self, services: &Services) -> Writers {
         Writers::new(services, sdk_client!(aws_sdk_sqs, &self.aws, services.http_client))

@@ -7,6 +7,8 @@ mod azure;
 mod docker_hub;
 pub mod network;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use hubkeeper_core::config::AzureAuth;
 use hubkeeper_core::doctor::{Check, Ledger};
 use hubkeeper_core::error::Error;
@@ -14,6 +16,7 @@ use hubkeeper_core::event::DoctorQuery;
 use hubkeeper_core::secret::document::ConnectorId;
 use hubkeeper_core::secret::{Document, Label, LoginSecret, Managed, Purpose, Secret, Subject};
 use hubkeeper_core::time::{Timestamp, rfc3339};
+use hubkeeper_core::transcript::Transcript;
 use serde_json::{Value, json};
 
 use crate::clients::azure::assertion::{assertion, identity};
@@ -40,6 +43,8 @@ pub struct Diagnosis {
     pub secret: Option<String>,
     /// What the secret's document says, once it is read.
     pub subject: Option<Named>,
+    /// The exchanges, if the event asks for them.
+    pub transcript: Option<Transcript>,
 }
 
 /// What the checks of Azure need of a document.
@@ -93,12 +98,25 @@ impl Diagnosis {
                     "name": name, "location": location}),
             );
         }
+        if let Some(transcript) = &self.transcript {
+            fields.insert("transcript".to_owned(), transcript.to_json());
+        }
         Value::Object(fields)
     }
 }
 
 /// Runs every check that the function can run.
 pub async fn run(process: &Process, query: &DoctorQuery, login: &AzureLogin, end: Timestamp) -> Diagnosis {
+    if !query.record {
+        return Box::pin(examine(process, query, login, end)).await;
+    }
+    let transcript = Arc::new(Mutex::new(Transcript::of_function(&process.config)));
+    let mut diagnosis = Box::pin(examine(&process.recording(&transcript), query, login, end)).await;
+    diagnosis.transcript = Some(transcript.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    diagnosis
+}
+
+async fn examine(process: &Process, query: &DoctorQuery, login: &AzureLogin, end: Timestamp) -> Diagnosis {
     let services = process.services(end, &Sessions::default());
     let mut run = Run { process, services: &services, ledger: Ledger::default() };
     network::check(&mut run, process.aws.region().map(AsRef::as_ref)).await;
@@ -115,7 +133,12 @@ pub async fn run(process: &Process, query: &DoctorQuery, login: &AzureLogin, end
     }
     let mut ledger = run.ledger;
     ledger.finish(Check::is_function_s, None);
-    Diagnosis { ledger, secret: secret.map(|secret| secret.arn), subject: document.as_ref().map(Named::of) }
+    Diagnosis {
+        ledger,
+        secret: secret.map(|secret| secret.arn),
+        subject: document.as_ref().map(Named::of),
+        transcript: None,
+    }
 }
 
 /// Checks Defender plans and policies alone, with a bearer token in the process's cache: these reads need rights on the

@@ -20,9 +20,11 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use hubkeeper_core::error::{Error, Kind};
 use hubkeeper_core::time::{Timestamp, until};
+use hubkeeper_core::transcript::Transcript;
 
 use super::pace::{self, Holds, Host};
 use super::proxy::ProxyFault;
+use super::recording::Recording;
 use super::transport::{Transport, TransportError, TransportErrorKind};
 use crate::clock::{Clock, Random};
 use crate::http::exchange::{MayHaveActed, Policy, Repeat, Request, Response, UNDER_WAY};
@@ -108,6 +110,13 @@ impl HttpShared {
         observer: Arc<dyn Observer>,
     ) -> Arc<Self> {
         Arc::new(Self { transport, clock, random, observer, hosts: Mutex::default() })
+    }
+
+    /// Creates a client state that notes each exchange in `transcript`. Clock, randomness and observer are the same.
+    pub fn recording(&self, transcript: &Arc<Mutex<Transcript>>) -> Arc<Self> {
+        let transport = Recording::new(Arc::clone(&self.transport), Arc::clone(transcript));
+        let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
+        Self::observed(Arc::new(transport), clock, random, Arc::clone(&self.observer))
     }
 
     /// Returns the current time.

@@ -7,6 +7,7 @@ mod client;
 mod exchange;
 pub mod pace;
 pub mod proxy;
+pub mod recording;
 pub mod transport;
 
 pub(crate) use client::speaks_of_failed_logins;

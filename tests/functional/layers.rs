@@ -29,7 +29,7 @@ const CORE: [&[&str]; 10] = [
     &["proof"],
     &["failure"],
     &["connector", "hub"],
-    &["secret"],
+    &["secret", "transcript"],
     &["request", "warning", "outcome", "config"],
     &["proxy", "fields"],
     &["error", "ids", "time", "redact"],

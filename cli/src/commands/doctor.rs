@@ -1,13 +1,17 @@
 //! `hubkeeper doctor`: every check of the deployed function, of what the stack deploys around it, and of the person's own
 //! login. Writes nothing at any service.
 
-use std::sync::Arc;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hubkeeper::doctor::Named;
 use hubkeeper::http::HttpShared;
 use hubkeeper_core::config::ProofConfig;
 use hubkeeper_core::doctor::{Check, Ledger, State};
 use hubkeeper_core::event::DoctorQuery;
+use hubkeeper_core::transcript::Transcript;
 use serde_json::{Value, json};
 
 use crate::args::{self, Doctor};
@@ -23,6 +27,48 @@ use crate::{local, render};
 /// The version of this command line.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The transcript of a run, and the file that it goes to. No `Debug`: a transcript knows the secrets that it hides.
+struct Record {
+    path: PathBuf,
+    transcript: Arc<Mutex<Transcript>>,
+}
+
+impl Record {
+    /// Checks that the file can be written before anything is sent.
+    fn new(path: &Path, config: &ProofConfig) -> Result<Self, Failure> {
+        let opened = File::options().append(true).create(true).open(path);
+        opened.map_err(|error| unwritable(path, &error))?;
+        let transcript = Arc::new(Mutex::new(Transcript::of_proof(config)));
+        Ok(Self { path: path.to_owned(), transcript })
+    }
+
+    /// Adds what the function recorded.
+    fn add(&self, answer: &Value) {
+        if let Some(other) = Transcript::from_json(&answer["transcript"]) {
+            self.transcript.lock().unwrap_or_else(PoisonError::into_inner).merge(other);
+        }
+    }
+
+    fn write(&self) -> Result<String, Failure> {
+        let transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner).to_json();
+        let text = serde_json::to_string_pretty(&transcript).unwrap_or_default();
+        fs::write(&self.path, text + "\n").map_err(|error| unwritable(&self.path, &error))?;
+        let count = transcript["exchanges"].as_array().map_or(0, Vec::len);
+        Ok(format!(
+            "{} holds {}: methods, paths, statuses, field names, types and words of errors, and no secret, id, name or value; read it before you send it",
+            self.path.display(),
+            render::style::count(count, "exchange", "exchanges")
+        ))
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(
+        format!("{} cannot be written: {}", path.display(), error.kind()),
+        "name a file that you may write to with --record",
+    )
+}
+
 /// What the checks are about, once a run knows it.
 #[derive(Default)]
 struct About {
@@ -37,14 +83,23 @@ struct About {
 pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> {
     context.doing("interrupted: doctor writes nothing");
     let line = context.line("doctor");
+    let config = ProofConfig::parse(&context.environment).map_err(|problems| local::misconfigured(&problems))?;
+    let record = match &arguments.record {
+        Some(path) => Some(Record::new(path, &config)?),
+        None => None,
+    };
     let shared = context.shared(&line)?;
+    let shared = record.as_ref().map_or_else(|| Arc::clone(&shared), |record| shared.recording(&record.transcript));
     let mut ledger = Ledger::default();
     if arguments.local {
-        own_checks(context, &arguments, &shared, &line, &mut ledger).await?;
+        own_checks(context, &arguments, &shared, &line, &mut ledger, record.as_ref()).await?;
     } else {
-        deployed(context, &arguments, &shared, &line, &mut ledger).await?;
+        deployed(context, &arguments, &shared, &line, &mut ledger, record.as_ref()).await?;
     }
     line.clear();
+    if let Some(record) = record {
+        context.say(&record.write()?);
+    }
     let is_local = arguments.local;
     // without an answer of the function nothing is known of what it checks
     let root = [Check::Login, Check::Function, Check::Version]
@@ -70,16 +125,20 @@ async fn own_checks(
     shared: &Arc<HttpShared>,
     line: &Line,
     ledger: &mut Ledger,
+    record: Option<&Record>,
 ) -> Result<(), Failure> {
     line.message("checking with your own credentials");
     let local = context.local_for_doctor(&arguments.function, Arc::clone(shared)).await?;
     let answer = local.doctor(&query(arguments)).await;
     ledger.merge(Ledger::from_json(&answer));
+    if let Some(record) = record {
+        record.add(&answer);
+    }
     Ok(())
 }
 
 fn query(arguments: &Doctor) -> DoctorQuery {
-    DoctorQuery { secret_id: arguments.secret.clone(), record: false }
+    DoctorQuery { secret_id: arguments.secret.clone(), record: arguments.record.is_some() }
 }
 
 /// Checks the deployment, and has the deployed function check the rest.
@@ -89,6 +148,7 @@ async fn deployed(
     shared: &Arc<HttpShared>,
     line: &Line,
     ledger: &mut Ledger,
+    record: Option<&Record>,
 ) -> Result<(), Failure> {
     let http_client = local::http_client(shared);
     let proxy = ProofConfig::parse(&context.environment).map_err(|problems| local::misconfigured(&problems))?.proxy;
@@ -104,7 +164,7 @@ async fn deployed(
         // a preflight before the deployment
         Err(failure) => {
             ledger.skip(Check::Function, failure.what, Some(&failure.remedy));
-            return own_checks(context, arguments, shared, line, ledger).await;
+            return own_checks(context, arguments, shared, line, ledger, record).await;
         }
     };
     let configuration = match function.configuration().await {
@@ -119,6 +179,9 @@ async fn deployed(
     if let Some(secret) = &arguments.secret {
         event["secretId"] = json!(secret);
     }
+    if record.is_some() {
+        event["record"] = json!(true);
+    }
     let answered = function.ask(&event).await;
     let mut about = About::default();
     match answered {
@@ -126,6 +189,9 @@ async fn deployed(
             found::configuration(ledger, &configuration);
             found::version(ledger, Ok(answer["version"].as_str().unwrap_or("unknown")), VERSION);
             ledger.merge(Ledger::from_json(&answer));
+            if let Some(record) = record {
+                record.add(&answer);
+            }
             about.secret = answer["secretId"].as_str().map(str::to_owned);
             about.named = Named::from_json(&answer);
         }

@@ -162,7 +162,7 @@ fn mistakes() -> Vec<Mistake> {
         },
         Mistake {
             name: "no ListSecrets",
-            world: |state, _| drop(state.aws.denied.insert("secretsmanager:ListSecrets".to_owned())),
+            world: |state, _| assert!(state.aws.denied.insert("secretsmanager:ListSecrets".to_owned())),
             fails: "list",
             detail: "ListSecrets: AWS returned AccessDeniedException",
             remedy: "secretsmanager:ListSecrets",
@@ -171,7 +171,8 @@ fn mistakes() -> Vec<Mistake> {
         Mistake {
             name: "usedBy missing",
             world: |state, _| {
-                let manager = state.aws.secrets.values().find(|secret| secret.name == scene::MANAGER).unwrap().arn.clone();
+                let manager =
+                    state.aws.secrets.values().find(|secret| secret.name == scene::MANAGER).unwrap().arn.clone();
                 edit(state, &manager, |login| drop(login.as_object_mut().unwrap().remove("usedBy")));
             },
             fails: "manager",
@@ -218,7 +219,8 @@ fn mistakes() -> Vec<Mistake> {
         Mistake {
             name: "expired client secret",
             environment: |variables| {
-                let own = [("HUBKEEPER_AZURE_AUTH", "client-secret"), ("HUBKEEPER_AZURE_CLIENT_SECRET_ID", "azure/client")];
+                let own =
+                    [("HUBKEEPER_AZURE_AUTH", "client-secret"), ("HUBKEEPER_AZURE_CLIENT_SECRET_ID", "azure/client")];
                 variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
             },
             world: |state, _| {
@@ -300,7 +302,7 @@ fn mistakes() -> Vec<Mistake> {
         },
         Mistake {
             name: "no PutSecretValue",
-            world: |state, _| drop(state.aws.denied.insert("secretsmanager:PutSecretValue".to_owned())),
+            world: |state, _| assert!(state.aws.denied.insert("secretsmanager:PutSecretValue".to_owned())),
             fails: "rights",
             detail: "may not secretsmanager:PutSecretValue",
             remedy: "allow these actions",
@@ -331,7 +333,14 @@ fn mistakes() -> Vec<Mistake> {
             world: |state, _| {
                 let body = json!({"location": "westeurope", "properties": {"environmentName": "DockerHub", "hierarchyIdentifier": "globex",
                     "environmentData": {"environmentType": "DockerHubOrganization"}, "offerings": []}});
-                arm::put_connector(state, scene::SUBSCRIPTION, scene::GROUP, scene::CONNECTOR, &body, "somebody@example.com");
+                arm::put_connector(
+                    state,
+                    scene::SUBSCRIPTION,
+                    scene::GROUP,
+                    scene::CONNECTOR,
+                    &body,
+                    "somebody@example.com",
+                );
             },
             fails: "connector",
             detail: "the connector of another organization",
@@ -365,8 +374,11 @@ async fn a_healthy_setup_has_no_failure_and_nothing_is_written() {
     // the example has no owner, and public repositories, which Defender does not scan
     assert_eq!(in_state(&result, "notReached"), ["owner"], "{result:#}");
     assert_eq!(in_state(&result, "warning"), ["proof"], "{result:#}");
-    let facts: Vec<&str> = result["facts"].as_array().unwrap().iter().map(|fact| fact["item"].as_str().unwrap()).collect();
-    for item in ["connectorShowsToken", "writerName", "healthReports", "loginClaims", "nextRotationDate", "scopesInOneRequest"] {
+    let facts: Vec<&str> =
+        result["facts"].as_array().unwrap().iter().map(|fact| fact["item"].as_str().unwrap()).collect();
+    for item in
+        ["connectorShowsToken", "writerName", "healthReports", "loginClaims", "nextRotationDate", "scopesInOneRequest"]
+    {
         assert!(facts.contains(&item), "{item} is not in {facts:?}");
     }
     assert_eq!(site.writes(), [""; 0]);
@@ -429,21 +441,27 @@ async fn planted(part: usize) {
         let line = format!("| {name} | `{fails}` | {} | {} | {blocked} |\n", text("detail"), text("remedy"));
         table.push_str(&line);
     }
-    println!("| planted | failed check | what it says | what to do | not reached because of it |\n|---|---|---|---|---|\n{table}");
+    println!(
+        "| planted | failed check | what it says | what to do | not reached because of it |\n|---|---|---|---|---|\n{table}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_there_is_a_function_the_checks_run_here() {
     let mut site = Site::hub().await;
     site.log_in();
-    site.run(&["doctor", "--secret", scene::SECRET])
-        .ends(0)
-        .await
-        .shows(&["- Function and its settings: not reached", "✓ Token exchange: ", "the secret holds no token yet"]);
+    site.run(&["doctor", "--secret", scene::SECRET]).ends(0).await.shows(&[
+        "- Function and its settings: not reached",
+        "✓ Token exchange: ",
+        "the secret holds no token yet",
+    ]);
     assert_eq!(site.writes(), [""; 0]);
     // a function that somebody names must be there
     let site = Site::deployed().await;
-    site.run(&["doctor", "--function", "nobody-s"]).ends(4).await.shows(&["✗ Function and its settings: the function nobody-s"]);
+    site.run(&["doctor", "--function", "nobody-s"])
+        .ends(4)
+        .await
+        .shows(&["✗ Function and its settings: the function nobody-s"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -465,4 +483,56 @@ async fn plans_and_policies_are_read_with_the_login_of_a_person() {
     assert_eq!(check(&with, "plans")["state"], "ok", "{with:#}");
     assert_eq!(check(&with, "policies")["state"], "ok", "{with:#}");
     assert_eq!(site.writes().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transcript_holds_every_service_and_nothing_of_anybody() {
+    let site = Site::onboarded().await;
+    let path = site.folder.join("transcript.json").display().to_string();
+    site.run(&["doctor", "--record", &path])
+        .ends(0)
+        .await
+        .says(&["transcript.json holds ", "read it before you send it"]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    site.told("the transcript", text.clone());
+    let transcript: Value = serde_json::from_str(&text).unwrap();
+    let exchanges = transcript["exchanges"].as_array().unwrap();
+    let services: std::collections::BTreeSet<&str> =
+        exchanges.iter().map(|exchange| exchange["service"].as_str().unwrap()).collect();
+    let expected = [
+        "arm",
+        "cloudformation",
+        "cloudwatch",
+        "entra",
+        "hub",
+        "hubAuth",
+        "iam",
+        "lambda",
+        "registry",
+        "scheduler",
+        "secretsmanager",
+        "sns",
+        "sts",
+    ];
+    assert_eq!(services.into_iter().collect::<Vec<_>>(), expected);
+    for name in [
+        scene::ORGANIZATION,
+        scene::USER,
+        scene::TENANT,
+        scene::CLIENT,
+        scene::SUBSCRIPTION,
+        scene::GROUP,
+        "111122223333",
+        "127.0.0.1",
+        "localhost",
+        "billing",
+        "ledger",
+    ] {
+        assert!(!text.contains(name), "{name} is in the transcript");
+    }
+    assert_eq!(site.writes(), [""; 0]);
+    let local = site.folder.join("local.json").display().to_string();
+    site.run(&["doctor", "--local", "--record", &local]).ends(0).await;
+    site.told("the transcript", std::fs::read_to_string(&local).unwrap());
+    site.run(&["doctor", "--record", "/nowhere/x.json"]).ends(2).await.says(&["/nowhere/x.json cannot be written"]);
 }

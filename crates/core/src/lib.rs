@@ -11,6 +11,7 @@
 //! - [`proof`]: evidence and verdict.
 //! - [`failure`]: what an error code or status of a service means.
 //! - [`connector`], [`hub`]: the responses of ARM and Docker Hub. [`secret`]: the document, labels and tags.
+//!   [`transcript`]: HTTP exchanges without their values.
 //! - [`request`], [`warning`], [`outcome`], [`config`], [`proxy`], [`fields`].
 //! - [`error`], [`ids`], [`time`], [`redact`].
 
@@ -37,4 +38,5 @@ pub mod request;
 pub mod secret;
 pub mod status;
 pub mod time;
+pub mod transcript;
 pub mod warning;

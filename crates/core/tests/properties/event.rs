@@ -333,7 +333,10 @@ fn the_checks_are_of_one_secret_or_of_the_only_one() {
             json!({"action": "doctor", "secretId": ARN, "record": true}),
             format!("doctor of Some({ARN:?}), recorded: true"),
         ),
-        (json!({"action": "doctor", "secretIds": [ARN]}), "refused: field `secretIds` is unknown (known: action, secretId, record)".into()),
+        (
+            json!({"action": "doctor", "secretIds": [ARN]}),
+            "refused: field `secretIds` is unknown (known: action, secretId, record)".into(),
+        ),
         (json!({"action": "doctor", "record": 1}), "refused: field `record` is not true or false".into()),
     ]);
 }

@@ -1,5 +1,5 @@
 //! What holds of the core whatever it is given: the verdict, the merge of a connector, the planner, the retirement of tokens, the
-//! rewriting of a document. Each file also runs its properties on a broken implementation, and must find a case that breaks it.
+//! rewriting of a document, the transcript. Each file also runs its properties on a broken implementation, and must find a case that breaks it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,4 +8,5 @@ mod event;
 mod merge;
 mod planner;
 mod retire;
+mod transcript;
 mod verdict;
