@@ -226,15 +226,15 @@ async fn answer(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply
         _ => return refuse(404, "ResourceNotFoundException", "There is no such operation in the sandbox."),
     };
     let short = name.rsplit("%3A").next().unwrap_or_default().rsplit(':').next().unwrap_or_default();
-    let (arn, message, region) = shared.world.with(|state| {
+    let (arn, message, exists) = shared.world.with(|state| {
         let arn = format!("arn:aws:lambda:{}:{}:function:{short}", signed.region, state.aws.account);
         let message = aws::denial(state, action, Some(&arn));
-        (arn, message, state.aws.region.clone())
+        (arn, message, signed.region == state.aws.region && short == state.aws.deployment.function.name)
     });
     if let Some(message) = message {
         return refuse(403, "AccessDeniedException", &message);
     }
-    if signed.region != region || short != FUNCTION {
+    if !exists {
         return refuse(404, "ResourceNotFoundException", &format!("Function not found: {arn}"));
     }
     if action == "lambda:InvokeFunction" { invoke(shared, &body).await } else { configuration(shared) }
@@ -272,8 +272,8 @@ fn configuration(shared: &Shared) -> Reply {
     let function = deployment.function;
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]+0000");
     let body = json!({
-        "FunctionName": FUNCTION,
-        "FunctionArn": format!("arn:aws:lambda:{region}:{account}:function:{FUNCTION}"),
+        "FunctionName": function.name,
+        "FunctionArn": format!("arn:aws:lambda:{region}:{account}:function:{}", function.name),
         "Role": deployment.role_arn,
         "Runtime": "provided.al2023",
         "Handler": "bootstrap",

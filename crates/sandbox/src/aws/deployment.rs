@@ -32,7 +32,7 @@ const ALARMS: [(&str, &str, &str, &str); 7] = [
 /// the resources of the stack stay as they were deployed.
 #[derive(Clone, Debug)]
 pub struct Deployment {
-    /// The stack's name.
+    /// The stack's name. Empty: there is no stack.
     pub stack: String,
     /// The role of the function now: `GetFunctionConfiguration` shows it, and IAM simulates its policies.
     pub role_arn: String,
@@ -82,7 +82,7 @@ impl Deployment {
 /// The function's configuration, except for its environment.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// Its name.
+    /// Its name. Empty if it was deleted.
     pub name: String,
     /// Its timeout in seconds. 900 in the template.
     pub timeout: u32,

@@ -79,6 +79,9 @@ async fn other_regions_services_and_callers_are_refused() {
     let kind = |head: &str| head.lines().find_map(|line| line.strip_prefix("x-amzn-errortype: ").map(str::to_owned));
     let (head, _) = configuration(&deployed, "us-east-1/lambda").await;
     assert_eq!((is(&head, 404), kind(&head).as_deref()), (true, Some("ResourceNotFoundException")));
+    let name = world.with(|state| std::mem::take(&mut state.aws.deployment.function.name));
+    assert!(is(&configuration(&deployed, "eu-west-1/lambda").await.0, 404), "the function was deleted");
+    world.with(|state| state.aws.deployment.function.name = name);
     let (head, _) = configuration(&deployed, "eu-west-1/sts").await;
     assert_eq!((is(&head, 403), kind(&head).as_deref()), (true, Some("InvalidSignatureException")));
     let (head, body) = stack(&deployed, "us-east-1", "Action=DescribeStacks&StackName=hubkeeper").await;
