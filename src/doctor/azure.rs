@@ -138,7 +138,7 @@ async fn note_facts(run: &mut Run<'_>, document: &Document, observed: &Observed)
             let count = reports["value"].as_array().map_or(0, Vec::len);
             format!("the connector has {count} health reports, and this role reads them")
         }
-        Ok(Inspected::Refused(refusal)) => format!("no health report: {}", refusal.error(&[]).what()),
+        Ok(Inspected::Refused(refusal)) => format!("no health report: ARM returned {}", refusal.brief()),
         Err(_) => return,
     };
     run.ledger.note("healthReports", health);

@@ -190,6 +190,7 @@ impl Run<'_> {
         }
         let managed = self.services.store.managed().await;
         let managed = self.result(Check::List, managed, |managed| match managed.len() {
+            0 => "no secret is managed yet".to_owned(),
             1 => "one secret is managed".to_owned(),
             count => format!("{count} secrets are managed"),
         });
@@ -224,7 +225,10 @@ impl Run<'_> {
             format!("{} ({tag})", secret.arn)
         })?;
         let versions = self.services.store.history(&secret.arn).await;
-        self.result(Check::Versions, versions, |versions| format!("{} versions", versions.len()));
+        self.result(Check::Versions, versions, |versions| match versions.len() {
+            1 => "one version has a value".to_owned(),
+            count => format!("{count} versions have a value"),
+        });
         self.note_schedule(&secret);
         Some(secret)
     }

@@ -7,6 +7,7 @@ mod binary;
 mod corpus;
 mod custom_resource;
 mod docs;
+mod doctor;
 mod drift;
 mod events;
 mod failure_table;

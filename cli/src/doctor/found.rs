@@ -89,7 +89,8 @@ pub fn rights(ledger: &mut Ledger, simulated: &Result<Vec<Decision>, Refusal>) {
                 .map(|decision| decision.action.as_str())
                 .collect();
             if lacks.is_empty() {
-                ledger.ok(Check::Rights, format!("the policy simulator allows {} actions that write", decisions.len()));
+                let actions: Vec<&str> = decisions.iter().map(|decision| decision.action.as_str()).collect();
+                ledger.ok(Check::Rights, format!("the policy simulator allows {}", actions.join(", ")));
             } else {
                 let error = Error::misconfigured(
                     format!("the function's role may not {}", lacks.join(", ")),
@@ -196,7 +197,7 @@ pub fn alarms(ledger: &mut Ledger, found: Option<&Result<Vec<Alarm>, Refusal>>) 
             "the alarm's description says what to do; see the log: make logs",
         );
     } else {
-        ledger.ok(check, format!("{} alarms, each with an action", alarms.len()));
+        ledger.ok(check, format!("{}, each with an action", count(alarms.len() as u64, "alarm")));
     }
 }
 
@@ -223,11 +224,14 @@ pub fn notices(ledger: &mut Ledger, found: Option<&Result<(u64, u64), Refusal>>)
         Some(Ok((0, pending))) => ledger.fail(
             check,
             &Error::needs_human(
-                format!("{pending} subscriptions of the topic are not confirmed: alarms reach nobody"),
+                format!(
+                    "the topic has {}, and none is confirmed: alarms reach nobody",
+                    count(*pending, "subscription")
+                ),
                 "confirm the subscription by the link in its e-mail",
             ),
         ),
-        Some(Ok((confirmed, _))) => ledger.ok(check, format!("{confirmed} confirmed subscriptions")),
+        Some(Ok((confirmed, _))) => ledger.ok(check, count(*confirmed, "confirmed subscription")),
     }
 }
 
@@ -241,6 +245,11 @@ pub fn reconcile(ledger: &mut Ledger, last: &Result<Option<Timestamp>, Refusal>,
         Ok(Some(at)) => ledger.warn(check, format!("none has succeeded since {}", rfc3339(*at)), remedy),
         Ok(None) => ledger.warn(check, "none has succeeded in the last three days", remedy),
     }
+}
+
+/// A number of things: `1 alarm`, `7 alarms`.
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Records that a check cannot be looked at.
@@ -318,7 +327,7 @@ mod tests {
         };
         let fine = alarm("errors", true, 1, "OK");
         for (list, state, part) in [
-            (vec![fine.clone()], State::Ok, "1 alarms"),
+            (vec![fine.clone()], State::Ok, "1 alarm,"),
             (vec![fine.clone(), alarm("verdict", true, 0, "OK")], State::Failure, "verdict"),
             (vec![fine.clone(), alarm("failed", false, 1, "OK")], State::Failure, "failed"),
             (vec![alarm("errors", true, 1, "ALARM")], State::Warning, "errors"),

@@ -296,7 +296,7 @@ fn mistakes() -> Vec<Mistake> {
                 (topic.confirmed, topic.pending) = (0, 1);
             },
             fails: "notices",
-            detail: "not confirmed",
+            detail: "none is confirmed",
             remedy: "confirm the subscription",
             ..NONE
         },

@@ -41,6 +41,11 @@ impl Refusal {
         Self { status, code, message, policies, provider_status, request_id, is_challenge }
     }
 
+    /// Status and code, such as `403 AuthorizationFailed`.
+    pub fn brief(&self) -> String {
+        format!("{} {}", self.status, redact::code(&self.code).unwrap_or("without a code"))
+    }
+
     /// ARM's code, if it is one; otherwise empty.
     pub fn code(&self) -> &str {
         redact::code(&self.code).unwrap_or_default()

@@ -21,11 +21,11 @@ impl Inspected {
     /// Returns the body, or why there is none, for messages.
     ///
     /// # Errors
-    /// Returns ARM's response in words.
+    /// Returns status and code of ARM's response.
     pub fn body(self) -> Result<Value, String> {
         match self {
             Inspected::Body(body) => Ok(body),
-            Inspected::Refused(refusal) => Err(refusal.error(&[]).what().to_owned()),
+            Inspected::Refused(refusal) => Err(format!("ARM returned {}", refusal.brief())),
         }
     }
 }
