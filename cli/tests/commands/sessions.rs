@@ -11,7 +11,7 @@ use hubkeeper_cli::args::Cli;
 use hubkeeper_cli::exit::Code;
 use hubkeeper_core::ids::is_uuid;
 use hubkeeper_core::time::{parse_rfc3339, rfc3339};
-use hubkeeper_sandbox::{State, aws, hub, scene};
+use hubkeeper_sandbox::{Service, State, arm, aws, hub, scene};
 use serde_json::json;
 use time::macros::{datetime, format_description};
 use time::{Duration, OffsetDateTime, Time};
@@ -76,11 +76,23 @@ impl Sessions {
         let all: String = self.done.iter().map(|session| session.text.as_str()).collect();
         let mut seen: Vec<(usize, &String)> = ids.iter().filter_map(|id| Some((all.find(&id[..8])?, id))).collect();
         seen.sort();
+        let hosts = [
+            (Service::Aws, "secretsmanager.eu-west-1.amazonaws.com"),
+            (Service::Entra, "login.microsoftonline.com"),
+            (Service::Arm, "management.azure.com"),
+            (Service::Hub, "hub.docker.com"),
+            (Service::HubAuth, "auth.docker.io"),
+            (Service::Registry, "registry-1.docker.io"),
+        ];
+        let hosts = hosts.map(|(service, host)| (self.site.served.port(service), host));
         let stable = |text: &str| {
             let mut text = times(text, self.now);
             for (at, (_, id)) in seen.iter().enumerate() {
                 let other = id_of_page(at);
                 text = text.replace(id.as_str(), &other).replace(&id[..8], &other[..8]);
+            }
+            for (port, host) in &hosts {
+                text = text.replace(&format!("127.0.0.1:{port}"), host).replace(&format!("localhost:{port}"), host);
             }
             for arn in &arns {
                 let whole = &arn[..arn.len() - 6];
@@ -194,6 +206,15 @@ async fn sessions() -> Vec<Session> {
         aws::create_secret(state, "hubkeeper/globex", &document, &[("hubkeeper", "managed")])
     });
     sessions.typed("status", "hubkeeper status", None, 4).await;
+    sessions.site.world.with(|state| {
+        arm::revoke_grants(state, scene::CLIENT);
+        arm::add_resource_group(state, scene::SUBSCRIPTION, "rg-other");
+        arm::grant(state, scene::CLIENT, scene::SUBSCRIPTION, "rg-other", &["read", "write", "delete"]);
+    });
+    sessions.typed("doctor", "hubkeeper doctor --secret hubkeeper/acme", None, 4).await;
+    sessions.site.world.with(|state| {
+        arm::grant(state, scene::CLIENT, scene::SUBSCRIPTION, scene::GROUP, &["read", "write", "delete"]);
+    });
     sessions.typed("monitor", "hubkeeper status hubkeeper/acme", None, 0).await;
     sessions.typed("reconcile", "hubkeeper reconcile hubkeeper/acme --revoke-replaced --plan", None, 0).await;
     sessions.typed("reconcile", "hubkeeper reconcile --all --yes", None, 1).await;
