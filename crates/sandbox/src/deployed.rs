@@ -24,6 +24,8 @@ use crate::rotation::{self, FunctionError};
 pub const FUNCTION: &str = "hubkeeper-HubkeeperFunction-sandbox";
 /// The stack's name.
 pub const STACK: &str = "hubkeeper";
+/// The prefix of secret names, in the stack's outputs.
+pub const PREFIX: &str = "hubkeeper/";
 /// How often the events are looked at: `EventBridge` takes about as long.
 const TICK: Duration = Duration::from_millis(50);
 /// How often Secrets Manager repeats a failed rotation here.
@@ -215,8 +217,9 @@ fn describe_stacks(form: &str) -> Reply {
     xml(
         200,
         format!(
-            "<DescribeStacksResponse xmlns=\"{namespace}\"><DescribeStacksResult><Stacks><member><StackName>{STACK}</StackName><CreationTime>2026-11-24T10:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
-            output("FunctionName", FUNCTION)
+            "<DescribeStacksResponse xmlns=\"{namespace}\"><DescribeStacksResult><Stacks><member><StackName>{STACK}</StackName><CreationTime>2026-11-24T10:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{}{}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>",
+            output("FunctionName", FUNCTION),
+            output("SecretNamePrefix", PREFIX)
         ),
     )
 }
