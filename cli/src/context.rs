@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_config::SdkConfig;
 use hubkeeper::http::{HttpClient, HttpShared};
 use hubkeeper_core::config::Environment;
 use serde_json::Value;
@@ -13,6 +14,9 @@ use crate::local::{self, Local};
 use crate::progress::Line;
 use crate::render;
 use crate::terminal::{self, Terminal};
+
+/// A tenant or a client that nobody logs in with.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// What every command has. No `Debug`: the environment may hold a token.
 pub struct Context {
@@ -119,7 +123,32 @@ impl Context {
     /// # Errors
     /// Returns a failure that says what is missing.
     pub async fn local(&self, arguments: &args::Function, shared: Arc<HttpShared>) -> Result<Local, Failure> {
-        let http_client = local::http_client(&shared);
+        let (environment, aws) = self.settings(arguments, &shared).await?;
+        Local::new(&environment, shared, aws).await
+    }
+
+    /// The function's code with the caller's credentials, to read connectors alone: the login of the Azure CLI needs
+    /// neither the function's tenant nor its client.
+    ///
+    /// # Errors
+    /// Returns a failure that says what is missing.
+    pub async fn reader(&self, arguments: &args::Function, shared: Arc<HttpShared>) -> Result<Local, Failure> {
+        let (mut environment, aws) = self.settings(arguments, &shared).await?;
+        if !environment.contains_key("HUBKEEPER_AZURE_AUTH") {
+            for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
+                environment.entry(name.to_owned()).or_insert_with(|| NOBODY.to_owned());
+            }
+        }
+        Local::new(&environment, shared, aws).await
+    }
+
+    /// The environment, with the settings of the deployed function where one is named, and the login at AWS.
+    async fn settings(
+        &self,
+        arguments: &args::Function,
+        shared: &Arc<HttpShared>,
+    ) -> Result<(Environment, SdkConfig), Failure> {
+        let http_client = local::http_client(shared);
         let aws = local::aws(&http_client).await?;
         let mut environment = self.environment.clone();
         let named = arguments.function.is_some()
@@ -131,6 +160,6 @@ impl Context {
                 environment.entry(name).or_insert(value);
             }
         }
-        Local::new(&environment, shared, aws).await
+        Ok((environment, aws))
     }
 }

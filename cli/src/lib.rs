@@ -3,13 +3,13 @@
 //! - [`args`] is the command line as a value, [`commands`] what each command does.
 //! - [`target`] is who handles an event: [`function`], the deployed function, or [`local`], the same code with the
 //!   caller's credentials.
-//! - [`secrets`] reads Secrets Manager with the caller's credentials.
+//! - [`secrets`] reads Secrets Manager with the caller's credentials, and creates a secret.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
 //! - [`hints`] says what to do next, as commands.
 //! - [`exit`] is how a command ends.
 //!
-//! It writes two things itself: a new version of a secret (`stage`), and the start of a rotation (`rotate`). Everything
-//! else is written by the deployed function.
+//! It writes three things itself: a new secret (`init`), a new version of a secret (`stage`), and the start of a rotation
+//! (`rotate`). Everything else is written by the deployed function.
 
 pub mod args;
 pub mod commands;

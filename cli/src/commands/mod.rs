@@ -1,6 +1,7 @@
 //! The commands.
 
 pub mod act;
+pub mod init;
 pub mod rotate;
 mod several;
 pub mod stage;
@@ -24,6 +25,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Code, Failure> {
         Command::Reconcile(arguments) => Box::pin(act::reconcile(context, arguments)).await,
         Command::Offboard(arguments) => Box::pin(act::offboard(context, arguments)).await,
         Command::Rotate(arguments) => Box::pin(rotate::run(context, arguments)).await,
+        Command::Init(arguments) => Box::pin(init::run(context, *arguments)).await,
         Command::Completions { shell } => Ok(crate::manual::completions(shell)),
         Command::Man { dir } => crate::manual::man(dir.as_deref()),
     }
