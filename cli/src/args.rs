@@ -79,6 +79,14 @@ Examples:
 
 A token comes from --token-file or HUBKEEPER_TOKEN; without --manager and --owner also from standard input or a hidden prompt.")]
     Init(Box<Init>),
+    /// Print a JSON Schema, for editors and checks
+    #[command(after_help = "\
+Example:
+  hubkeeper schema secret > secret.schema.json")]
+    Schema {
+        /// What the schema describes
+        of: Described,
+    },
     /// Prove the token of a secret, and create or update its connector
     Onboard(Onboard),
     /// Prove again, repair drifted or missing connectors, retire replaced tokens
@@ -281,6 +289,21 @@ pub enum PlanName {
     Containers,
     /// The offering `DefenderCspmDockerHub`.
     DefenderCspm,
+}
+
+/// What a schema describes.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Described {
+    /// The document of an organization's secret.
+    Secret,
+    /// The manager secret.
+    Manager,
+    /// The owner secret.
+    Owner,
+    /// The events of the function.
+    Event,
+    /// What the function returns.
+    Report,
 }
 
 /// Options of the commands that the deployed function runs.

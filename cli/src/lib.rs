@@ -6,6 +6,7 @@
 //! - [`secrets`] reads Secrets Manager with the caller's credentials, and creates a secret.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
 //! - [`hints`] says what to do next, as commands.
+//! - [`schema`] describes secrets, events and reports as JSON Schema.
 //! - [`exit`] is how a command ends.
 //!
 //! It writes three things itself: a new secret (`init`), a new version of a secret (`stage`), and the start of a rotation
@@ -21,6 +22,7 @@ pub mod local;
 pub mod manual;
 pub mod progress;
 pub mod render;
+pub mod schema;
 pub mod secrets;
 pub mod target;
 pub mod terminal;

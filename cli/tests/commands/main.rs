@@ -5,9 +5,11 @@
 
 mod act;
 mod azure;
+mod init;
 mod leaks;
 mod manual;
 mod rotate;
+mod schemas;
 mod sessions;
 mod site;
 mod stage;
