@@ -33,7 +33,7 @@ ONLY ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
@@ -130,6 +130,9 @@ pictures: ##3 Redraw the README's pictures in docs/pictures
 
 sessions: ##3 Renew the sessions and options in docs/cli.md
 	$(APART) HUBKEEPER_RENEW_SESSIONS=1 $(CARGO) test --workspace --locked --test commands the_page_shows
+
+schemas: ##3 Renew the JSON Schemas in docs/schema
+	$(APART) HUBKEEPER_RENEW_SCHEMAS=1 $(CARGO) test --workspace --locked --test commands the_files_are_those_of_the_types
 
 audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ##3 Check dependencies: licences, sources, advisories; write target/sbom
 	@infra/audit.sh $(TARGET)/sbom

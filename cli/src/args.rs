@@ -69,6 +69,24 @@ Exit code: 0 where nothing needs anybody, 4 where a person has to act, 3 where a
     Status(Status),
     /// Prove a new token, and stage it as HUBKEEPER_CANDIDATE: the function adopts it
     Stage(Stage),
+    /// Create the secret of an organization: asks for what is missing, and checks connector, logins and token first
+    #[command(after_help = "\
+Examples:
+  hubkeeper init acme
+  hubkeeper init acme --dry-run
+  hubkeeper init acme --username acme-scanner --manager hubkeeper-manager/acme \\
+      --subscription 00000000-0000-4000-8000-000000000001 --resource-group rg-security --location westeurope --yes
+
+A token comes from --token-file or HUBKEEPER_TOKEN; without --manager and --owner also from standard input or a hidden prompt.")]
+    Init(Box<Init>),
+    /// Print a JSON Schema, for editors and checks
+    #[command(after_help = "\
+Example:
+  hubkeeper schema secret > secret.schema.json")]
+    Schema {
+        /// What the schema describes
+        of: Described,
+    },
     /// Prove the token of a secret, and create or update its connector
     Onboard(Onboard),
     /// Prove again, repair drifted or missing connectors, retire replaced tokens
@@ -189,6 +207,115 @@ pub struct Stage {
     /// The deployed function.
     #[command(flatten)]
     pub function: Function,
+}
+
+/// `hubkeeper init`.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// The Docker Hub organization, in lower case
+    pub organization: String,
+    /// The dedicated Docker Hub user; not needed for an organization access token
+    #[arg(short, long)]
+    pub username: Option<String>,
+    /// Name or ARN of the manager secret: with it hubkeeper makes the tokens
+    #[arg(long, value_name = "ID")]
+    pub manager: Option<String>,
+    /// Name or ARN of the owner secret: with it hubkeeper invites the user
+    #[arg(long, value_name = "ID")]
+    pub owner: Option<String>,
+    /// E-mail address of the user to invite; with --owner
+    #[arg(long, value_name = "ADDRESS")]
+    pub invite_email: Option<String>,
+    /// Role of the user to invite; the default is editor
+    #[arg(long, value_name = "ROLE", value_enum, requires = "invite_email")]
+    pub invite_role: Option<InviteRole>,
+    /// Team of the user to invite
+    #[arg(long, value_name = "TEAM", requires = "invite_email")]
+    pub invite_team: Option<String>,
+    /// Azure subscription of the connector, a uuid
+    #[arg(long, value_name = "ID")]
+    pub subscription: Option<String>,
+    /// Existing resource group of the connector
+    #[arg(long, value_name = "NAME")]
+    pub resource_group: Option<String>,
+    /// Name of the connector; the default is dockerhub-ORG
+    #[arg(long, value_name = "NAME")]
+    pub connector: Option<String>,
+    /// Azure location of a new connector
+    #[arg(long, value_name = "LOCATION")]
+    pub location: Option<String>,
+    /// Plans of Defender; the default is all
+    #[arg(long, value_name = "PLAN,…", value_enum, value_delimiter = ',')]
+    pub plans: Vec<PlanName>,
+    /// Hours between two scans, 1 to 24; the default is 24
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u8).range(1..=24))]
+    pub scan_interval: Option<u8>,
+    /// Repositories that the token must read; `prefix*` means at least one with this prefix
+    #[arg(long, value_name = "NAME,PREFIX*", value_delimiter = ',')]
+    pub expect: Vec<String>,
+    /// Repositories that may be unreadable
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// When the token expires: a date or a time (RFC 3339), or `never`
+    #[arg(long, value_name = "TIME", conflicts_with = "no_token")]
+    pub expires_at: Option<String>,
+    /// Where the token comes from.
+    #[command(flatten)]
+    pub token: Token,
+    /// Create the secret without a token: hubkeeper stage puts one later
+    #[arg(long, conflicts_with = "token_file")]
+    pub no_token: bool,
+    /// Name of the secret; the default is the stack's prefix, else `hubkeeper/`, and the organization
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// KMS key that encrypts the secret; the default is AWS's own key
+    #[arg(long, value_name = "KEY")]
+    pub kms_key: Option<String>,
+    /// Make all checks and print the document, and create nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before the secret is created
+    #[arg(short, long, conflicts_with = "dry_run")]
+    pub yes: bool,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
+}
+
+/// A role that an invitation may give.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InviteRole {
+    /// May create, edit and delete repositories.
+    Editor,
+    /// Reads what its teams may read.
+    Member,
+}
+
+/// A plan of Defender, as the secret spells it.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[value(rename_all = "camelCase")]
+pub enum PlanName {
+    /// The offering `CspmMonitorDockerHub`.
+    FoundationalCspm,
+    /// The offering `DefenderForContainersDockerHub`.
+    Containers,
+    /// The offering `DefenderCspmDockerHub`.
+    DefenderCspm,
+}
+
+/// What a schema describes.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Described {
+    /// The document of an organization's secret.
+    Secret,
+    /// The manager secret.
+    Manager,
+    /// The owner secret.
+    Owner,
+    /// The events of the function.
+    Event,
+    /// What the function returns.
+    Report,
 }
 
 /// Options of the commands that the deployed function runs.

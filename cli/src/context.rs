@@ -15,6 +15,9 @@ use crate::progress::Line;
 use crate::render;
 use crate::terminal::{self, Terminal};
 
+/// A tenant or a client that nobody logs in with.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
 /// What every command has. No `Debug`: the environment may hold a token.
 pub struct Context {
     /// The options of all commands.
@@ -137,7 +140,22 @@ impl Context {
         Local::with_or_without_azure(&environment, shared, aws).await
     }
 
-    /// The environment with the settings of the deployed function, and the login at AWS.
+    /// The function's code with the caller's credentials, to read connectors alone: the login of the Azure CLI needs
+    /// neither the function's tenant nor its client.
+    ///
+    /// # Errors
+    /// Returns a failure that says what is missing.
+    pub async fn reader(&self, arguments: &args::Function, shared: Arc<HttpShared>) -> Result<Local, Failure> {
+        let (mut environment, aws) = self.settings(arguments, &shared).await?;
+        if !environment.contains_key("HUBKEEPER_AZURE_AUTH") {
+            for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
+                environment.entry(name.to_owned()).or_insert_with(|| NOBODY.to_owned());
+            }
+        }
+        Local::new(&environment, shared, aws).await
+    }
+
+    /// The environment, with the settings of the deployed function where one is named, and the login at AWS.
     async fn settings(
         &self,
         arguments: &args::Function,

@@ -59,16 +59,7 @@ impl Deployed {
     ) -> Result<Self, Failure> {
         let invoking = SdkHttp::with(http_client.clone(), INVOKE);
         let lambda = sdk_client!(aws_sdk_lambda, aws, http_client, invoking);
-        let named =
-            |name: &str| environment.get(name).map(|value| value.trim().to_owned()).filter(|name| !name.is_empty());
-        let function = arguments.function.clone();
-        let function = function.or_else(|| arguments.stack.is_none().then(|| named("HUBKEEPER_FUNCTION")).flatten());
-        let name = if let Some(name) = function {
-            name
-        } else {
-            let stack = arguments.stack.clone().or_else(|| named("HUBKEEPER_STACK"));
-            of_stack(&stack.unwrap_or_else(|| "hubkeeper".to_owned()), aws, http_client).await?
-        };
+        let name = Names::find(arguments, environment, aws, http_client).await?.function;
         Ok(Self { lambda, name })
     }
 
@@ -174,8 +165,40 @@ fn reason<E: std::error::Error + 'static>(error: &SdkError<E>) -> String {
     redact::prose(&DisplayErrorContext(error).to_string())
 }
 
-/// The output `FunctionName` of a stack.
-async fn of_stack(stack: &str, aws: &SdkConfig, http_client: &HttpClient) -> Result<String, Failure> {
+/// The names that a deployment chose.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Names {
+    /// Name or ARN of the function.
+    pub function: String,
+    /// Prefix of the secrets that the function may write, if the stack tells it.
+    pub prefix: Option<String>,
+}
+
+impl Names {
+    /// Finds the names: `--function`, `HUBKEEPER_FUNCTION`, else the outputs of the stack.
+    ///
+    /// # Errors
+    /// Returns a failure that says how to name the function.
+    pub async fn find(
+        arguments: &args::Function,
+        environment: &Environment,
+        aws: &SdkConfig,
+        http_client: &HttpClient,
+    ) -> Result<Self, Failure> {
+        let named =
+            |name: &str| environment.get(name).map(|value| value.trim().to_owned()).filter(|name| !name.is_empty());
+        let function = arguments.function.clone();
+        let function = function.or_else(|| arguments.stack.is_none().then(|| named("HUBKEEPER_FUNCTION")).flatten());
+        if let Some(function) = function {
+            return Ok(Self { function, prefix: None });
+        }
+        let stack = arguments.stack.clone().or_else(|| named("HUBKEEPER_STACK"));
+        of_stack(&stack.unwrap_or_else(|| "hubkeeper".to_owned()), aws, http_client).await
+    }
+}
+
+/// The outputs `FunctionName` and `SecretNamePrefix` of a stack.
+async fn of_stack(stack: &str, aws: &SdkConfig, http_client: &HttpClient) -> Result<Names, Failure> {
     let client = sdk_client!(aws_sdk_cloudformation, aws, http_client);
     let described = client.describe_stacks().stack_name(stack).send().await;
     let remedy =
@@ -203,12 +226,16 @@ async fn of_stack(stack: &str, aws: &SdkConfig, http_client: &HttpClient) -> Res
         )
     })?;
     let outputs = stacks.stacks().first().map(aws_sdk_cloudformation::types::Stack::outputs).unwrap_or_default();
-    let name = outputs.iter().find(|output| output.output_key() == Some("FunctionName"));
-    name.and_then(|output| output.output_value()).map(str::to_owned).ok_or_else(|| {
+    let output = |key: &str| {
+        let output = outputs.iter().find(|output| output.output_key() == Some(key));
+        output.and_then(|output| output.output_value()).map(str::to_owned)
+    };
+    let function = output("FunctionName").ok_or_else(|| {
         Failure::new(
             Code::Person,
             format!("the stack {stack} has no output FunctionName: it is not hubkeeper's"),
             remedy,
         )
-    })
+    })?;
+    Ok(Names { function, prefix: output("SecretNamePrefix") })
 }

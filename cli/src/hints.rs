@@ -68,8 +68,14 @@ pub fn create(id: &str) -> String {
     let connector = format!(
         r#"{{"subscriptionId": "<uuid>", "resourceGroup": "rg-security", "name": "dockerhub-{organization}", "location": "westeurope"}}"#
     );
+    let name = if prefix == "hubkeeper" { String::new() } else { format!(" --name {id}") };
     format!(
-        r#"Create it in one of two ways, with your own names and ids. What you type after read -rs is not shown, and goes through a pipe.
+        r#"Create it: this command asks for each field, and checks what it can before it creates anything.
+
+   hubkeeper init {organization}{name}
+
+Or create it with the AWS CLI in one of two ways, with your own names and ids. What you type after read -rs is not shown, and goes
+through a pipe.
 
 1. hubkeeper makes the tokens. First the login of the dedicated user (the manager secret), then the secret. The stack's parameter
    ManagerSecretArns has to allow the manager secret.
@@ -96,6 +102,60 @@ pub fn create(id: &str) -> String {
        aws secretsmanager create-secret --name {id} --secret-string file:///dev/stdin
    unset token"#
     )
+}
+
+/// A secret that was just created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Next<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// Its ARN.
+    pub arn: &'a str,
+    /// The function, if it was found.
+    pub function: Option<&'a str>,
+    /// The options that name the function: empty, or with a space in front.
+    pub named: &'a str,
+    /// How the token comes into it.
+    pub token: Origin,
+}
+
+/// How a token comes into a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// hubkeeper makes it, with the login of a manager.
+    Manager,
+    /// It is in the secret.
+    Present,
+    /// A person stages it.
+    ByHand,
+    /// The dedicated user is invited first; then a person stages it.
+    Invited,
+}
+
+/// What comes after the creation of a secret.
+pub fn after_init(next: &Next<'_>) -> String {
+    let Next { id, arn, function, named, token } = next;
+    let onboard = format!("connect it (shows the plan, and asks): hubkeeper onboard {id}{named}");
+    let stage = format!("hubkeeper stage {id}{named}");
+    let status = format!("see its state: hubkeeper status {id}{named}");
+    let steps = match token {
+        Origin::Manager => [onboard, format!("turn on its rotation: {}", turn_on_rotation(arn, *function)), status],
+        Origin::Present => {
+            [onboard, status, format!("leave rotation off, and stage the next token before this one expires: {stage}")]
+        }
+        Origin::Invited => [
+            format!("invite the user (shows the plan, and asks): hubkeeper onboard {id}{named}"),
+            format!("once the user is a member, put a read-only token of it: {stage}"),
+            status,
+        ],
+        Origin::ByHand => [
+            format!("put a read-only token, which is proven first, then adopted: {stage}"),
+            format!("connect it, if stage did not reach the function: hubkeeper onboard {id}{named}"),
+            status,
+        ],
+    };
+    let steps = steps.iter().enumerate().map(|(at, step)| format!("  {}. {step}", at + 1));
+    format!("what comes next\n{}", steps.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
@@ -145,6 +205,34 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_depends_on_where_the_token_comes_from() {
+        let next = |token| {
+            after_init(&Next {
+                id: "hubkeeper/acme",
+                arn: ACME,
+                function: Some("keeper"),
+                named: " --stack other",
+                token,
+            })
+        };
+        let by_hand = next(Origin::ByHand);
+        assert!(
+            by_hand.contains("1. put a read-only token")
+                && by_hand.contains("hubkeeper stage hubkeeper/acme --stack other\n")
+        );
+        assert!(!by_hand.contains("rotate-secret"), "{by_hand}");
+        let invited = next(Origin::Invited);
+        assert!(
+            invited.contains("1. invite the user") && invited.contains("2. once the user is a member"),
+            "{invited}"
+        );
+        let manager = next(Origin::Manager);
+        assert!(manager.contains("1. connect it") && manager.contains("function:keeper "), "{manager}");
+        let present = next(Origin::Present);
+        assert!(present.contains("leave rotation off") && !present.contains("rotate-secret"), "{present}");
+    }
+
+    #[test]
     fn a_missing_secret_is_told_from_other_failures() {
         let missing = "onboard: there is no secret hubkeeper/acme (DescribeSecret: ResourceNotFoundException)";
         assert!(is_missing(&Failure::new(Code::Person, missing, "")));
@@ -174,5 +262,7 @@ mod tests {
         // no command takes a credential as an argument
         assert_eq!(text.matches("read -rs ").count(), 3, "{text}");
         assert!(create("acme").contains("--name managers/acme "));
+        assert!(text.contains("hubkeeper init acme\n"), "{text}");
+        assert!(create("vault/acme").contains("hubkeeper init acme --name vault/acme\n"));
     }
 }

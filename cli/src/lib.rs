@@ -4,13 +4,14 @@
 //! - [`target`] is who handles an event: [`function`], the deployed function, or [`local`], the same code with the
 //!   caller's credentials.
 //! - [`doctor`] is what `hubkeeper doctor` checks of the deployment, over the signed reads of [`aws`].
-//! - [`secrets`] reads Secrets Manager with the caller's credentials.
+//! - [`secrets`] reads Secrets Manager with the caller's credentials, and creates a secret.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
 //! - [`hints`] says what to do next, as commands.
+//! - [`schema`] describes secrets, events and reports as JSON Schema.
 //! - [`exit`] is how a command ends.
 //!
-//! It writes two things itself: a new version of a secret (`stage`), and the start of a rotation (`rotate`). Everything
-//! else is written by the deployed function.
+//! It writes three things itself: a new secret (`init`), a new version of a secret (`stage`), and the start of a rotation
+//! (`rotate`). Everything else is written by the deployed function.
 
 pub mod args;
 pub mod aws;
@@ -24,6 +25,7 @@ pub mod local;
 pub mod manual;
 pub mod progress;
 pub mod render;
+pub mod schema;
 pub mod secrets;
 pub mod target;
 pub mod terminal;

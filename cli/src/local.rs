@@ -6,6 +6,8 @@ use std::sync::Arc;
 use aws_config::{BehaviorVersion, SdkConfig};
 use azure_core::credentials::TokenCredential;
 use azure_identity::AzureCliCredential;
+use hubkeeper::clients::Sessions;
+use hubkeeper::clients::azure::arm::Read;
 use hubkeeper::clock::{SystemClock, SystemRandom};
 use hubkeeper::doctor::{self, AzureLogin, Named};
 use hubkeeper::handler::Handler;
@@ -20,6 +22,7 @@ use hubkeeper_core::doctor::Ledger;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event::DoctorQuery;
 use hubkeeper_core::proxy::Proxy;
+use hubkeeper_core::secret::document::ConnectorId;
 use secrecy::SecretString;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
@@ -152,6 +155,18 @@ impl Local {
             return Err(Failure::usage("with your own credentials this command only plans", "add --plan"));
         }
         Box::pin(self.handler.handle(event, deadline())).await.map_err(Failure::own)
+    }
+
+    /// Reads a connector from ARM.
+    ///
+    /// # Errors
+    /// Returns why it cannot be read.
+    pub async fn connector(&self, id: &ConnectorId) -> Result<Read, Failure> {
+        let Handler::Ready(process) = &self.handler else {
+            return Err(Failure::new(Code::Person, "the settings cannot be used", "docs/configuration.md lists them"));
+        };
+        let services = process.services(deadline(), &Sessions::default());
+        services.arm.read(id).await.map_err(Failure::own)
     }
 }
 

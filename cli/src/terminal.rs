@@ -84,6 +84,31 @@ impl Terminal {
         .await
     }
 
+    /// Asks for a value on standard error, again and again until `check` has nothing to say against it. An empty line
+    /// stands for the default, if there is one. White space around the value is removed.
+    ///
+    /// # Errors
+    /// Returns a usage failure if the prompt ends without a line.
+    pub async fn value(
+        self,
+        prompt: String,
+        default: Option<String>,
+        check: impl Fn(&str) -> Result<(), String> + Send + 'static,
+    ) -> Result<String, Failure> {
+        let typed = ask(move || {
+            let input = dialoguer::Input::<String>::new().with_prompt(prompt).allow_empty(true);
+            let input = match default {
+                Some(default) => input.default(default),
+                None => input,
+            };
+            input
+                .validate_with(|text: &String| check(text.trim()))
+                .interact_text_on(&dialoguer::console::Term::stderr())
+        })
+        .await?;
+        Ok(typed.trim().to_owned())
+    }
+
     /// Asks for a token without showing it, again and again until something was typed. The echo is off before the prompt
     /// shows: whoever sees it, person or program, may type at once.
     ///

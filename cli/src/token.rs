@@ -31,11 +31,37 @@ pub async fn read(
     } else if let Some(value) = environment.get(VARIABLE).filter(|value| !value.is_empty()) {
         (SecretString::from(value.clone()), VARIABLE)
     } else if terminal.answers {
-        (terminal.hidden(format!("Docker Hub token of {user} (hidden)")).await?, "the prompt")
+        return typed(terminal, user).await;
     } else {
         (from_reader(io::stdin().lock(), "standard input")?, "standard input")
     };
     checked(&text, of)
+}
+
+/// Whether an option or the variable names a token.
+pub fn is_named(arguments: &args::Token, environment: &Environment) -> bool {
+    arguments.token_file.is_some() || environment.get(VARIABLE).is_some_and(|value| !value.is_empty())
+}
+
+/// Reads the token on standard input; `None` if there is none.
+///
+/// # Errors
+/// Returns a usage failure if it cannot be a token. The text never quotes it.
+pub fn piped() -> Result<Option<SecretString>, Failure> {
+    let text = from_reader(io::stdin().lock(), "standard input")?;
+    if text.expose_secret().trim().is_empty() {
+        return Ok(None);
+    }
+    checked(&text, "standard input").map(Some)
+}
+
+/// Asks for the token at the hidden prompt.
+///
+/// # Errors
+/// Returns a usage failure if there is no token, or it cannot be one.
+pub async fn typed(terminal: Terminal, user: &str) -> Result<SecretString, Failure> {
+    let text = terminal.hidden(format!("Docker Hub token of {user} (hidden)")).await?;
+    checked(&text, "the prompt")
 }
 
 fn from_file(path: &Path) -> Result<SecretString, Failure> {

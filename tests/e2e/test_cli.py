@@ -206,6 +206,29 @@ def stage(world, person, name, where):
     eventually("the label is off", lambda: "HUBKEEPER_CANDIDATE" not in world.labels(acme))
 
 
+def init(world, person, name, where):
+    """With a manager, whose login the person may read. The function's secrets begin with the same prefix as the manager here."""
+    user = f"{name}-scanner"
+    password = world.sandbox("organization", name=name, user=user)["password"]
+    world.known.append(password)
+    secret, manager = f"{PREFIX}{name}", f"{PREFIX}{name}-manager"
+    login = json.dumps({"username": user, "password": password, "usedBy": [secret]})
+    world.secretsmanager.create_secret(Name=manager, SecretString=login)
+    connector = world.document(name, user)["connector"]
+    yield [
+        "init", name, "--username", user, "--manager", manager, "--subscription", connector["subscriptionId"],
+        "--resource-group", connector["resourceGroup"], "--location", connector["location"], "--name", secret, "--yes", "-o", "json", *where,
+    ], None
+    with pytest.raises(world.secretsmanager.exceptions.ResourceNotFoundException):
+        world.secretsmanager.describe_secret(SecretId=secret)
+    ended = yield
+    report = ended.report()
+    assert (report["action"], report["outcome"], report["organization"]) == ("init", "applied", name)
+    described = world.secretsmanager.describe_secret(SecretId=secret)
+    assert described["ARN"] == report["secretId"] and not described.get("Tags"), described
+    assert described["VersionIdsToStages"] == {report["versionId"]: ["AWSCURRENT"]}
+
+
 def rotate(world, person, name, where):
     acme = rotating(world, name)
     before = world.labels(acme)
@@ -229,6 +252,7 @@ CASES = {
     "reconcile": reconcile,
     "offboard": offboard,
     "stage": stage,
+    "init": init,
     "rotate": rotate,
 }
 
@@ -242,7 +266,10 @@ def named(text):
 def test_a_command_needs_exactly_the_rights_that_the_page_lists(world, person, command, found_by):
     needed, optional = rights()[command.removesuffix(" --plan")]
     where = ["--function", world.function] if found_by == "name" else []
-    if found_by == "stack":
+    if found_by == "stack" and command == "init":
+        # the stack tells the prefix of the name and the function of the hints; both have another source
+        needed, optional = needed, [*optional, FIND]
+    elif found_by == "stack":
         # a command that can do without the function can also do without finding it
         needed, optional = (needed, [*optional, FIND]) if optional or command == "rotate" else ([FIND, *needed], optional)
     case = CASES[command](world, person, f"cli{named(command)}{found_by}", where)
@@ -316,7 +343,7 @@ def test_the_policy_of_the_page_allows_every_command_and_nothing_more(world):
 def test_the_page_lists_every_command_that_reaches_aws(world, person):
     ended = person.run("--help")
     commands = set(re.findall(r"^  ([a-z]+) ", ended.out.split("Commands:")[1].split("\n\n")[0], re.MULTILINE))
-    assert {command.split()[0] for command in rights()} == commands - {"completions", "man", "help"}
+    assert {command.split()[0] for command in rights()} == commands - {"completions", "man", "schema", "help"}
     assert set(CASES) - {"onboard --plan"} == set(rights())
 
 
@@ -335,7 +362,26 @@ def test_onboarding_tells_how_to_turn_rotation_on(world, person):
 def test_a_secret_that_does_not_exist_comes_with_the_commands_that_create_it(world, person):
     ended = person.may(FIND, INVOKE).run("onboard", f"{PREFIX}cliabsent", "--yes")
     assert ended.code == 4 and ended.out == "", ended
-    assert f"aws secretsmanager create-secret --name {PREFIX}cliabsent " in ended.err, ended
+    assert f"aws secretsmanager create-secret --name {PREFIX}cliabsent " in ended.err and "hubkeeper init cliabsent" in ended.err, ended
+
+
+def test_three_commands_connect_an_organization(world, person):
+    """`init` without a token and a manager, then `stage`, which the function adopts; then `status` shows that it is ready."""
+    name = "clithree"
+    user = f"{name}-scanner"
+    world.known.append(world.sandbox("organization", name=name, user=user)["password"])
+    connector = world.document(name, user)["connector"]
+    person.may(FIND, INVOKE, *(f"secretsmanager:{action}" for action in ("DescribeSecret", "CreateSecret", "GetSecretValue", "PutSecretValue")))
+    created = person.run(
+        "init", name, "--username", user, "--subscription", connector["subscriptionId"], "--resource-group", connector["resourceGroup"],
+        "--location", connector["location"], "--no-token", "--yes",
+    )
+    # the name begins with the prefix that the stack tells
+    assert created.code == 0 and f"hubkeeper stage {PREFIX}{name}" in created.err, created
+    staged = person.run("stage", f"{PREFIX}{name}", "--expires-at", "2999-01-31", "--yes", "-o", "json", token=world.token(user))
+    assert (staged.report()["outcome"], staged.report()["connector"]["change"]) == ("applied", "created")
+    [item] = person.run("status", f"{PREFIX}{name}", "-o", "json").report()["items"]
+    assert (item["organization"], item["state"], item["versionId"]) == (name, "ready", item["carriedVersionId"])
 
 
 def test_without_a_stack_the_command_says_how_to_name_the_function(world, person):

@@ -43,7 +43,7 @@ const COMMAND_LINE: [&[&str]; 10] = [
     &["context", "secrets"],
     &["doctor"],
     &["function", "local", "render", "manual", "token", "aws"],
-    &["progress", "hints"],
+    &["progress", "hints", "schema"],
     &["terminal"],
     &["args"],
     &["exit"],
@@ -201,7 +201,7 @@ fn what_reads_and_what_proves_has_nothing_to_write_with() {
 }
 
 #[test]
-fn the_command_line_puts_a_version_and_starts_a_rotation_and_writes_nothing_else() {
+fn the_command_line_creates_a_secret_puts_a_version_starts_a_rotation_and_writes_nothing_else() {
     for (file, text) in command_line() {
         let (writers, rotates) = match file.as_str() {
             "commands/stage.rs" => (&["SecretWriter"][..], false),
@@ -211,6 +211,8 @@ fn the_command_line_puts_a_version_and_starts_a_rotation_and_writes_nothing_else
         assert_eq!(writers_in(&text), writers, "{file}");
         let code = code(&text);
         assert_eq!(code.contains(".rotate_secret()"), rotates, "{file}");
+        assert_eq!(code.contains(".create_secret()"), file == "secrets.rs", "{file}");
+        assert_eq!(code.contains("secrets::create("), file == "commands/init/mod.rs", "{file}");
         for write in
             [".put_secret_value()", ".update_secret", ".tag_resource()", ".untag_resource()", ".delete_secret()"]
         {

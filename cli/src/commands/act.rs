@@ -88,6 +88,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
         return Ok(Code::Done);
     }
     let events = events(&ids);
+    let action = events.first().and_then(|event| event["action"].as_str()).unwrap_or_default().to_owned();
     if arguments.plan || !arguments.yes {
         line.message("planning");
         let mut plans = Vec::new();
@@ -97,7 +98,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
             plans.push((subject_of(&event), target.handle(&event).await));
         }
         line.clear();
-        let plan = joined(plans)?;
+        let plan = joined(&action, "plan", plans)?;
         if arguments.plan {
             context.print(&plan, || render::report::report(&plan));
             return Ok(Code::of_report(&plan));
@@ -140,7 +141,7 @@ async fn run(context: &Context, arguments: &Act, events: impl Fn(&[String]) -> V
         reports.push((subject_of(event), function.invoke(event).await));
     }
     line.clear();
-    let report = joined(reports)?;
+    let report = joined(&action, "apply", reports)?;
     context.print(&report, || render::report::report(&report));
     if context.is_for_people() {
         tell_of_rotation(context, function, &report).await;

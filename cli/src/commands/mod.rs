@@ -2,7 +2,9 @@
 
 pub mod act;
 pub mod doctor;
+pub mod init;
 pub mod rotate;
+pub mod schema;
 mod several;
 pub mod stage;
 pub mod status;
@@ -26,6 +28,8 @@ pub async fn run(context: &Context, command: Command) -> Result<Code, Failure> {
         Command::Offboard(arguments) => Box::pin(act::offboard(context, arguments)).await,
         Command::Rotate(arguments) => Box::pin(rotate::run(context, arguments)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
+        Command::Init(arguments) => Box::pin(init::run(context, *arguments)).await,
+        Command::Schema { of } => Ok(schema::run(context, of)),
         Command::Completions { shell } => Ok(crate::manual::completions(shell)),
         Command::Man { dir } => crate::manual::man(dir.as_deref()),
     }

@@ -11,7 +11,7 @@ use hubkeeper_core::secret::{Label, Secret};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::several::{all_needs_the_function, joined};
+use super::several::{all_needs_the_function, joined, own_report};
 use super::status;
 use crate::args::Rotate;
 use crate::context::Context;
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
     line.clear();
     if act.plan {
         let plans = secrets.into_iter().map(|(id, seen)| (id, seen.map(|seen| plan(&seen)))).collect();
-        let report = joined(plans)?;
+        let report = joined("rotate", "plan", plans)?;
         context.print(&report, || match report["items"].as_array() {
             Some(items) => items.iter().map(plan_in_words).collect(),
             None => plan_in_words(&report),
@@ -85,7 +85,7 @@ pub async fn run(context: &Context, arguments: Rotate) -> Result<Code, Failure> 
         };
         reports.push((id, report));
     }
-    let report = joined(reports)?;
+    let report = joined("rotate", "apply", reports)?;
     context.print(&report, || render::report::report(&report));
     Ok(Code::of_report(&report))
 }
@@ -189,8 +189,9 @@ async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
 fn plan(Ready { secret, organization }: &Ready) -> Value {
-    json!({"action": "rotate", "outcome": "planned", "organization": organization, "secretId": secret.arn, "versionId": secret.version(Label::Current),
-        "steps": STEPS})
+    let fields = json!({"mode": "plan", "outcome": "planned", "organization": organization, "secretId": secret.arn,
+        "versionId": secret.version(Label::Current), "steps": STEPS});
+    own_report("rotate", fields)
 }
 
 /// What a rotation would do, or why it cannot start.
@@ -237,7 +238,7 @@ async fn follow(
             .enumerate()
             .map(|(at, name)| json!({"name": name, "status": if at < done { "done" } else { "open" }}))
             .collect();
-        let mut report = json!({"action": "rotate", "secretId": secret.arn, "versionId": version, "stages": steps});
+        let mut report = own_report("rotate", json!({"secretId": secret.arn, "versionId": version, "stages": steps}));
         if done == STEPS.len() {
             report["outcome"] = json!("applied");
             report["reason"] = json!("the new version is AWSCURRENT, and the connector carries it");

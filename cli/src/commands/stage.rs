@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
 
+use super::several::own_report;
 use super::verify;
 use crate::args::Stage;
 use crate::context::Context;
@@ -82,7 +83,11 @@ pub async fn run(context: &Context, arguments: Stage) -> Result<Code, Failure> {
     let put = SecretWriter::new(store.clone()).put(&secret.arn, &version, &document, Label::Candidate, None).await;
     put.map_err(|failure| Failure::own(failure.error.of(&current.organization).at("stage")))?;
     context.say(&format!("{} staged as version {version} (HUBKEEPER_CANDIDATE)", render::style::good("✓")));
-    context.doing(format!("version {version} is staged: the function adopts it by itself, see hubkeeper status"));
+    context.doing(if secret.managed() == Managed::No {
+        format!("version {version} is staged: hubkeeper onboard {} adopts it", secret.name)
+    } else {
+        format!("version {version} is staged: the function adopts it by itself, see hubkeeper status")
+    });
     await_adoption(context, &arguments, &shared, &store, &secret, &version).await
 }
 
@@ -117,7 +122,10 @@ fn compare_with(current: &Document, next: &Document) -> Option<Credential> {
 }
 
 /// When the token expires: asked for where no option says it.
-async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+///
+/// # Errors
+/// Returns a usage failure if it is missing or wrong.
+pub(super) async fn expiry(context: &Context, option: Option<&str>) -> Result<Option<Timestamp>, Failure> {
     let text = match option {
         Some(text) => text.to_owned(),
         None if context.terminal.answers => {
@@ -190,18 +198,19 @@ async fn await_adoption(
                 // the event of the new label is being handled: its end shows in the labels
                 Ok(Err(failure)) if failure.code == Code::Retry => {}
                 Ok(Err(failure)) => return Err(failure),
-                Err(failure) => watching(context, &failure),
+                Err(failure) => watching(context, secret, &failure)?,
             }
         }
-        Err(failure) => watching(context, &failure),
+        Err(failure) => watching(context, secret, &failure)?,
     }
     let until = OffsetDateTime::now_utc() + Duration::from_secs(arguments.wait);
     while OffsetDateTime::now_utc() < until {
         let seen = store.describe(&secret.arn).await.map_err(|error| Failure::own(error.at("stage")))?;
         if seen.bears(version, Label::Current) {
             line.clear();
-            let report = json!({"action": "adopt", "outcome": "applied", "secretId": secret.arn, "versionId": version,
+            let fields = json!({"outcome": "applied", "secretId": secret.arn, "versionId": version,
                 "reason": "the version is AWSCURRENT"});
+            let report = own_report("adopt", fields);
             context.print(&report, || render::report::report(&report));
             return Ok(Code::Done);
         }
@@ -220,17 +229,32 @@ async fn await_adoption(
 }
 
 /// Says why the function is not asked: the rule on the new label adopts the version just the same.
-fn watching(context: &Context, failure: &Failure) {
+///
+/// # Errors
+/// Returns a failure for a secret that was never onboarded: the function ignores the rule's events about it.
+fn watching(context: &Context, secret: &Secret, failure: &Failure) -> Result<(), Failure> {
+    if secret.managed() == Managed::No {
+        return Err(Failure::new(
+            Code::Person,
+            format!(
+                "{}; the token is staged, and {} is not onboarded yet: only an onboarding adopts it",
+                failure.what, secret.name
+            ),
+            format!("{}; then connect it: hubkeeper onboard {}", failure.remedy, secret.name),
+        ));
+    }
     context.say(&format!(
         "{}; {}\nwatching the labels, since the function adopts it by itself",
         failure.what, failure.remedy
     ));
+    Ok(())
 }
 
 /// What is known of a version that nobody has adopted yet.
 fn staged(secret: &Secret, version: &VersionId) -> Value {
-    json!({"action": "stage", "outcome": "applied", "secretId": secret.arn, "versionId": version,
-        "reason": "the version is staged HUBKEEPER_CANDIDATE, and not adopted yet"})
+    let fields = json!({"outcome": "applied", "secretId": secret.arn, "versionId": version,
+        "reason": "the version is staged HUBKEEPER_CANDIDATE, and not adopted yet"});
+    own_report("stage", fields)
 }
 
 #[cfg(test)]

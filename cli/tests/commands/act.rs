@@ -122,7 +122,13 @@ async fn a_failure_of_the_function_has_its_code_and_its_remedy() {
     assert_eq!(connectors(&site), ["dockerhub-acme"]);
     // a person is needed
     let ended = site.run(&["onboard", "hubkeeper/none", "--yes"]).ends(4).await;
-    ended.says(&["hubkeeper/none", "what to do", "Create it in one of two ways", "--name hubkeeper/none "]);
+    ended.says(&[
+        "hubkeeper/none",
+        "what to do",
+        "hubkeeper init none",
+        "in one of two ways",
+        "--name hubkeeper/none ",
+    ]);
     site.world.with(|state| arm::set_locked(state, scene::SUBSCRIPTION, scene::GROUP, true));
     site.run(&["offboard", scene::SECRET, "--yes"]).ends(4).await.says(&["offboard", "acme", "lock"]);
     site.world.with(|state| arm::set_locked(state, scene::SUBSCRIPTION, scene::GROUP, false));

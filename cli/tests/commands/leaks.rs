@@ -96,6 +96,26 @@ async fn every_command_at_its_most_talkative_tells_no_secret() {
     site.run(&["stage", scene::SECRET, "--expires-at", "never", "--yes", "-vv"]).input(&public).ends(1).await;
     site.run(&["stage", scene::SECRET, "--expires-at", "never", "--yes", "-vv"]).input(&good).ends(0).await;
     site.run(&["reconcile", scene::SECRET, "--revoke-replaced", "--yes", "-vv"]).ends(0).await;
+    let init = |name: &'static str, more: &[&'static str]| {
+        let all = [
+            "init",
+            scene::ORGANIZATION,
+            "--username",
+            scene::USER,
+            "--subscription",
+            scene::SUBSCRIPTION,
+            "--resource-group",
+        ];
+        [&all[..], &[scene::GROUP, "--connector", "another", "--location", "westeurope", "--name", name, "-vv"], more]
+            .concat()
+    };
+    for (name, more) in [("hubkeeper/one", &["--dry-run"][..]), ("hubkeeper/two", &["--yes"])] {
+        let given = [more, &["--expires-at", "never"]].concat();
+        site.run(&init(name, &given)).input(&public).ends(1).await;
+        site.run(&init(name, &given)).input(&good).ends(0).await;
+        let login = [more, &["--manager", scene::MANAGER]].concat();
+        site.run(&init(if name.ends_with("one") { name } else { "hubkeeper/three" }, &login)).ends(0).await;
+    }
     // services that repeat what they got in their errors
     let echo = good.clone();
     site.world.script(move |_, service, _| {

@@ -6,9 +6,11 @@
 mod act;
 mod azure;
 mod doctor;
+mod init;
 mod leaks;
 mod manual;
 mod rotate;
+mod schemas;
 mod sessions;
 mod site;
 mod stage;

@@ -220,10 +220,27 @@ async fn sessions() -> Vec<Session> {
     sessions.typed("reconcile", "hubkeeper reconcile --all --yes", None, 1).await;
     sessions.typed("offboard", "hubkeeper offboard hubkeeper/acme --plan", None, 0).await;
     sessions.typed("offboard", "hubkeeper offboard hubkeeper/acme --yes", None, 0).await;
+    let token = token_of_initech(&sessions.site);
+    let init = "hubkeeper init initech --username initech-scanner --expect billing,ledger --subscription a5caac9c-5c04-49af-b3d0-e204f40345d5 --resource-group rg-defender --location westeurope --no-token";
+    sessions.typed("init-plan", &format!("{init} --dry-run"), None, 0).await;
+    sessions.typed("init", &format!("{init} --yes"), None, 0).await;
+    let staged = async |site: &Site| {
+        let run = site.run(&["stage", "hubkeeper/initech", "--expires-at", &ends, "--yes"]);
+        run.input(&token).transcript(0).await
+    };
+    let stage = format!("hubkeeper stage hubkeeper/initech --expires-at {shown} --yes < initech.token");
+    sessions.add("init", &stage, staged, 0).await;
+    sessions.typed("init", "hubkeeper status hubkeeper/initech", None, 0).await;
     let nobody =
         async |site: &Site| site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").transcript(4).await;
     sessions.add("azure", "hubkeeper status --local", nobody, 4).await;
     sessions.stable()
+}
+
+/// Creates another organization at Docker Hub, and a token of its user.
+fn token_of_initech(site: &Site) -> String {
+    site.world.with(|state| scene::organization(state, "initech", "initech-scanner"));
+    site.token_of("initech-scanner", "repo:read")
 }
 
 /// The options of a command as rows, those of all commands apart.

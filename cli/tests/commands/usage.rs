@@ -153,6 +153,10 @@ async fn a_wrong_command_line_ends_with_two_and_sends_nothing() {
         &["reconcile", "--all", "--revoke-replaced"],
         &["rotate", "x", "--local"],
         &["completions"],
+        &["schema"],
+        &["init"],
+        &["init", "acme", "globex", "--no-token"],
+        &["init", "acme", "--invite-team", "scanning", "--no-token"],
     ] {
         let ended = site.run(arguments).ends(2).await.shows_nothing();
         assert!(!ended.err.is_empty(), "{arguments:?}");

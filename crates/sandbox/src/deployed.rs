@@ -31,6 +31,8 @@ use crate::{State, World, scene};
 pub const FUNCTION: &str = "hubkeeper-HubkeeperFunction-sandbox";
 /// The stack's name.
 pub const STACK: &str = "hubkeeper";
+/// The prefix of secret names, in the stack's outputs.
+pub const PREFIX: &str = "hubkeeper/";
 /// How often the events are looked at: `EventBridge` takes about as long.
 const TICK: Duration = Duration::from_millis(50);
 /// How often Secrets Manager repeats a failed rotation here.

@@ -157,6 +157,16 @@ impl Observed {
 
     /// The owner, from the point of view of this organization and secret.
     pub fn ownership(&self, organization: &str, fingerprint: &Fingerprint) -> Ownership {
+        self.ownership_for(organization, Some(fingerprint))
+    }
+
+    /// The owner, from the point of view of this organization and a secret that does not exist yet: no connector has its
+    /// fingerprint.
+    pub fn ownership_before_creation(&self, organization: &str) -> Ownership {
+        self.ownership_for(organization, None)
+    }
+
+    fn ownership_for(&self, organization: &str, fingerprint: Option<&Fingerprint>) -> Ownership {
         if !self.is_docker_hub() {
             return Ownership::Foreign("it is a connector of another environment than Docker Hub".into());
         }
@@ -165,7 +175,7 @@ impl Observed {
             return Ownership::Foreign("it is the connector of another organization".into());
         }
         match (self.tag(TAG_SECRET), told) {
-            (Some(tag), _) if tag == fingerprint.as_str() => Ownership::Ours,
+            (Some(tag), _) if fingerprint.is_some_and(|own| tag == own.as_str()) => Ownership::Ours,
             (Some(_), _) => Ownership::Foreign("another secret manages it (tag hubkeeper-secret)".into()),
             (None, Some(_)) => Ownership::Untagged,
             (None, None) => Ownership::Foreign(

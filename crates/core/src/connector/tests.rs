@@ -175,6 +175,15 @@ fn a_connector_that_tells_no_organization_is_ours_by_its_tag_alone() {
 }
 
 #[test]
+fn no_connector_is_of_a_secret_that_does_not_exist_yet() {
+    assert_eq!(portal().ownership_before_creation("acme"), Ownership::Untagged);
+    assert!(matches!(portal().ownership_before_creation("globex"), Ownership::Foreign(_)));
+    let mut body = serde_json::Value::Object(portal().raw);
+    body["tags"] = json!({ TAG_SECRET: "0123456789ab" });
+    assert!(matches!(Observed::parse(body).unwrap().ownership_before_creation("acme"), Ownership::Foreign(_)));
+}
+
+#[test]
 fn ownership_follows_environment_organization_and_tag() {
     assert_eq!(portal().ownership("acme", &fingerprint("0123456789ab")), Ownership::Untagged);
     assert!(matches!(portal().ownership("other", &fingerprint("0123456789ab")), Ownership::Foreign(_)));
