@@ -107,7 +107,9 @@ pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> 
         .find(|check| ledger.entry(*check).is_some_and(|entry| entry.state == State::Failure));
     ledger.finish(|check| check.is_function_s() || !is_local, root);
     let mut fields = ledger.to_json();
-    fields.insert("action".to_owned(), json!("doctor"));
+    for (name, value) in [("action", "doctor"), ("outcome", "unchanged"), ("version", VERSION)] {
+        fields.insert(name.to_owned(), json!(value));
+    }
     context.print(&Value::Object(fields), || render::doctor::doctor(&ledger));
     Ok(if ledger.count(State::Failure) == 0 {
         Code::Done

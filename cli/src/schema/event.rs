@@ -69,6 +69,8 @@ pub enum Action {
     Offboard(Offboard),
     /// Show the state of secrets.
     Status(Status),
+    /// Check everything that the function needs.
+    Doctor(Doctor),
 }
 
 /// Whether the event writes.
@@ -182,6 +184,20 @@ pub struct Status {
     /// The `next` of the page before.
     #[schemars(extend("type" = "string", "pattern" = "^[A-Za-z0-9/_+=.@:!-]{1,2048}$"))]
     pub next: Option<String>,
+}
+
+/// Check everything that the function needs; reads only, and logs in at Docker Hub.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Doctor {
+    /// The name of the action.
+    #[schemars(extend("const" = "doctor"))]
+    pub action: String,
+    /// Name or ARN of the secret; without it the only managed one.
+    pub secret_id: Option<SecretId>,
+    /// Whether the response holds a transcript of the exchanges.
+    #[schemars(extend("type" = "boolean"))]
+    pub record: Option<bool>,
 }
 
 /// An event of EventBridge.

@@ -17,10 +17,84 @@ pub enum Response {
     Several(Several),
     /// A page of the status.
     Status(Page),
+    /// The checks of doctor.
+    Checks(Checks),
     /// The response to records of SQS.
     Records(Failures),
     /// The state of one secret.
     Item(Item),
+}
+
+/// The checks of doctor (docs/doctor.md).
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub struct Checks {
+    /// The name of the action.
+    #[schemars(extend("const" = "doctor"))]
+    pub action: String,
+    /// Always `unchanged`: doctor writes nothing.
+    #[schemars(extend("const" = "unchanged"))]
+    pub outcome: String,
+    /// The version of the function, or of the command line.
+    pub version: String,
+    /// ARN of the checked secret, once it is known.
+    pub secret_id: Option<String>,
+    /// What the secret's document says about its connector, once it is read.
+    pub subject: Option<BTreeMap<String, String>>,
+    /// The checks, in the order in which they run.
+    pub checks: Vec<CheckResult>,
+    /// What only live services tell.
+    pub facts: Vec<Fact>,
+    /// The exchanges, if the event asks for them.
+    pub transcript: Option<Value>,
+}
+
+/// One check of doctor.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub struct CheckResult {
+    /// The name of the check.
+    pub check: String,
+    /// The section that it belongs to.
+    pub section: String,
+    /// What it looks at.
+    pub title: String,
+    /// The result.
+    pub state: CheckState,
+    /// What it found.
+    pub detail: String,
+    /// What to do.
+    pub remedy: Option<String>,
+    /// The page of the repository that helps.
+    pub page: Option<String>,
+    /// The type of the error, for a failure.
+    pub error_type: Option<ErrorType>,
+    /// The failed check that this one needs.
+    pub because: Option<String>,
+}
+
+/// The result of a check.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub enum CheckState {
+    /// As hubkeeper needs it.
+    Ok,
+    /// It works, and somebody should look at it.
+    Warning,
+    /// It does not work.
+    Failure,
+    /// A check before it failed, or nobody who asked may look.
+    NotReached,
+}
+
+/// What only live services tell (docs/verified.md).
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub struct Fact {
+    /// The item of docs/verified.md.
+    pub item: String,
+    /// What was found.
+    pub found: String,
 }
 
 /// How an event ended.
@@ -396,7 +470,7 @@ pub enum State {
 
 /// The response to records of SQS.
 #[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename_all = "camelCase")]
 pub struct Failures {
     /// The records that the queue delivers again.
     pub batch_item_failures: Vec<FailedRecord>,

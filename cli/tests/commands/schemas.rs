@@ -210,6 +210,7 @@ async fn every_result_of_the_commands_fits_the_schema() {
         (&["reconcile", "--all", "--yes"], &good, 0),
         (&["rotate", scene::SECRET, "hubkeeper/none", "--plan"], &good, 4),
         (&["offboard", scene::SECRET, "hubkeeper/none", "--plan"], &good, 4),
+        (&["doctor", "--secret", scene::SECRET], &good, 0),
         (&["offboard", scene::SECRET, "--yes"], &good, 0),
         (&["status", scene::SECRET, "hubkeeper/none"], &good, 3),
     ] {

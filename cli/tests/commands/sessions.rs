@@ -182,9 +182,13 @@ async fn sessions() -> Vec<Session> {
         let run = site.run(&["stage", scene::SECRET, "--expires-at", &ends, "--yes"]);
         run.input(&good).transcript(0).await
     };
+    // the command asks the function for the adoption, which the event of the label would do as well
+    let hold = |sessions: &Sessions, held| sessions.site.deployed.as_ref().unwrap().hold_events(held);
+    hold(&sessions, true);
     sessions
         .add("stage", &format!("hubkeeper stage hubkeeper/acme --expires-at {shown} --yes < good.token"), staged, 0)
         .await;
+    hold(&sessions, false);
     sessions
         .typed(
             "stage",

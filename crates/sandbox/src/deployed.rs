@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ struct Shared {
     code_sha256: String,
     /// Actions that the deployed version does not know.
     forgotten: Mutex<BTreeSet<String>>,
+    /// Whether the events of AWS wait.
+    held: AtomicBool,
 }
 
 impl Shared {
@@ -104,6 +107,7 @@ impl Deployed {
             environment: environment.to_vec(),
             code_sha256: STANDARD.encode(Sha256::digest(package)),
             forgotten: Mutex::default(),
+            held: AtomicBool::new(false),
         });
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
@@ -137,6 +141,11 @@ impl Deployed {
         self.shared.invoke(event).await
     }
 
+    /// Holds the events of AWS back, or lets them go: `EventBridge` may take a while.
+    pub fn hold_events(&self, held: bool) {
+        self.shared.held.store(held, Ordering::Relaxed);
+    }
+
     /// Makes the deployed function an older version that does not know this action: it returns the error `BadEvent`.
     pub fn forget(&self, action: &str) {
         self.shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(action.to_owned());
@@ -162,6 +171,9 @@ async fn deliver(world: World, shared: Arc<Shared>) {
     let mut rotated = BTreeSet::new();
     loop {
         tokio::time::sleep(TICK).await;
+        if shared.held.load(Ordering::Relaxed) {
+            continue;
+        }
         for event in world.with(|state| std::mem::take(&mut state.aws.events)) {
             let detail = &event["detail"];
             if event["detail-type"] == "Secret Label Updated" {
