@@ -149,7 +149,7 @@ const DEVIATIONS: [(usize, Change, &str); 22] = [
     (
         0,
         |sample| sample.body = r#"{"ARN": "a", "Name": "n", "LastChangedDate": 1, "OwningService": "x"}"#,
-        "secretsmanager POST / DescribeSecret 200: field OwningService (string): the sandbox never sends it",
+        "secretsmanager POST / DescribeSecret 200: field OwningService: the sandbox never sends it",
     ),
     (
         0,
@@ -229,7 +229,7 @@ const DEVIATIONS: [(usize, Change, &str); 22] = [
     (
         8,
         |sample| sample.body = r#"{"token_type": "Bearer", "expires_in": 3599, "access_token": "e30.eyJzdWIiOiAieCIsICJzY29wZSI6ICJ4In0.s"}"#,
-        "entra GET /{}/oauth2/v2.0/token 200: field claims.scope (string): the sandbox never sends it",
+        "entra GET /{}/oauth2/v2.0/token 200: field claims.scope: the sandbox never sends it",
     ),
     (
         9,
