@@ -30,6 +30,8 @@ SEED ?=
 RUN ?=
 # Runs only the planted faults of `make oracles` whose name contains one of these words.
 ONLY ?=
+# A transcript (docs/verified.md) for `make conformance`, which then compares only this one.
+TRANSCRIPT ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
@@ -100,8 +102,8 @@ build: function ##1 Build the function as it is deployed
 package: function tools ##1 Build target/lambda/hubkeeper.zip
 	@$(TOOLS)/package $(FUNCTION) $(PACKAGE)
 
-conformance: package $(if $(HUBKEEPER_RECORD),,record) ##3 Compare the sandbox with the services' own clients and documents
-	@tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD)
+conformance: $(if $(TRANSCRIPT),tools,package) $(if $(HUBKEEPER_RECORD),,record) ##3 Compare the sandbox with the services' own clients; TRANSCRIPT=file
+	@$(if $(TRANSCRIPT),$(TOOLS)/transcript compare "$(TRANSCRIPT)" $(RECORD),tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD))
 
 bench-init: function tools ##3 Measure start-up; fails above twice an empty handler
 	@$(TOOLS)/bench init $(FUNCTION) $(FLOOR)

@@ -33,6 +33,7 @@ mod retiring;
 mod rotation;
 mod secrecy;
 mod status;
+mod transcript;
 mod transport;
 mod truth;
 mod words;

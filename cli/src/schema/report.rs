@@ -470,7 +470,7 @@ pub enum State {
 
 /// The response to records of SQS.
 #[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase")]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Failures {
     /// The records that the queue delivers again.
     pub batch_item_failures: Vec<FailedRecord>,

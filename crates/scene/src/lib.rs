@@ -2,6 +2,8 @@
 //!
 //! In every test a watch checks the three promises at every change of the sandbox's state. When the [`Scene`] ends, every output
 //! is searched for secrets.
+//!
+//! [`transcript`] compares a transcript with the exchanges of the sandbox.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone use it, and they fail by panicking")]
 
@@ -9,6 +11,7 @@ mod clock;
 mod gate;
 mod logs;
 mod scene;
+pub mod transcript;
 mod transport;
 mod world;
 

@@ -100,19 +100,19 @@ const WORDS: &str = "
     environment ephemeral equal err error errors escalation etag eu eval evaluate evaluated evaluating evaluation
     event events every everyone exact exactly example examples exceed exceeded exceeds except exception exclude
     excluded exclusion execute executed execution executions exempt exist existed existing exists exp expected
-    expiration expire expired expires expiry explicit explicitly export expose exposed expression extended extension
-    extensions external extra fa factor factors fail failed failing fails failure failures false family feature
-    features federated federation fetch fetching few field fields file files filter filters final find fingerprint
-    finish finished first fix fixed flag flags flexible flow folder follow followed following for forbidden force
-    forced form format found foundational fqdn frame free frequency frequently from full fully function functions
-    future gate gateway gating gcp general generate generated generation generic get gets getting git github gitlab
-    given global go gone grace grant granted granting grants graph greater group grouped groups guest had handle
-    handler handling has hash have having head header headers health healthy heartbeat help here hidden hierarchy
-    high history hold hook host hosted hostname hosts hour hours how however href http https hub human icon id
-    identical identification identified identifier identifiers identities identity idp ids if image images immediate
-    immediately immutable impersonation import in inaccessible inactive include included includes including
-    incomplete inconsistent incorrect index indicate inflight info information inherited initial initiate inline
-    inner input insecure inside installation installed instance instances instead instruction instructions
+    expiration expire expired expires expiry explicit explicitly export expose exposed expression extend extended
+    extends extension extensions external extra fa factor factors fail failed failing fails failure failures false
+    family feature features federated federation fetch fetching few field fields file files filter filters final
+    find fingerprint finish finished first fix fixed flag flags flexible flow folder follow followed following for
+    forbidden force forced form format found foundational fqdn frame free frequency frequently from full fully
+    function functions future gate gateway gating gcp general generate generated generation generic get gets getting
+    git github gitlab given global go gone grace grant granted granting grants graph greater group grouped groups
+    guest had handle handler handling has hash have having head header headers health healthy heartbeat help here
+    hidden hierarchy high history hold hook host hosted hostname hosts hour hours how however href http https hub
+    human icon id identical identification identified identifier identifiers identities identity idp ids if image
+    images immediate immediately immutable impersonation import in inaccessible inactive include included includes
+    including incomplete inconsistent incorrect index indicate inflight info information inherited initial initiate
+    inline inner input insecure inside installation installed instance instances instead instruction instructions
     insufficient integer integration integrity interaction interactive internal interval into invalid invitation
     invitations invite invited invitee invitees inviter invites invoke invoked invoking ip ips ipv is isn't
     isolation iss issue issued issuer issues it item items its itself job join joined json jwks jwt kafka keep kept
@@ -185,7 +185,7 @@ const WORDS: &str = "
     viewed views violate violated violates violation visibility visible visit vm volume vpc wait waiting wall warm
     warning warnings was wasn't watch we web webhook week weekly weight weights well were what when where whether
     which while who whole why wide widget will window with within without won't word words work worker workflow
-    working workload works workspace would write writer writes writing wrong xml yaml year yes yet you your yours
+    working workload works workspace would write writer writes writing wrong x xml yaml year yes yet you your yours
     zero zip zipped zone
 ";
 
@@ -232,9 +232,12 @@ pub(super) fn is_word(word: &str) -> bool {
     VOCABULARY.contains(&word.to_ascii_lowercase())
 }
 
-/// Returns whether this is a name that hubkeeper sends or that a service documents.
+/// Returns whether this is a name that hubkeeper sends or that a service documents, or a path of such names.
 pub(super) fn is_documented(name: &str) -> bool {
+    let mut parts = name.split('.');
     NAMES.contains(name)
+        || (parts.next().is_some_and(|first| NAMES.contains(first))
+            && parts.all(|part| part == "#" || NAMES.contains(part)))
 }
 
 /// Returns whether this is a documented name, or made of words of the vocabulary: `lastRotatedDate`, `x-rate-limit`,
@@ -245,7 +248,10 @@ pub(super) fn is_name(name: &str) -> bool {
         name.len() <= NAME.0
             && (1..=NAME.1).contains(&parts.len())
             && name.split('.').all(|part| part == "#" || (!part.is_empty() && part.bytes().all(is_of_a_name)))
-            && parts.iter().all(|part| part.len() > 1 && is_word(part))
+            && parts
+                .iter()
+                .enumerate()
+                .all(|(at, part)| is_word(part) && (part.len() > 1 || (at == 0 && name.starts_with("x-"))))
     };
     is_documented(name) || made_of_words()
 }
