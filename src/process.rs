@@ -65,6 +65,7 @@ impl Process {
     }
 
     /// Creates a process that notes each exchange in `transcript`.
+    #[must_use]
     pub fn recording(&self, transcript: &Arc<Mutex<Transcript>>) -> Self {
         Self {
             config: Arc::clone(&self.config),

@@ -1,4 +1,4 @@
-//! A few signed reads of IAM, CloudWatch, SNS and EventBridge Scheduler, for `doctor`.
+//! A few signed reads of IAM, `CloudWatch`, SNS and `EventBridge` Scheduler, for `doctor`.
 //!
 //! Five calls of four services are no reason to build their four SDK crates (400,000 lines). The signature is the SDK's
 //! own (`aws-sigv4`), the requests go through hubkeeper's HTTP client.
@@ -18,7 +18,7 @@ use serde_json::Value;
 pub enum Service {
     /// Identity and Access Management: one endpoint for each partition.
     Iam,
-    /// CloudWatch.
+    /// `CloudWatch`.
     CloudWatch,
     /// Simple Notification Service.
     Sns,
@@ -126,7 +126,11 @@ impl<'a> Reads<'a> {
         }
         let body = form.finish();
         let answer = self.send(service, "POST", "", &body, action).await?;
-        if answer.status == 200 { Ok(answer.text) } else { Err(refused(action, answer.status, xml_code(&answer.text))) }
+        if answer.status == 200 {
+            Ok(answer.text)
+        } else {
+            Err(refused(action, answer.status, xml_code(&answer.text).as_deref()))
+        }
     }
 
     /// Reads a resource of the REST protocol.
@@ -140,7 +144,7 @@ impl<'a> Reads<'a> {
         if answer.status == 200 {
             return serde_json::from_str(&answer.text).map_err(|_| unreadable());
         }
-        Err(refused(what, answer.status, answer.error_type))
+        Err(refused(what, answer.status, answer.error_type.as_deref()))
     }
 
     async fn send(
@@ -196,8 +200,8 @@ impl<'a> Reads<'a> {
     }
 }
 
-fn refused(what: &str, status: u16, code: Option<String>) -> Refusal {
-    let code = code.as_deref().and_then(redact::code).unwrap_or_default().to_owned();
+fn refused(what: &str, status: u16, code: Option<&str>) -> Refusal {
+    let code = code.and_then(redact::code).unwrap_or_default().to_owned();
     let shown = if code.is_empty() { format!("status {status}") } else { code.clone() };
     Refusal { code, what: format!("{what}: AWS returned {shown}") }
 }
@@ -243,10 +247,10 @@ mod tests {
     #[test]
     fn the_code_of_an_error_is_read_in_any_namespace() {
         let xml = "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type><Code>NoSuchEntity</Code><Message>dckr_pat_x</Message></Error></ErrorResponse>";
-        let refusal = refused("SimulatePrincipalPolicy", 404, xml_code(xml));
+        let refusal = refused("SimulatePrincipalPolicy", 404, xml_code(xml).as_deref());
         assert!(refusal.is_missing() && !refusal.is_denied());
         assert_eq!(refusal.what, "SimulatePrincipalPolicy: AWS returned NoSuchEntity");
-        assert_eq!(refused("X", 500, xml_code("<html>")).what, "X: AWS returned status 500");
-        assert_eq!(refused("X", 403, Some("dckr_pat_x".into())).what, "X: AWS returned status 403");
+        assert_eq!(refused("X", 500, xml_code("<html>").as_deref()).what, "X: AWS returned status 500");
+        assert_eq!(refused("X", 403, Some("dckr_pat_x")).what, "X: AWS returned status 403");
     }
 }

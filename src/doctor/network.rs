@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use hubkeeper_core::config::Config;
 use hubkeeper_core::doctor::Check;
 use hubkeeper_core::doctor::network::{Probe, Responded, Trouble, record};
+use hubkeeper_core::proxy::Proxy;
 use hubkeeper_core::time::Timestamp;
 use time::OffsetDateTime;
 
@@ -24,7 +25,7 @@ pub(super) async fn check(run: &mut Run<'_>, region: Option<&str>) {
     let urls = aws.into_iter().map(|url| (Check::ReachAws, url)).chain(others(config));
     let client = &run.services.http_client;
     let probes = join_all(urls.map(|(check, url)| probe(client, check, url))).await;
-    record(&mut run.ledger, config.proxy.as_ref().map(|proxy| proxy.address()), &probes);
+    record(&mut run.ledger, config.proxy.as_ref().map(Proxy::address), &probes);
 }
 
 /// Checks proxy, certificates and clock with AWS alone: what a person needs to reach the deployed function.
@@ -33,13 +34,11 @@ pub async fn probe_aws(client: &HttpClient, endpoint: Option<&str>, region: &str
 }
 
 fn aws(endpoint: Option<&str>, region: &str) -> Vec<String> {
-    match endpoint {
-        Some(endpoint) => vec![endpoint.to_owned()],
-        None => {
-            let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-            ["secretsmanager", "sts"].map(|service| format!("https://{service}.{region}.{suffix}/")).to_vec()
-        }
+    if let Some(endpoint) = endpoint {
+        return vec![endpoint.to_owned()];
     }
+    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    ["secretsmanager", "sts"].map(|service| format!("https://{service}.{region}.{suffix}/")).to_vec()
 }
 
 fn others(config: &Config) -> [(Check, String); 5] {

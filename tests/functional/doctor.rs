@@ -62,7 +62,9 @@ async fn a_rejected_token_is_tried_once() {
     scene.checked = false;
     scene.world.with(|state| {
         let ids: Vec<String> = hub::pats_of(state, USER).into_iter().map(|pat| pat.uuid).collect();
-        ids.iter().for_each(|id| hub::revoke(state, id));
+        for id in &ids {
+            hub::revoke(state, id);
+        }
     });
     let answer = doctor(&scene, json!({"action": "doctor"})).await;
     assert_eq!(in_state(&answer, "failure"), ["tokenLogin"], "{answer:#}");

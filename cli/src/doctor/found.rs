@@ -211,7 +211,7 @@ pub fn notices(ledger: &mut Ledger, found: Option<&Result<(u64, u64), Refusal>>)
             Some("name the stack: hubkeeper doctor --stack <name>"),
         ),
         Some(Err(refusal)) if refusal.is_missing() => {
-            ledger.fail(check, &Error::needs_human("the topic of the notices was deleted", "deploy the stack again"))
+            ledger.fail(check, &Error::needs_human("the topic of the notices was deleted", "deploy the stack again"));
         }
         Some(Err(refusal)) => unreadable(ledger, check, refusal, "sns:GetTopicAttributes"),
         Some(Ok((0, 0))) => ledger.fail(

@@ -2,6 +2,8 @@
 //! nothing is written.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use hubkeeper_sandbox::hub::{OatResource, ResourceKind};
 use hubkeeper_sandbox::{State, arm, aws, entra, hub, scene};
@@ -57,7 +59,7 @@ fn edit(state: &mut State, arn: &str, change: impl FnOnce(&mut Value)) {
     aws::put_version(state, arn, Some(&version), &document, &["AWSCURRENT"]);
 }
 
-fn mistakes() -> Vec<Mistake> {
+fn of_entra() -> Vec<Mistake> {
     vec![
         Mistake {
             name: "no federation",
@@ -96,6 +98,28 @@ fn mistakes() -> Vec<Mistake> {
             remedy: "az ad sp create --id",
             ..NONE
         },
+        Mistake {
+            name: "expired client secret",
+            environment: |variables| {
+                let own =
+                    [("HUBKEEPER_AZURE_AUTH", "client-secret"), ("HUBKEEPER_AZURE_CLIENT_SECRET_ID", "azure/client")];
+                variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            },
+            world: |state, _| {
+                let ended = state.now() - Duration::days(1);
+                let value = entra::add_client_secret(state, scene::CLIENT, Some(ended));
+                aws::create_secret(state, "azure/client", &json!(value), &[]);
+            },
+            fails: "exchange",
+            detail: "7000222",
+            remedy: "client secret",
+            ..NONE
+        },
+    ]
+}
+
+fn of_arm() -> Vec<Mistake> {
+    vec![
         Mistake {
             name: "provider not registered",
             world: |state, _| arm::set_registered(state, scene::SUBSCRIPTION, false),
@@ -136,6 +160,43 @@ fn mistakes() -> Vec<Mistake> {
             remedy: "exempt the connector",
             ..NONE
         },
+        Mistake {
+            name: "plan off",
+            world: |state, _| {
+                arm::grant_reader(state, scene::CLIENT, scene::SUBSCRIPTION);
+                for plan in ["Containers", "CloudPosture"] {
+                    arm::set_plan(state, scene::SUBSCRIPTION, plan, false);
+                }
+            },
+            fails: "plans",
+            detail: "Defender scans nothing",
+            remedy: "az security pricing create",
+            ..NONE
+        },
+        Mistake {
+            name: "connector of somebody else",
+            world: |state, _| {
+                let body = json!({"location": "westeurope", "properties": {"environmentName": "DockerHub", "hierarchyIdentifier": "globex",
+                    "environmentData": {"environmentType": "DockerHubOrganization"}, "offerings": []}});
+                arm::put_connector(
+                    state,
+                    scene::SUBSCRIPTION,
+                    scene::GROUP,
+                    scene::CONNECTOR,
+                    &body,
+                    "somebody@example.com",
+                );
+            },
+            fails: "connector",
+            detail: "the connector of another organization",
+            remedy: "connector.name",
+            ..NONE
+        },
+    ]
+}
+
+fn of_secrets() -> Vec<Mistake> {
+    vec![
         Mistake {
             name: "wrong Region",
             options: &["--secret", "arn:aws:secretsmanager:eu-central-1:111122223333:secret:hubkeeper/acme-AbCdEf"],
@@ -180,6 +241,11 @@ fn mistakes() -> Vec<Mistake> {
             remedy: "hubkeeper/acme",
             ..NONE
         },
+    ]
+}
+
+fn of_the_network() -> Vec<Mistake> {
+    vec![
         Mistake {
             name: "proxy that is down",
             environment: |variables| {
@@ -216,23 +282,11 @@ fn mistakes() -> Vec<Mistake> {
             remedy: "synchronize the clock",
             ..NONE
         },
-        Mistake {
-            name: "expired client secret",
-            environment: |variables| {
-                let own =
-                    [("HUBKEEPER_AZURE_AUTH", "client-secret"), ("HUBKEEPER_AZURE_CLIENT_SECRET_ID", "azure/client")];
-                variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-            },
-            world: |state, _| {
-                let ended = state.now() - Duration::days(1);
-                let value = entra::add_client_secret(state, scene::CLIENT, Some(ended));
-                aws::create_secret(state, "azure/client", &json!(value), &[]);
-            },
-            fails: "exchange",
-            detail: "7000222",
-            remedy: "client secret",
-            ..NONE
-        },
+    ]
+}
+
+fn of_docker_hub() -> Vec<Mistake> {
+    vec![
         Mistake {
             name: "locked account",
             world: |state, _| {
@@ -273,6 +327,11 @@ fn mistakes() -> Vec<Mistake> {
             remedy: "scope-tag-read",
             ..NONE
         },
+    ]
+}
+
+fn of_the_deployment() -> Vec<Mistake> {
+    vec![
         Mistake {
             name: "schedule off",
             world: |state, _| state.aws.deployment.schedule.as_mut().unwrap().enabled = false,
@@ -315,39 +374,14 @@ fn mistakes() -> Vec<Mistake> {
             remedy: "hubkeeper doctor --local",
             ..NONE
         },
-        Mistake {
-            name: "plan off",
-            world: |state, _| {
-                arm::grant_reader(state, scene::CLIENT, scene::SUBSCRIPTION);
-                for plan in ["Containers", "CloudPosture"] {
-                    arm::set_plan(state, scene::SUBSCRIPTION, plan, false);
-                }
-            },
-            fails: "plans",
-            detail: "Defender scans nothing",
-            remedy: "az security pricing create",
-            ..NONE
-        },
-        Mistake {
-            name: "connector of somebody else",
-            world: |state, _| {
-                let body = json!({"location": "westeurope", "properties": {"environmentName": "DockerHub", "hierarchyIdentifier": "globex",
-                    "environmentData": {"environmentType": "DockerHubOrganization"}, "offerings": []}});
-                arm::put_connector(
-                    state,
-                    scene::SUBSCRIPTION,
-                    scene::GROUP,
-                    scene::CONNECTOR,
-                    &body,
-                    "somebody@example.com",
-                );
-            },
-            fails: "connector",
-            detail: "the connector of another organization",
-            remedy: "connector.name",
-            ..NONE
-        },
     ]
+}
+
+fn mistakes() -> Vec<Mistake> {
+    [of_entra(), of_arm(), of_secrets(), of_the_network(), of_docker_hub(), of_the_deployment()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The checks in a state, by name.
@@ -409,7 +443,6 @@ async fn planted(part: usize) {
     for mistake in mistakes().into_iter().skip(part).step_by(3) {
         let Mistake { name, environment, world, options, fails, detail, remedy, code } = mistake;
         let is_reachable = !matches!(fails, "proxy" | "roots") && name != "expired client secret";
-        println!("planted: {name}");
         let site = Site::deployed_in(|_| (), environment).await;
         if is_reachable {
             site.run(&["onboard", scene::SECRET, "--yes"]).ends(0).await;
@@ -441,9 +474,11 @@ async fn planted(part: usize) {
         let line = format!("| {name} | `{fails}` | {} | {} | {blocked} |\n", text("detail"), text("remedy"));
         table.push_str(&line);
     }
-    println!(
-        "| planted | failed check | what it says | what to do | not reached because of it |\n|---|---|---|---|---|\n{table}"
-    );
+    let head = "| planted | failed check | what it says | what to do | not reached because of it |
+|---|---|---|---|---|
+";
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doctor-mistakes-{part}.md"));
+    fs::write(file, format!("{head}{table}")).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -493,7 +528,7 @@ async fn a_transcript_holds_every_service_and_nothing_of_anybody() {
         .ends(0)
         .await
         .says(&["transcript.json holds ", "read it before you send it"]);
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
     site.told("the transcript", text.clone());
     let transcript: Value = serde_json::from_str(&text).unwrap();
     let exchanges = transcript["exchanges"].as_array().unwrap();
@@ -533,6 +568,6 @@ async fn a_transcript_holds_every_service_and_nothing_of_anybody() {
     assert_eq!(site.writes(), [""; 0]);
     let local = site.folder.join("local.json").display().to_string();
     site.run(&["doctor", "--local", "--record", &local]).ends(0).await;
-    site.told("the transcript", std::fs::read_to_string(&local).unwrap());
+    site.told("the transcript", fs::read_to_string(&local).unwrap());
     site.run(&["doctor", "--record", "/nowhere/x.json"]).ends(2).await.says(&["/nowhere/x.json cannot be written"]);
 }

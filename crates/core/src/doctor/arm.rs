@@ -89,11 +89,6 @@ fn cause(reader: &Reader<'_>, refusal: &Refusal) -> (Check, Error) {
     let error = refusal.error(&[]);
     let id = &reader.document.connector.id;
     match refusal.code() {
-        "SubscriptionNotFound"
-        | "InvalidSubscriptionId"
-        | "ReadOnlyDisabledSubscription"
-        | "SubscriptionDisabled"
-        | "DisabledSubscription" => (Check::Subscription, error),
         "AuthorizationFailed" | "LinkedAuthorizationFailed" => (Check::Role, without_role(reader, refusal)),
         "ResourceGroupNotFound" => (Check::Group, error),
         "MissingSubscriptionRegistration" | "SubscriptionNotRegistered" => {
@@ -110,6 +105,7 @@ fn cause(reader: &Reader<'_>, refusal: &Refusal) -> (Check, Error) {
             );
             (Check::Provider, Error::misconfigured(error.what(), remedy))
         }
+        // the subscription is missing or disabled, or ARM did not say
         _ => (Check::Subscription, error),
     }
 }

@@ -61,7 +61,7 @@ pub fn record(ledger: &mut Ledger, proxy: Option<&str>, probes: &[Probe]) {
             "wait a minute, and find out who else sends requests from this address",
         ),
         Some((left, allowed)) => {
-            ledger.ok(Check::RateLimit, format!("{left} of {allowed} requests are left in this window"))
+            ledger.ok(Check::RateLimit, format!("{left} of {allowed} requests are left in this window"));
         }
         None => ledger.skip(Check::RateLimit, "Docker Hub does not tell the limit", None),
     }
@@ -165,8 +165,9 @@ mod tests {
         Probe { check, host: check.name().to_owned(), at: NOW, result }
     }
 
-    fn responded(ahead: i64) -> Result<Responded, Trouble> {
-        Ok(Responded { date: Some(NOW - Duration::seconds(ahead)), limit: None })
+    /// A response of a host whose clock we are ahead of by some seconds.
+    fn responded(ahead: i64) -> Responded {
+        Responded { date: Some(NOW - Duration::seconds(ahead)), limit: None }
     }
 
     fn all(result: &Result<Responded, Trouble>) -> Vec<Probe> {
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn an_unknown_authority_is_one_failure_that_names_the_hosts() {
-        let mut probes = all(&responded(0));
+        let mut probes = all(&Ok(responded(0)));
         probes[1].result = Err(Trouble::Certificate("UnknownIssuer".into()));
         let mut ledger = Ledger::default();
         record(&mut ledger, None, &probes);
@@ -208,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_host_that_does_not_respond_stops_only_what_needs_it() {
-        let mut probes = all(&responded(0));
+        let mut probes = all(&Ok(responded(0)));
         probes[2].result = Err(Trouble::Other("connection refused".into()));
         let states = states(&probes);
         assert_eq!(states, [(Check::ReachArm, State::Failure), (Check::RateLimit, State::NotReached)]);
@@ -224,14 +225,14 @@ mod tests {
             (300, State::Failure),
             (-600, State::Failure),
         ] {
-            let mut probes = all(&responded(0));
-            probes[3].result = responded(ahead);
+            let mut probes = all(&Ok(responded(0)));
+            probes[3].result = Ok(responded(ahead));
             let mut ledger = Ledger::default();
             record(&mut ledger, None, &probes);
             assert_eq!(ledger.entry(Check::Clock).unwrap().state, expected, "{ahead}");
         }
         let mut ledger = Ledger::default();
-        record(&mut ledger, None, &all(&responded(-600)));
+        record(&mut ledger, None, &all(&Ok(responded(-600))));
         assert!(ledger.entry(Check::Clock).unwrap().detail.contains("600 seconds behind"));
     }
 
