@@ -258,6 +258,9 @@ fn count(process: &Process, report: &Report) {
     if let Some(line) = metrics::line(&process.config.function_name, report, process.shared.now()) {
         process.metrics.write(&line);
     }
+    for line in metrics::traffic_lines(&process.config.function_name, report, process.shared.now()) {
+        process.metrics.write(&line);
+    }
 }
 
 /// Logs the fleet as a whole. Its secrets have their own lines, because one line may be too short for all of them.

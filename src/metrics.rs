@@ -1,7 +1,8 @@
-//! Writes metrics for alarms and dashboards: one line in `CloudWatch`'s embedded metric format for each report.
+//! Writes metrics for alarms and dashboards, in `CloudWatch`'s embedded metric format: one line for each report, and one
+//! for each service whose requests cost a wait, a retry or a rejected login.
 //!
-//! A line contains numbers, names and ids, and never a message. A plan writes no line, and neither does an event that
-//! is not for this function: alarms must count only what happened.
+//! A line contains numbers, names and ids, and never a message. A plan has no line of its own, and neither does an event
+//! that is not for this function: alarms must count only what happened. Its requests happened, so they are counted.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use hubkeeper_core::proof::Verdict;
 use hubkeeper_core::report::Report;
 use hubkeeper_core::request::Mode;
 use hubkeeper_core::time::{Timestamp, parse_rfc3339, rfc3339};
+use hubkeeper_core::traffic::{Cost, Service};
 use metrique_writer_core::format::Format;
 use metrique_writer_core::unit::NegativeScale;
 use metrique_writer_core::value::MetricFlags;
@@ -22,19 +24,34 @@ use metrique_writer_format_emf::Emf;
 pub const NAMESPACE: &str = "hubkeeper";
 /// The dimension sets of a line. Sets with the organization are omitted if the organization is unknown.
 pub const DIMENSIONS: [&[&str]; 3] = [&[FUNCTION, ACTION, ORGANIZATION], &[FUNCTION, ACTION], &[FUNCTION]];
-/// Every metric of the function.
-pub const METRICS: [Metric; 6] = [
+/// The dimension sets of a line about a service. The organization is only a field of it.
+pub const TRAFFIC_DIMENSIONS: [&[&str]; 2] = [&[FUNCTION, SERVICE], &[FUNCTION]];
+/// Every metric of a report.
+pub const METRICS: [Metric; 7] = [
     Metric { name: "Succeeded", unit: Unit::Count, value: |report, _| Some(flag(succeeded(report.outcome)?)) },
     Metric { name: "Failed", unit: Unit::Count, value: |report, _| Some(flag(failed(report.outcome))) },
     Metric { name: "Duration", unit: Unit::Second(NegativeScale::Milli), value: |report, _| duration(report) },
     Metric { name: "DaysLeft", unit: Unit::None, value: days_left },
     Metric { name: "VerdictComplete", unit: Unit::Count, value: |report, _| verdict_complete(report) },
     Metric { name: "RepositoriesProven", unit: Unit::Count, value: |report, _| repositories_proven(report) },
+    Metric { name: "Unproven", unit: Unit::Count, value: |report, _| unproven(report) },
+];
+/// Every metric of a service.
+pub const TRAFFIC_METRICS: [TrafficMetric; 3] = [
+    TrafficMetric {
+        name: "RateLimitWait",
+        unit: Unit::Second(NegativeScale::Milli),
+        value: |cost| u64::try_from(cost.waited.as_millis()).unwrap_or(u64::MAX),
+    },
+    TrafficMetric { name: "Retries", unit: Unit::Count, value: |cost| cost.retries },
+    TrafficMetric { name: "RefusedLogins", unit: Unit::Count, value: |cost| cost.refused_logins },
 ];
 
 const FUNCTION: &str = "FunctionName";
 const ACTION: &str = "Action";
 const ORGANIZATION: &str = "Organization";
+const SERVICE: &str = "Service";
+const RECONCILE: &str = "reconcile";
 const DAY: f64 = 86_400.0;
 
 /// A metric, and how it is computed from a report.
@@ -46,6 +63,21 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// Returns the metric's unit, in `CloudWatch`'s spelling.
+    pub fn unit(&self) -> &'static str {
+        self.unit.name()
+    }
+}
+
+/// A metric of a service, and how it is computed from the cost of its requests.
+pub struct TrafficMetric {
+    /// The metric's name.
+    pub name: &'static str,
+    unit: Unit,
+    value: fn(&Cost) -> u64,
+}
+
+impl TrafficMetric {
     /// Returns the metric's unit, in `CloudWatch`'s spelling.
     pub fn unit(&self) -> &'static str {
         self.unit.name()
@@ -78,6 +110,42 @@ pub fn line(function: &str, report: &Report, now: Timestamp) -> Option<String> {
     let mut line = Vec::new();
     Emf::builder(NAMESPACE.to_owned(), sets).build().format(&Measured { function, report, now }, &mut line).ok()?;
     String::from_utf8(line).ok()
+}
+
+/// Returns one line with its line end for each service whose requests cost something.
+pub fn traffic_lines(function: &str, report: &Report, now: Timestamp) -> Vec<String> {
+    let line = |(service, cost)| {
+        let sets = TRAFFIC_DIMENSIONS.into_iter().map(|set| set.iter().map(ToString::to_string).collect()).collect();
+        let mut line = Vec::new();
+        let costly = Costly { function, report, service, cost, now };
+        Emf::builder(NAMESPACE.to_owned(), sets).build().format(&costly, &mut line).ok()?;
+        String::from_utf8(line).ok()
+    };
+    report.traffic.iter().filter_map(line).collect()
+}
+
+/// The cost of a service's requests in the shape that the metrics library reads.
+struct Costly<'a> {
+    function: &'a str,
+    report: &'a Report,
+    service: Service,
+    cost: Cost,
+    now: Timestamp,
+}
+
+impl Entry for Costly<'_> {
+    fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
+        writer.timestamp(SystemTime::from(self.now));
+        writer.value("level", "INFO");
+        writer.value("timestamp", &rfc3339(self.now));
+        writer.value(FUNCTION, self.function);
+        writer.value(SERVICE, self.service.name());
+        writer.value(ACTION, &self.report.action);
+        writer.value(ORGANIZATION, &self.report.organization);
+        for TrafficMetric { name, unit, value } in &TRAFFIC_METRICS {
+            writer.value(*name, &Number(Observation::Unsigned(value(&self.cost)), *unit));
+        }
+    }
 }
 
 /// A report in the shape that the metrics library reads: numbers are metrics, texts are dimensions or plain fields.
@@ -155,6 +223,16 @@ fn repositories_proven(report: &Report) -> Option<Observation> {
     u64::try_from(verdict.repositories).ok().map(Observation::Unsigned)
 }
 
+/// Returns 1 if a reconcile of a managed secret ended without a complete proof, else 0. Not emitted where no proof is due:
+/// the secret is offboarded, still waits for a person, or is only in the queue.
+fn unproven(report: &Report) -> Option<Observation> {
+    let is_due = report.action == RECONCILE
+        && report.secret_id.is_some()
+        && !report.is_given_up
+        && !matches!(report.outcome, Outcome::Awaiting | Outcome::Recorded);
+    is_due.then(|| flag(!report.verdict.as_ref().is_some_and(Verdict::is_complete)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -165,6 +243,7 @@ mod tests {
     use super::*;
     use hubkeeper_core::error::Error;
     use hubkeeper_core::proof::{Finding, NotScanned};
+    use hubkeeper_core::traffic::Traffic;
 
     const NOW: Timestamp = datetime!(2026-11-24 10:00:00.25 UTC);
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hubkeeper/acme-AbCdEf";
@@ -307,6 +386,60 @@ mod tests {
     }
 
     #[test]
+    fn a_reconcile_without_a_complete_proof_is_unproven() {
+        let of = |outcome, result: Option<Finding>| {
+            let mut report = report("reconcile", outcome);
+            report.verdict = result.map(verdict);
+            json_of(&report)["Unproven"].clone()
+        };
+        assert_eq!(of(Outcome::Unchanged, Some(Finding::Complete)), 0);
+        assert_eq!(of(Outcome::Refused, Some(Finding::Rejected)), 1);
+        assert_eq!(of(Outcome::Failed, None), 1);
+        assert_eq!(of(Outcome::NotReached, None), 1);
+        assert_eq!(of(Outcome::Awaiting, None), Value::Null);
+        assert_eq!(of(Outcome::Recorded, None), Value::Null);
+        let mut given_up = report("reconcile", Outcome::Unchanged);
+        given_up.is_given_up = true;
+        assert_eq!(json_of(&given_up)["Unproven"], Value::Null);
+        assert_eq!(json_of(&report("onboard", Outcome::Failed))["Unproven"], Value::Null);
+        assert_eq!(json_of(&Report::new("reconcile", "apply"))["Unproven"], Value::Null, "a fleet without secrets");
+    }
+
+    #[test]
+    fn a_service_whose_requests_cost_something_has_a_line() {
+        let environment = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let config = hubkeeper_core::config::Config::parse(&environment).unwrap();
+        let mut report = report("verify", Outcome::Refused);
+        assert!(traffic_lines("hubkeeper", &report, NOW).is_empty());
+        let cost = Cost { waited: Duration::from_millis(1_500), retries: 2, refused_logins: 1 };
+        report.traffic = Traffic::of([("hub.docker.com".to_owned(), cost)], &config);
+        let lines = traffic_lines("hubkeeper", &report, NOW);
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert!(lines.len() == 1 && lines[0].ends_with("}\n"), "{lines:?}");
+        assert_eq!(
+            line,
+            json!({
+                "_aws": {
+                    "CloudWatchMetrics": [{
+                        "Namespace": "hubkeeper",
+                        "Dimensions": [["FunctionName", "Service"], ["FunctionName"]],
+                        "Metrics": [
+                            {"Name": "RateLimitWait", "Unit": "Milliseconds"},
+                            {"Name": "Retries", "Unit": "Count"},
+                            {"Name": "RefusedLogins", "Unit": "Count"},
+                        ],
+                    }],
+                    "Timestamp": 1_795_514_400_250_i64,
+                },
+                "RateLimitWait": 1500, "Retries": 2, "RefusedLogins": 1,
+                "level": "INFO", "timestamp": "2026-11-24T10:00:00Z",
+                "FunctionName": "hubkeeper", "Service": "hub", "Action": "verify", "Organization": "acme",
+            })
+        );
+    }
+
+    #[test]
     fn every_metric_has_a_unit_of_cloudwatch() {
         let table = METRICS.map(|metric| (metric.name, metric.unit()));
         assert_eq!(
@@ -318,7 +451,10 @@ mod tests {
                 ("DaysLeft", "None"),
                 ("VerdictComplete", "Count"),
                 ("RepositoriesProven", "Count"),
+                ("Unproven", "Count"),
             ]
         );
+        let table = TRAFFIC_METRICS.map(|metric| (metric.name, metric.unit()));
+        assert_eq!(table, [("RateLimitWait", "Milliseconds"), ("Retries", "Count"), ("RefusedLogins", "Count")]);
     }
 }

@@ -14,6 +14,7 @@ use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::report::{Report, new_report};
 use hubkeeper_core::request::{Mode, Request};
 use hubkeeper_core::time::{Timestamp, until};
+use hubkeeper_core::traffic::Traffic;
 
 use crate::clients::Sessions;
 use crate::process::Process;
@@ -199,5 +200,6 @@ pub async fn one(process: &Process, request: &Request, sessions: &Sessions, end:
         report.outcome = Outcome::NotReached;
     }
     report.duration = Some(until(since, services.now()));
+    report.traffic = Traffic::of(services.http_client.costs(), &process.config);
     (report, error)
 }

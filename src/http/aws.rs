@@ -105,6 +105,7 @@ impl HttpConnector for SdkHttp {
                 }
                 let pause = Duration::from_millis(500 * u64::from(attempt));
                 if attempt < THROTTLED_ATTEMPTS && is_throttled(&response) && http_client.wait(pause).await {
+                    http_client.count_throttled(&request, pause);
                     continue;
                 }
                 return HttpResponse::try_from(response.map(SdkBody::from))

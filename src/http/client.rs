@@ -11,7 +11,7 @@
 //! - A request that is not safe to repeat is retried only if the service cannot have carried it out.
 //! - Redirects are never followed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,11 +20,13 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use hubkeeper_core::error::{Error, Kind};
 use hubkeeper_core::time::{Timestamp, until};
+use hubkeeper_core::traffic::{Cost, authority};
 use hubkeeper_core::transcript::Transcript;
 
 use super::pace::{self, Holds, Host};
 use super::proxy::ProxyFault;
 use super::recording::Recording;
+use super::tally::Tally;
 use super::transport::{Transport, TransportError, TransportErrorKind};
 use crate::clock::{Clock, Random};
 use crate::http::exchange::{MayHaveActed, Policy, Repeat, Request, Response, UNDER_WAY};
@@ -138,6 +140,8 @@ pub struct HttpClient {
     out_of_time: Arc<AtomicBool>,
     /// Implausibly long waits, which apply to this invocation only.
     holds: Arc<Holds>,
+    /// What the requests of this invocation cost.
+    tally: Arc<Tally>,
     /// The proxy's last fault and its remedy.
     proxy_trouble: Arc<Mutex<Option<SendError>>>,
 }
@@ -151,7 +155,14 @@ impl fmt::Debug for HttpClient {
 impl HttpClient {
     /// Creates an HTTP client until `deadline`, which must leave time for the report.
     pub fn new(shared: Arc<HttpShared>, deadline: Timestamp) -> Self {
-        Self { shared, deadline, out_of_time: Arc::default(), holds: Arc::default(), proxy_trouble: Arc::default() }
+        Self {
+            shared,
+            deadline,
+            out_of_time: Arc::default(),
+            holds: Arc::default(),
+            tally: Arc::default(),
+            proxy_trouble: Arc::default(),
+        }
     }
 
     /// Returns the clock that the requests use.
@@ -191,6 +202,23 @@ impl HttpClient {
     /// Returns whether a request failed because of the deadline. Its service then counts as not reached.
     pub fn is_out_of_time(&self) -> bool {
         self.out_of_time.load(Ordering::Relaxed)
+    }
+
+    /// Returns what the requests of this invocation cost so far, by host.
+    pub fn costs(&self) -> BTreeMap<String, Cost> {
+        self.tally.costs()
+    }
+
+    /// Counts a login that the service at `base` rejected.
+    pub(crate) fn count_refused_login(&self, base: &str) {
+        self.tally.refused_login(authority(base));
+    }
+
+    /// Counts a call that is sent again after `pause`, because AWS throttled it.
+    pub(super) fn count_throttled(&self, request: &Request, pause: Duration) {
+        let host = host_of(request);
+        self.tally.waited(&host, pause);
+        self.tally.retried(&host);
     }
 
     /// Adds the proxy's remedy to an error that a proxy fault caused, and makes rejected credentials `Misconfigured`.
@@ -235,7 +263,8 @@ impl HttpClient {
         loop {
             attempt += 1;
             let observer = self.shared.observer.as_ref();
-            let permit = host.admit(self.shared.clock.as_ref(), self.deadline, (&self.holds, &name), observer).await;
+            let limits = (&*self.holds, &*self.tally, name.as_str());
+            let permit = host.admit(self.shared.clock.as_ref(), self.deadline, limits, observer).await;
             let permit = permit.map_err(|refusal| {
                 fail(if refusal == pace::Refusal::Deadline { Cause::Deadline } else { Cause::RateLimited }, acted)
             })?;
@@ -253,9 +282,13 @@ impl HttpClient {
                         response.extensions_mut().insert(MayHaveActed);
                     }
                     failed |= matches!(status, 408 | 500..=599);
+                    let is_lock_out = status == 429 && speaks_of_failed_logins(&response);
+                    if is_lock_out {
+                        self.tally.refused_login(&name);
+                    }
                     let again = match status {
                         // a retry would prolong a lock-out
-                        429 => !speaks_of_failed_logins(&response),
+                        429 => !is_lock_out,
                         408 | 500 | 502 | 503 | 504 => policy.repeat == Repeat::Safe,
                         _ => false,
                     };
@@ -289,6 +322,7 @@ impl HttpClient {
             if !wait.is_zero() && !self.wait(wait).await {
                 return Err(fail(Cause::Deadline, acted));
             }
+            self.tally.retried(&name);
         }
     }
 

@@ -8,6 +8,7 @@ mod exchange;
 pub mod pace;
 pub mod proxy;
 pub mod recording;
+mod tally;
 pub mod transport;
 
 pub(crate) use client::speaks_of_failed_logins;

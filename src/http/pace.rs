@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::Clock;
 use crate::http::exchange::Response;
+use crate::http::tally::Tally;
 use crate::observer::{Observer, Progress};
 
 /// The reason why a request is not sent.
@@ -78,7 +79,7 @@ impl Host {
         &self,
         clock: &dyn Clock,
         deadline: Timestamp,
-        (holds, name): (&Holds, &str),
+        (holds, tally, name): (&Holds, &Tally, &str),
         observer: &dyn Observer,
     ) -> Result<SemaphorePermit<'_>, Refusal> {
         loop {
@@ -99,6 +100,7 @@ impl Host {
             }
             observer.observe(Progress::Waiting { host: name, until: clock.now() + wait });
             clock.sleep(wait).await;
+            tally.waited(name, wait);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hubkeeper::metrics;
 use hubkeeper_core::config::{AzureAuth, Cloud, Config, Environment, OverPrivilege};
 use hubkeeper_core::connector::Health;
 use hubkeeper_core::doctor::Check;
@@ -12,6 +13,7 @@ use hubkeeper_core::event::{Event, parse};
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::report::InvitationReport;
 use hubkeeper_core::status::{Item, Page, State};
+use hubkeeper_core::traffic::Service;
 use hubkeeper_core::warning::WarningCode;
 use serde_json::Value;
 
@@ -370,8 +372,13 @@ fn the_page_of_metrics_lists_them_with_their_units() {
         .into_iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
         .collect();
-    let emitted = hubkeeper::metrics::METRICS.iter().map(|metric| (metric.name.to_owned(), metric.unit().to_owned()));
-    assert_eq!(table, emitted.collect());
+    let of_reports = metrics::METRICS.iter().map(|metric| (metric.name.to_owned(), metric.unit().to_owned()));
+    let of_services = metrics::TRAFFIC_METRICS.iter().map(|metric| (metric.name.to_owned(), metric.unit().to_owned()));
+    assert_eq!(table, of_reports.chain(of_services).collect());
+    let page = read("docs/metrics.md");
+    for service in Service::ALL {
+        assert!(page.contains(&format!("`{}`", service.name())), "{service:?}");
+    }
 }
 
 /// Returns the anchors that GitHub creates for a page's headings: lower case, no punctuation, hyphens for spaces, and a

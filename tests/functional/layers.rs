@@ -29,7 +29,7 @@ const CORE: [&[&str]; 10] = [
     &["proof"],
     &["failure"],
     &["connector", "hub"],
-    &["secret", "transcript"],
+    &["secret", "transcript", "traffic"],
     &["request", "warning", "outcome", "config"],
     &["proxy", "fields"],
     &["error", "ids", "time", "redact"],

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use hubkeeper::metrics::{METRICS, NAMESPACE};
-use hubkeeper_sandbox::aws;
+use hubkeeper::metrics::{METRICS, NAMESPACE, TRAFFIC_DIMENSIONS, TRAFFIC_METRICS};
+use hubkeeper_sandbox::world::Service;
+use hubkeeper_sandbox::{Fault, aws, hub};
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, Plan};
-use hubkeeper_scene::{Begin, ORG, Scene, outcome};
+use hubkeeper_scene::{Begin, ORG, Scene, USER, outcome};
 
 /// Returns the one line since the last call, after a check of its declarations.
 fn only(scene: &Scene) -> Value {
@@ -195,6 +196,77 @@ async fn the_end_of_a_token_is_no_concern_of_a_secret_that_is_offboarded() {
     for line in scene.take_metrics() {
         assert_eq!((&line["DaysLeft"], &line["Succeeded"]), (&Value::Null, &json!(1)), "{line}");
     }
+}
+
+/// Returns the lines about services since the last call, after a check of their declarations.
+fn services(scene: &Scene) -> Vec<Value> {
+    let lines = scene.take_metrics().into_iter().filter(|line| line.get("Service").is_some());
+    lines
+        .inspect(|line| {
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            let named: Vec<_> = directive["Metrics"].as_array().unwrap().iter().map(|metric| &metric["Name"]).collect();
+            assert_eq!(named, TRAFFIC_METRICS.map(|metric| metric.name), "{line}");
+            assert_eq!(directive["Dimensions"], json!(TRAFFIC_DIMENSIONS), "the organization is no dimension: {line}");
+            assert_eq!(line["Organization"], ORG);
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_rate_limit_and_its_retry_count_for_their_service() {
+    let scene = Scene::new(Begin::ByHand);
+    let mut first = true;
+    scene.world.script(move |_, service, request| {
+        let hit = first && service == Service::Hub && request.uri().path() == "/v2/auth/token";
+        first &= !hit;
+        let response = http::Response::builder().status(429).header("retry-after", "7");
+        hit.then(|| Fault::Answer(response.body(bytes::Bytes::new()).unwrap()))
+    });
+    scene.invoke(json!({"action": "verify", "secretId": scene.arn})).await.unwrap();
+    let lines = services(&scene);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let line = &lines[0];
+    assert_eq!((&line["Service"], &line["Action"]), (&json!("hub"), &json!("verify")));
+    assert_eq!(
+        [&line["RateLimitWait"], &line["Retries"], &line["RefusedLogins"]],
+        [7000, 1, 0].map(|n| json!(n)).each_ref()
+    );
+    // the next invocation begins at zero
+    scene.invoke(json!({"action": "verify", "secretId": scene.arn})).await.unwrap();
+    assert_eq!(services(&scene), [Value::Null; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_token_a_rejected_password_and_a_lock_out_are_refused_logins() {
+    let scene = Scene::new(Begin::ByHand);
+    let token = scene.good_token();
+    let version = scene.stage(&token, |_| {}, &["AWSCURRENT"]);
+    scene.world.with(|state| {
+        for pat in hub::pats_of(state, USER) {
+            hub::deactivate(state, &pat.uuid);
+        }
+    });
+    assert_eq!(scene.version("AWSCURRENT"), Some(version));
+    scene.invoke(json!({"action": "verify", "secretId": scene.arn})).await.unwrap();
+    let refused = |lines: Vec<Value>| {
+        let of = |line: &Value| (line["Service"].clone(), line["RefusedLogins"].as_u64().unwrap());
+        lines.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(services(&scene)), [(json!("hub"), 1)]);
+
+    let scene = Scene::new(Begin::Manager);
+    scene.world.with(|state| hub::set_password(state, USER, "another-password"));
+    scene.onboard().await.unwrap_err();
+    assert_eq!(refused(services(&scene)), [(json!("hub"), 1)]);
+
+    let scene = Scene::new(Begin::ByHand);
+    scene.world.script(|_, service, _| {
+        let body = bytes::Bytes::from_static(b"too many failed login attempts for username or IP address");
+        let response = http::Response::builder().status(429).body(body);
+        (service == Service::Hub).then(|| Fault::Answer(response.unwrap()))
+    });
+    scene.onboard().await.unwrap_err();
+    assert_eq!(refused(services(&scene)), [(json!("hub"), 1)]);
 }
 
 #[tokio::test(start_paused = true)]

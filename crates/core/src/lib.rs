@@ -11,7 +11,7 @@
 //! - [`proof`]: evidence and verdict.
 //! - [`failure`]: what an error code or status of a service means.
 //! - [`connector`], [`hub`]: the responses of ARM and Docker Hub. [`secret`]: the document, labels and tags.
-//!   [`transcript`]: HTTP exchanges without their values.
+//!   [`transcript`]: HTTP exchanges without their values. [`traffic`]: what requests cost, by service.
 //! - [`request`], [`warning`], [`outcome`], [`config`], [`proxy`], [`fields`].
 //! - [`error`], [`ids`], [`time`], [`redact`].
 
@@ -38,5 +38,6 @@ pub mod request;
 pub mod secret;
 pub mod status;
 pub mod time;
+pub mod traffic;
 pub mod transcript;
 pub mod warning;

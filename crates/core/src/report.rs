@@ -14,6 +14,7 @@ use crate::proof::Verdict;
 use crate::request::Request;
 use crate::secret::Invitation;
 use crate::time::{Timestamp, age_days, rfc3339};
+use crate::traffic::Traffic;
 use crate::warning::Warning;
 
 /// What the run did to the connector.
@@ -169,6 +170,9 @@ pub struct Report {
     /// Duration of the work on this secret. Only the metrics use it.
     #[serde(skip)]
     pub duration: Option<Duration>,
+    /// What the requests for this report cost. Only the metrics use it.
+    #[serde(skip)]
+    pub traffic: Traffic,
     /// Whether the secret is offboarded. Only the metrics use it.
     #[serde(skip)]
     pub is_given_up: bool,
@@ -204,6 +208,7 @@ impl Report {
             error_type: None,
             error_message: None,
             duration: None,
+            traffic: Traffic::default(),
             is_given_up: false,
             found_connector: None,
             may_have_created: false,

@@ -31,7 +31,10 @@ impl Hub {
                 Some(Value::String(jwt)) if !jwt.is_empty() => Ok(TokenLogin::Accepted(Session::new(jwt.clone()))),
                 _ => Err(unreadable(what)),
             },
-            401 => Ok(TokenLogin::Rejected),
+            401 => {
+                self.http_client.count_refused_login(&self.api);
+                Ok(TokenLogin::Rejected)
+            }
             _ => Err(unusable(what, &response)),
         }
     }

@@ -48,28 +48,28 @@ impl Hub {
         let response = self.post("/v2/users/login", &first, purpose).await?;
         match response.status().as_u16() {
             200 => session(&response, "token", purpose),
-            401 => match body(&response).as_ref().and_then(|body| body.get("login_2fa_token")) {
-                Some(Value::String(half)) => {
-                    self.second_factor(login, &SecretString::from(half.clone()), purpose).await
-                }
-                _ => Err(refused_password(purpose)),
-            },
+            401 => self.not_yet(login, &response, purpose).await,
             404 | 410 => {
                 let other = json!({"identifier": login.username, "secret": login.password.expose_secret()});
                 let response = self.post("/v2/auth/token", &other, purpose).await?;
                 match response.status().as_u16() {
                     200 => session(&response, "access_token", purpose),
-                    401 => match body(&response).as_ref().and_then(|body| body.get("login_2fa_token")) {
-                        Some(Value::String(half)) => {
-                            self.second_factor(login, &SecretString::from(half.clone()), purpose).await
-                        }
-                        _ => Err(refused_password(purpose)),
-                    },
+                    401 => self.not_yet(login, &response, purpose).await,
                     _ => Err(unknown(&unusable("password login", &response), purpose)),
                 }
             }
             _ => Err(unknown(&unusable("password login", &response), purpose)),
         }
+    }
+
+    /// Continues after a 401: with the second factor if the response requests it. Else the password is wrong.
+    async fn not_yet(&self, login: &Login, response: &Response, purpose: Purpose) -> Result<Session, LoginFailure> {
+        let body = body(response);
+        if let Some(Value::String(half)) = body.as_ref().and_then(|body| body.get("login_2fa_token")) {
+            return self.second_factor(login, &SecretString::from(half.clone()), purpose).await;
+        }
+        self.http_client.count_refused_login(&self.api);
+        Err(refused_password(purpose))
     }
 
     async fn second_factor(
@@ -98,7 +98,7 @@ impl Hub {
             let response = self.post("/v2/users/2fa-login", &second, purpose).await?;
             match response.status().as_u16() {
                 200 => return session(&response, "token", purpose),
-                401 => {}
+                401 => self.http_client.count_refused_login(&self.api),
                 _ => return Err(unknown(&unusable("second factor", &response), purpose)),
             }
         }

@@ -204,7 +204,12 @@ async fn a_request_waits_as_long_as_the_deadline_lets_it() {
             host.note(&response(429, &[("retry-after", &asked.to_string())]), NOW);
         }
         let admitted = host
-            .admit(&clock, NOW + Duration::from_secs(deadline), (&Holds::default(), "x"), &crate::observer::Silent)
+            .admit(
+                &clock,
+                NOW + Duration::from_secs(deadline),
+                (&Holds::default(), &Tally::default(), "x"),
+                &crate::observer::Silent,
+            )
             .await;
         let waited = clock.now() - NOW;
         assert_eq!(admitted.map(|_| waited), expected.map(time::Duration::seconds), "{asked} {deadline}");
