@@ -938,7 +938,7 @@ BREAKAGES = [
     ("document", "| `AzureTenantId` | required |", "| `AzureTenantId` | none |", "parameter AzureTenantId"),
     ("template", "  MemorySize:\n", "  MemorySizes:\n", "MemorySize is not there"),
     ("template", "  FailedAlarm:\n", "  FailureAlarm:\n", "alarms: FailedAlarm is not there"),
-    ("document", "| `VerdictAlarm` |", "| `ProofAlarm` |", "alarms: VerdictAlarm is left out"),
+    ("document", "| [`VerdictAlarm`](runbook.md#verdictalarm) |", "| `ProofAlarm` |", "alarms: VerdictAlarm is left out"),
     ("document", "| `RoleArn` |", "| `RoleArns` |", "outputs: RoleArn is left out"),
     ("document", "set\n`AzureAuth=client-secret`", "set\n`AzureAuths=client-secret`", "name AzureAuths"),
     ("document", '    "NotificationEmail=', '    "NotificationMail=', "parameter NotificationMail"),

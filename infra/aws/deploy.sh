@@ -84,7 +84,7 @@ say "account     $account"
 say "Region      $region"
 say "stack       $STACK (${status:-new})"
 say "builds      the function for $arch, into target/sam; a first build takes some minutes"
-say 'creates     or updates: the function, its role and log group, three triggers, two queues, a topic, seven alarms, a dashboard'
+say 'creates     or updates: the function, its role and log group, three triggers, two queues, a topic, eight alarms, a dashboard'
 say "role        $role"
 say '            (the federated credential at Entra trusts exactly this ARN)'
 if [ -n "$built_for" ] && [ "$built_for" != "$arch" ]; then
@@ -94,7 +94,7 @@ say 'parameters  given now; all others have their default, or keep their value'
 for each in "${parameters[@]}"; do
     say "            $each"
 done
-say 'costs       about 1 USD a month: 0.70 for the alarms, the rest for metrics; 3 more for the dashboard from the fourth of an'
+say 'costs       about 1 USD a month: 0.80 for the alarms, the rest for metrics; 3 more for the dashboard from the fourth of an'
 say '            account on; 0.40 for each secret'
 say 'leaves      the package in a bucket of SAM (stack aws-sam-cli-managed-default)'
 say ''
@@ -149,6 +149,6 @@ if [ "$STACK" != hubkeeper ]; then
     of_stack=" --stack $STACK"
 fi
 next "Onboard each organization: hubkeeper onboard $(must_output SecretNamePrefix)<organization>$of_stack"
-next 'Run the first reconcile, so that the alarm on missing reconciles turns OK (else the schedule does, within a day):'
+next 'Run the first reconcile, so that the alarm on missing reconciles has data (else the schedule does, within a day):'
 say "     aws lambda invoke --function-name $function_name --region $region --cli-binary-format raw-in-base64-out \\"
 say "         --payload '{\"action\": \"reconcile\"}' answer.json"

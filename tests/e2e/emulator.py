@@ -13,7 +13,7 @@ from ministack import app
 from ministack.core.responses import error_response_json, json_response, new_uuid
 from ministack.core import iam_actions
 from ministack.services import eventbridge, lambda_svc, secretsmanager
-from ministack.services.cloudformation import changesets, engine, handlers, stacks
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 
 def replace(module, name, *importers):
@@ -134,11 +134,39 @@ def dispatch_to_lambda(original, arn, payload):
     return None
 
 
+@replace(lambda_svc, "_route_async_failure")
+def route_async_failure(original, target, function, event, result):
+    """Lambda sends the record of a failed event to an event bus, too. The emulator does not know this kind of destination."""
+    if ":event-bus/" not in target:
+        return original(target, function, event, result)
+    arn = lambda_svc._functions[function]["config"]["FunctionArn"]
+    detail = {
+        "version": "1.0",
+        "requestContext": {"functionArn": f"{arn}:$LATEST", "condition": "RetriesExhausted", "approximateInvokeCount": 2},
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": result.get("body"),
+    }
+    entry = {
+        "Source": "lambda", "DetailType": "Lambda Function Invocation Result - Failure", "Detail": json.dumps(detail),
+        "Resources": [target, f"{arn}:$LATEST"],
+    }
+    eventbridge._put_events({"Entries": [entry]})
+    return None
+
+
 @replace(eventbridge, "_put_events")
 def put_events(original, data, allow_aws_source=False):
     """The emulator has no CloudTrail. The test sends its events, such as RotationFailed: AWS rejects a source that begins with
     ``aws.`` from every other sender."""
     return original(data, allow_aws_source=True)
+
+
+# the emulator does not know saved queries, which nothing depends on: each has only its id
+provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {
+    "create": lambda _logical_id, _properties, _stack: (new_uuid(), {}),
+    "delete": lambda _physical_id, _properties: None,
+}
 
 
 if __name__ == "__main__":

@@ -109,9 +109,11 @@ class World:
         }
         values |= {parameter: self.sandbox.environment[variable] for parameter, variable in endpoints.items()}
         values |= parameters
+        # longer than the 51,200 bytes of TemplateBody: SAM uploads it, too
+        self.s3.put_object(Bucket="code", Key="template.yaml", Body=template.encode())
         request = {
             "StackName": stack,
-            "TemplateBody": template,
+            "TemplateURL": f"{self.emulator.url}/code/template.yaml",
             "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
             "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
         }

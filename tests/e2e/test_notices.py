@@ -20,12 +20,14 @@ def test_a_refused_candidate(world, inbox):
     acme = world.organization("refused", manager=False, scope="repo:read")
     world.invoke({"action": "onboard", "secretId": acme.arn}).ok()
     first = world.labels(acme)["AWSCURRENT"]
-    candidate = world.put(acme, world.token(acme.user, "repo:public_read"), "HUBKEEPER_CANDIDATE")
-    notice = eventually("a person is told", lambda: mentioning(inbox, candidate))
-    failure = json.loads(notice)["responsePayload"]
-    assert failure["errorType"] == "Refused"
+    world.put(acme, world.token(acme.user, "repo:public_read"), "HUBKEEPER_CANDIDATE")
+    notice = eventually("a person is told", lambda: mentioning(inbox, f"adopt for organization {acme.name}"))
+    lines = [json.loads(line) for line in notice.splitlines()]
+    assert lines[0].startswith("hubkeeper: an event failed for the last time (Refused)"), lines
+    message = lines[2]
     for words in ("adopt", acme.name, "partial", "public read only", "remedy"):
-        assert words in failure["errorMessage"], failure
+        assert words in message, message
+    assert lines[-1] == "Runbook: docs/runbook.md#eventfailed"
     assert world.labels(acme)["AWSCURRENT"] == first and world.carries(acme, first)
     world.no_secret_in(notice)
 

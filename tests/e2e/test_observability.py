@@ -60,9 +60,9 @@ def test_every_alarm_of_ours_has_its_metric_in_the_log(world, lines):
         if resource["ResourceType"] == "AWS::CloudWatch::Alarm"
     ]
     alarms = world.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
-    assert len(alarms) == len(names) == 7
+    assert len(alarms) == len(names) == 8
     ours = [alarm for alarm in alarms if alarm["Namespace"] == "hubkeeper"]
-    assert len(ours) == 4
+    assert len(ours) == 5
     for alarm in ours:
         dimensions = {entry["Name"]: entry["Value"] for entry in alarm["Dimensions"]}
         assert emitted(lines, alarm["MetricName"], dimensions), alarm["MetricName"]
@@ -99,9 +99,27 @@ def test_the_dashboard_asks_for_metrics_that_are_there(world, lines):
         for metric in widget["properties"].get("metrics", [])
         if isinstance(metric[0], dict)
     ]
-    names = {"DaysLeft", "RepositoriesProven", "VerdictComplete", "Succeeded", "Failed", "Duration"}
+    names = {
+        "DaysLeft", "RepositoriesProven", "VerdictComplete", "Succeeded", "Failed", "Duration", "RateLimitWait", "RefusedLogins",
+        "Retries",
+    }
     assert {search.split('MetricName="')[1].split('"')[0] for search in searches} == names
     assert all(f'FunctionName="{world.function}"' in search for search in searches)
+    # the status widget invokes the alias, which runs what was deployed
+    endpoint = body["widgets"][0]["properties"]["endpoint"]
+    alias = world.lambda_.get_alias(FunctionName=world.function, Name="status")
+    assert (endpoint, alias["FunctionVersion"]) == (alias["AliasArn"], "$LATEST")
+
+
+def test_a_new_stack_is_not_in_alarm_before_its_first_reconcile(world):
+    name = next(
+        resource["PhysicalResourceId"]
+        for resource in world.cloudformation.list_stack_resources(StackName=world.stack)["StackResourceSummaries"]
+        if resource["LogicalResourceId"] == "ReconcileMissingAlarm"
+    )
+    alarm = world.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
+    assert alarm["TreatMissingData"] == "missing" and alarm["InsufficientDataActions"] == alarm["AlarmActions"]
+    assert alarm["StateValue"] != "ALARM"
 
 
 def test_no_secret_stands_in_the_log(world, lines):

@@ -14,7 +14,7 @@ NOT_AUTHORISED = {
     "sqs:ReceiveMessage": "the emulator's event source mapping takes messages without asking the role",
     "sqs:DeleteMessage": "the same",
     "sqs:GetQueueAttributes": "the same",
-    "sns:Publish": "the emulator delivers to the on-failure destination without asking the role",
+    "events:PutEvents": "the emulator delivers to the on-failure destination without asking the role",
     "logs:CreateLogStream": "the emulator writes the function's log itself",
     "logs:PutLogEvents": "the same",
     "xray:PutTraceSegments": "the emulator has no X-Ray daemon",

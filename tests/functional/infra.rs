@@ -1,8 +1,9 @@
 //! Checks that the deployment matches the code: variables, permissions, events, metrics and limits of
 //! `infra/aws/template.yaml`.
 
+pub(crate) mod notices;
 mod pattern;
-mod template;
+pub(crate) mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,6 +17,9 @@ use template::{Template, list};
 /// The account and Region of the examples in `events`.
 const ACCOUNT: [(&str, &str); 3] =
     [("AWS::Partition", "aws"), ("AWS::Region", "eu-west-1"), ("AWS::AccountId", "111122223333")];
+
+/// The ARN of the deployed function.
+const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:111122223333:function:hubkeeper";
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
@@ -55,6 +59,10 @@ fn resolve(template: &Template, value: &Value) -> Value {
     };
     match value {
         Value::Object(members) if members.contains_key("Ref") => json!(known(members["Ref"].as_str().unwrap())),
+        Value::Object(members) if members.contains_key("Fn::GetAtt") => {
+            assert_eq!(members["Fn::GetAtt"], json!(["HubkeeperFunction", "Arn"]), "nothing else is used in a pattern");
+            json!(FUNCTION_ARN)
+        }
         Value::Object(members) if members.contains_key("Fn::Sub") => {
             let mut text = members["Fn::Sub"].as_str().unwrap().to_owned();
             while let Some(from) = text.find("${") {
@@ -207,7 +215,7 @@ fn the_role_may_what_the_code_calls_and_nothing_more() {
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
-        "sns:Publish",
+        "events:PutEvents",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
         "xray:PutTraceSegments",
@@ -327,7 +335,10 @@ fn what_the_platform_does_in_the_function_s_name_is_limited_to_the_stack() {
     let template = Template::read();
     for (sid, resource) in [
         ("Queue", json!({"Fn::GetAtt": ["WorkQueue", "Arn"]})),
-        ("Notices", json!({"Ref": "NoticeTopic"})),
+        (
+            "Notices",
+            json!({"Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"}),
+        ),
         (
             "OwnLogs",
             json!({"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${AWS::StackName}:*"}),
@@ -357,6 +368,8 @@ fn secrets_manager_may_invoke_the_function_for_this_account() {
 fn every_rule_matches_the_examples_that_it_is_for_and_no_other() {
     let template = Template::read();
     let for_rule: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        // its event comes from Lambda and is for people, not for the function
+        ("FailedEventRule", &[][..]),
         ("LabelRule", &["secret-label-updated-candidate.json", "secret-label-updated-current.json"][..]),
         ("RotationEndedRule", &["rotation-abandoned.json", "rotation-failed.json"][..]),
     ]);
@@ -402,6 +415,20 @@ fn rules_are_for_secrets_under_the_prefix_in_each_spelling() {
 }
 
 #[test]
+fn a_record_of_this_function_alone_is_a_notice() {
+    let template = Template::read();
+    let pattern = resolve(&template, &template.properties("FailedEventRule")["EventPattern"]);
+    let mut event = notices::failed_event();
+    assert!(pattern::matches(&pattern, &event));
+    event["detail-type"] = json!("Lambda Function Invocation Result - Success");
+    assert!(!pattern::matches(&pattern, &event));
+    let mut other = notices::failed_event();
+    other["detail"]["requestContext"]["functionArn"] =
+        json!("arn:aws:lambda:eu-west-1:111122223333:function:orders:$LATEST");
+    assert!(!pattern::matches(&pattern, &other));
+}
+
+#[test]
 fn the_schedule_sends_the_example_s_reconcile() {
     let template = Template::read();
     let target = &template.properties("DailyReconcile")["Target"];
@@ -438,7 +465,10 @@ fn every_alarm_s_metric_is_one_that_is_emitted() {
             other => panic!("{name}: {other}"),
         }
         assert_eq!(alarm["AlarmActions"], json!([{"Ref": "NoticeTopic"}]), "{name} tells nobody");
-        assert!(alarm["AlarmDescription"].as_str().unwrap().len() > 80, "{name} does not say what to do");
+        let description = alarm["AlarmDescription"]["Fn::Sub"].as_str().unwrap();
+        assert!((80..900).contains(&description.len()), "{name} does not say what to do");
+        let anchor = name.to_lowercase();
+        assert!(description.ends_with(&format!("Runbook: ${{RunbookUrl}}#{anchor}")), "{name}");
         seen.insert(metric.to_owned());
     }
     for wanted in [
@@ -449,12 +479,15 @@ fn every_alarm_s_metric_is_one_that_is_emitted() {
         "DaysLeft",
         "VerdictComplete",
         "Failed",
+        "Unproven",
     ] {
         assert!(seen.contains(wanted), "there is no alarm on {wanted}");
     }
     let missing = &alarms["ReconcileMissingAlarm"];
     assert_eq!(missing["Period"].as_i64().unwrap() * missing["EvaluationPeriods"].as_i64().unwrap(), 26 * 3600);
-    assert_eq!(missing["TreatMissingData"], "breaching");
+    // a new stack is not in ALARM, and a schedule that stops has the same action
+    assert_eq!(missing["TreatMissingData"], "missing");
+    assert_eq!(missing["InsufficientDataActions"], missing["AlarmActions"]);
     assert_eq!(missing["Dimensions"][1]["Value"], "reconcile");
 }
 
@@ -463,15 +496,36 @@ fn the_dashboard_and_its_searches_name_what_is_emitted() {
     let template = Template::read();
     let body = template.properties("Dashboard")["DashboardBody"]["Fn::Sub"].as_str().unwrap();
     let searches: Vec<&str> = body.split("SEARCH('{").skip(1).collect();
-    assert!(searches.len() >= 6);
+    assert!(searches.len() >= 9);
     for search in searches {
         let (schema, rest) = search.split_once("} MetricName=\\\"").unwrap();
         let metric = rest.split('\\').next().unwrap();
         let (namespace, dimensions) = schema.split_once(',').unwrap();
         assert_eq!(namespace, metrics::NAMESPACE);
-        assert!(metrics::METRICS.iter().any(|known| known.name == metric), "{metric}");
         let dimensions: BTreeSet<&str> = dimensions.split(',').collect();
-        assert!(metrics::DIMENSIONS.iter().any(|set| set.iter().copied().collect::<BTreeSet<_>>() == dimensions));
+        let has = |sets: &[&[&str]]| sets.iter().any(|set| set.iter().copied().collect::<BTreeSet<_>>() == dimensions);
+        let of_report = metrics::METRICS.iter().any(|known| known.name == metric) && has(&metrics::DIMENSIONS);
+        let of_service =
+            metrics::TRAFFIC_METRICS.iter().any(|known| known.name == metric) && has(&metrics::TRAFFIC_DIMENSIONS);
+        assert!(of_report || of_service, "{metric} {dimensions:?}");
+    }
+    let filled = ["DaysLeftAlarm", "RunbookUrl"]
+        .iter()
+        .fold(body.to_owned(), |body, name| body.replace(&format!("${{{name}}}"), &template.default(name).unwrap()));
+    let widgets: Value = serde_json::from_str(&filled).unwrap();
+    let widgets = widgets["widgets"].as_array().unwrap();
+    let first = &widgets[0];
+    assert_eq!((&first["type"], &first["properties"]["endpoint"]), (&json!("custom"), &json!("${StatusAlias}")));
+    // no widget overlaps another
+    let square = |widget: &Value| ["x", "y", "width", "height"].map(|name| widget[name].as_u64().unwrap());
+    for (at, widget) in widgets.iter().enumerate() {
+        let [x, y, width, height] = square(widget);
+        assert!(x + width <= 24, "{widget}");
+        for other in &widgets[at + 1..] {
+            let [left, top, wide, high] = square(other);
+            let apart = left >= x + width || x >= left + wide || top >= y + height || y >= top + high;
+            assert!(apart, "{widget} overlaps {other}");
+        }
     }
     for alarm in template.of_type("AWS::CloudWatch::Alarm").keys() {
         assert!(body.contains(&format!("${{{alarm}.Arn}}")), "{alarm} is not on the dashboard");
@@ -502,40 +556,42 @@ fn the_limits_fit_together() {
 }
 
 #[test]
+fn viewers_of_the_dashboard_may_invoke_the_alias_alone() {
+    let template = Template::read();
+    let alias = template.properties("StatusAlias");
+    assert_eq!((&alias["Name"], &alias["FunctionVersion"]), (&json!("status"), &json!("$LATEST")));
+    let statements = &template.properties("StatusViewerPolicy")["PolicyDocument"]["Statement"];
+    let expected = json!([{
+        "Sid": "StatusWidget", "Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": {"Ref": "StatusAlias"},
+    }]);
+    assert_eq!(statements, &expected);
+}
+
+#[test]
 fn a_failure_is_told_to_the_topic() {
     let template = Template::read();
     let failure = &template.properties("HubkeeperFunction")["EventInvokeConfig"]["DestinationConfig"]["OnFailure"];
-    assert_eq!(failure, &json!({"Type": "SNS", "Destination": {"Ref": "NoticeTopic"}}));
-    let targets = list(&template.properties("RotationEndedRule")["Targets"]);
-    let people = targets.iter().find(|target| target["Arn"] == json!({"Ref": "NoticeTopic"})).unwrap();
-    let paths = people["InputTransformer"]["InputPathsMap"].as_object().unwrap();
-    let text = people["InputTransformer"]["InputTemplate"]["Fn::Sub"].as_str().unwrap();
-    for line in text.lines() {
-        let quoted = line.len() > 2 && line.starts_with('"') && line.ends_with('"');
-        let inner = line.trim_matches('"').replace("\\\"", "");
-        assert!(quoted && !inner.contains('"'), "not one JSON text: {line}");
-    }
-    for variable in text.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
-        assert!(paths.contains_key(variable), "<{variable}> has no path");
-    }
-    for words in ["Docker Hub organization", "Remedy", "rotate-secret", "update-secret-version-stage"] {
-        assert!(text.contains(words), "{words}");
-    }
-    // each target and source has the permissions that the rule and the alarms need
-    let policy = template.properties("NoticeTopicPolicy").to_string();
-    assert!(policy.contains("events.amazonaws.com") && policy.contains("cloudwatch.amazonaws.com"));
+    assert_eq!(failure, &json!({"Type": "EventBridge", "Destination": template.statement("Notices")["Resource"]}));
     for (name, rule) in template.of_type("AWS::Events::Rule") {
-        let dead_letters = template.properties("DeadLetterQueuePolicy").to_string();
-        assert!(dead_letters.contains(&format!("\"{name}\"")), "{name} may not send to the dead-letter queue");
-        for target in list(&rule["Targets"]) {
+        let targets = list(&rule["Targets"]);
+        for target in &targets {
             assert_eq!(target["DeadLetterConfig"]["Arn"], json!({"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}), "{name}");
         }
+        let dead_letters = template.properties("DeadLetterQueuePolicy").to_string();
+        assert!(dead_letters.contains(&format!("\"{name}\"")), "{name} may not send to the dead-letter queue");
+        // each target has the permission that the rule needs
+        let topic = template.properties("NoticeTopicPolicy").to_string();
+        let people = targets.iter().any(|target| target["Arn"] == json!({"Ref": "NoticeTopic"}));
+        assert_eq!(people, topic.contains(&format!("\"{name}\"")), "{name}");
+        let invokes = targets.iter().any(|target| target["Arn"] == json!({"Fn::GetAtt": ["HubkeeperFunction", "Arn"]}));
         let allowed = template.of_type("AWS::Lambda::Permission").into_values().any(|permission| {
             permission["Principal"] == "events.amazonaws.com"
                 && permission["SourceArn"] == json!({"Fn::GetAtt": [name, "Arn"]})
         });
-        assert!(allowed, "{name} may not invoke the function");
+        assert_eq!(invokes, allowed, "{name}");
     }
+    let policy = template.properties("NoticeTopicPolicy").to_string();
+    assert!(policy.contains("events.amazonaws.com") && policy.contains("cloudwatch.amazonaws.com"));
 }
 
 #[test]

@@ -91,17 +91,23 @@ async fn rights(
     let secret = ["PutSecretValue", "TagResource", "UpdateSecretVersionStage"];
     let secret = secret.map(|action| format!("secretsmanager:{action}"));
     let queue = function.queue_url.as_deref().and_then(queue_arn);
-    let topic = resources.and_then(|found| found.topic.clone());
+    let bus = resources.and_then(|found| found.topic.as_deref()).and_then(default_bus);
     for (actions, resource) in [
         (secret.to_vec(), targets.secret.map(str::to_owned)),
         (vec!["sqs:SendMessage".to_owned()], queue),
-        (vec!["sns:Publish".to_owned()], topic),
+        (vec!["events:PutEvents".to_owned()], bus),
     ] {
         if let Some(resource) = resource {
             decisions.extend(simulate(reads, &function.role, &actions, &resource).await?);
         }
     }
     Ok(decisions)
+}
+
+/// Returns the ARN of the default event bus in the account and Region of a topic: the function's failed events go there.
+fn default_bus(topic: &str) -> Option<String> {
+    let (scope, _name) = topic.rsplit_once(':')?;
+    scope.contains(":sns:").then(|| format!("{}:event-bus/default", scope.replacen(":sns:", ":events:", 1)))
 }
 
 async fn simulate(reads: &Reads<'_>, role: &str, actions: &[String], resource: &str) -> Result<Vec<Decision>, Refusal> {

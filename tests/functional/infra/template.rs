@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-pub(super) const PATH: &str = "infra/aws/template.yaml";
+pub(crate) const PATH: &str = "infra/aws/template.yaml";
 
-pub(super) struct Template {
-    pub(super) text: String,
-    pub(super) json: Value,
+pub(crate) struct Template {
+    pub(crate) text: String,
+    pub(crate) json: Value,
 }
 
 impl Template {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PATH);
         let text = std::fs::read_to_string(path).unwrap();
         let documents = Yaml::load_from_str(&text).unwrap();
@@ -23,23 +23,23 @@ impl Template {
         Self { text, json }
     }
 
-    pub(super) fn section(&self, name: &str) -> &Map<String, Value> {
+    pub(crate) fn section(&self, name: &str) -> &Map<String, Value> {
         self.json[name].as_object().unwrap_or_else(|| panic!("the template has no {name}"))
     }
 
     /// Returns the properties of a resource.
-    pub(super) fn properties(&self, name: &str) -> &Value {
+    pub(crate) fn properties(&self, name: &str) -> &Value {
         &self.section("Resources")[name]["Properties"]
     }
 
     /// Returns the properties of every resource of a type, by name.
-    pub(super) fn of_type(&self, kind: &str) -> BTreeMap<&str, &Value> {
+    pub(crate) fn of_type(&self, kind: &str) -> BTreeMap<&str, &Value> {
         let resources = self.section("Resources").iter().filter(|(_, resource)| resource["Type"] == kind);
         resources.map(|(name, resource)| (name.as_str(), &resource["Properties"])).collect()
     }
 
     /// Returns the default of a parameter, as text.
-    pub(super) fn default(&self, parameter: &str) -> Option<String> {
+    pub(crate) fn default(&self, parameter: &str) -> Option<String> {
         match self.section("Parameters")[parameter].get("Default")? {
             Value::String(text) => Some(text.clone()),
             other => Some(other.to_string()),
@@ -47,7 +47,7 @@ impl Template {
     }
 
     /// Returns every statement of the function's role, with the name of its condition if it has one.
-    pub(super) fn statements(&self) -> Vec<(Option<String>, Value)> {
+    pub(crate) fn statements(&self) -> Vec<(Option<String>, Value)> {
         let policies = self.properties("FunctionRole")["Policies"].as_array().unwrap();
         let statements = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
         statements
@@ -61,14 +61,14 @@ impl Template {
             .collect()
     }
 
-    pub(super) fn statement(&self, sid: &str) -> Value {
+    pub(crate) fn statement(&self, sid: &str) -> Value {
         let found = self.statements().into_iter().find(|(_, statement)| statement["Sid"] == sid);
         found.unwrap_or_else(|| panic!("the role has no statement {sid}")).1
     }
 }
 
 /// Returns a single value or a list as a list.
-pub(super) fn list(value: &Value) -> Vec<Value> {
+pub(crate) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
 }
 

@@ -13,7 +13,7 @@ pub const SECRET_NAME_PREFIX: &str = "hubkeeper/";
 const SUFFIX: &str = "sandbox";
 
 /// The alarms of the template: logical id, namespace and name of the metric, description.
-const ALARMS: [(&str, &str, &str, &str); 7] = [
+const ALARMS: [(&str, &str, &str, &str); 8] = [
     ("ErrorsAlarm", "AWS/Lambda", "Errors", "An invocation of hubkeeper ended in an error."),
     ("ThrottlesAlarm", "AWS/Lambda", "Throttles", "Invocations of hubkeeper were throttled."),
     (
@@ -26,6 +26,25 @@ const ALARMS: [(&str, &str, &str, &str); 7] = [
     ("DaysLeftLowAlarm", "hubkeeper", "DaysLeft", "A Docker Hub token that hubkeeper manages expires soon."),
     ("VerdictAlarm", "hubkeeper", "VerdictComplete", "A proof of hubkeeper did not end in the verdict complete."),
     ("FailedAlarm", "hubkeeper", "Failed", "The work of hubkeeper on at least one organization failed."),
+    (
+        "ProofMissingAlarm",
+        "hubkeeper",
+        "Unproven",
+        "For 3 days in a row, a reconcile of hubkeeper ended without a proof.",
+    ),
+];
+
+/// The saved queries of the template.
+const QUERIES: [&str; 9] = [
+    "ErrorsQuery",
+    "StoryQuery",
+    "RotationsQuery",
+    "ReconcilesQuery",
+    "ProofsQuery",
+    "DaysLeftQuery",
+    "WaitsQuery",
+    "RefusedLoginsQuery",
+    "DeadLettersQuery",
 ];
 
 /// The deployed stack. Empty until [`crate::scene::deploy`]. Tests change its parts as a person does past the stack: the outputs and
@@ -194,6 +213,7 @@ pub(crate) fn deploy(state: &mut State, stack: &str, function: &str) {
     let function_arn = arn("lambda", &format!("function:{function}"));
     let [work, dead] = ["WorkQueue", "DeadLetterQueue"].map(|queue| sqs::add_queue(state, &name(queue)));
     let schedule_role = name("ScheduleRole");
+    let viewer_policy = format!("arn:aws:iam::{account}:policy/{}", name("StatusViewerPolicy"));
     let log_group = format!("/aws/lambda/{stack}");
     let alarm = |(id, namespace, metric, description): (&str, &str, &str, &str)| Alarm {
         name: name(id),
@@ -202,13 +222,17 @@ pub(crate) fn deploy(state: &mut State, stack: &str, function: &str) {
         metric: metric.to_owned(),
         actions_enabled: true,
         actions: vec![topic_arn.clone()],
-        ok_actions: if id == "ReconcileMissingAlarm" { vec![topic_arn.clone()] } else { Vec::new() },
+        ok_actions: if ["ReconcileMissingAlarm", "ProofMissingAlarm"].contains(&id) {
+            vec![topic_arn.clone()]
+        } else {
+            Vec::new()
+        },
         state: "OK".to_owned(),
         reason: "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as \
                  [NonBreaching]."
             .to_owned(),
     };
-    let rules = ["LabelRule", "RotationEndedRule"];
+    let rules = ["LabelRule", "RotationEndedRule", "FailedEventRule"];
     let role_name = role_arn.rsplit('/').next().unwrap_or_default();
     let mut resources = vec![
         ("HubkeeperFunction", function.to_owned(), "AWS::Lambda::Function"),
@@ -217,6 +241,8 @@ pub(crate) fn deploy(state: &mut State, stack: &str, function: &str) {
             name("HubkeeperFunctionEventInvokeConfig"),
             "AWS::Lambda::EventInvokeConfig",
         ),
+        ("StatusAlias", format!("{function_arn}:status"), "AWS::Lambda::Alias"),
+        ("StatusViewerPolicy", viewer_policy.clone(), "AWS::IAM::ManagedPolicy"),
         ("FunctionLogs", log_group.clone(), "AWS::Logs::LogGroup"),
         ("FunctionRole", role_name.to_owned(), "AWS::IAM::Role"),
         ("RotationPermission", name("RotationPermission"), "AWS::Lambda::Permission"),
@@ -233,6 +259,7 @@ pub(crate) fn deploy(state: &mut State, stack: &str, function: &str) {
         ("Dashboard", format!("{stack}-{region}"), "AWS::CloudWatch::Dashboard"),
     ];
     resources.extend(rules.map(|id| (id, name(id), "AWS::Events::Rule")));
+    resources.extend(QUERIES.map(|id| (id, name(id), "AWS::Logs::QueryDefinition")));
     resources.extend(ALARMS.map(|(id, ..)| (id, name(id), "AWS::CloudWatch::Alarm")));
     let resource = |(id, physical_id, kind): (&str, String, &str)| Resource {
         logical_id: id.to_owned(),
@@ -250,6 +277,7 @@ pub(crate) fn deploy(state: &mut State, stack: &str, function: &str) {
         ("DeadLetterQueueUrl", dead),
         ("DeadLetterQueueArn", arn("sqs", &name("DeadLetterQueue"))),
         ("LogGroupName", log_group),
+        ("StatusViewerPolicyArn", viewer_policy),
         ("SecretNamePrefix", SECRET_NAME_PREFIX.to_owned()),
     ];
     let deployment = Deployment {

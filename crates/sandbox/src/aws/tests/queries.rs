@@ -159,7 +159,7 @@ fn the_issuer_is_shown_while_federation_is_on() {
 fn alarms_are_found_by_prefix_or_name_and_have_pages() {
     let world = deployed();
     let (status, xml) = cloudwatch(&world, "DescribeAlarms", &[("AlarmNamePrefix", "hubkeeper-")]);
-    assert_eq!((status, all(&xml, "AlarmName").len()), (200, 7), "{xml}");
+    assert_eq!((status, all(&xml, "AlarmName").len()), (200, 8), "{xml}");
     assert!(all(&xml, "StateValue").iter().all(|state| *state == "OK"));
     assert!(all(&xml, "AlarmActions").iter().all(|actions| actions.contains("hubkeeper-NoticeTopic-sandbox")));
     assert_eq!(
@@ -188,7 +188,7 @@ fn alarms_are_found_by_prefix_or_name_and_have_pages() {
             break;
         }
     }
-    assert_eq!(names.len(), 7);
+    assert_eq!(names.len(), 8);
     for (fields, code) in [
         (vec![("AlarmNamePrefix", "a"), ("AlarmNames.member.1", "b")], "InvalidParameterCombination"),
         (vec![("NextToken", "nonsense")], "InvalidNextToken"),
