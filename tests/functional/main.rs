@@ -21,6 +21,7 @@ mod logins;
 mod makefile;
 mod malformed;
 mod metrics;
+mod nights;
 mod offboarding;
 mod onboarding;
 mod onboarding_pages;

@@ -48,7 +48,7 @@ const CORRECT: [&str; 2] = ["there is none", "there are none"];
 
 /// Uses that are right: the file, and text of it that contains the phrase.
 const ALLOWED: [(&str, &str); 6] = [
-    ("README.md", "answer an alarm"),
+    ("README.md", "answer an alarm or a notice"),
     ("ARCHITECTURE.md", "which test answers which question"),
     ("CONTRIBUTING.md", "which test answers which question"),
     ("tests/README.md", "answers your question"),
@@ -240,8 +240,8 @@ fn a_planted_phrase_is_found_where_people_read_it() {
     assert_eq!(findings("docs/x.md", "ARM answered.\n"), ["docs/x.md:1: `answered` (write: returned, responded)"]);
     assert_eq!(findings("src/x.rs", "let answer = 1; // no answer\n").len(), 1);
     assert!(findings("crates/sandbox/src/x.rs", "// no answer\n").is_empty(), "the stand-ins may");
-    assert!(findings("README.md", "answer an alarm\n").is_empty(), "allowed there");
-    assert_eq!(findings("docs/x.md", "answer an alarm\n").len(), 1, "and nowhere else");
+    assert!(findings("README.md", "answer an alarm or a notice\n").is_empty(), "allowed there");
+    assert_eq!(findings("docs/x.md", "answer an alarm or a notice\n").len(), 1, "and nowhere else");
     for word in ["wholesome", "whomever", "this none", "is nonetheless", "if there is none"] {
         assert!(findings("docs/x.md", word).is_empty(), "{word}");
     }

@@ -10,6 +10,7 @@ mod init;
 mod leaks;
 mod manual;
 mod rotate;
+mod runbook;
 mod schemas;
 mod sessions;
 mod site;
