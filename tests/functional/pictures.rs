@@ -7,12 +7,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use hubkeeper_sandbox::picture::sequence::{Band, Kind, Row, Sequence};
+use hubkeeper_sandbox::picture::svg::{Canvas, SANS};
 use hubkeeper_sandbox::picture::terminal;
 use hubkeeper_sandbox::rotation::{Function, FunctionError, rotate};
 use hubkeeper_sandbox::world::Service;
 use hubkeeper_sandbox::{Recorded, demo};
 use serde_json::{Value, json};
 
+use crate::infra::notices;
 use hubkeeper_scene::{Begin, Scene};
 
 /// The variable that makes the tests write the files instead of comparing them: `make pictures`.
@@ -224,4 +226,68 @@ fn sum_up(band: &mut Band) {
     let note =
         format!("reads everything and proves the token: {aws} requests to AWS, {hub} to Docker Hub, {azure} to Azure");
     band.rows.splice(1..end, [Row::Note(note)]);
+}
+
+/// The style of the pictures of notices: a light card, as mail programs and chats show it.
+const NOTICE: &str = "\
+.card { fill: #ffffff; stroke: #c8d1dc; }
+.kind { font: bold 12px FONTS; fill: #5b6b80; }
+.line { font: 13px FONTS; fill: #1d2733; }
+.title { font: bold 14px FONTS; fill: #0b3d91; }";
+
+/// Breaks a text into lines of at most `columns` characters. A longer word has a line of its own.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().unwrap();
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.chars().count() + 1 + word.chars().count() <= columns {
+            *last = format!("{last} {word}");
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+/// Draws a notice as a mail, and below as a chat message. Both are rendered from the template.
+fn draw_notice(name: &str, rule: &str, event: &Value) -> String {
+    const COLUMNS: usize = 118;
+    let mail = notices::mail(&notices::render(rule, notices::Format::Email, event));
+    let message: Value = serde_json::from_str(&notices::render(rule, notices::Format::Chat, event)).unwrap();
+    let content = &message["content"];
+    let text = |field: &str| content[field].as_str().unwrap();
+    let mut rows: Vec<(&str, String)> = vec![("kind", "Mail: AWS Notification Message".to_owned())];
+    rows.extend(mail.iter().flat_map(|line| wrapped(line, COLUMNS)).map(|line| ("line", line)));
+    let end_of_mail = rows.len();
+    rows.push(("kind", "Chat: Amazon Q Developer".to_owned()));
+    rows.extend(wrapped(text("title"), COLUMNS).into_iter().map(|line| ("title", line)));
+    rows.extend(wrapped(text("description"), COLUMNS).into_iter().map(|line| ("line", line)));
+    for step in content["nextSteps"].as_array().unwrap() {
+        let lines = wrapped(step.as_str().unwrap(), COLUMNS - 2).into_iter().enumerate();
+        rows.extend(lines.map(|(at, line)| ("line", format!("{} {line}", if at == 0 { "•" } else { " " }))));
+    }
+    let mut canvas = Canvas::default();
+    let heights = [end_of_mail, rows.len() - end_of_mail].map(|rows| u32::try_from(rows).unwrap() * 20 + 28);
+    canvas.rectangle("card", (10, 10), (880, heights[0]), 8);
+    canvas.rectangle("card", (10, 26 + heights[0]), (880, heights[1]), 8);
+    let (mut y, size) = (36, (900, heights[0] + heights[1] + 36));
+    for (at, (class, line)) in rows.iter().enumerate() {
+        if at == end_of_mail {
+            y = heights[0] + 52;
+        }
+        canvas.text(class, (28, y), &[("", line)]);
+        y += 20;
+    }
+    let description =
+        format!("The notice {name} as a mail and as a chat message: what happened, what to do, and links.");
+    canvas.document(size, &format!("The notice {name}"), &description, &NOTICE.replace("FONTS", SANS))
+}
+
+#[test]
+fn the_pictures_of_the_notices_show_what_the_template_sends() {
+    for (name, rule, event) in notices::all() {
+        compare(&format!("notice-{}.svg", name.to_lowercase()), &draw_notice(name, rule, &event));
+    }
 }
