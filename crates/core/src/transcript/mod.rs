@@ -93,13 +93,13 @@ pub struct Exchange<'a> {
 #[derive(Clone, Default)]
 pub struct Transcript {
     bases: Vec<(String, Service)>,
-    exchanges: BTreeSet<Noted>,
+    exchanges: Vec<Noted>,
     secrets: Secrets,
     is_cut: bool,
 }
 
 /// A reduced exchange, before the credentials of later exchanges are known.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq)]
 struct Noted {
     service: Service,
     path: String,
@@ -115,7 +115,7 @@ struct Noted {
 }
 
 /// A reduced message.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq)]
 struct Reduced {
     headers: BTreeSet<String>,
     body: Option<Shape>,
@@ -212,9 +212,12 @@ impl Transcript {
     }
 
     fn keep(&mut self, noted: Noted) {
+        if self.exchanges.contains(&noted) {
+            return;
+        }
         if self.exchanges.len() < MOST {
-            self.exchanges.insert(noted);
-        } else if !self.exchanges.contains(&noted) {
+            self.exchanges.push(noted);
+        } else {
             self.is_cut = true;
         }
     }
@@ -229,8 +232,16 @@ impl Transcript {
     /// Returns the transcript as a JSON document, in a fixed order. `cut` is there if exchanges were left out.
     pub fn to_json(&self) -> Value {
         let mask = self.secrets.mask();
-        let exchanges: BTreeSet<Noted> = self.exchanges.iter().map(|noted| noted.masked(&mask)).collect();
-        let mut json = json!({"format": FORMAT, "exchanges": exchanges.iter().map(Noted::to_json).collect::<Vec<_>>()});
+        let mut exchanges: Vec<(String, Value)> = self
+            .exchanges
+            .iter()
+            .map(|noted| noted.masked(&mask))
+            .map(|noted| (noted.key(), noted.to_json()))
+            .collect();
+        exchanges.sort_by(|(one, _), (two, _)| one.cmp(two));
+        exchanges.dedup_by(|(one, _), (two, _)| one == two);
+        let exchanges: Vec<Value> = exchanges.into_iter().map(|(_, json)| json).collect();
+        let mut json = json!({"format": FORMAT, "exchanges": exchanges});
         if self.is_cut {
             json["cut"] = Value::Bool(true);
         }
@@ -263,6 +274,13 @@ impl Noted {
             text: self.text.as_ref().map(|text| mask.text(text)),
             ..self.clone()
         }
+    }
+
+    /// Orders the exchanges by service, call and status.
+    fn key(&self) -> String {
+        let (action, status) = (self.action.as_deref().unwrap_or_default(), self.status.unwrap_or_default());
+        let Self { service, path, method, .. } = self;
+        format!("{:02} {path} {action} {method} {status:05} {}", *service as u8, self.to_json())
     }
 
     fn to_json(&self) -> Value {

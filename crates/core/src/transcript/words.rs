@@ -4,7 +4,6 @@
 //! A form alone does not tell a name from a credential: a password may be a plain word, and so may be the name of an
 //! organization that is the key of a map. What is not in the vocabulary cannot be in a transcript.
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// What replaces a name that is not kept.
@@ -190,13 +189,19 @@ const WORDS: &str = "
 ";
 
 /// The documented names.
-static NAMES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| DOCUMENTED.split_whitespace().collect());
+static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let mut names: Vec<&str> = DOCUMENTED.split_whitespace().collect();
+    names.sort_unstable();
+    names
+});
 
 /// Every word in lower case: those of [`WORDS`], and the parts of documented names that have only letters.
-static VOCABULARY: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+static VOCABULARY: LazyLock<Vec<String>> = LazyLock::new(|| {
     let names = NAMES.iter().filter(|name| name.bytes().all(is_of_a_name)).flat_map(|name| parts(name));
     let parts = names.filter(|part| part.len() > 2);
-    WORDS.split_whitespace().chain(parts).map(str::to_ascii_lowercase).collect()
+    let mut words: Vec<String> = WORDS.split_whitespace().chain(parts).map(str::to_ascii_lowercase).collect();
+    words.sort_unstable();
+    words
 });
 
 fn is_of_a_name(byte: u8) -> bool {
@@ -229,15 +234,14 @@ fn parts(name: &str) -> Vec<&str> {
 
 /// Returns whether this is one word of the vocabulary.
 pub(super) fn is_word(word: &str) -> bool {
-    VOCABULARY.contains(&word.to_ascii_lowercase())
+    VOCABULARY.binary_search(&word.to_ascii_lowercase()).is_ok()
 }
 
 /// Returns whether this is a name that hubkeeper sends or that a service documents, or a path of such names.
 pub(super) fn is_documented(name: &str) -> bool {
+    let is_known = |name: &str| NAMES.binary_search(&name).is_ok();
     let mut parts = name.split('.');
-    NAMES.contains(name)
-        || (parts.next().is_some_and(|first| NAMES.contains(first))
-            && parts.all(|part| part == "#" || NAMES.contains(part)))
+    is_known(name) || (parts.next().is_some_and(is_known) && parts.all(|part| part == "#" || is_known(part)))
 }
 
 /// Returns whether this is a documented name, or made of words of the vocabulary: `lastRotatedDate`, `x-rate-limit`,
