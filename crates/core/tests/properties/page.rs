@@ -75,7 +75,7 @@ fn is_inert(render: impl Fn(&[String], bool) -> String) -> impl Fn((Vec<String>,
         texts[4] = format!("4{}", texts[4]);
         texts[3] = format!("3{}", texts[3]);
         let mut harmless = vec!["x".to_owned(); texts.len()];
-        harmless[4] = "4".to_owned();
+        "4".clone_into(&mut harmless[4]);
         let (found, wanted) = (tags(&render(&texts, is_widget)), tags(&page(&harmless, is_widget)));
         ensure(found == wanted, || format!("{found:?}"))
     }

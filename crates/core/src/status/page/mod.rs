@@ -359,7 +359,7 @@ const STYLE: &str = concat!(
     ".hk fieldset{border:0;padding:0;margin:0 0 8px}.hk fieldset label{margin-right:12px;display:inline-block}.hk legend{float:left;margin-right:12px;padding:0}",
     ".hk h1{font-size:20px;margin:0 0 8px}.hk h2{font-size:16px;margin:0 0 8px}",
     "@container(max-width:820px){.hk tr>:nth-child(n+4):nth-child(-n+7){display:none}}",
-    "@container(max-width:520px){.hk th,.hk td{padding-right:8px}.hk i{display:none}}",
+    "@container(max-width:520px){.hk th,.hk td{padding-right:6px}.hk tbody th{min-width:5em}.hk td:nth-child(8){min-width:8em}.hk i{display:none}}",
 );
 
 #[cfg(test)]
