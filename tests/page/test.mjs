@@ -85,7 +85,10 @@ for (const name of (await readdir(pages)).filter((name) => name.endsWith(".html"
             const title = `${path.parse(name).name}-${width}${dark ? "-dark" : ""}`;
             const page = await open(name, { width, dark });
             await page.screenshot({ path: path.join(pictures, `${title}.png`), fullPage: !name.includes("fleet") });
-            await test(`${title} is accessible`, () => accessible(page));
+            // the rows of a fleet are alike, and axe takes seconds for 300 of them
+            if (!name.includes("fleet") || (width === 1600 && !dark)) {
+                await test(`${title} is accessible`, () => accessible(page));
+            }
             await test(`${title} fits`, () => fits(page, width));
             await page.close();
         }

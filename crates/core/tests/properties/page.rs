@@ -69,7 +69,7 @@ fn tags(page: &str) -> Vec<String> {
 /// is a part of each name.
 fn is_inert(render: impl Fn(&[String], bool) -> String) -> impl Fn((Vec<String>, bool)) -> Result<(), String> {
     move |(mut texts, is_widget)| {
-        let filter = texts[7].to_lowercase();
+        let filter = texts[7].to_ascii_lowercase();
         texts[0] = format!("{filter}{}", texts[0]);
         texts[1] = format!("{filter}{}", texts[1]);
         texts[4] = format!("4{}", texts[4]);

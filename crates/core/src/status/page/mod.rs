@@ -1,6 +1,6 @@
 //! Renders the status page: HTML for a widget of a dashboard of `CloudWatch`, or a whole document for a file.
 //!
-//! Everything from outside passes [`escape`](text::escape). The page holds no script, because `CloudWatch` removes it
+//! Everything from outside passes [`escape`]. The page holds no script, because `CloudWatch` removes it
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_dashboard_security.html>), and no
 //! address of another host except that of the console. Optional end tags are left out, to keep a large fleet small.
 
@@ -96,7 +96,7 @@ impl Row<'_> {
 
     /// Whether the name contains `filter`, in upper or lower case.
     fn passes(&self, filter: &str) -> bool {
-        filter.is_empty() || self.name().to_lowercase().contains(&filter.to_lowercase())
+        filter.is_empty() || self.name().to_ascii_lowercase().contains(&filter.to_ascii_lowercase())
     }
 }
 
@@ -359,7 +359,9 @@ const STYLE: &str = concat!(
     ".hk fieldset{border:0;padding:0;margin:0 0 8px}.hk fieldset label{margin-right:12px;display:inline-block}.hk legend{float:left;margin-right:12px;padding:0}",
     ".hk h1{font-size:20px;margin:0 0 8px}.hk h2{font-size:16px;margin:0 0 8px}",
     "@container(max-width:820px){.hk tr>:nth-child(n+4):nth-child(-n+7){display:none}}",
-    "@container(max-width:520px){.hk th,.hk td{padding-right:6px}.hk tbody th{min-width:5em}.hk td:nth-child(8){min-width:8em}.hk i{display:none}}",
+    "@container(max-width:520px){.hk table,.hk caption,.hk thead,.hk tbody{display:block}",
+    ".hk tr{display:grid;grid-template-columns:minmax(0,1fr) 10.5em 5em;border-bottom:1px solid var(--line);padding:3px 0}",
+    ".hk tr>*{border:0;padding:2px 6px 2px 0}.hk tr>:nth-child(8){grid-column:1/-1;padding:0}.hk i{display:none}}",
 );
 
 #[cfg(test)]

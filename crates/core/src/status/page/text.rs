@@ -55,7 +55,15 @@ impl Logs<'_> {
             starred(&query),
             starred(self.group)
         );
-        let detail = detail.replace('~', "$257E").replace('(', "$2528").replace(')', "$2529").replace('\'', "$2527");
+        let detail = detail.chars().fold(String::new(), |mut detail, character| {
+            match character {
+                '~' | '(' | ')' | '\'' => {
+                    let _ = write!(detail, "$25{:02X}", u32::from(character));
+                }
+                character => detail.push(character),
+            }
+            detail
+        });
         format!("https://{region}.{host}/cloudwatch/home?region={region}#logsV2:logs-insights$3FqueryDetail$3D{detail}")
     }
 
