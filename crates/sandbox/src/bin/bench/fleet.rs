@@ -141,7 +141,7 @@ async fn invoke(
     Err(format!("{good} of {organizations} organizations are {outcome} and proven; one that is not: {other}").into())
 }
 
-/// One status page of a new process, as CloudWatch requests it.
+/// One status page of a new process, as `CloudWatch` requests it.
 async fn page(
     function: &Path,
     served: &Served,
