@@ -65,7 +65,8 @@ test: ##1 Run every test, quick ones first
 	$(APART) $(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --test functional
 	@$(MAKE) --no-print-directory tools
-	$(APART) $(CARGO) test --workspace --locked --test commands --test terminal
+	$(CARGO) test --workspace --locked --test commands
+	$(APART) $(CARGO) test --workspace --locked --test terminal
 	@$(MAKE) --no-print-directory test-infra
 	$(APART) $(CARGO) test --workspace --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
@@ -193,4 +194,5 @@ tools:
 record: tools
 	@rm -rf $(RECORD)
 	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked --workspace --test functional
+	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked --workspace --test commands doctor
 	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(QUICK_FUNCTION) >/dev/null

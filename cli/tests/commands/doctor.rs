@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use hubkeeper_sandbox::hub::{OatResource, ResourceKind};
-use hubkeeper_sandbox::{State, arm, aws, entra, hub, scene};
+use hubkeeper_sandbox::{State, arm, aws, entra, hub, record, scene};
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -397,6 +397,8 @@ fn check<'a>(result: &'a Value, name: &str) -> &'a Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_setup_has_no_failure_and_nothing_is_written() {
     let site = Site::onboarded().await;
+    // what only the command line asks for is held against transcripts too
+    record::begin(&site.world);
     site.world.with(|state| {
         arm::grant_reader(state, scene::CLIENT, scene::SUBSCRIPTION);
         let now = state.now();
@@ -511,6 +513,7 @@ async fn before_there_is_a_function_the_checks_run_here() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_and_policies_are_read_with_the_login_of_a_person() {
     let site = Site::onboarded().await;
+    record::begin(&site.world);
     let bearer = site.world.with(|state| {
         let bearer = entra::issue_bearer(state, "9e25000a-0000-4000-a000-000000000001");
         arm::grant_reader(state, "9e25000a-0000-4000-a000-000000000001", scene::SUBSCRIPTION);

@@ -61,7 +61,7 @@ pub fn record_proof(ledger: &mut Ledger, evidence: &Evidence, verdict: &Verdict,
         match evidence.gaps.first().filter(|_| !sampled) {
             Some(gap) => ledger.warn(Check::Tags, format!("no list of tags was read ({gap})"), "run doctor again"),
             None if evidence.visible.is_empty() => {
-                ledger.ok(Check::Tags, "there is no repository whose tags could be listed")
+                ledger.ok(Check::Tags, "there is no repository whose tags could be listed");
             }
             None => ledger.ok(Check::Tags, "the token lists the tags of every repository in the sample"),
         }
