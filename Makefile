@@ -35,7 +35,7 @@ TRANSCRIPT ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
@@ -65,7 +65,8 @@ test: ##1 Run every test, quick ones first
 	$(APART) $(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --test functional
 	@$(MAKE) --no-print-directory tools
-	$(APART) $(CARGO) test --workspace --locked --test commands --test terminal
+	$(CARGO) test --workspace --locked --test commands
+	$(APART) $(CARGO) test --workspace --locked --test terminal
 	@$(MAKE) --no-print-directory test-infra
 	$(APART) $(CARGO) test --workspace --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
@@ -77,6 +78,7 @@ e2e: tools ##3 Deploy a package into a local AWS emulator and test it
 setup: ##1 Install what the Python tests need, once
 	@tests/e2e/run.sh --setup
 	@tests/conformance/run.sh --setup
+	@tests/page/run.sh --setup
 	@infra/lint/run.sh --setup
 
 lint-infra: ##3 Lint the AWS template: cfn-lint, sam validate, checkov
@@ -104,6 +106,9 @@ package: function tools ##1 Build target/lambda/hubkeeper.zip
 
 conformance: $(if $(TRANSCRIPT),tools,package) $(if $(HUBKEEPER_RECORD),,record) ##3 Compare the sandbox with the services' own clients; TRANSCRIPT=file
 	@$(if $(TRANSCRIPT),$(TOOLS)/transcript compare "$(TRANSCRIPT)" $(RECORD),tests/conformance/run.sh $(PACKAGE) $(TOOLS)/serve_sandbox $(RECORD))
+
+page: tools ##3 Test the status page in a browser; RENEW=1 redraws its picture
+	@$(if $(filter 1,$(RENEW)),HUBKEEPER_RENEW_PICTURES=1 )tests/page/run.sh $(TOOLS)/page
 
 bench-init: function tools ##3 Measure start-up; fails above twice an empty handler
 	@$(TOOLS)/bench init $(FUNCTION) $(FLOOR)
@@ -189,4 +194,5 @@ tools:
 record: tools
 	@rm -rf $(RECORD)
 	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked --workspace --test functional
+	HUBKEEPER_RECORD=$(abspath $(RECORD)) $(CARGO) test --locked --workspace --test commands doctor
 	@HUBKEEPER_RECORD=$(abspath $(RECORD)) $(TOOLS)/demo $(QUICK_FUNCTION) >/dev/null

@@ -15,7 +15,7 @@ use hubkeeper_core::event::{Event, Payload};
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::outcome::Outcome;
 use hubkeeper_core::report::{FleetReport, Report};
-use hubkeeper_core::status::Page;
+use hubkeeper_core::status::{Page, page};
 use hubkeeper_core::time::{Timestamp, until};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
@@ -47,6 +47,38 @@ pub struct BareClient {
     pub is_local: bool,
 }
 
+/// How Lambda invoked the function. The default is an unqualified invocation.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Invocation {
+    /// The ARN that the caller named, with its qualifier; empty if it is unknown.
+    pub function_arn: String,
+    /// The log group of the function; empty if it is unknown.
+    pub log_group: String,
+}
+
+impl Invocation {
+    /// The alias that returns the status and nothing else, so that viewers of a dashboard need no right to the rest.
+    const VIEWERS: &str = "status";
+
+    /// Whether the caller may only view the status: `arn:aws:lambda:Region:account:function:name:status`.
+    fn only_views(&self) -> bool {
+        self.function_arn.split(':').nth(7) == Some(Self::VIEWERS)
+    }
+
+    /// Rejects an event that is not for viewers, if the caller may only view.
+    fn admitted(&self, event: Event) -> Result<Event, Error> {
+        match event {
+            Event::Status(_) | Event::Describe | Event::Widget(_) => Ok(event),
+            _ if self.only_views() => Err(Error::bad_event(format!(
+                "the alias `{}` accepts the event of status and the calls of CloudWatch's widget alone: invoke the function without the alias",
+                Self::VIEWERS
+            ))
+            .at("event")),
+            event => Ok(event),
+        }
+    }
+}
+
 impl Handler {
     /// Handles one invocation of Lambda.
     ///
@@ -54,7 +86,11 @@ impl Handler {
     /// Returns the typed error, which becomes the function error.
     pub async fn invoke(&self, event: LambdaEvent<Payload>) -> Result<Value, Error> {
         let deadline = OffsetDateTime::from(event.context.deadline());
-        self.handle_read(event.payload.read(), deadline).await
+        let invocation = Invocation {
+            function_arn: event.context.invoked_function_arn.clone(),
+            log_group: event.context.env_config.log_group.clone(),
+        };
+        self.handle_read(event.payload.read(), &invocation, deadline).await
     }
 
     /// Handles one event in JSON text until `deadline`.
@@ -62,12 +98,17 @@ impl Handler {
     /// # Errors
     /// Returns the errors of [`Handler::handle`], and `BadEvent` if the text is not valid JSON.
     pub async fn handle_text(&self, event: &str, deadline: Timestamp) -> Result<Value, Error> {
-        self.handle_read(event::read(event), deadline).await
+        self.handle_read(event::read(event), &Invocation::default(), deadline).await
     }
 
-    async fn handle_read(&self, event: Result<Value, Error>, deadline: Timestamp) -> Result<Value, Error> {
+    async fn handle_read(
+        &self,
+        event: Result<Value, Error>,
+        invocation: &Invocation,
+        deadline: Timestamp,
+    ) -> Result<Value, Error> {
         match (event, self) {
-            (Ok(event), _) => self.handle(&event, deadline).await,
+            (Ok(event), _) => self.handle_invoked(&event, invocation, deadline).await,
             // problems of the configuration come first, as for every event
             (Err(_), Handler::Unusable(problems, _)) => {
                 let error = Error::from(problems);
@@ -86,7 +127,20 @@ impl Handler {
     /// # Errors
     /// Returns the typed error of an event about a single secret.
     pub async fn handle(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
-        let handled = AssertUnwindSafe(Box::pin(self.dispatch(event, deadline))).catch_unwind().await;
+        self.handle_invoked(event, &Invocation::default(), deadline).await
+    }
+
+    /// Handles one event until `deadline`, as an invocation allows.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Handler::handle`], and `BadEvent` if the alias does not accept the event.
+    pub async fn handle_invoked(
+        &self,
+        event: &Value,
+        invocation: &Invocation,
+        deadline: Timestamp,
+    ) -> Result<Value, Error> {
+        let handled = AssertUnwindSafe(Box::pin(self.dispatch(event, invocation, deadline))).catch_unwind().await;
         // drops the payload of a panic unread, because it may quote a secret
         handled.unwrap_or_else(|_| {
             let error = Error::retryable("the function panicked", "report this as a bug, with the time of the event")
@@ -96,13 +150,16 @@ impl Handler {
         })
     }
 
-    async fn dispatch(&self, event: &Value, deadline: Timestamp) -> Result<Value, Error> {
+    async fn dispatch(&self, event: &Value, invocation: &Invocation, deadline: Timestamp) -> Result<Value, Error> {
         let process = match self {
             Handler::Ready(process) => process,
-            Handler::Unusable(problems, client) => return unusable(problems, client.as_ref(), event, deadline).await,
+            Handler::Unusable(problems, client) => {
+                let client = client.as_ref().filter(|_| !invocation.only_views());
+                return unusable(problems, client, event, deadline).await;
+            }
         };
         let end = requests_until(process.shared.now(), deadline);
-        let parsed = event::parse(event).and_then(|event| match event {
+        let parsed = event::parse(event).and_then(|event| invocation.admitted(event)).and_then(|event| match event {
             Event::CustomResource(resource) => {
                 resource.admitted(process.config.is_local).map(|()| Event::CustomResource(resource))
             }
@@ -146,6 +203,15 @@ impl Handler {
                 let page = status::run(process, &query, end).await.map_err(logged)?;
                 log_status(&page);
                 Ok(serde_json::to_value(&page).unwrap_or(Value::Null))
+            }
+            Ok(Event::Describe) => Ok(Value::from(page::DESCRIPTION)),
+            Ok(Event::Widget(query)) => {
+                let known = |text: &'_ str| Some(text.to_owned()).filter(|text| !text.is_empty());
+                let (endpoint, log_group) = (known(&invocation.function_arn), known(&invocation.log_group));
+                let shown = status::widget(process, &query, endpoint.as_deref(), log_group.as_deref(), end).await;
+                let (html, page) = shown.map_err(logged)?;
+                log_status(&page);
+                Ok(Value::from(html))
             }
             Ok(Event::Doctor(query)) => {
                 let diagnosis = Box::pin(doctor::run(process, &query, &AzureLogin::Exchange, end)).await;
@@ -296,6 +362,22 @@ fn log_diagnosis(diagnosis: &Diagnosis) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_qualifier_makes_a_caller_a_viewer() {
+        let arn = "arn:aws:lambda:eu-west-1:111122223333:function:hubkeeper";
+        for (function_arn, views) in [
+            (format!("{arn}:status"), true),
+            (arn.to_owned(), false),
+            (format!("{arn}:$LATEST"), false),
+            (format!("{arn}:live"), false),
+            (arn.replace("hubkeeper", "status"), false),
+            (String::new(), false),
+        ] {
+            let invocation = Invocation { function_arn, ..Invocation::default() };
+            assert_eq!(invocation.only_views(), views, "{}", invocation.function_arn);
+        }
+    }
 
     #[test]
     fn the_error_type_is_the_kind_and_the_message_names_the_step() {

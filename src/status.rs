@@ -4,11 +4,12 @@
 use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 use hubkeeper_core::error::Error;
-use hubkeeper_core::event::StatusQuery;
+use hubkeeper_core::event::{StatusQuery, WidgetQuery};
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::{Document, Kept, Label, Managed};
+use hubkeeper_core::status::page::{self, Logs, Options, Row};
 use hubkeeper_core::status::{Item, Page, Seen};
-use hubkeeper_core::time::Timestamp;
+use hubkeeper_core::time::{Timestamp, rfc3339};
 
 use crate::clients::azure::arm::Read;
 use crate::clients::{Services, Sessions};
@@ -16,6 +17,8 @@ use crate::process::Process;
 
 /// Number of items per page.
 const PAGE: usize = 100;
+/// Number of secrets per page of a widget.
+const WIDGET_PAGE: usize = 500;
 /// Number of secrets that are read concurrently.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -25,6 +28,40 @@ const SIDE_BY_SIDE: usize = 16;
 /// # Errors
 /// Returns an error if the managed secrets cannot be listed. A secret that cannot be read is an item.
 pub async fn run(process: &Process, query: &StatusQuery, end: Timestamp) -> Result<Page, Error> {
+    read(process, query, PAGE, end).await
+}
+
+/// Returns the HTML of the status page for a widget, with the page of the status behind it. `endpoint` is the ARN that
+/// the widget's buttons invoke, `log_group` the function's log group.
+///
+/// # Errors
+/// As [`run`].
+pub async fn widget(
+    process: &Process,
+    query: &WidgetQuery,
+    endpoint: Option<&str>,
+    log_group: Option<&str>,
+    end: Timestamp,
+) -> Result<(String, Page), Error> {
+    let status = read(process, &query.status, WIDGET_PAGE, end).await?;
+    let rows: Vec<Row<'_>> = status.items.iter().map(Row::from).collect();
+    let region = process.aws.region().map(AsRef::as_ref);
+    let options = Options {
+        filter: &query.filter,
+        dark: query.dark,
+        endpoint,
+        secret_ids: query.status.secret_ids.as_deref().unwrap_or_default(),
+        from: query.status.next.as_deref(),
+        next: status.next.as_deref(),
+        logs: region.zip(log_group).map(|(region, group)| Logs { region, group }),
+        read_at: &rfc3339(process.shared.now()),
+    };
+    let html = page::widget(&rows, &options);
+    Ok((html, status))
+}
+
+/// Reads up to `size` secrets.
+async fn read(process: &Process, query: &StatusQuery, size: usize, end: Timestamp) -> Result<Page, Error> {
     let services = process.services(end, &Sessions::default());
     let explained = |error: Error| services.http_client.explain(error).at("status");
     let ids = if let Some(named) = &query.secret_ids {
@@ -35,8 +72,8 @@ pub async fn run(process: &Process, query: &StatusQuery, end: Timestamp) -> Resu
         managed.retain(|id| query.next.as_ref().is_none_or(|next| id > next));
         managed
     };
-    let more = ids.len() > PAGE;
-    let page: Vec<String> = ids.into_iter().take(PAGE).collect();
+    let more = ids.len() > size;
+    let page: Vec<String> = ids.into_iter().take(size).collect();
     let next = page.last().filter(|_| more).cloned();
     let items = stream::iter(page)
         .map(|id| async {

@@ -51,6 +51,8 @@ pub enum Format {
     Json,
     /// For programs and people.
     Yaml,
+    /// A page for a browser; `status` only.
+    Html,
 }
 
 /// The commands.

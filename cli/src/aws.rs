@@ -82,6 +82,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal with AWS's code, or without a response.
+    pub fn of(what: &str, code: Option<&str>) -> Self {
+        match code.and_then(redact::code) {
+            Some(code) => Self { code: code.to_owned(), what: format!("{what}: AWS returned {code}") },
+            None => Self { code: String::new(), what: format!("{what}: AWS did not respond") },
+        }
+    }
+
     /// Whether the caller has no right to read this.
     pub fn is_denied(&self) -> bool {
         matches!(self.code.as_str(), "AccessDenied" | "AccessDeniedException" | "AuthorizationError")

@@ -32,6 +32,15 @@ pub struct Context {
     line: Mutex<Option<Arc<Line>>>,
 }
 
+/// The login of the Azure CLI needs neither the function's tenant nor its client.
+fn without_function(environment: &mut Environment) {
+    if !environment.contains_key("HUBKEEPER_AZURE_AUTH") {
+        for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
+            environment.entry(name.to_owned()).or_insert_with(|| NOBODY.to_owned());
+        }
+    }
+}
+
 impl Context {
     /// The context of this process.
     pub fn new(global: Global) -> Self {
@@ -136,7 +145,8 @@ impl Context {
         arguments: &args::Function,
         shared: Arc<HttpShared>,
     ) -> Result<Local, Failure> {
-        let (environment, aws) = self.settings(arguments, &shared).await?;
+        let (mut environment, aws) = self.settings(arguments, &shared).await?;
+        without_function(&mut environment);
         Local::with_or_without_azure(&environment, shared, aws).await
     }
 
@@ -147,11 +157,7 @@ impl Context {
     /// Returns a failure that says what is missing.
     pub async fn reader(&self, arguments: &args::Function, shared: Arc<HttpShared>) -> Result<Local, Failure> {
         let (mut environment, aws) = self.settings(arguments, &shared).await?;
-        if !environment.contains_key("HUBKEEPER_AZURE_AUTH") {
-            for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"] {
-                environment.entry(name.to_owned()).or_insert_with(|| NOBODY.to_owned());
-            }
-        }
+        without_function(&mut environment);
         Local::new(&environment, shared, aws).await
     }
 

@@ -44,6 +44,8 @@ pub struct Deployed {
     lambda: aws_sdk_lambda::Client,
     /// Its name or ARN.
     pub name: String,
+    /// The stack that names it, if it was found that way.
+    pub stack: Option<String>,
 }
 
 impl Deployed {
@@ -59,8 +61,8 @@ impl Deployed {
     ) -> Result<Self, Failure> {
         let invoking = SdkHttp::with(http_client.clone(), INVOKE);
         let lambda = sdk_client!(aws_sdk_lambda, aws, http_client, invoking);
-        let name = Names::find(arguments, environment, aws, http_client).await?.function;
-        Ok(Self { lambda, name })
+        let Names { function: name, stack, .. } = Names::find(arguments, environment, aws, http_client).await?;
+        Ok(Self { lambda, name, stack })
     }
 
     /// Sends an event and waits for the report.
@@ -172,6 +174,8 @@ pub struct Names {
     pub function: String,
     /// Prefix of the secrets that the function may write, if the stack tells it.
     pub prefix: Option<String>,
+    /// The stack that names them, if one does.
+    pub stack: Option<String>,
 }
 
 impl Names {
@@ -190,7 +194,7 @@ impl Names {
         let function = arguments.function.clone();
         let function = function.or_else(|| arguments.stack.is_none().then(|| named("HUBKEEPER_FUNCTION")).flatten());
         if let Some(function) = function {
-            return Ok(Self { function, prefix: None });
+            return Ok(Self { function, prefix: None, stack: None });
         }
         let stack = arguments.stack.clone().or_else(|| named("HUBKEEPER_STACK"));
         of_stack(&stack.unwrap_or_else(|| "hubkeeper".to_owned()), aws, http_client).await
@@ -237,5 +241,5 @@ async fn of_stack(stack: &str, aws: &SdkConfig, http_client: &HttpClient) -> Res
             remedy,
         )
     })?;
-    Ok(Names { function, prefix: output("SecretNamePrefix") })
+    Ok(Names { function, prefix: output("SecretNamePrefix"), stack: Some(stack.to_owned()) })
 }

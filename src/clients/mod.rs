@@ -147,21 +147,7 @@ impl Services {
         let InvitationRequest { owner: id, .. } = document.invitation.as_ref().ok_or_else(|| {
             Error::misconfigured("the secret names no owner", "add the fields `owner` and `user` to invite somebody")
         })?;
-        let same_organization = |access: &Access| match access {
-            Access::OrganizationToken { organization, .. }
-                if !organization.eq_ignore_ascii_case(&document.organization) =>
-            {
-                Err(Error::misconfigured(
-                    format!(
-                        "the owner secret holds an access token of another organization than {}",
-                        document.organization
-                    ),
-                    "name in `owner` a secret with a token of this organization, or correct `organization` in the owner secret",
-                ))
-            }
-            _ => Ok(()),
-        };
-        self.session(id, Purpose::Owner, consumer, same_organization).await
+        self.session(id, Purpose::Owner, consumer, |access| access.is_of(&document.organization)).await
     }
 
     /// Reads the members and invitations of the organization with the document's owner.

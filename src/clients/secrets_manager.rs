@@ -115,6 +115,14 @@ impl SecretStore {
     /// # Errors
     /// Returns the errors of [`SecretStore::describe`].
     pub async fn managed(&self) -> Result<Vec<String>, Error> {
+        Ok(self.listed().await?.into_iter().map(|(arn, _)| arn).collect())
+    }
+
+    /// The same, each with whether it is managed or offboarded.
+    ///
+    /// # Errors
+    /// Returns the errors of [`SecretStore::describe`].
+    pub async fn listed(&self) -> Result<Vec<(String, Managed)>, Error> {
         let filter = |key: FilterNameStringType, values: &[&str]| {
             Filter::builder()
                 .key(key)
@@ -137,9 +145,9 @@ impl SecretStore {
                 let managed = Managed::of(tag.as_ref().and_then(Tag::value));
                 if managed != Managed::No
                     && let Some(arn) = entry.arn
-                    && !found.contains(&arn)
+                    && !found.iter().any(|(known, _)| *known == arn)
                 {
-                    found.push(arn);
+                    found.push((arn, managed));
                 }
             }
             token = page.next_token;

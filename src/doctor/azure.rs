@@ -4,11 +4,13 @@ use futures_util::future::{join, join_all};
 use hubkeeper_core::connector::Observed;
 use hubkeeper_core::doctor::Check;
 use hubkeeper_core::doctor::arm::{
-    Get, Reader, record_connector, record_get, record_permissions, record_plans, record_policies,
+    Get, Reader, Unread, active_plans, listed, record_connector, record_get, record_permissions, record_plans,
+    record_policies, resource, subscriptions,
 };
 use hubkeeper_core::error::Error;
-use hubkeeper_core::secret::{Document, Secret};
-use serde_json::{Value, json};
+use hubkeeper_core::ids::VersionId;
+use hubkeeper_core::secret::{Document, Label, Secret};
+use serde_json::Value;
 
 use super::{AzureLogin, Named, Run};
 use crate::clients::azure::arm::Inspected;
@@ -16,10 +18,15 @@ use crate::clients::azure::arm::Inspected;
 /// Maximum number of other subscriptions whose plans are read.
 const OTHERS: usize = 10;
 
-/// Checks everything at ARM about the document's connector.
-pub(super) async fn check(run: &mut Run<'_>, secret: &Secret, document: &Document, login: &AzureLogin) {
+/// Checks everything at ARM about the document's connector. Returns what plans and policies are checked with.
+pub(super) async fn check(
+    run: &mut Run<'_>,
+    secret: &Secret,
+    document: &Document,
+    login: &AzureLogin,
+) -> Option<Named> {
     if !run.ledger.is_open(Check::Subscription) {
-        return;
+        return None;
     }
     let id = &document.connector.id;
     let arm = &run.services.arm;
@@ -35,19 +42,16 @@ pub(super) async fn check(run: &mut Run<'_>, secret: &Secret, document: &Documen
         Ok(Inspected::Refused(refusal)) => Get::Refused(refusal),
         Err(error) => Get::Unknown(run.explained(error)),
     };
-    let subscriptions = subscriptions.ok().and_then(|seen| seen.body().ok());
-    let sees = subscriptions.map(|list| ids(&list).any(|one| one.eq_ignore_ascii_case(&id.subscription_id)));
-    let fingerprint = secret.fingerprint();
     let client = match login {
-        AzureLogin::Exchange => run.services.config.client_id.as_str(),
-        AzureLogin::Cached | AzureLogin::Missing(_) => "<your account>",
+        AzureLogin::Exchange => Some(run.services.config.client_id.as_str()),
+        AzureLogin::Cached | AzureLogin::Missing(_) => None,
     };
     let reader = Reader {
         client,
+        secret,
         document,
-        fingerprint: &fingerprint,
         api_version: &run.services.config.arm_api_version,
-        has_a_role: sees,
+        listed: listed(&read(subscriptions), &id.subscription_id),
     };
     record_get(&mut run.ledger, &reader, &get);
     if run.ledger.is_open(Check::Permissions) {
@@ -60,7 +64,18 @@ pub(super) async fn check(run: &mut Run<'_>, secret: &Secret, document: &Documen
             note_facts(run, document, observed).await;
         }
     }
-    account(run, &Named::of(document)).await;
+    let observed = match &get {
+        Get::Present(observed) => Some(observed.as_ref()),
+        Get::Absent | Get::Refused(_) | Get::Unknown(_) => None,
+    };
+    let version = secret.version(Label::Current).cloned().unwrap_or_else(|| VersionId::of_service("none"));
+    let named = Named {
+        organization: document.organization.clone(),
+        connector: id.clone(),
+        resource: resource(secret, document, &version, observed, run.services.now()),
+    };
+    account(run, &named).await;
+    Some(named)
 }
 
 /// Checks plans and policies.
@@ -69,49 +84,26 @@ pub(super) async fn account(run: &mut Run<'_>, named: &Named) {
     let id = &named.connector;
     let plans = async {
         let here = read(arm.inspect_plans(&id.subscription_id).await);
-        (here, Box::pin(is_on_elsewhere(run, &id.subscription_id)).await)
+        let is_off = here.as_ref().is_ok_and(|plans| active_plans(plans).is_empty());
+        (here, is_off && Box::pin(is_on_elsewhere(run, &id.subscription_id)).await)
     };
-    let policies = async { read(arm.inspect_policies(id, &resource(named)).await) };
+    let policies = async { read(arm.inspect_policies(id, &named.resource).await) };
     let ((here, elsewhere), policies) = join(plans, policies).await;
     record_plans(&mut run.ledger, &here, elsewhere, &id.subscription_id);
-    record_policies(&mut run.ledger, &policies);
+    record_policies(&mut run.ledger, &policies, &id.resource_group);
 }
 
-fn read(inspected: Result<Inspected, Error>) -> Result<Value, String> {
-    inspected.map_err(|error| error.what().to_owned()).and_then(Inspected::body)
-}
-
-fn ids(subscriptions: &Value) -> impl Iterator<Item = &str> {
-    subscriptions["value"].as_array().into_iter().flatten().filter_map(|one| one["subscriptionId"].as_str())
+fn read(inspected: Result<Inspected, Error>) -> Result<Value, Unread> {
+    inspected.map_err(|error| Unread::Other(error.what().to_owned())).and_then(Inspected::body)
 }
 
 /// Whether one of the other visible subscriptions has a plan on.
 async fn is_on_elsewhere(run: &Run<'_>, subscription: &str) -> bool {
     let arm = &run.services.arm;
     let Ok(list) = read(arm.inspect_subscriptions().await) else { return false };
-    let others: Vec<&str> = ids(&list).filter(|id| !id.eq_ignore_ascii_case(subscription)).take(OTHERS).collect();
-    let plans = join_all(others.into_iter().map(|id| arm.inspect_plans(id))).await;
-    plans.into_iter().filter_map(|plans| read(plans).ok()).any(|plans| {
-        let entries = plans["value"].as_array().into_iter().flatten();
-        entries.into_iter().any(|plan| {
-            matches!(plan["name"].as_str(), Some("Containers" | "CloudPosture"))
-                && plan["properties"]["pricingTier"] == "Standard"
-        })
-    })
-}
-
-/// The connector as far as policies look at it: no credential.
-fn resource(named: &Named) -> Value {
-    json!({
-        "type": "Microsoft.Security/securityConnectors",
-        "name": named.connector.name,
-        "location": named.location,
-        "properties": {
-            "environmentName": "DockerHub",
-            "hierarchyIdentifier": named.organization,
-            "environmentData": {"environmentType": "DockerHubOrganization"},
-        },
-    })
+    let others = subscriptions(&list).map(|(id, _)| id).filter(|id| !id.eq_ignore_ascii_case(subscription));
+    let plans = join_all(others.take(OTHERS).map(|id| arm.inspect_plans(id))).await;
+    plans.into_iter().filter_map(|plans| read(plans).ok()).any(|plans| !active_plans(&plans).is_empty())
 }
 
 /// Notes what only a live ARM tells about a connector.

@@ -2,13 +2,11 @@
 
 use hubkeeper_core::doctor::Check;
 use hubkeeper_core::doctor::docker_hub::{TokenLogin, record_login, record_proof};
-use hubkeeper_core::hub::Repository;
 use hubkeeper_core::proof::verdict::{unscanned, verdict};
 use hubkeeper_core::secret::{Document, Secret};
 
 use super::Run;
 use crate::clients::hub::login;
-use crate::clients::hub::registry::batches;
 use crate::prove::gather::{Prover, Subject};
 
 /// Checks token, proof and manager login.
@@ -54,10 +52,4 @@ async fn token(run: &mut Run<'_>, secret: &Secret, document: &Document) {
     let mut verdict = verdict(&evidence, run.services.config.over_privilege);
     verdict.warnings.extend(unscanned(&evidence, &verdict));
     record_proof(&mut run.ledger, &evidence, &verdict, &secret.arn);
-    if run.ledger.has_passed(Check::Proof) {
-        let repositories: Vec<&Repository> = evidence.visible.iter().collect();
-        let largest = batches(&document.organization, &repositories).iter().map(Vec::len).max().unwrap_or(0);
-        run.ledger
-            .note("scopesInOneRequest", format!("the registry's token service grants {largest} scopes in one request"));
-    }
 }

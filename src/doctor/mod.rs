@@ -41,42 +41,33 @@ pub struct Diagnosis {
     pub ledger: Ledger,
     /// ARN of the secret, once it is known.
     pub secret: Option<String>,
-    /// What the secret's document says, once it is read.
+    /// What plans and policies are checked with, once it is known.
     pub subject: Option<Named>,
     /// The exchanges, if the event asks for them.
     pub transcript: Option<Transcript>,
 }
 
-/// What the checks of Azure need of a document.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What plans and policies are checked with.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Named {
     /// The organization.
     pub organization: String,
     /// The connector.
     pub connector: ConnectorId,
-    /// Its location.
-    pub location: String,
+    /// The connector as hubkeeper would write it, without the credential.
+    pub resource: Value,
 }
 
 impl Named {
-    fn of(document: &Document) -> Self {
-        Self {
-            organization: document.organization.clone(),
-            connector: document.connector.id.clone(),
-            location: document.connector.location.clone(),
-        }
-    }
-
     /// Reads the field `subject` of a response; `None` if it is missing.
     pub fn from_json(fields: &Value) -> Option<Self> {
-        let text = |name: &str| fields["subject"][name].as_str().map(str::to_owned);
-        let connector = ConnectorId {
-            subscription_id: text("subscriptionId")?,
-            resource_group: text("resourceGroup")?,
-            name: text("name")?,
-        };
-        connector.is_valid().then_some(())?;
-        Some(Self { organization: text("organization")?, connector, location: text("location")? })
+        let subject = fields.get("subject")?;
+        let connector = ConnectorId::parse(subject["connector"].as_str()?)?;
+        Some(Self {
+            organization: subject["organization"].as_str()?.to_owned(),
+            connector,
+            resource: subject["resource"].clone(),
+        })
     }
 }
 
@@ -90,13 +81,10 @@ impl Diagnosis {
         if let Some(secret) = &self.secret {
             fields.insert("secretId".to_owned(), json!(secret));
         }
-        if let Some(Named { organization, connector, location }) = &self.subject {
-            let ConnectorId { subscription_id, resource_group, name } = connector;
-            fields.insert(
-                "subject".to_owned(),
-                json!({"organization": organization, "subscriptionId": subscription_id, "resourceGroup": resource_group,
-                    "name": name, "location": location}),
-            );
+        if let Some(Named { organization, connector, resource }) = &self.subject {
+            let subject =
+                json!({"organization": organization, "connector": connector.to_string(), "resource": resource});
+            fields.insert("subject".to_owned(), subject);
         }
         if let Some(transcript) = &self.transcript {
             fields.insert("transcript".to_owned(), transcript.to_json());
@@ -127,18 +115,14 @@ async fn examine(process: &Process, query: &DoctorQuery, login: &AzureLogin, end
         None => None,
     };
     run.credential(login).await;
+    let mut subject = None;
     if let (Some(secret), Some(document)) = (&secret, &document) {
-        azure::check(&mut run, secret, document, login).await;
+        subject = azure::check(&mut run, secret, document, login).await;
         docker_hub::check(&mut run, secret, document).await;
     }
     let mut ledger = run.ledger;
     ledger.finish(Check::is_function_s, None);
-    Diagnosis {
-        ledger,
-        secret: secret.map(|secret| secret.arn),
-        subject: document.as_ref().map(Named::of),
-        transcript: None,
-    }
+    Diagnosis { ledger, secret: secret.map(|secret| secret.arn), subject, transcript: None }
 }
 
 /// Checks Defender plans and policies alone, with a bearer token in the process's cache: these reads need rights on the
@@ -188,7 +172,10 @@ impl Run<'_> {
         if !self.ledger.is_open(Check::List) {
             return None;
         }
-        let managed = self.services.store.managed().await;
+        let managed = self.services.store.listed().await.map(|listed| {
+            let managed = listed.into_iter().filter(|(_, managed)| *managed == Managed::Yes);
+            managed.map(|(arn, _)| arn).collect::<Vec<String>>()
+        });
         let managed = self.result(Check::List, managed, |managed| match managed.len() {
             0 => "no secret is managed yet".to_owned(),
             1 => "one secret is managed".to_owned(),
@@ -236,8 +223,8 @@ impl Run<'_> {
     fn note_schedule(&mut self, secret: &Secret) {
         let Some(schedule) = &secret.schedule else { return };
         let next = match schedule.announced {
-            Some(next) => format!("DescribeSecret tells NextRotationDate ({})", rfc3339(next)),
-            None => "DescribeSecret tells no NextRotationDate for this schedule".to_owned(),
+            Some(next) => format!("DescribeSecret returns NextRotationDate ({})", rfc3339(next)),
+            None => "DescribeSecret returns no NextRotationDate for this schedule".to_owned(),
         };
         self.ledger.note("nextRotationDate", next);
     }
@@ -314,7 +301,7 @@ impl Run<'_> {
                 let token = assertion(&entra.sts, config.cloud.audience()).await;
                 self.result(Check::Assertion, token, |token| {
                     format!(
-                        "sts:GetWebIdentityToken gives {}; a federated credential of {} must say the same",
+                        "sts:GetWebIdentityToken gives {}; a federated credential of {} must equal these",
                         identity(token),
                         config.client_id
                     )

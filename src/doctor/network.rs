@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hubkeeper_core::config::Config;
@@ -21,7 +22,7 @@ const PROBE: Policy = Policy { attempts: 1, ..Policy::SAFE.within(Duration::from
 /// Checks proxy, certificates, hosts and clock.
 pub(super) async fn check(run: &mut Run<'_>, region: Option<&str>) {
     let config = &run.services.config;
-    let aws = aws(run.process.aws.endpoint_url(), region.unwrap_or("us-east-1"));
+    let aws = aws(&run.process.aws, region.unwrap_or("us-east-1"));
     let urls = aws.into_iter().map(|url| (Check::ReachAws, url)).chain(others(config));
     let client = &run.services.http_client;
     let probes = join_all(urls.map(|(check, url)| probe(client, check, url))).await;
@@ -29,16 +30,30 @@ pub(super) async fn check(run: &mut Run<'_>, region: Option<&str>) {
 }
 
 /// Checks proxy, certificates and clock with AWS alone: what a person needs to reach the deployed function.
-pub async fn probe_aws(client: &HttpClient, endpoint: Option<&str>, region: &str) -> Vec<Probe> {
-    join_all(aws(endpoint, region).into_iter().map(|url| probe(client, Check::ReachAws, url))).await
+pub async fn probe_aws(client: &HttpClient, aws: &SdkConfig, region: &str) -> Vec<Probe> {
+    join_all(self::aws(aws, region).into_iter().map(|url| probe(client, Check::ReachAws, url))).await
 }
 
-fn aws(endpoint: Option<&str>, region: &str) -> Vec<String> {
-    if let Some(endpoint) = endpoint {
-        return vec![endpoint.to_owned()];
-    }
+/// The endpoints of Secrets Manager and STS, as the SDK chooses them: the service's own variable, the one of all services,
+/// else AWS's, with or without FIPS (AWS General Reference, "Service endpoints and quotas").
+fn aws(aws: &SdkConfig, region: &str) -> Vec<String> {
+    let own = |service: &str| std::env::var(format!("AWS_ENDPOINT_URL_{service}")).ok().filter(|url| !url.is_empty());
+    let fips = aws.use_fips() == Some(true);
+    let services = [("secretsmanager", own("SECRETS_MANAGER")), ("sts", own("STS"))];
+    let mut urls: Vec<String> = services
+        .into_iter()
+        .map(|(name, own)| {
+            own.or_else(|| aws.endpoint_url().map(str::to_owned)).unwrap_or_else(|| endpoint(name, region, fips))
+        })
+        .collect();
+    urls.dedup();
+    urls
+}
+
+fn endpoint(service: &str, region: &str, fips: bool) -> String {
     let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    ["secretsmanager", "sts"].map(|service| format!("https://{service}.{region}.{suffix}/")).to_vec()
+    let fips = if fips { "-fips" } else { "" };
+    format!("https://{service}{fips}.{region}.{suffix}/")
 }
 
 fn others(config: &Config) -> [(Check, String); 5] {
@@ -91,9 +106,12 @@ mod tests {
 
     #[test]
     fn the_endpoints_of_aws_depend_on_region_and_partition() {
-        assert_eq!(aws(Some("http://127.0.0.1:1"), "eu-west-1"), ["http://127.0.0.1:1"]);
-        assert_eq!(aws(None, "eu-west-1")[0], "https://secretsmanager.eu-west-1.amazonaws.com/");
-        assert_eq!(aws(None, "cn-north-1")[1], "https://sts.cn-north-1.amazonaws.com.cn/");
+        assert_eq!(endpoint("sts", "eu-west-1", false), "https://sts.eu-west-1.amazonaws.com/");
+        assert_eq!(endpoint("sts", "cn-north-1", false), "https://sts.cn-north-1.amazonaws.com.cn/");
+        assert_eq!(
+            endpoint("secretsmanager", "us-east-1", true),
+            "https://secretsmanager-fips.us-east-1.amazonaws.com/"
+        );
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
             Ok(Event::CustomResource(_)) => {
                 entry.error = Some(Error::bad_event("a record holds a request of CloudFormation").at("event"));
             }
-            Ok(Event::Status(_)) => {
+            Ok(Event::Status(_) | Event::Describe | Event::Widget(_)) => {
                 entry.error =
                     Some(Error::bad_event("a record requests the status, which nobody would read").at("event"));
             }

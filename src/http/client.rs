@@ -95,7 +95,7 @@ pub struct HttpShared {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     observer: Arc<dyn Observer>,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    hosts: Arc<Mutex<HashMap<String, Arc<Host>>>>,
 }
 
 impl HttpShared {
@@ -111,14 +111,19 @@ impl HttpShared {
         random: Arc<dyn Random>,
         observer: Arc<dyn Observer>,
     ) -> Arc<Self> {
-        Arc::new(Self { transport, clock, random, observer, hosts: Mutex::default() })
+        Arc::new(Self { transport, clock, random, observer, hosts: Arc::default() })
     }
 
-    /// Creates a client state that notes each exchange in `transcript`. Clock, randomness and observer are the same.
+    /// Creates a client state that notes each exchange in `transcript`. Everything else is shared, the waits that hosts
+    /// asked for too.
     pub fn recording(&self, transcript: &Arc<Mutex<Transcript>>) -> Arc<Self> {
-        let transport = Recording::new(Arc::clone(&self.transport), Arc::clone(transcript));
-        let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
-        Self::observed(Arc::new(transport), clock, random, Arc::clone(&self.observer))
+        Arc::new(Self {
+            transport: Arc::new(Recording::new(Arc::clone(&self.transport), Arc::clone(transcript))),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
+            observer: Arc::clone(&self.observer),
+            hosts: Arc::clone(&self.hosts),
+        })
     }
 
     /// Returns the current time.

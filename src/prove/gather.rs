@@ -84,12 +84,15 @@ pub struct Prover<'a> {
 struct Asked {
     granted: BTreeSet<String>,
     singles: Vec<(Repository, Granted)>,
+    /// The largest request whose grants were all in its response.
+    most: usize,
     end: Option<End>,
 }
 
 enum End {
     InsufficientScopes,
     Rejected,
+    LockedOut,
     Gap(String),
 }
 
@@ -122,8 +125,12 @@ impl Prover<'_> {
                 let mut tagged = Vec::new();
                 for (repository, tag) in chosen.iter().zip(tags) {
                     match tag {
-                        Ok(Tags::Named(tags)) if tags.is_empty() => {}
-                        Ok(Tags::Named(tags)) => tagged.push((repository.name.clone(), tags)),
+                        Ok(Tags::Named(tags)) => {
+                            evidence.listed += 1;
+                            if !tags.is_empty() {
+                                tagged.push((repository.name.clone(), tags));
+                            }
+                        }
                         Ok(Tags::Forbidden) => evidence.untold.push(repository.name.clone()),
                         Err(error) => evidence.gaps.push(error.message().to_owned()),
                     }
@@ -167,7 +174,7 @@ impl Prover<'_> {
                 evidence.push = if granted.grants(&organization, name, "push") { Push::Granted } else { Push::Refused };
             }
             Some(Ok(Grant::Refused(TokenRefusal::Rejected))) => evidence.pulls = Pulls::Rejected,
-            Some(Ok(Grant::Refused(TokenRefusal::LockedOut))) => evidence.gaps.push(LOCKED_OUT.to_owned()),
+            Some(Ok(Grant::Refused(TokenRefusal::LockedOut))) => locked_out(&mut evidence),
             Some(Err(error)) => evidence.gaps.push(error.message().to_owned()),
         }
         evidence
@@ -229,6 +236,7 @@ impl Prover<'_> {
                 return None;
             }
             Err(error) => {
+                evidence.is_locked_out |= matches!(error, HubError::LockedOut(_));
                 evidence.gaps.push(error.message().to_owned());
                 return None;
             }
@@ -263,7 +271,7 @@ impl Prover<'_> {
         let mut asks: Vec<Vec<&Repository>> = chosen.iter().map(|repository| vec![*repository]).collect();
         asks.extend(batches(subject.organization, &rest));
         self.observe(Progress::Checking { repositories: chosen.len() + rest.len() });
-        let mut asked = Asked { granted: BTreeSet::new(), singles: Vec::new(), end: None };
+        let mut asked = Asked { granted: BTreeSet::new(), singles: Vec::new(), most: 0, end: None };
         if canary && !asks.is_empty() {
             let first = asks.remove(0);
             self.ask(subject, vec![first], &in_sample, &mut asked).await;
@@ -311,7 +319,11 @@ impl Prover<'_> {
                 Ok(Grant::Granted(granted)) => {
                     let pullable =
                         repositories.iter().filter(|repository| granted.grants(organization, &repository.name, "pull"));
-                    asked.granted.extend(pullable.map(|repository| repository.name.clone()));
+                    let names: Vec<String> = pullable.map(|repository| repository.name.clone()).collect();
+                    if names.len() == repositories.len() {
+                        asked.most = asked.most.max(names.len());
+                    }
+                    asked.granted.extend(names);
                     if let [single] = repositories[..]
                         && in_sample.contains(single.name.as_str())
                     {
@@ -321,7 +333,7 @@ impl Prover<'_> {
                 // the return drops the requests in progress and sends no further one
                 Ok(Grant::Refused(TokenRefusal::InsufficientScopes)) => asked.end = Some(End::InsufficientScopes),
                 Ok(Grant::Refused(TokenRefusal::Rejected)) => asked.end = Some(End::Rejected),
-                Ok(Grant::Refused(TokenRefusal::LockedOut)) => asked.end = Some(End::Gap(LOCKED_OUT.to_owned())),
+                Ok(Grant::Refused(TokenRefusal::LockedOut)) => asked.end = Some(End::LockedOut),
                 Err(error) => asked.end = Some(End::Gap(error.message().to_owned())),
             }
             if asked.end.is_some() {
@@ -333,6 +345,12 @@ impl Prover<'_> {
 
 const LOCKED_OUT: &str = "Docker Hub has locked the user or the address out after too many failed logins";
 
+/// Notes a lock-out: no further login helps.
+fn locked_out(evidence: &mut Evidence) {
+    evidence.is_locked_out = true;
+    evidence.gaps.push(LOCKED_OUT.to_owned());
+}
+
 /// Adds the grants to the evidence, and returns the manifests that can be requested.
 fn conclude(
     evidence: &mut Evidence,
@@ -342,10 +360,12 @@ fn conclude(
     mut asked: Asked,
 ) -> Vec<Candidate> {
     // responses arrive in any order, and the same proof must read the same
+    evidence.most_granted = asked.most;
     asked.singles.sort_by(|(one, _), (other, _)| one.cmp(other));
     match asked.end {
         Some(End::InsufficientScopes) => evidence.pulls = Pulls::InsufficientScopes,
         Some(End::Rejected) => evidence.pulls = Pulls::Rejected,
+        Some(End::LockedOut) => locked_out(evidence),
         Some(End::Gap(gap)) => evidence.gaps.push(gap),
         None => {
             evidence.pulls = if subject.sample_only { Pulls::Sampled } else { Pulls::Asked };

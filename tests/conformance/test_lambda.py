@@ -44,6 +44,8 @@ EXPECTED = {
     "verify.json": ("onboarded", "proven"),
     "doctor.json": ("onboarded", "unchanged"),
     "doctor-secret.json": ("onboarded", "unchanged"),
+    "widget.json": ("onboarded", "a page"),
+    "widget-describe.json": ("onboarded", "a description"),
     "status.json": ("onboarded", "unchanged"),
     "status-many.json": ("onboarded", "unchanged"),
     "status-next.json": ("onboarded", "unchanged"),
@@ -168,6 +170,8 @@ def adapt(event, life):
 
 
 def outcome(answer):
+    if isinstance(answer, str):
+        return "a page" if answer.startswith("<style>") else "a description"
     if "batchItemFailures" in answer:
         return "no record comes back" if not answer["batchItemFailures"] else "records come back"
     return answer.get("errorType") or answer["outcome"]

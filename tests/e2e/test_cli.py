@@ -24,6 +24,14 @@ NOT_AUTHORISED = {
 }
 
 
+# the checks of doctor that the deployed function runs, for an organization with a manager
+FUNCTION_S = {
+    "proxy", "roots", "reachAws", "reachEntra", "reachArm", "reachDockerHub", "clock", "identity", "list", "secret", "versions", "value", "document",
+    "manager", "assertion", "exchange", "subscription", "role", "permissions", "group", "provider", "connector", "rateLimit", "tokenLogin", "tags",
+    "managerLogin",
+}
+
+
 def section():
     return PAGE.read_text().split("\n## Rights of a person\n")[1].split("\n## ")[0]
 
@@ -45,7 +53,7 @@ def policy(world, actions):
         "lambda": world.outputs["FunctionArn"],
         "secretsmanager": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{PREFIX}*",
     }
-    statements = [{"Effect": "Allow", "Action": action, "Resource": resources[action.split(":")[0]]} for action in actions]
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resources.get(action.split(":")[0], "*")} for action in actions]
     # IAM has no policy without a statement
     nothing = {"Effect": "Allow", "Action": "none:None", "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": statements or [nothing]}
@@ -343,8 +351,33 @@ def test_the_policy_of_the_page_allows_every_command_and_nothing_more(world):
 def test_the_page_lists_every_command_that_reaches_aws(world, person):
     ended = person.run("--help")
     commands = set(re.findall(r"^  ([a-z]+) ", ended.out.split("Commands:")[1].split("\n\n")[0], re.MULTILINE))
-    assert {command.split()[0] for command in rights()} == commands - {"completions", "man", "schema", "help"}
+    # docs/doctor.md lists the rights of doctor, which checks what it may
+    assert {command.split()[0] for command in rights()} == commands - {"completions", "man", "schema", "doctor", "help"}
     assert set(CASES) - {"onboard --plan"} == set(rights())
+
+
+def test_doctor_checks_what_it_may_and_names_the_right_for_the_rest(world, person):
+    acme = onboarded(world, "clidoctor")
+    ended = person.may(FIND, INVOKE, "lambda:GetFunctionConfiguration").run("doctor", "--secret", acme.arn, "-o", "json")
+    checks = {check["check"]: check for check in json.loads(ended.out)["checks"]}
+    # what the function checks needs no further right of the person
+    assert ended.code == 0 and {check["state"] for name, check in checks.items() if name in FUNCTION_S} == {"ok"}, ended
+    assert "you need the right iam:SimulatePrincipalPolicy" in checks["rights"]["remedy"], checks
+    for name in ("schedule", "alarms", "notices"):
+        assert checks[name]["state"] == "notReached", checks
+        assert "you need the right cloudformation:DescribeStackResources" in checks[name]["remedy"], checks
+    more = ["cloudformation:DescribeStackResources", "iam:SimulatePrincipalPolicy", "scheduler:GetSchedule", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricStatistics", "sns:GetTopicAttributes"]
+    ended = person.may(FIND, INVOKE, "lambda:GetFunctionConfiguration", *more).run("doctor", "--secret", acme.arn, "-o", "json")
+    checks = {check["check"]: check for check in json.loads(ended.out)["checks"]}
+    assert {checks[name]["state"] for name in FUNCTION_S | {"rights", "schedule"}} == {"ok"}, ended
+    assert all(action in checks["rights"]["detail"] for action in ("secretsmanager:PutSecretValue", "sns:Publish")), checks
+    # the stack of these tests has no NotificationEmail
+    assert checks["notices"]["state"] == "failure" and "NotificationEmail" in checks["notices"]["remedy"], checks
+    # the metric is in the function's log lines, out of which the emulator makes none
+    assert checks["reconcile"]["state"] == "warning", checks
+    # the emulator's XML of DescribeAlarms has no AlarmActions
+    assert checks["alarms"]["detail"].count("Alarm-") == 7, checks
+    assert ended.code == 4, ended
 
 
 def test_onboarding_tells_how_to_turn_rotation_on(world, person):

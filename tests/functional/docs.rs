@@ -149,6 +149,11 @@ fn every_example_is_understood_as_its_name_says() {
                 (None, Some(_)) => "next status".to_owned(),
                 (Some(_), _) => "named status".to_owned(),
             },
+            Event::Describe => "describe".to_owned(),
+            Event::Widget(query) => {
+                assert!(!query.filter.is_empty() && !query.dark, "{name}");
+                "widget".to_owned()
+            }
             Event::Doctor(query) => if query.secret_id.is_some() { "named doctor" } else { "all doctor" }.to_owned(),
             Event::Records(records) => {
                 assert!(records.len() > 1 && records.iter().all(|record| record.event.is_ok()), "{name}");
@@ -173,6 +178,8 @@ fn every_example_is_understood_as_its_name_says() {
             "status.json" => "all status",
             "status-many.json" => "named status",
             "status-next.json" => "next status",
+            "widget.json" => "widget",
+            "widget-describe.json" => "describe",
             "doctor.json" => "all doctor",
             "doctor-secret.json" => "named doctor",
             "secret-label-updated-candidate.json" => "adopt",

@@ -37,5 +37,6 @@ mod status;
 mod transcript;
 mod transport;
 mod truth;
+mod widget;
 mod words;
 mod zero;

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hubkeeper::doctor::Named;
 use hubkeeper::http::HttpShared;
-use hubkeeper_core::config::ProofConfig;
+use hubkeeper_core::config::{Cloud, Environment, ProofConfig};
 use hubkeeper_core::doctor::{Check, Ledger, State};
 use hubkeeper_core::event::DoctorQuery;
-use hubkeeper_core::transcript::Transcript;
+use hubkeeper_core::ids::is_secret_id;
+use hubkeeper_core::transcript::{Service, Transcript};
 use serde_json::{Value, json};
 
 use crate::args::{self, Doctor};
@@ -21,6 +22,7 @@ use crate::doctor::deployment::{self, Targets};
 use crate::doctor::{found, login};
 use crate::exit::{Code, Failure};
 use crate::function::Deployed;
+use crate::local::Local;
 use crate::progress::Line;
 use crate::{local, render};
 
@@ -35,10 +37,20 @@ struct Record {
 
 impl Record {
     /// Checks that the file can be written before anything is sent.
-    fn new(path: &Path, config: &ProofConfig) -> Result<Self, Failure> {
+    fn new(path: &Path, config: &ProofConfig, environment: &Environment) -> Result<Self, Failure> {
         let opened = File::options().append(true).create(true).open(path);
         opened.map_err(|error| unwritable(path, &error))?;
-        let transcript = Arc::new(Mutex::new(Transcript::of_proof(config)));
+        let mut transcript = Transcript::of_proof(config);
+        for cloud in [Cloud::Public, Cloud::UsGovernment] {
+            transcript.serve(cloud.authority(), Service::Entra);
+            transcript.serve(cloud.arm(), Service::Arm);
+        }
+        for (name, service) in [("AZURE_AUTHORITY_HOST", Service::Entra), ("HUBKEEPER_ARM_URL", Service::Arm)] {
+            if let Some(url) = environment.get(name) {
+                transcript.serve(url, service);
+            }
+        }
+        let transcript = Arc::new(Mutex::new(transcript));
         Ok(Self { path: path.to_owned(), transcript })
     }
 
@@ -82,10 +94,16 @@ struct About {
 /// Returns a failure if the checks cannot begin.
 pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> {
     context.doing("interrupted: doctor writes nothing");
+    if arguments.secret.as_deref().is_some_and(|id| !is_secret_id(id)) {
+        return Err(Failure::usage(
+            "--secret is not the name or ARN of a secret",
+            "name it without spaces, as in hubkeeper/acme",
+        ));
+    }
     let line = context.line("doctor");
     let config = ProofConfig::parse(&context.environment).map_err(|problems| local::misconfigured(&problems))?;
     let record = match &arguments.record {
-        Some(path) => Some(Record::new(path, &config)?),
+        Some(path) => Some(Record::new(path, &config, &context.environment)?),
         None => None,
     };
     let shared = context.shared(&line)?;
@@ -163,6 +181,10 @@ async fn deployed(
             found::no_function(ledger, &failure);
             return Ok(());
         }
+        Err(failure) if !is_absent(&failure) => {
+            found::no_function(ledger, &failure);
+            return Ok(());
+        }
         // a preflight before the deployment
         Err(failure) => {
             ledger.skip(Check::Function, failure.what, Some(&failure.remedy));
@@ -170,10 +192,20 @@ async fn deployed(
         }
     };
     let configuration = match function.configuration().await {
-        Ok(configuration) => configuration,
+        Ok(configuration) => Some(configuration),
+        // the function may be invoked all the same
+        Err(failure) if failure.remedy.starts_with("you need the right") => {
+            ledger.skip(Check::Function, failure.what, Some(&failure.remedy));
+            None
+        }
         Err(failure) => {
             found::no_function(ledger, &failure);
             return Ok(());
+        }
+    };
+    let settings = |ledger: &mut Ledger| {
+        if let Some(configuration) = &configuration {
+            found::configuration(ledger, configuration);
         }
     };
     line.message("waiting for the checks of the deployed function");
@@ -188,7 +220,7 @@ async fn deployed(
     let mut about = About::default();
     match answered {
         Ok(Ok(answer)) => {
-            found::configuration(ledger, &configuration);
+            settings(ledger);
             found::version(ledger, Ok(answer["version"].as_str().unwrap_or("unknown")), VERSION);
             ledger.merge(Ledger::from_json(&answer));
             if let Some(record) = record {
@@ -197,8 +229,8 @@ async fn deployed(
             about.secret = answer["secretId"].as_str().map(str::to_owned);
             about.named = Named::from_json(&answer);
         }
-        Ok(Err(failure)) if failure.code == Code::Usage => {
-            found::configuration(ledger, &configuration);
+        Ok(Err(failure)) if failure.code == Code::Usage && failure.what.contains("`action`") => {
+            settings(ledger);
             found::version(ledger, Err(&failure), VERSION);
         }
         // its configuration is wrong, or Lambda ended it
@@ -206,17 +238,29 @@ async fn deployed(
     }
     line.message("checking what the stack deploys");
     let reads = Reads::new(&aws, &context.environment, &http_client);
-    let targets = Targets { secret: about.secret.as_deref() };
-    deployment::check(ledger, (&aws, &http_client, &reads), &configuration, &targets).await;
+    let targets = Targets { secret: about.secret.as_deref(), stack: function.stack.as_deref() };
+    if let Some(configuration) = &configuration {
+        deployment::check(ledger, (&aws, &http_client, &reads), configuration, &targets).await;
+    }
     if let Some(named) = about.named.filter(|_| wants_a_person(ledger)) {
         line.message("checking Azure with your own login");
+        // tenant, client and cloud are the function's
+        let mut environment = context.environment.clone();
+        for (name, value) in function.settings().await.unwrap_or_default() {
+            environment.entry(name).or_insert(value);
+        }
         // without a login of this person the checks stay not reached
-        if let Ok(local) = context.local(&arguments.function, Arc::clone(shared)).await {
+        if let Ok(local) = Local::new(&environment, Arc::clone(shared), aws).await {
             let found = local.account(&named, ledger).await;
             ledger.merge(found);
         }
     }
     Ok(())
+}
+
+/// Whether no function is deployed yet: there is no stack of that name.
+fn is_absent(failure: &Failure) -> bool {
+    failure.what.contains("there is no such stack")
 }
 
 /// Whether the person says which function is meant.

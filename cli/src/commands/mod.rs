@@ -10,7 +10,7 @@ pub mod stage;
 pub mod status;
 pub mod verify;
 
-use crate::args::Command;
+use crate::args::{Command, Format};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 
@@ -19,6 +19,9 @@ use crate::exit::{Code, Failure};
 /// # Errors
 /// Returns why the command failed.
 pub async fn run(context: &Context, command: Command) -> Result<Code, Failure> {
+    if context.global.output == Format::Html && !matches!(command, Command::Status(_)) {
+        return Err(Failure::usage("--output html is a form of `hubkeeper status` only", "use table, json or yaml"));
+    }
     match command {
         Command::Verify(arguments) => Box::pin(verify::run(context, arguments)).await,
         Command::Status(arguments) => Box::pin(status::run(context, arguments)).await,

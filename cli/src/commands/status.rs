@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::args::Status;
+use crate::args::{Format, Status};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::function::Deployed;
@@ -20,10 +20,17 @@ const PAGES: usize = 1_000;
 /// # Errors
 /// Returns why there is no status.
 pub async fn run(context: &Context, arguments: Status) -> Result<Code, Failure> {
+    if arguments.watch.is_some() && context.global.output == Format::Html {
+        return Err(Failure::usage("--watch cannot be combined with --output html", "leave one of them out"));
+    }
     context.doing("the status was interrupted: nothing was written anywhere");
     loop {
         let items = read(context, &arguments).await?;
         let page = json!({"outcome": "unchanged", "items": items});
+        if context.global.output == Format::Html {
+            terminal::print(&render::page::document(&items, OffsetDateTime::now_utc()));
+            return Ok(code(&items));
+        }
         if arguments.watch.is_some() && context.terminal.shows_results && context.is_for_people() {
             terminal::clear_screen();
         }

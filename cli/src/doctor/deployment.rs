@@ -1,7 +1,7 @@
 //! Reads what the stack deploys around the function, with the caller's credentials.
 
 use aws_config::SdkConfig;
-use aws_sdk_cloudformation::types::StackResource;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use hubkeeper::http::HttpClient;
 use hubkeeper::sdk_client;
 use hubkeeper_core::doctor::{Check, Ledger};
@@ -19,6 +19,8 @@ const DAYS: Duration = Duration::days(3);
 pub struct Targets<'a> {
     /// ARN of the secret, if one is checked.
     pub secret: Option<&'a str>,
+    /// The stack that names the function, if it was found that way.
+    pub stack: Option<&'a str>,
 }
 
 /// The names of the stack's resources, by their type in `CloudFormation`.
@@ -39,7 +41,13 @@ pub async fn check(
     if !ledger.is_open(Check::Schedule) {
         return;
     }
-    let resources = resources(aws, http_client, &function.name).await;
+    let resources = match resources(aws, http_client, targets.stack, &function.name).await {
+        Ok(resources) => resources,
+        Err(refusal) => {
+            found::no_stack(ledger, &refusal);
+            None
+        }
+    };
     found::rights(ledger, &rights(reads, function, targets, resources.as_ref()).await);
     let schedule = match resources.as_ref().and_then(|found| found.schedule.as_deref()) {
         Some(name) => Some(schedule(reads, name).await),
@@ -50,7 +58,8 @@ pub async fn check(
         Some(Resources { alarms, .. }) => Some(self::alarms(reads, alarms).await),
         None => None,
     };
-    found::alarms(ledger, alarms.as_ref());
+    let expected = resources.as_ref().map(|found| found.alarms.as_slice()).unwrap_or_default();
+    found::alarms(ledger, expected, alarms.as_ref());
     let topic = match resources.as_ref().and_then(|found| found.topic.as_deref()) {
         Some(arn) => Some(topic(reads, arn).await),
         None => None,
@@ -62,10 +71,27 @@ pub async fn check(
     }
 }
 
-/// The resources of the stack that deployed this function. `None` if no stack did, or the caller may not look.
-async fn resources(aws: &SdkConfig, http_client: &HttpClient, function: &str) -> Option<Resources> {
+/// The resources of the stack that deployed this function. `None` if no stack did.
+async fn resources(
+    aws: &SdkConfig,
+    http_client: &HttpClient,
+    stack: Option<&str>,
+    function: &str,
+) -> Result<Option<Resources>, Refusal> {
     let client = sdk_client!(aws_sdk_cloudformation, aws, http_client);
-    let described = client.describe_stack_resources().physical_resource_id(function).send().await.ok()?;
+    let call = client.describe_stack_resources();
+    // a resource leads to its stack as well
+    let call = match stack {
+        Some(stack) => call.stack_name(stack),
+        None => call.physical_resource_id(function),
+    };
+    let described = call.send().await;
+    let described = match described {
+        Ok(described) => described,
+        // no stack has a resource of this name (AWS's reference of DescribeStackResources)
+        Err(error) if error.code() == Some("ValidationError") => return Ok(None),
+        Err(error) => return Err(Refusal::of("DescribeStackResources", error.code())),
+    };
     let mut found = Resources::default();
     for resource in described.stack_resources() {
         let Some(id) = resource.physical_resource_id().map(str::to_owned) else { continue };
@@ -76,8 +102,7 @@ async fn resources(aws: &SdkConfig, http_client: &HttpClient, function: &str) ->
             _ => {}
         }
     }
-    (!described.stack_resources().iter().all(|resource: &StackResource| resource.physical_resource_id().is_none()))
-        .then_some(found)
+    Ok((!described.stack_resources().is_empty()).then_some(found))
 }
 
 /// Simulates the actions of the role that write: what reads is tried by the function itself.
@@ -88,6 +113,10 @@ async fn rights(
     resources: Option<&Resources>,
 ) -> Result<Vec<Decision>, Refusal> {
     let mut decisions = Vec::new();
+    // without a secret the most important rights would be left out in silence
+    if targets.secret.is_none() {
+        return Ok(decisions);
+    }
     let secret = ["PutSecretValue", "TagResource", "UpdateSecretVersionStage"];
     let secret = secret.map(|action| format!("secretsmanager:{action}"));
     let queue = function.queue_url.as_deref().and_then(queue_arn);

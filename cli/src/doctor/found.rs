@@ -88,7 +88,10 @@ pub fn rights(ledger: &mut Ledger, simulated: &Result<Vec<Decision>, Refusal>) {
                 .filter(|decision| !decision.is_allowed)
                 .map(|decision| decision.action.as_str())
                 .collect();
-            if lacks.is_empty() {
+            if decisions.is_empty() {
+                let remedy = "name a secret: hubkeeper doctor --secret <name or ARN>";
+                ledger.skip(Check::Rights, "no secret is known that the role would write", Some(remedy));
+            } else if lacks.is_empty() {
                 let actions: Vec<&str> = decisions.iter().map(|decision| decision.action.as_str()).collect();
                 ledger.ok(Check::Rights, format!("the policy simulator allows {}", actions.join(", ")));
             } else {
@@ -161,8 +164,8 @@ pub struct Alarm {
     pub state: String,
 }
 
-/// Records the alarms. `None` if no stack is known.
-pub fn alarms(ledger: &mut Ledger, found: Option<&Result<Vec<Alarm>, Refusal>>) {
+/// Records the alarms. `expected` are the names of the stack's; `None` if no stack is known.
+pub fn alarms(ledger: &mut Ledger, expected: &[String], found: Option<&Result<Vec<Alarm>, Refusal>>) {
     let check = Check::Alarms;
     let alarms = match found {
         None => {
@@ -181,21 +184,22 @@ pub fn alarms(ledger: &mut Ledger, found: Option<&Result<Vec<Alarm>, Refusal>>) 
     };
     let silent = names(&|alarm| alarm.actions == 0 || !alarm.is_enabled);
     let alarming = names(&|alarm| alarm.state == "ALARM");
-    if alarms.is_empty() {
-        let error = Error::needs_human("the stack's alarms were deleted", "deploy the stack again");
-        ledger.fail(check, &error);
+    let is_there = |name: &&String| alarms.iter().any(|alarm| alarm.name == **name);
+    let deleted: Vec<&str> = expected.iter().filter(|name| !is_there(name)).map(String::as_str).collect();
+    if !deleted.is_empty() {
+        let what = format!("these alarms of the stack were deleted: {}", deleted.join(", "));
+        ledger.fail(check, &Error::needs_human(what, "deploy the stack again"));
     } else if !silent.is_empty() {
         let error = Error::needs_human(
-            format!("these alarms tell nobody: {silent}"),
-            "their actions were removed or disabled: deploy the stack again, or aws cloudwatch enable-alarm-actions --alarm-names <name>",
+            format!("these alarms notify nobody: {silent}"),
+            format!(
+                "their actions were removed or disabled: deploy the stack again, or enable them: aws cloudwatch enable-alarm-actions --alarm-names {}",
+                silent.replace(", ", " ")
+            ),
         );
         ledger.fail(check, &error);
     } else if !alarming.is_empty() {
-        ledger.warn(
-            check,
-            format!("in state ALARM: {alarming}"),
-            "the alarm's description says what to do; see the log: make logs",
-        );
+        ledger.warn(check, format!("in state ALARM: {alarming}"), "the alarm's description says what to do");
     } else {
         ledger.ok(check, format!("{}, each with an action", count(alarms.len() as u64, "alarm")));
     }
@@ -250,6 +254,13 @@ pub fn reconcile(ledger: &mut Ledger, last: &Result<Option<Timestamp>, Refusal>,
 /// A number of things: `1 alarm`, `7 alarms`.
 fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Records that the stack's resources cannot be listed.
+pub fn no_stack(ledger: &mut Ledger, refusal: &Refusal) {
+    for check in [Check::Schedule, Check::Alarms, Check::Notices] {
+        unreadable(ledger, check, refusal, "cloudformation:DescribeStackResources");
+    }
 }
 
 /// Records that a check cannot be looked at.
@@ -333,7 +344,8 @@ mod tests {
             (vec![alarm("errors", true, 1, "ALARM")], State::Warning, "errors"),
             (vec![], State::Failure, "deleted"),
         ] {
-            let (found, text) = of(Check::Alarms, |ledger| alarms(ledger, Some(&Ok(list.clone()))));
+            let expected = ["errors".to_owned()];
+            let (found, text) = of(Check::Alarms, |ledger| alarms(ledger, &expected, Some(&Ok(list.clone()))));
             assert!(found == state && text.contains(part), "{text}");
         }
     }

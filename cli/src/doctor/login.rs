@@ -21,7 +21,7 @@ pub async fn check(ledger: &mut Ledger, http_client: &HttpClient, proxy: Option<
         }
     };
     let region = aws.region().map_or_else(String::new, ToString::to_string);
-    let probes = probe_aws(http_client, aws.endpoint_url(), &region).await;
+    let probes = probe_aws(http_client, &aws, &region).await;
     let mut network = Ledger::default();
     record(&mut network, proxy.map(Proxy::address), &probes);
     let wrong = [Check::Proxy, Check::Roots, Check::ReachAws, Check::Clock]

@@ -1,6 +1,7 @@
 //! What a person reads. Each function makes text of a value; nothing here prints or asks.
 
 pub mod doctor;
+pub mod page;
 pub mod plan;
 pub mod report;
 #[cfg(test)]
@@ -18,7 +19,8 @@ use crate::exit::Failure;
 /// A result in the form that was asked for. `table` makes the form for people.
 pub fn result(value: &Value, format: Format, table: impl FnOnce() -> String) -> String {
     match format {
-        Format::Table => table(),
+        // a command that has a page makes it itself; no other command accepts this format
+        Format::Table | Format::Html => table(),
         Format::Json => serde_json::to_string_pretty(value).unwrap_or_default(),
         Format::Yaml => {
             let mut text = String::new();

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use hubkeeper_core::status::State;
 use hubkeeper_core::time::parse_rfc3339;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -95,10 +96,10 @@ pub fn needs_somebody(item: &Value) -> bool {
 
 fn sums(items: &[Value]) -> String {
     let mut parts = Vec::new();
-    for state in hubkeeper_core::status::State::ALL {
+    for state in State::ALL {
         let count = items.iter().filter(|item| item["state"] == state.name()).count();
         if count > 0 {
-            parts.push(format!("{count} {}", in_words(state.name())));
+            parts.push(format!("{count} {}", state.words()));
         }
     }
     format!("{}: {}", style::count(items.len(), "secret", "secrets"), parts.join(", "))
@@ -106,19 +107,11 @@ fn sums(items: &[Value]) -> String {
 
 fn state(item: &Value) -> String {
     let name = item["state"].as_str().unwrap_or("unknown");
-    let sign = match name {
-        "ready" => "✓",
-        "rotating" => "↻",
-        "offboarded" => "-",
-        "expiring" | "candidateWaiting" | "awaiting" => "!",
-        "unknown" => "?",
-        _ => "✗",
-    };
-    format!("{sign} {}", in_words(name))
-}
-
-fn in_words(state: &str) -> &str {
-    if state == "candidateWaiting" { "candidate waits" } else { state }
+    match State::named(name) {
+        Some(state) => format!("{} {}", state.sign(), state.words()),
+        // a newer function may know more states
+        None => format!("{} {name}", State::Unknown.sign()),
+    }
 }
 
 fn colour(item: &Value) -> Color {

@@ -22,6 +22,10 @@ pub enum Event {
     CustomResource(CustomResource),
     /// Records of SQS.
     Records(Records),
+    /// A call of CloudWatch for the documentation of the widget.
+    Describe(Describe),
+    /// A call of CloudWatch for the status page.
+    Widget(Widget),
 }
 
 /// A step of a rotation, as Secrets Manager sends it.
@@ -198,6 +202,66 @@ pub struct Doctor {
     /// Whether the response holds a transcript of the exchanges.
     #[schemars(extend("type" = "boolean"))]
     pub record: Option<bool>,
+}
+
+/// A call of CloudWatch for the documentation of the widget.
+#[derive(JsonSchema)]
+pub struct Describe {
+    /// Always true.
+    #[schemars(extend("const" = true))]
+    pub describe: bool,
+}
+
+/// A call of CloudWatch for the status page, as a widget of a dashboard sends it; reads only.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub struct Widget {
+    /// What CloudWatch says of the dashboard and the widget.
+    pub widget_context: WidgetContext,
+    /// The parameters of the widget, or of a button in it.
+    #[serde(flatten)]
+    pub parameters: WidgetParameters,
+}
+
+/// What CloudWatch says of the dashboard and the widget. It has more fields, which hubkeeper ignores.
+#[derive(JsonSchema)]
+pub struct WidgetContext {
+    /// The theme of the dashboard: `light` or `dark`.
+    pub theme: Option<String>,
+    /// The parameters of the widget.
+    pub params: Option<WidgetParameters>,
+    /// The fields of the form in the widget.
+    pub forms: Option<WidgetForms>,
+}
+
+/// The fields of the forms in a widget.
+#[derive(JsonSchema)]
+pub struct WidgetForms {
+    /// The fields of all forms.
+    pub all: Option<WidgetForm>,
+}
+
+/// The field of the form in the status page.
+#[derive(JsonSchema)]
+pub struct WidgetForm {
+    /// What the name of an organization contains.
+    #[schemars(length(max = 128))]
+    pub filter: Option<String>,
+}
+
+/// The parameters of the status page.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub struct WidgetParameters {
+    /// What the name of an organization contains; the default is every organization.
+    #[schemars(length(max = 128))]
+    pub filter: Option<String>,
+    /// Names or ARNs of the secrets; without it every managed secret.
+    #[schemars(length(min = 1))]
+    pub secret_ids: Option<Vec<SecretId>>,
+    /// The secret after which the page begins.
+    #[schemars(extend("pattern" = "^[A-Za-z0-9/_+=.@:!-]{0,2048}$"))]
+    pub next: Option<String>,
 }
 
 /// An event of EventBridge.

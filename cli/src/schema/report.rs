@@ -39,8 +39,8 @@ pub struct Checks {
     pub version: String,
     /// ARN of the checked secret, once it is known.
     pub secret_id: Option<String>,
-    /// What the secret's document says about its connector, once it is read.
-    pub subject: Option<BTreeMap<String, String>>,
+    /// The organization, the connector, and the connector as it would be written.
+    pub subject: Option<BTreeMap<String, Value>>,
     /// The checks, in the order in which they run.
     pub checks: Vec<CheckResult>,
     /// What only live services tell.
@@ -83,7 +83,7 @@ pub enum CheckState {
     Warning,
     /// It does not work.
     Failure,
-    /// A check before it failed, or nobody who asked may look.
+    /// A check before it failed, or the right to look is missing.
     NotReached,
 }
 

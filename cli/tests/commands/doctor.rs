@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use hubkeeper_sandbox::hub::{OatResource, ResourceKind};
-use hubkeeper_sandbox::{State, arm, aws, entra, hub, scene};
+use hubkeeper_sandbox::{State, arm, aws, entra, hub, record, scene};
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -133,7 +133,7 @@ fn of_arm() -> Vec<Mistake> {
             world: |state, _| arm::revoke_grants(state, scene::CLIENT),
             fails: "role",
             detail: "has no role anywhere in subscription",
-            remedy: "az role assignment create",
+            remedy: "make deploy-azure AZURE_RESOURCE_GROUP=rg-defender",
             ..NONE
         },
         Mistake {
@@ -145,7 +145,7 @@ fn of_arm() -> Vec<Mistake> {
             },
             fails: "role",
             detail: "not one that reads connectors in rg-defender",
-            remedy: "resourceGroups/rg-defender",
+            remedy: "az role assignment list --all --assignee c11e0000",
             ..NONE
         },
         Mistake {
@@ -397,6 +397,8 @@ fn check<'a>(result: &'a Value, name: &str) -> &'a Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_setup_has_no_failure_and_nothing_is_written() {
     let site = Site::onboarded().await;
+    // what only the command line asks for is held against transcripts too
+    record::begin(&site.world);
     site.world.with(|state| {
         arm::grant_reader(state, scene::CLIENT, scene::SUBSCRIPTION);
         let now = state.now();
@@ -410,9 +412,7 @@ async fn a_healthy_setup_has_no_failure_and_nothing_is_written() {
     assert_eq!(in_state(&result, "warning"), ["proof"], "{result:#}");
     let facts: Vec<&str> =
         result["facts"].as_array().unwrap().iter().map(|fact| fact["item"].as_str().unwrap()).collect();
-    for item in
-        ["connectorShowsToken", "writerName", "healthReports", "loginClaims", "nextRotationDate", "scopesInOneRequest"]
-    {
+    for item in ["connectorShowsToken", "writerName", "healthReports", "loginClaims", "nextRotationDate"] {
         assert!(facts.contains(&item), "{item} is not in {facts:?}");
     }
     assert_eq!(site.writes(), [""; 0]);
@@ -483,14 +483,25 @@ async fn planted(part: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_there_is_a_function_the_checks_run_here() {
-    let mut site = Site::hub().await;
-    site.log_in();
+    let site = Site::deployed().await;
+    site.world.with(|state| state.aws.deployment.stack.clear());
     site.run(&["doctor", "--secret", scene::SECRET]).ends(0).await.shows(&[
         "- Function and its settings: not reached",
         "✓ Token exchange: ",
         "the secret holds no token yet",
     ]);
     assert_eq!(site.writes(), [""; 0]);
+    // the login of the Azure CLI is enough: no tenant and no client of a function that is not there
+    let bearer = site.world.with(|state| entra::issue_bearer(state, "9e25000a-0000-4000-a000-000000000001"));
+    site.world.with(|state| arm::grant_reader(state, "9e25000a-0000-4000-a000-000000000001", scene::SUBSCRIPTION));
+    let file =
+        site.file("az.json", &format!(r#"{{"accessToken":"{bearer}","expires_on":4102444800,"tokenType":"Bearer"}}"#));
+    site.program("az", &format!("cat {file}"));
+    let run = site.run(&["doctor", "--secret", scene::SECRET, "--output", "json"]);
+    let run = run.without("HUBKEEPER_AZURE_AUTH").without("AZURE_TENANT_ID").without("AZURE_CLIENT_ID");
+    let result = run.ends(0).await.json();
+    assert_eq!(check(&result, "connector")["state"], "ok", "{result:#}");
+    assert_eq!(check(&result, "permissions")["state"], "notReached", "a person only reads: {result:#}");
     // a function that somebody names must be there
     let site = Site::deployed().await;
     site.run(&["doctor", "--function", "nobody-s"])
@@ -502,6 +513,7 @@ async fn before_there_is_a_function_the_checks_run_here() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_and_policies_are_read_with_the_login_of_a_person() {
     let site = Site::onboarded().await;
+    record::begin(&site.world);
     let bearer = site.world.with(|state| {
         let bearer = entra::issue_bearer(state, "9e25000a-0000-4000-a000-000000000001");
         arm::grant_reader(state, "9e25000a-0000-4000-a000-000000000001", scene::SUBSCRIPTION);
@@ -514,10 +526,32 @@ async fn plans_and_policies_are_read_with_the_login_of_a_person() {
     let file =
         site.file("az.json", &format!(r#"{{"accessToken":"{bearer}","expires_on":4102444800,"tokenType":"Bearer"}}"#));
     site.program("az", &format!("cat {file}"));
-    let with = site.run(&options).without("HUBKEEPER_AZURE_AUTH").ends(0).await.json();
+    // tenant, client and cloud are the function's
+    let run = site.run(&options).without("HUBKEEPER_AZURE_AUTH").without("AZURE_TENANT_ID").without("AZURE_CLIENT_ID");
+    let with = run.ends(0).await.json();
     assert_eq!(check(&with, "plans")["state"], "ok", "{with:#}");
     assert_eq!(check(&with, "policies")["state"], "ok", "{with:#}");
     assert_eq!(site.writes().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_none_is_refused_before_anything_is_sent() {
+    let site = Site::deployed().await;
+    let _ = site.requests();
+    site.run(&["doctor", "--secret", "hubkeeper/acme "]).ends(2).await.says(&["--secret is not the name"]);
+    assert_eq!(site.requests(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_of_another_connector_than_the_secret_keeps_is_told() {
+    let site = Site::onboarded().await;
+    site.world.with(|state| {
+        edit(state, &site.arn, |document| document["connector"]["name"] = json!("dockerhub-other"));
+        state.aws.events.clear();
+    });
+    let result = site.run(&["doctor", "--output", "json"]).ends(4).await.json();
+    assert_eq!(in_state(&result, "failure"), ["connector"], "{result:#}");
+    assert!(check(&result, "connector")["detail"].as_str().unwrap().contains("dockerhub-other"), "{result:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

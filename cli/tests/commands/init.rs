@@ -210,7 +210,7 @@ async fn a_login_that_the_function_could_not_use_is_told_first() {
     let _ = site.writes();
     for (options, words) in [
         (&["--manager", "logins/none"][..], "logins/none"),
-        (&["--manager", "logins/other"], "belongs to another user than acme-scanner"),
+        (&["--manager", "logins/other"], "belongs to another user than the secret's `username`"),
         (&["--manager", "logins/token"], "no token can make tokens"),
         (&["--owner", "logins/owner", "--invite-email", "scanner@acme.example"], "of another organization than acme"),
     ] {

@@ -147,8 +147,8 @@ fn kind(value: &Value) -> Option<&'static str> {
         () if has("connector") => Some("secret"),
         () if has("usedBy") && has("accessToken") => Some("owner"),
         () if has("usedBy") => Some("manager"),
-        // policies of IAM and settings of editors
-        () if has("Statement") || has("Action") || has("json.schemas") => None,
+        // policies of IAM, settings of editors, and exchanges of a transcript
+        () if has("Statement") || has("Action") || has("json.schemas") || has("service") => None,
         () => panic!("{value:#} belongs to no schema"),
     }
 }

@@ -54,6 +54,13 @@ async fn each_state_is_shown_worst_first_with_what_to_do() {
         remote["items"].as_array().unwrap().iter().map(|item| item["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["expired", "offboarded", "ready"]);
 
+    // the same as a page
+    let page = site.run(&["status", "-o", "html"]).ends(4).await;
+    assert!(page.out.starts_with("<!doctype html>") && page.out.ends_with("</html>\n"), "{}", page.out);
+    page.shows(&["<th scope=row>late<td><b>✗ expired</b>", "<th scope=row>acme<td><b>✓ ready</b>", "6, 4 private"]);
+    site.run(&["status", "-o", "html", "--watch"]).ends(2).await.says(&["--watch"]);
+    site.run(&["verify", "-o", "html", "--secret", scene::SECRET]).ends(2).await.says(&["hubkeeper status"]);
+
     // named secrets alone, and the code of what is shown
     site.run(&["status", scene::SECRET]).ends(0).await.shows(&["1 secret: 1 ready"]);
     let _ = site.writes();

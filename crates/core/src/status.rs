@@ -1,5 +1,7 @@
 //! Derives the status of a managed secret from what was read. Nothing here comes from Docker Hub.
 
+pub mod page;
+
 use serde::Serialize;
 
 use crate::connector::{Found, Health, Observed};
@@ -69,6 +71,31 @@ impl State {
             State::Rotating => "rotating",
             State::Offboarded => "offboarded",
             State::Ready => "ready",
+        }
+    }
+
+    /// Returns the state with this name in JSON.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Its name for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            State::CandidateWaiting => "candidate waits",
+            state => state.name(),
+        }
+    }
+
+    /// The sign before its name, which needs no colour.
+    pub fn sign(self) -> &'static str {
+        match self {
+            State::Ready => "✓",
+            State::Rotating => "↻",
+            State::Offboarded => "-",
+            State::Expiring | State::CandidateWaiting | State::Awaiting => "!",
+            State::Unknown => "?",
+            State::Expired | State::Stuck | State::Drifted => "✗",
         }
     }
 }

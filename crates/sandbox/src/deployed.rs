@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
@@ -26,7 +27,7 @@ use crate::aws::{self, Signed, time_text};
 use crate::lambda::LambdaHost;
 use crate::listen::{Reply, serve};
 use crate::rotation::{self, FunctionError};
-use crate::{State, World, scene};
+use crate::{Recorded, Service, State, World, record, scene};
 
 /// The function's name.
 pub const FUNCTION: &str = "hubkeeper-HubkeeperFunction-sandbox";
@@ -199,27 +200,36 @@ async fn deliver(world: World, shared: Arc<Shared>) {
 }
 
 async fn handle(shared: Arc<Shared>, request: http::Request<Incoming>) -> Reply {
-    let mut reply = answer(&shared, request).await;
+    let (head, body) = request.into_parts();
+    let Ok(body) = http_body_util::Limited::new(body, LARGEST).collect().await else {
+        return refuse(413, "RequestTooLargeException", "The request payload exceeded the limit.");
+    };
+    let request = http::Request::from_parts(head, body.to_bytes());
+    let mut reply = answer(&shared, &request).await;
     // the services' clock, not this machine's
     let date = shared.world.with(|state| state.date());
     if let Ok(date) = http::HeaderValue::try_from(date) {
         reply.headers_mut().insert(http::header::DATE, date);
     }
-    reply
+    let (head, body) = reply.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let at = shared.world.with(|state| state.now());
+    let response = http::Response::from_parts(head, body);
+    let entry =
+        Recorded { index: 0, service: Service::Aws, at, request, response: Some(response.clone()), faulted: false };
+    record::note(&entry);
+    response.map(Full::from)
 }
 
-async fn answer(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply {
-    let (head, body) = request.into_parts();
-    let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+async fn answer(shared: &Arc<Shared>, request: &http::Request<Bytes>) -> Reply {
+    let body = request.body();
+    let authorization =
+        request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let Some(signed) = Signed::parse(authorization) else {
         return refuse(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
     };
-    let body = match http_body_util::Limited::new(body, LARGEST).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => return refuse(413, "RequestTooLargeException", "The request payload exceeded the limit."),
-    };
-    if head.method == http::Method::POST && head.uri.path() == "/" {
-        let form = Form::new(&body);
+    if request.method() == http::Method::POST && request.uri().path() == "/" {
+        let form = Form::new(body);
         let action = form.field("Action").unwrap_or_default();
         let result = shared.world.with(|state| cloud_formation(state, &signed, action, &form));
         let (status, body) =
@@ -227,16 +237,16 @@ async fn answer(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply
         let builder = http::Response::builder().status(status).header("content-type", "text/xml");
         return builder.body(Full::from(body)).unwrap_or_default();
     }
-    let path: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
+    let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     let ["2015-03-31", "functions", name, rest] = path[..] else {
         return refuse(404, "ResourceNotFoundException", "There is no such operation in the sandbox.");
     };
     if signed.service != "lambda" {
         return refuse(403, "InvalidSignatureException", &signed.for_another_service("lambda"));
     }
-    let action = match (head.method, rest) {
-        (http::Method::POST, "invocations") => "lambda:InvokeFunction",
-        (http::Method::GET, "configuration") => "lambda:GetFunctionConfiguration",
+    let action = match (request.method().as_str(), rest) {
+        ("POST", "invocations") => "lambda:InvokeFunction",
+        ("GET", "configuration") => "lambda:GetFunctionConfiguration",
         _ => return refuse(404, "ResourceNotFoundException", "There is no such operation in the sandbox."),
     };
     let short = name.rsplit("%3A").next().unwrap_or_default().rsplit(':').next().unwrap_or_default();
@@ -251,7 +261,7 @@ async fn answer(shared: &Arc<Shared>, request: http::Request<Incoming>) -> Reply
     if !exists {
         return refuse(404, "ResourceNotFoundException", &format!("Function not found: {arn}"));
     }
-    if action == "lambda:InvokeFunction" { invoke(shared, &body).await } else { configuration(shared) }
+    if action == "lambda:InvokeFunction" { invoke(shared, body).await } else { configuration(shared) }
 }
 
 /// As at Lambda, an invocation goes on when its caller has gone.

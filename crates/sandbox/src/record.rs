@@ -1,10 +1,10 @@
 //! Records the exchanges between a program under test and the services, for third-party validators.
 //!
 //! If the variable `HUBKEEPER_RECORD` names a folder, each exchange becomes a line of JSON in a file of this process there.
-//! Requests with an injected fault are omitted. So are exchanges that differ from an earlier one only in ids and times. The lines
-//! contain the sandbox's secrets.
+//! Requests with an injected fault are omitted. So are exchanges that differ from an earlier one only in ids, times and values
+//! of headers. The lines contain the sandbox's secrets.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,13 @@ pub fn begin(world: &World) {
     }
 }
 
+/// Records one exchange that no world handled, if the environment asks for it.
+pub(crate) fn note(entry: &Recorded) {
+    if let Some(recorder) = &*RECORDER {
+        recorder.lock().unwrap_or_else(PoisonError::into_inner).note(entry);
+    }
+}
+
 struct Recorder {
     file: io::Result<File>,
     known: HashSet<String>,
@@ -49,7 +56,9 @@ impl Recorder {
         let Some(response) = &entry.response else { return };
         let body = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (asked, answered) = (body(entry.request.body()), body(response.body()));
-        let shape = format!("{:?} {} {} {asked} {answered}", entry.service, entry.line(), response.status());
+        // a header that only some responses have makes a difference
+        let names: BTreeSet<&str> = response.headers().keys().map(http::HeaderName::as_str).collect();
+        let shape = format!("{:?} {} {} {names:?} {asked} {answered}", entry.service, entry.line(), response.status());
         if !self.known.insert(plain(&shape)) {
             return;
         }

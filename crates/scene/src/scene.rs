@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use hubkeeper::clock::Clock;
-use hubkeeper::handler::{BareClient, Handler};
+use hubkeeper::handler::{BareClient, Handler, Invocation};
 use hubkeeper::http::{HttpShared, Transport};
 use hubkeeper::metrics::Sink;
 use hubkeeper::process::Process;
@@ -150,6 +150,16 @@ impl Scene {
     pub async fn invoke(&self, event: Value) -> Answer {
         let handler = self.handler(None);
         let answer = handler.handle(&event, self.deadline()).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Invokes a fresh function with an event, as Lambda does for a caller that named an alias.
+    ///
+    /// # Errors
+    /// The error of the function.
+    pub async fn invoke_as(&self, event: &Value, invocation: &Invocation) -> Answer {
+        let answer = self.handler(None).handle_invoked(event, invocation, self.deadline()).await;
         self.keep(&answer);
         answer
     }

@@ -53,6 +53,11 @@ fn understood(event: &Event, input: &[u8]) {
                 secret_id(id);
             }
         }
+        Event::Describe => {}
+        Event::Widget(query) => {
+            assert!(query.filter.len() <= 128 && query.filter.trim() == query.filter);
+            understood(&Event::Status(query.status.clone()), input);
+        }
         Event::Doctor(query) => {
             if let Some(id) = &query.secret_id {
                 secret_id(id);

@@ -54,26 +54,10 @@ pub async fn login(
 
 /// Whether the login is of the dedicated user, or of this organization.
 fn fits(access: &Access, document: &Document, purpose: Purpose) -> Result<(), Error> {
-    let is_right = match (access, purpose) {
-        (Access::Password(login), Purpose::Manager) => login.username.eq_ignore_ascii_case(&document.username),
-        (Access::OrganizationToken { organization, .. }, _) => {
-            organization.eq_ignore_ascii_case(&document.organization)
-        }
-        (Access::Password(_), Purpose::Owner) => true,
-    };
-    if is_right {
-        return Ok(());
+    match purpose {
+        Purpose::Manager => access.is_user(&document.username),
+        Purpose::Owner => access.is_of(&document.organization),
     }
-    Err(match purpose {
-        Purpose::Manager => Error::misconfigured(
-            format!("the manager secret belongs to another user than {}", document.username),
-            "the manager is the dedicated user itself: make both names equal, or name another --manager",
-        ),
-        Purpose::Owner => Error::misconfigured(
-            format!("the owner secret holds an access token of another organization than {}", document.organization),
-            "name an --owner with a token of this organization",
-        ),
-    })
 }
 
 /// Whether a login lists the new secret. Before its creation only the name is known.

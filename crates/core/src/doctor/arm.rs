@@ -1,15 +1,20 @@
 //! Subscription, role, group, provider and connector: what one GET of the connector and some lists say about them.
 
-use serde_json::Value;
+use secrecy::SecretString;
+use serde_json::{Value, json};
 
-use crate::connector::Observed;
+use crate::connector::merge::{Desired, merge};
 use crate::connector::observed::Ownership;
+use crate::connector::{Coverage, Observed};
 use crate::doctor::checks::Check;
-use crate::doctor::ledger::Ledger;
+use crate::doctor::ledger::{Ledger, State};
 use crate::error::Error;
 use crate::failure::arm::Refusal;
-use crate::ids::Fingerprint;
+use crate::ids::VersionId;
+use crate::plan::refusals::{keeps_another, unreadable_tag};
 use crate::secret::document::Document;
+use crate::secret::{Kept, KeptConnector, Managed, Secret};
+use crate::time::Timestamp;
 
 /// What a GET of the connector returned.
 pub enum Get {
@@ -23,19 +28,55 @@ pub enum Get {
     Unknown(Error),
 }
 
+/// Why a list could not be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unread {
+    /// The reader has no right to it.
+    Denied(String),
+    /// Anything else.
+    Other(String),
+}
+
+/// What the list of subscriptions says about the connector's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Listed {
+    /// The list could not be read, or not to its end.
+    Unknown,
+    /// It is not in the list: the reader has no role in it.
+    Absent,
+    /// It is in the list, with this state.
+    State(String),
+}
+
+/// Looks a subscription up in the list of subscriptions (Microsoft's "Subscriptions - List").
+pub fn listed(list: &Result<Value, Unread>, subscription: &str) -> Listed {
+    let Ok(list) = list else { return Listed::Unknown };
+    let entry = subscriptions(list).find(|(id, _)| id.eq_ignore_ascii_case(subscription));
+    match entry {
+        Some((_, state)) => Listed::State(state.to_owned()),
+        None if list["nextLink"].is_string() => Listed::Unknown,
+        None => Listed::Absent,
+    }
+}
+
+/// Ids and states of a list of subscriptions.
+pub fn subscriptions(list: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let entries = list["value"].as_array().into_iter().flatten();
+    entries.filter_map(|one| Some((one["subscriptionId"].as_str()?, one["state"].as_str().unwrap_or_default())))
+}
+
 /// Who reads, and what the secret says.
 pub struct Reader<'a> {
-    /// Client id of the reader, for commands.
-    pub client: &'a str,
-    /// The secret's document.
+    /// Client id of the function; `None` for a person, who only reads.
+    pub client: Option<&'a str>,
+    /// The secret.
+    pub secret: &'a Secret,
+    /// Its document.
     pub document: &'a Document,
-    /// The secret's fingerprint.
-    pub fingerprint: &'a Fingerprint,
     /// The configured api-version.
     pub api_version: &'a str,
-    /// Whether the reader sees the subscription in the list of subscriptions: it has a role somewhere in it. `None` if
-    /// the list cannot be read.
-    pub has_a_role: Option<bool>,
+    /// What the list of subscriptions says.
+    pub listed: Listed,
 }
 
 impl Reader<'_> {
@@ -44,12 +85,20 @@ impl Reader<'_> {
         format!("/subscriptions/{}/resourceGroups/{}", id.subscription_id, id.resource_group)
     }
 
+    fn who(&self) -> String {
+        self.client.map_or_else(|| "your account".to_owned(), |client| format!("the client {client}"))
+    }
+
+    /// How to give the reader the role on the group.
     fn assign(&self) -> String {
-        format!(
-            "az role assignment create --assignee {} --role <hubkeeper's role> --scope {}; make deploy-azure makes role and assignment; a new assignment takes minutes to apply",
-            self.client,
-            self.scope()
-        )
+        let id = &self.document.connector.id;
+        match self.client {
+            Some(_) => format!(
+                "make deploy-azure AZURE_RESOURCE_GROUP={} creates role and assignment in subscription {}; a new assignment takes minutes to apply",
+                id.resource_group, id.subscription_id
+            ),
+            None => format!("ask for Security Reader on {}", self.scope()),
+        }
     }
 }
 
@@ -60,7 +109,7 @@ pub fn record_get(ledger: &mut Ledger, reader: &Reader<'_>, get: &Get) {
     let passed = |ledger: &mut Ledger, until: Check| {
         for (check, detail) in [
             (Check::Subscription, id.subscription_id.clone()),
-            (Check::Role, format!("the client reads connectors in {}", id.resource_group)),
+            (Check::Role, format!("{} reads connectors in {}", reader.who(), id.resource_group)),
             (Check::Group, id.resource_group.clone()),
             (Check::Provider, format!("Microsoft.Security serves {}", reader.api_version)),
         ] {
@@ -70,6 +119,10 @@ pub fn record_get(ledger: &mut Ledger, reader: &Reader<'_>, get: &Get) {
             ledger.ok(check, detail);
         }
     };
+    // a GET works in a disabled subscription too
+    if let Listed::State(state) = &reader.listed {
+        record_state(ledger, &id.subscription_id, state);
+    }
     match get {
         Get::Present(_) | Get::Absent => passed(ledger, Check::Connector),
         Get::Unknown(error) => {
@@ -81,6 +134,22 @@ pub fn record_get(ledger: &mut Ledger, reader: &Reader<'_>, get: &Get) {
             passed(ledger, check);
             ledger.fail(check, &error);
         }
+    }
+}
+
+/// Records the state of a subscription that cannot be written (Microsoft's "Azure subscription states").
+fn record_state(ledger: &mut Ledger, subscription: &str, state: &str) {
+    let what = format!("the subscription {subscription} is {state}");
+    match state {
+        "Disabled" | "Deleted" => ledger.fail(
+            Check::Subscription,
+            &Error::needs_human(
+                format!("{what}: nothing can be written in it"),
+                "re-enable it (billing), or name another one in `connector.subscriptionId`",
+            ),
+        ),
+        "Warned" | "PastDue" => ledger.warn(Check::Subscription, what, "settle it (billing) before Azure disables it"),
+        _ => {}
     }
 }
 
@@ -112,32 +181,41 @@ fn cause(reader: &Reader<'_>, refusal: &Refusal) -> (Check, Error) {
 
 fn without_role(reader: &Reader<'_>, refusal: &Refusal) -> Error {
     let id = &reader.document.connector.id;
-    let client = reader.client;
-    let what = match reader.has_a_role {
-        Some(true) => format!(
-            "the client {client} has a role in subscription {}, but not one that reads connectors in {}",
+    let who = reader.who();
+    let what = match reader.listed {
+        Listed::State(_) => format!(
+            "{who} has a role in subscription {}, but not one that reads connectors in {}",
             id.subscription_id, id.resource_group
         ),
-        Some(false) => format!("the client {client} has no role anywhere in subscription {}", id.subscription_id),
-        None => refusal.error(&[]).what().to_owned(),
+        Listed::Absent => format!("{who} has no role anywhere in subscription {}", id.subscription_id),
+        Listed::Unknown => refusal.error(&[]).what().to_owned(),
     };
-    let remedy = match reader.has_a_role {
-        Some(true) => format!(
-            "assign the role on the resource group: {}; see where it is now: az role assignment list --all --assignee {client}",
-            reader.assign()
-        ),
-        _ => format!("assign the role: {}", reader.assign()),
+    let now = match (&reader.listed, reader.client) {
+        (Listed::State(_), Some(client)) => {
+            format!("; see where the role is now: az role assignment list --all --assignee {client}")
+        }
+        _ => String::new(),
     };
-    Error::needs_human(what, remedy)
+    Error::needs_human(what, format!("{}{now}", reader.assign()))
 }
 
 /// Records whose the connector is.
 pub fn record_connector(ledger: &mut Ledger, reader: &Reader<'_>, get: &Get) {
     let id = &reader.document.connector.id;
     let organization = &reader.document.organization;
+    let secret = reader.secret;
+    let wanted = KeptConnector::of(reader.document);
+    // an offboarded secret may be onboarded with another connector
+    match secret.kept() {
+        Kept::Connector(kept) if kept != wanted && secret.managed() != Managed::Offboarded => {
+            return ledger.fail(Check::Connector, &keeps_another(&kept, &wanted));
+        }
+        Kept::Unreadable => return ledger.fail(Check::Connector, &unreadable_tag(secret)),
+        Kept::Connector(_) | Kept::Unknown => {}
+    }
     match get {
         Get::Absent => ledger.ok(Check::Connector, format!("{} does not exist: onboard creates it", id.name)),
-        Get::Present(observed) => match observed.ownership(organization, reader.fingerprint) {
+        Get::Present(observed) => match observed.ownership(organization, &secret.fingerprint()) {
             Ownership::Ours => {
                 let version = observed.version();
                 let carries = version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"));
@@ -161,11 +239,15 @@ pub fn record_connector(ledger: &mut Ledger, reader: &Reader<'_>, get: &Get) {
 }
 
 /// Records whether the reader may write, by the list of its permissions on the group. `Err` says why there is no list.
-pub fn record_permissions(ledger: &mut Ledger, reader: &Reader<'_>, permissions: &Result<Value, String>) {
+pub fn record_permissions(ledger: &mut Ledger, reader: &Reader<'_>, permissions: &Result<Value, Unread>) {
     let check = Check::Permissions;
+    if reader.client.is_none() {
+        let run = Some("doctor checks the function's own role once it is deployed");
+        return ledger.skip(check, "a person only reads: the function writes the connector", run);
+    }
     let permissions = match permissions {
         Ok(permissions) => permissions,
-        Err(why) => {
+        Err(Unread::Denied(why) | Unread::Other(why)) => {
             return ledger.skip(
                 check,
                 format!("the list of permissions cannot be read ({why})"),
@@ -188,11 +270,12 @@ pub fn record_permissions(ledger: &mut Ledger, reader: &Reader<'_>, permissions:
             check,
             &Error::needs_human(
                 format!(
-                    "the role of the client lacks Microsoft.Security/securityConnectors/{} on {}",
+                    "the role of {} lacks Microsoft.Security/securityConnectors/{} on {}",
+                    reader.who(),
                     lacks.join(" and /"),
                     reader.scope()
                 ),
-                format!("assign a role that has it: {}", reader.assign()),
+                reader.assign(),
             ),
         ),
     }
@@ -222,64 +305,94 @@ fn matches_action(pattern: &str, action: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Records the plans: `Containers` or `CloudPosture` must be on in a subscription (Microsoft's page "Enable external
-/// registry for Docker Hub"). `here` are the plans of the connector's subscription, `elsewhere` whether another visible
-/// one has a plan on.
-pub fn record_plans(ledger: &mut Ledger, here: &Result<Value, String>, elsewhere: bool, subscription: &str) {
+/// Whether a list of plans has one on that hubkeeper needs: `Containers` or `CloudPosture` (Microsoft's page "Enable
+/// external registry for Docker Hub"). Returns their titles.
+pub fn active_plans(plans: &Value) -> Vec<&'static str> {
+    let is_on = |name: &str| {
+        let mut entries = plans["value"].as_array().into_iter().flatten();
+        entries.any(|plan| {
+            let is = |value: &Value, text: &str| value.as_str().is_some_and(|known| known.eq_ignore_ascii_case(text));
+            is(&plan["name"], name) && is(&plan["properties"]["pricingTier"], "Standard")
+        })
+    };
+    let known = [("Containers", "Defender for Containers"), ("CloudPosture", "Defender CSPM")];
+    known.into_iter().filter(|(name, _)| is_on(name)).map(|(_, title)| title).collect()
+}
+
+/// Records the plans. `here` are those of the connector's subscription, `elsewhere` whether another visible one has one on.
+pub fn record_plans(ledger: &mut Ledger, here: &Result<Value, Unread>, elsewhere: bool, subscription: &str) {
+    let check = Check::Plans;
+    // an unregistered provider has no plans, and is a failure of its own
+    if ledger.entry(Check::Provider).is_some_and(|entry| entry.state == State::Failure) {
+        return ledger.block(check, Check::Provider);
+    }
     let remedy = format!(
         "turn one on: az security pricing create --name Containers --tier Standard --subscription {subscription} (or --name CloudPosture)"
     );
-    match here {
-        Err(why) => ledger.skip(
-            Check::Plans,
-            format!("nobody who asked may read the plans ({why})"),
-            Some("log in with az login as somebody with Reader or Security Reader on the subscription, then run doctor again"),
-        ),
-        Ok(plans) => {
-            let entries = plans["value"].as_array().into_iter().flatten();
-            let on = |name: &str| {
-                entries.clone().any(|plan| {
-                    plan["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
-                        && plan["properties"]["pricingTier"].as_str().is_some_and(|tier| tier.eq_ignore_ascii_case("Standard"))
-                })
-            };
-            let active: Vec<&str> = [("Containers", "Defender for Containers"), ("CloudPosture", "Defender CSPM")]
-                .into_iter()
-                .filter(|(name, _)| on(name))
-                .map(|(_, title)| title)
-                .collect();
-            if !active.is_empty() {
-                ledger.ok(Check::Plans, format!("on: {}", active.join(", ")));
-            } else if elsewhere {
-                ledger.warn(
-                    Check::Plans,
-                    "neither Defender for Containers nor Defender CSPM is on in this subscription, but one is in another that you see",
-                    remedy,
-                );
-            } else {
-                ledger.fail(
-                    Check::Plans,
-                    &Error::needs_human(
-                        "neither Defender for Containers nor Defender CSPM is on in the subscription: Defender scans nothing",
-                        remedy,
-                    ),
-                );
-            }
+    let active = match here {
+        Ok(plans) => active_plans(plans),
+        Err(Unread::Denied(why)) => {
+            return ledger.skip(
+                check,
+                format!("the plans of the subscription cannot be read ({why})"),
+                Some("log in with az login as somebody with Reader or Security Reader on the subscription, then run doctor again"),
+            );
         }
+        Err(Unread::Other(why)) => return ledger.skip(check, why.as_str(), Some("run doctor again")),
+    };
+    if !active.is_empty() {
+        ledger.ok(check, format!("on: {}", active.join(", ")));
+    } else if elsewhere {
+        ledger.warn(
+            check,
+            "neither Defender for Containers nor Defender CSPM is on in this subscription, but one is in another that you see",
+            remedy,
+        );
+    } else {
+        ledger.fail(
+            check,
+            &Error::needs_human(
+                "neither Defender for Containers nor Defender CSPM is on in this subscription, or in another that doctor sees: Defender scans nothing",
+                remedy,
+            ),
+        );
     }
 }
 
+/// The connector as hubkeeper would write it, without the credential: what policies look at.
+pub fn resource(
+    secret: &Secret,
+    document: &Document,
+    version: &VersionId,
+    observed: Option<&Observed>,
+    now: Timestamp,
+) -> Value {
+    let fingerprint = secret.fingerprint();
+    let nothing = SecretString::from("");
+    let proved = Coverage { repositories: 0, private: 0 };
+    let desired = Desired { document, token: &nothing, fingerprint: &fingerprint, version, proved_at: now, proved };
+    let mut body = merge(&desired, observed);
+    if let Some(environment) = body.pointer_mut("/properties/environmentData").and_then(Value::as_object_mut) {
+        environment.remove("authentication");
+    }
+    body["type"] = json!("Microsoft.Security/securityConnectors");
+    body["name"] = json!(document.connector.id.name);
+    body
+}
+
 /// Records the policies that would deny the connector (Microsoft's "Policy Restrictions - Check At Resource Group Scope").
-pub fn record_policies(ledger: &mut Ledger, restrictions: &Result<Value, String>) {
+pub fn record_policies(ledger: &mut Ledger, restrictions: &Result<Value, Unread>, resource_group: &str) {
+    let check = Check::Policies;
     let restrictions = match restrictions {
         Ok(restrictions) => restrictions,
-        Err(why) => {
+        Err(Unread::Denied(why)) => {
             return ledger.skip(
-                Check::Policies,
-                format!("nobody who asked may check policies ({why})"),
+                check,
+                format!("the policies cannot be checked ({why})"),
                 Some("log in with az login as somebody with Reader on the resource group, then run doctor again"),
             );
         }
+        Err(Unread::Other(why)) => return ledger.skip(check, why.as_str(), Some("run doctor again")),
     };
     let evaluations = restrictions["contentEvaluationResult"]["policyEvaluations"].as_array().into_iter().flatten();
     let denials = evaluations.filter(|evaluation| {
@@ -293,16 +406,17 @@ pub fn record_policies(ledger: &mut Ledger, restrictions: &Result<Value, String>
         })
         .collect();
     if names.is_empty() {
-        ledger.ok(Check::Policies, "no assignment denies the connector");
-    } else {
-        ledger.fail(
-            Check::Policies,
-            &Error::needs_human(
-                format!("the Azure Policy assignment denies the connector: {}", names.join(", ")),
-                "exempt the connector from that assignment, or set what it requires (location, tags) in the secret's `connector`; see az policy assignment list --resource-group <group>",
-            ),
-        );
+        return ledger.ok(check, "no assignment denies the connector");
     }
+    ledger.fail(
+        check,
+        &Error::needs_human(
+            format!("the Azure Policy assignment denies the connector: {}", names.join(", ")),
+            format!(
+                "exempt the connector from that assignment, or set what it requires (location, tags) in the secret's `connector`; see az policy assignment list --resource-group {resource_group}"
+            ),
+        ),
+    );
 }
 
 #[cfg(test)]

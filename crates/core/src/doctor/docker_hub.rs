@@ -22,13 +22,17 @@ pub fn record_login(ledger: &mut Ledger, username: &str, secret: &str, login: &T
     let check = Check::TokenLogin;
     match login {
         TokenLogin::Accepted => ledger.ok(check, format!("Docker Hub accepts the token of {username}")),
-        TokenLogin::Rejected => ledger.fail(
-            check,
-            &Error::refused(
-                format!("Docker Hub rejects the token of {username}: it is wrong, expired or deactivated, or `username` is another user's"),
-                format!("make a read-only token as {username} at Docker Hub and stage it: hubkeeper stage {secret}; where the secret names a manager, hubkeeper onboard {secret} makes one"),
-            ),
-        ),
+        TokenLogin::Rejected => {
+            ledger.fail(
+                check,
+                &Error::refused(
+                    format!("Docker Hub rejects the token of {username}: it is wrong, expired or deactivated, or `username` is another user's"),
+                    format!("make a read-only token as {username} at Docker Hub and stage it: hubkeeper stage {secret}; where the secret names a manager, hubkeeper onboard {secret} makes one"),
+                ),
+            );
+            // failed logins of one user add up, whichever credential they use
+            ledger.block(Check::ManagerLogin, check);
+        }
         TokenLogin::Unknown(HubError::LockedOut(why)) => {
             ledger.fail(
                 check,
@@ -42,7 +46,10 @@ pub fn record_login(ledger: &mut Ledger, username: &str, secret: &str, login: &T
         }
         TokenLogin::Unknown(error) => ledger.fail(
             check,
-            &Error::retryable(error.message(), "nothing is known about the token: run doctor again, and see status.docker.com"),
+            &Error::retryable(
+                error.message(),
+                "nothing is known about the token: run doctor again, and see status.docker.com",
+            ),
         ),
     }
 }
@@ -50,7 +57,14 @@ pub fn record_login(ledger: &mut Ledger, username: &str, secret: &str, login: &T
 /// Records what the proof found. `secret` is the secret's id, for commands.
 pub fn record_proof(ledger: &mut Ledger, evidence: &Evidence, verdict: &Verdict, secret: &str) {
     if evidence.untold.is_empty() {
-        ledger.ok(Check::Tags, "the token lists the tags of every repository in the sample");
+        let sampled = evidence.listed > 0 || evidence.visible.is_empty();
+        match evidence.gaps.first().filter(|_| !sampled) {
+            Some(gap) => ledger.warn(Check::Tags, format!("no list of tags was read ({gap})"), "run doctor again"),
+            None if evidence.visible.is_empty() => {
+                ledger.ok(Check::Tags, "there is no repository whose tags could be listed");
+            }
+            None => ledger.ok(Check::Tags, "the token lists the tags of every repository in the sample"),
+        }
     } else {
         let names = evidence.untold.join(", ");
         let remedy = if evidence.organization_token {
@@ -81,6 +95,15 @@ pub fn record_proof(ledger: &mut Ledger, evidence: &Evidence, verdict: &Verdict,
         }
     } else {
         ledger.fail(Check::Proof, &refusal(verdict));
+    }
+    if evidence.is_locked_out {
+        ledger.block(Check::ManagerLogin, Check::Proof);
+    }
+    if evidence.most_granted > 1 {
+        ledger.note(
+            "scopesInOneRequest",
+            format!("the registry's token service granted {} scopes in one request", evidence.most_granted),
+        );
     }
 }
 
@@ -119,12 +142,35 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_token_leaves_the_manager_s_login_open() {
+    fn after_a_rejected_token_nobody_logs_in_as_the_same_user() {
         let mut ledger = ready();
         record_login(&mut ledger, "acme-scanner", "hubkeeper/acme", &TokenLogin::Rejected);
-        assert!(ledger.is_open(Check::ManagerLogin) && !ledger.is_open(Check::Proof));
+        assert!(!ledger.is_open(Check::ManagerLogin) && !ledger.is_open(Check::Proof));
         let remedy = ledger.entry(Check::TokenLogin).unwrap().remedy.clone().unwrap();
         assert!(remedy.contains("hubkeeper stage hubkeeper/acme"), "{remedy}");
+    }
+
+    #[test]
+    fn a_lock_out_in_the_middle_of_the_proof_stops_the_manager_too() {
+        let mut ledger = ready();
+        record_login(&mut ledger, "acme-scanner", "s", &TokenLogin::Accepted);
+        let mut evidence = Evidence::new("acme", false, &[], &[]);
+        (evidence.is_locked_out, evidence.gaps) = (true, vec!["locked out".to_owned()]);
+        record_proof(&mut ledger, &evidence, &verdict(&evidence, OverPrivilege::Refuse), "s");
+        assert_eq!(ledger.entry(Check::ManagerLogin).unwrap().because, Some(Check::Proof));
+        assert_eq!(ledger.entry(Check::Tags).unwrap().state, State::Ok, "there is no repository");
+    }
+
+    #[test]
+    fn tags_that_nobody_could_list_are_not_claimed() {
+        let mut ledger = ready();
+        record_login(&mut ledger, "acme-scanner", "s", &TokenLogin::Accepted);
+        let mut evidence = Evidence::new("acme", false, &[], &[]);
+        evidence.visible = vec![crate::hub::Repository { name: "api".into(), private: true, plugin: false }];
+        evidence.gaps = vec!["status 503".to_owned()];
+        record_proof(&mut ledger, &evidence, &verdict(&evidence, OverPrivilege::Refuse), "s");
+        assert_eq!(ledger.entry(Check::Tags).unwrap().state, State::Warning);
+        assert_eq!(ledger.entry(Check::Proof).unwrap().state, State::Failure);
     }
 
     #[test]

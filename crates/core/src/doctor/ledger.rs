@@ -16,7 +16,7 @@ pub enum State {
     Warning,
     /// It does not work, or will not at the next write.
     Failure,
-    /// A check before it failed, or it cannot be looked at.
+    /// A check before it failed, or the right to look is missing.
     NotReached,
 }
 

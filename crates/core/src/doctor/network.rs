@@ -63,7 +63,7 @@ pub fn record(ledger: &mut Ledger, proxy: Option<&str>, probes: &[Probe]) {
         Some((left, allowed)) => {
             ledger.ok(Check::RateLimit, format!("{left} of {allowed} requests are left in this window"));
         }
-        None => ledger.skip(Check::RateLimit, "Docker Hub does not tell the limit", None),
+        None => ledger.skip(Check::RateLimit, "no response of Docker Hub names the limit", None),
     }
 }
 
@@ -131,24 +131,27 @@ fn record_hosts(ledger: &mut Ledger, check: Check, probes: &[Probe]) {
 }
 
 fn record_clock(ledger: &mut Ledger, probes: &[Probe]) {
-    let skews = probes.iter().filter_map(|probe| {
-        let date = probe.result.as_ref().ok()?.date?;
-        Some((probe.at - date, probe.host.as_str()))
-    });
-    let Some((skew, host)) = skews.max_by_key(|(skew, _)| skew.abs()) else {
-        ledger.skip(Check::Clock, "no response has a Date", None);
-        return;
+    let largest = |of_aws: bool| {
+        let skews = probes.iter().filter(|probe| (probe.check == Check::ReachAws) == of_aws).filter_map(|probe| {
+            let date = probe.result.as_ref().ok()?.date?;
+            Some((probe.at - date, probe.host.as_str()))
+        });
+        skews.max_by_key(|(skew, _)| skew.abs())
     };
-    let side = if skew.is_negative() { "behind" } else { "ahead of" };
-    let seconds = skew.abs().whole_seconds();
-    let detail = format!("this clock is {seconds} seconds {side} {host}");
+    let (aws, others) = (largest(true), largest(false));
+    let Some((skew, host)) = [aws, others].into_iter().flatten().max_by_key(|(skew, _)| skew.abs()) else {
+        return ledger.ok(Check::Clock, "not compared: no response has a Date");
+    };
+    let detail = |skew: Duration, host: &str| {
+        let side = if skew.is_negative() { "behind" } else { "ahead of" };
+        format!("this clock is {} seconds {side} {host}", skew.abs().whole_seconds())
+    };
     let remedy = "synchronize the clock (NTP): AWS rejects signatures that are five minutes off, and Docker Hub codes of a second factor that are half a minute off";
-    if skew.abs() >= WRONG {
-        ledger.fail(Check::Clock, &Error::needs_human(detail, remedy));
-    } else if skew.abs() > OFF {
-        ledger.warn(Check::Clock, detail, remedy);
-    } else {
-        ledger.ok(Check::Clock, format!("within {seconds} seconds of every host"));
+    // AWS is the one that rejects; the Date of another host may be that of a proxy
+    match aws.filter(|(skew, _)| skew.abs() >= WRONG) {
+        Some((skew, host)) => ledger.fail(Check::Clock, &Error::needs_human(detail(skew, host), remedy)),
+        None if skew.abs() > OFF => ledger.warn(Check::Clock, detail(skew, host), remedy),
+        None => ledger.ok(Check::Clock, format!("within {} seconds of every host", skew.abs().whole_seconds())),
     }
 }
 
@@ -226,7 +229,7 @@ mod tests {
             (-600, State::Failure),
         ] {
             let mut probes = all(&Ok(responded(0)));
-            probes[3].result = Ok(responded(ahead));
+            probes[0].result = Ok(responded(ahead));
             let mut ledger = Ledger::default();
             record(&mut ledger, None, &probes);
             assert_eq!(ledger.entry(Check::Clock).unwrap().state, expected, "{ahead}");
@@ -234,6 +237,12 @@ mod tests {
         let mut ledger = Ledger::default();
         record(&mut ledger, None, &all(&Ok(responded(-600))));
         assert!(ledger.entry(Check::Clock).unwrap().detail.contains("600 seconds behind"));
+        // a proxy's page has the proxy's clock
+        let mut probes = all(&Ok(responded(0)));
+        probes[3].result = Ok(responded(600));
+        let mut ledger = Ledger::default();
+        record(&mut ledger, None, &probes);
+        assert_eq!(ledger.entry(Check::Clock).unwrap().state, State::Warning);
     }
 
     #[test]

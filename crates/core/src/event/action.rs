@@ -94,7 +94,7 @@ fn version(fields: &Fields<'_>) -> Result<Option<VersionId>, FieldError> {
 }
 
 /// Reads the secret ids, each once, in the order of the event.
-fn secret_ids(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
+pub(super) fn secret_ids(fields: &Fields<'_>) -> Result<Vec<String>, FieldError> {
     let wrong = || fields.wrong("secretIds", "must be an array of one or more secret names or ARNs");
     let Some(Value::Array(values)) = fields.get("secretIds") else { return Err(wrong()) };
     let mut ids: Vec<String> = Vec::new();

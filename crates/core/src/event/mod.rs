@@ -8,6 +8,7 @@ pub mod parsed;
 pub mod payload;
 pub mod rotation;
 pub mod sqs;
+pub mod widget;
 
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::event::payload::{LONGEST_TEXT, bad_event};
 use crate::fields::Fields;
 
 pub use cloudformation::CustomResource;
-pub use parsed::{DoctorQuery, Event, Fleet, Record, StatusQuery};
+pub use parsed::{DoctorQuery, Event, Fleet, Record, StatusQuery, WidgetQuery};
 pub use payload::{Payload, read};
 
 /// Parses an event.
@@ -28,7 +29,9 @@ pub fn parse(event: &Value) -> Result<Event, Error> {
         return Err(Error::bad_event("the event is not a JSON object").at("event"));
     };
     let fields = Fields::new("", fields).with_texts_up_to(LONGEST_TEXT);
-    let parsed = if fields.has("Records") {
+    let parsed = if widget::is_widget(&fields) {
+        widget::parse(&fields).map_err(bad_event)
+    } else if fields.has("Records") {
         sqs::parse(&fields, parse_one).map(Event::Records).map_err(bad_event)
     } else if fields.has("RequestType") || fields.has("ResponseURL") {
         cloudformation::parse(&fields).map(|resource| Event::CustomResource(Box::new(resource))).map_err(bad_event)
@@ -48,7 +51,7 @@ fn parse_one(fields: &Fields<'_>) -> Result<Event, Error> {
         eventbridge::parse(fields).map_err(bad_event)
     } else {
         Err(Error::bad_event(
-            "the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge), nor `RequestType` (CloudFormation), nor `Records` (SQS)",
+            "the event has neither `Step` (rotation), nor `action`, nor `detail-type` (EventBridge), nor `RequestType` (CloudFormation), nor `Records` (SQS), nor `widgetContext` (CloudWatch)",
         ))
     }
 }
@@ -105,6 +108,14 @@ mod tests {
             (json!({"action": "doctor", "secretIds": [arn]}), "`secretIds`"),
             (json!({"action": "doctor", "secretId": "a b"}), "`secretId`"),
             (json!({"action": "doctor", "record": "yes"}), "`record`"),
+            (json!({"describe": "yes"}), "`describe`"),
+            (json!({"describe": false}), "`widgetContext`"),
+            (json!({"widgetContext": "dckr_pat_x"}), "`widgetContext`"),
+            (json!({"widgetContext": {"params": "dckr_pat_x"}}), "`widgetContext.params`"),
+            (json!({"widgetContext": {"params": {"next": "a b"}}}), "`widgetContext.params.next`"),
+            (json!({"widgetContext": {"forms": {"all": {"filter": 7}}}}), "`widgetContext.forms.all.filter`"),
+            (json!({"widgetContext": {}, "filter": "x".repeat(129)}), "`filter`"),
+            (json!({"widgetContext": {}, "secretIds": []}), "`secretIds`"),
             (json!({"action": "offboard"}), "`secretId`"),
             (json!({"action": "offboard", "secretIds": [arn]}), "`secretIds`"),
             (json!({"RequestType": "Create"}), "`ResponseURL`"),

@@ -15,6 +15,10 @@ pub enum Event {
     Fleet(Fleet),
     /// A request for the status of several secrets, or of every managed secret.
     Status(StatusQuery),
+    /// `CloudWatch` requests the documentation of the widget.
+    Describe,
+    /// `CloudWatch` requests the status page, for a widget of a dashboard.
+    Widget(WidgetQuery),
     /// A request for the checks of `doctor`.
     Doctor(DoctorQuery),
     /// `CloudFormation` requests the creation, update or deletion of a custom resource.
@@ -75,6 +79,17 @@ pub struct StatusQuery {
     pub secret_ids: Option<Vec<String>>,
     /// The `next` of the previous page: this page begins after it.
     pub next: Option<String>,
+}
+
+/// A request for the status page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WidgetQuery {
+    /// The secrets, and where the page begins.
+    pub status: StatusQuery,
+    /// What the name of an organization has to contain; empty for every organization.
+    pub filter: String,
+    /// Whether the dashboard is dark.
+    pub dark: bool,
 }
 
 /// A request for the checks of `doctor`.

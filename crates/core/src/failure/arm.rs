@@ -41,6 +41,11 @@ impl Refusal {
         Self { status, code, message, policies, provider_status, request_id, is_challenge }
     }
 
+    /// Whether the caller has no right.
+    pub fn is_denied(&self) -> bool {
+        self.status == 403
+    }
+
     /// Status and code, such as `403 AuthorizationFailed`.
     pub fn brief(&self) -> String {
         format!("{} {}", self.status, redact::code(&self.code).unwrap_or("without a code"))

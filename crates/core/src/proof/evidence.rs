@@ -87,6 +87,12 @@ pub struct Evidence {
     pub vanished: Vec<String>,
     /// Repositories of the sample whose tags the token may not list.
     pub untold: Vec<String>,
+    /// Number of repositories of the sample whose tags were listed.
+    pub listed: usize,
+    /// The largest number of repositories in one request for pull grants that was granted whole.
+    pub most_granted: usize,
+    /// Whether Docker Hub has locked the user or the address out.
+    pub is_locked_out: bool,
     /// What the run knows about push rights.
     pub push: Push,
     /// What could not be determined, for messages. If it is not empty, the proof is inconclusive.
@@ -113,6 +119,9 @@ impl Evidence {
             indexes: Vec::new(),
             vanished: Vec::new(),
             untold: Vec::new(),
+            listed: 0,
+            most_granted: 0,
+            is_locked_out: false,
             push: Push::NotAsked,
             gaps: Vec::new(),
         }

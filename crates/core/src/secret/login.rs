@@ -77,6 +77,22 @@ impl Access {
         }
     }
 
+    /// Checks that an organization access token is of this organization. A password login belongs to none.
+    ///
+    /// # Errors
+    /// `Misconfigured` if it is another organization's.
+    pub fn is_of(&self, organization: &str) -> Result<(), Error> {
+        match self {
+            Access::OrganizationToken { organization: own, .. } if !own.eq_ignore_ascii_case(organization) => {
+                Err(Error::misconfigured(
+                    format!("the owner secret holds an access token of another organization than {organization}"),
+                    "name in `owner` a secret with a token of this organization, or correct `organization` in the owner secret",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that this is the login of the dedicated user: a manager can only be the user itself, since tokens belong
     /// to whoever makes them.
     ///

@@ -53,6 +53,9 @@ pub const FORMAT: &str = "hubkeeper-transcript/1";
 /// Maximum number of different exchanges.
 const MOST: usize = 2_000;
 
+/// Maximum length of a transcript in bytes: the response of an invocation has at most 6 MB (AWS's Lambda guide).
+const LONGEST: usize = 4 << 20;
+
 /// Fields whose JWT is read for the names of its claims.
 const TOKENS: [&str; 4] = ["token", "access_token", "id_token", "WebIdentityToken"];
 
@@ -148,6 +151,11 @@ impl Transcript {
         ])
     }
 
+    /// Adds the base URL of a service.
+    pub fn serve(&mut self, base: &str, service: Service) {
+        self.bases.push((base.to_owned(), service));
+    }
+
     /// Hides a credential that the process knows, whether or not an exchange contains it.
     pub fn hide(&mut self, secret: &SecretString) {
         self.secrets.add(secret.expose_secret());
@@ -240,9 +248,18 @@ impl Transcript {
             .collect();
         exchanges.sort_by(|(one, _), (two, _)| one.cmp(two));
         exchanges.dedup_by(|(one, _), (two, _)| one == two);
-        let exchanges: Vec<Value> = exchanges.into_iter().map(|(_, json)| json).collect();
+        let mut left = LONGEST;
+        let all = exchanges.len();
+        let exchanges: Vec<Value> = exchanges
+            .into_iter()
+            .map_while(|(_, json)| {
+                left = left.checked_sub(json.to_string().len())?;
+                Some(json)
+            })
+            .collect();
+        let is_cut = self.is_cut || exchanges.len() < all;
         let mut json = json!({"format": FORMAT, "exchanges": exchanges});
-        if self.is_cut {
+        if is_cut {
             json["cut"] = Value::Bool(true);
         }
         json

@@ -1,6 +1,6 @@
 //! Events, each with what it is understood as: the shapes of docs/events.md, and the edges between them.
 
-use hubkeeper_core::event::{DoctorQuery, Event, Fleet, StatusQuery, parse};
+use hubkeeper_core::event::{DoctorQuery, Event, Fleet, StatusQuery, WidgetQuery, parse};
 use hubkeeper_core::request::{Mode, Trigger};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -19,6 +19,11 @@ fn said(event: &Event) -> String {
         }
         Event::Fleet(Fleet { trigger, mode, secret_ids }) => format!("{}: {trigger:?} of {secret_ids:?}", mode.name()),
         Event::Status(StatusQuery { secret_ids, next }) => format!("status of {secret_ids:?} after {next:?}"),
+        Event::Describe => "describe".to_owned(),
+        Event::Widget(WidgetQuery { status, filter, dark }) => {
+            let theme = if *dark { "dark" } else { "light" };
+            format!("{theme} widget of {:?} after {:?}, filter {filter:?}", status.secret_ids, status.next)
+        }
         Event::Doctor(DoctorQuery { secret_id, record }) => format!("doctor of {secret_id:?}, recorded: {record}"),
         Event::Records(records) => {
             let said = records.iter().map(|record| match &record.event {
@@ -363,4 +368,49 @@ fn a_notice_says_when_it_was_sent_where_that_can_be_read() {
         let expected = told.then(|| hubkeeper_core::time::parse_rfc3339("2026-11-24T10:00:00Z").unwrap());
         assert_eq!(request.sent_at, expected, "{event}");
     }
+}
+
+#[test]
+fn a_call_of_a_widget_is_read_from_the_form_the_button_and_the_parameters_in_this_order() {
+    let context = |value: Value| {
+        let mut context =
+            json!({"dashboardName": "d", "widgetId": "widget-16", "theme": "light", "width": 588, "new": [1]});
+        context.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        context
+    };
+    check(&[
+        (json!({"describe": true}), "describe".into()),
+        (json!({"describe": true, "widgetContext": {"params": 7}}), "describe".into()),
+        (json!({"describe": 1}), "refused: field `describe` is not true or false".into()),
+        (json!({"describe": false}), "refused: field `widgetContext` is missing".into()),
+        (json!({"widgetContext": context(json!({}))}), "light widget of None after None, filter \"\"".into()),
+        (
+            json!({"widgetContext": context(json!({"theme": "dark", "params": {"filter": " a ", "next": "b", "secretIds": ["c"]}}))}),
+            "dark widget of Some([\"c\"]) after Some(\"b\"), filter \"a\"".into(),
+        ),
+        (
+            json!({"filter": "top", "next": null, "other": 1, "widgetContext": context(json!({"params": {"filter": "a", "next": "b"}}))}),
+            "light widget of None after None, filter \"top\"".into(),
+        ),
+        (
+            json!({"filter": "top", "widgetContext": context(json!({"forms": {"all": {"filter": "typed"}}}))}),
+            "light widget of None after None, filter \"typed\"".into(),
+        ),
+        (
+            json!({"filter": "top", "next": "", "secretIds": "", "widgetContext": context(json!({"forms": {"all": {"filter": ""}}}))}),
+            "light widget of None after None, filter \"\"".into(),
+        ),
+        (
+            json!({"secretIds": "a", "widgetContext": context(json!({}))}),
+            "refused: field `secretIds` must be an array of one or more secret names or ARNs".into(),
+        ),
+        (
+            json!({"filter": "é".repeat(65), "widgetContext": context(json!({}))}),
+            "refused: field `filter` is too long".into(),
+        ),
+        (
+            json!({"filter": "é".repeat(64), "widgetContext": context(json!({}))}),
+            format!("light widget of None after None, filter {:?}", "é".repeat(64)),
+        ),
+    ]);
 }

@@ -87,6 +87,9 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             indexes: Vec::new(),
             vanished: Vec::new(),
             untold: Vec::new(),
+            listed: 0,
+            most_granted: 0,
+            is_locked_out: false,
             push,
             gaps,
         }

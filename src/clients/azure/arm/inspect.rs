@@ -1,5 +1,6 @@
-//! Reads what surrounds a connector, for `doctor`: subscriptions, permissions, provider, plans and policies.
+//! Reads what surrounds a connector, for `doctor`: subscriptions, permissions, plans and policies.
 
+use hubkeeper_core::doctor::arm::Unread;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::failure::arm::{self, Refusal};
 use hubkeeper_core::secret::document::ConnectorId;
@@ -22,10 +23,13 @@ impl Inspected {
     ///
     /// # Errors
     /// Returns status and code of ARM's response.
-    pub fn body(self) -> Result<Value, String> {
+    pub fn body(self) -> Result<Value, Unread> {
         match self {
             Inspected::Body(body) => Ok(body),
-            Inspected::Refused(refusal) => Err(format!("ARM returned {}", refusal.brief())),
+            Inspected::Refused(refusal) => {
+                let why = format!("ARM returned {}", refusal.brief());
+                Err(if refusal.is_denied() { Unread::Denied(why) } else { Unread::Other(why) })
+            }
         }
     }
 }

@@ -15,16 +15,14 @@ fn ready() -> Ledger {
 }
 
 /// What the checks are after a GET that ARM answered like this.
-fn after(get: &Get, has_a_role: Option<bool>) -> Ledger {
+fn after(get: &Get, listed: Listed) -> Ledger {
+    after_with(get, listed, &fixtures::secret(&[]))
+}
+
+fn after_with(get: &Get, listed: Listed, secret: &Secret) -> Ledger {
     let document = fixtures::document(|_| ());
-    let fingerprint = fixtures::fingerprint("aaaaaaaaaaaa");
-    let reader = Reader {
-        client: CLIENT,
-        document: &document,
-        fingerprint: &fingerprint,
-        api_version: "2024-08-01-preview",
-        has_a_role,
-    };
+    let reader =
+        Reader { client: Some(CLIENT), secret, document: &document, api_version: "2024-08-01-preview", listed };
     let mut ledger = ready();
     record_get(&mut ledger, &reader, get);
     record_connector(&mut ledger, &reader, get);
@@ -51,7 +49,7 @@ fn each_refusal_fails_the_one_check_that_it_is_about() {
         (400, "NoRegisteredProviderFound", Check::Provider),
         (503, "ServiceUnavailable", Check::Subscription),
     ] {
-        let ledger = after(&refused(status, code), None);
+        let ledger = after(&refused(status, code), Listed::Unknown);
         assert_eq!(failures(&ledger), [check], "{code}");
         let connector = ledger.entry(Check::Connector).unwrap();
         assert_eq!((connector.state, connector.because), (State::NotReached, Some(check)), "{code}");
@@ -61,22 +59,27 @@ fn each_refusal_fails_the_one_check_that_it_is_about() {
 
 #[test]
 fn no_role_and_a_role_elsewhere_are_told_apart() {
-    let detail = |sees| after(&refused(403, "AuthorizationFailed"), sees).entry(Check::Role).unwrap().detail.clone();
-    assert!(detail(Some(false)).contains("has no role anywhere in subscription"), "{}", detail(Some(false)));
-    assert!(detail(Some(true)).contains("but not one that reads connectors"), "{}", detail(Some(true)));
-    assert!(detail(None).contains("AuthorizationFailed"), "{}", detail(None));
+    let detail =
+        |listed| after(&refused(403, "AuthorizationFailed"), listed).entry(Check::Role).unwrap().detail.clone();
+    assert!(detail(Listed::Absent).contains("has no role anywhere in subscription"), "{}", detail(Listed::Absent));
+    assert!(
+        detail(Listed::State("Enabled".into())).contains("but not one that reads connectors"),
+        "{}",
+        detail(Listed::State("Enabled".into()))
+    );
+    assert!(detail(Listed::Unknown).contains("AuthorizationFailed"), "{}", detail(Listed::Unknown));
 }
 
 #[test]
 fn an_absent_connector_is_fine_and_a_foreign_one_is_not() {
-    assert_eq!(failures(&after(&Get::Absent, None)), []);
+    assert_eq!(failures(&after(&Get::Absent, Listed::Unknown)), []);
     let foreign = json!({"tags": {"hubkeeper-secret": "ffffffffffff"},
         "properties": {"environmentName": "DockerHub", "hierarchyIdentifier": fixtures::document(|_| ()).organization}});
-    let ledger = after(&Get::Present(Box::new(Observed::parse(foreign).unwrap())), None);
+    let ledger = after(&Get::Present(Box::new(Observed::parse(foreign).unwrap())), Listed::Unknown);
     assert_eq!(failures(&ledger), [Check::Connector]);
     assert!(ledger.entry(Check::Connector).unwrap().detail.contains("another secret manages it"));
     let portal = json!({"properties": {"environmentName": "DockerHub", "hierarchyIdentifier": fixtures::document(|_| ()).organization}});
-    let ledger = after(&Get::Present(Box::new(Observed::parse(portal).unwrap())), None);
+    let ledger = after(&Get::Present(Box::new(Observed::parse(portal).unwrap())), Listed::Unknown);
     assert_eq!(ledger.entry(Check::Connector).unwrap().state, State::Warning);
 }
 
@@ -106,9 +109,14 @@ fn a_pattern_of_actions_matches_as_azure_does() {
 #[test]
 fn what_is_missing_of_the_role_is_named() {
     let document = fixtures::document(|_| ());
-    let fingerprint = fixtures::fingerprint("aaaaaaaaaaaa");
-    let reader =
-        Reader { client: CLIENT, document: &document, fingerprint: &fingerprint, api_version: "v", has_a_role: None };
+    let secret = fixtures::secret(&[]);
+    let reader = Reader {
+        client: Some(CLIENT),
+        secret: &secret,
+        document: &document,
+        api_version: "v",
+        listed: Listed::Unknown,
+    };
     for (actions, state, part) in [
         (json!(["*"]), State::Ok, "delete"),
         (
@@ -137,7 +145,7 @@ fn a_plan_must_be_on_here_or_elsewhere() {
         (plans("Standard"), false, State::Ok),
         (plans("Free"), true, State::Warning),
         (plans("Free"), false, State::Failure),
-        (Err("403".to_owned()), false, State::NotReached),
+        (Err(Unread::Denied("403".to_owned())), false, State::NotReached),
     ] {
         let mut ledger = ready();
         ledger.ok(Check::Subscription, "fine");
@@ -159,15 +167,75 @@ fn only_a_denial_fails_the_check_of_policies() {
         (with("audit", "NonCompliant"), State::Ok),
         (with("deny", "Compliant"), State::Ok),
         (Ok(json!({})), State::Ok),
-        (Err("403".to_owned()), State::NotReached),
+        (Err(Unread::Denied("403".to_owned())), State::NotReached),
     ] {
         let mut ledger = ready();
         for check in [Check::Subscription, Check::Role, Check::Group] {
             ledger.ok(check, "fine");
         }
-        record_policies(&mut ledger, &restrictions);
+        record_policies(&mut ledger, &restrictions, "rg");
         let entry = ledger.entry(Check::Policies).unwrap();
         assert_eq!(entry.state, state, "{restrictions:?}");
         assert_eq!(entry.detail.contains("allowed-locations"), state == State::Failure, "{entry:?}");
     }
+}
+
+#[test]
+fn a_disabled_subscription_fails_although_a_get_works() {
+    let after = |state: &str| after(&Get::Absent, Listed::State(state.into()));
+    assert_eq!(failures(&after("Enabled")), []);
+    assert_eq!(failures(&after("Disabled")), [Check::Subscription]);
+    assert_eq!(after("PastDue").entry(Check::Subscription).unwrap().state, State::Warning);
+}
+
+#[test]
+fn a_list_that_goes_on_says_nothing_about_a_missing_subscription() {
+    let list = |next: Value| Ok(json!({"value": [{"subscriptionId": "a", "state": "Enabled"}], "nextLink": next}));
+    assert_eq!(listed(&list(json!(null)), "A"), Listed::State("Enabled".into()));
+    assert_eq!(listed(&list(json!(null)), "b"), Listed::Absent);
+    assert_eq!(listed(&list(json!("https://x")), "b"), Listed::Unknown);
+    assert_eq!(listed(&Err(Unread::Denied("403".into())), "a"), Listed::Unknown);
+}
+
+#[test]
+fn a_document_that_names_another_connector_than_the_tag_fails() {
+    let mut secret = fixtures::secret(&[]);
+    secret.tags.insert("hubkeeper".into(), "managed".into());
+    let mut other = fixtures::document(|_| ());
+    other.connector.id.name = "dockerhub-other".into();
+    let tag = KeptConnector::of(&other).tag_value().unwrap();
+    secret.tags.insert("hubkeeper-connector".into(), tag);
+    let ledger = after_with(&Get::Absent, Listed::Unknown, &secret);
+    assert_eq!(failures(&ledger), [Check::Connector]);
+    assert!(ledger.entry(Check::Connector).unwrap().detail.contains("dockerhub-other"));
+    secret.tags.insert("hubkeeper-connector".into(), "nonsense".into());
+    assert_eq!(failures(&after_with(&Get::Absent, Listed::Unknown, &secret)), [Check::Connector]);
+    secret.tags.insert("hubkeeper".into(), "offboarded".into());
+    secret.tags.insert("hubkeeper-connector".into(), KeptConnector::of(&other).tag_value().unwrap());
+    assert_eq!(failures(&after_with(&Get::Absent, Listed::Unknown, &secret)), []);
+}
+
+#[test]
+fn a_person_is_not_judged_as_the_function() {
+    let document = fixtures::document(|_| ());
+    let secret = fixtures::secret(&[]);
+    let reader =
+        Reader { client: None, secret: &secret, document: &document, api_version: "v", listed: Listed::Unknown };
+    let mut ledger = ready();
+    record_get(&mut ledger, &reader, &Get::Absent);
+    record_permissions(&mut ledger, &reader, &Ok(json!({"value": []})));
+    assert_eq!(ledger.entry(Check::Permissions).unwrap().state, State::NotReached);
+}
+
+#[test]
+fn policies_see_the_connector_that_is_written_without_the_credential() {
+    let document = fixtures::document(|value| value["connector"]["tags"] = json!({"costCenter": "7"}));
+    let version = VersionId::of_service("v");
+    let body =
+        resource(&fixtures::secret(&[]), &document, &version, None, time::macros::datetime!(2026-11-29 0:00 UTC));
+    assert_eq!(body["tags"]["costCenter"], "7");
+    assert_eq!(body["type"], "Microsoft.Security/securityConnectors");
+    assert_eq!(body["name"], json!(document.connector.id.name));
+    assert!(!body["properties"]["offerings"].as_array().unwrap().is_empty());
+    assert!(!body.to_string().contains("authentication"), "{body}");
 }
