@@ -147,8 +147,9 @@ fn kind(value: &Value) -> Option<&'static str> {
         () if has("connector") => Some("secret"),
         () if has("usedBy") && has("accessToken") => Some("owner"),
         () if has("usedBy") => Some("manager"),
-        // policies of IAM, settings of editors, and exchanges of a transcript
-        () if has("Statement") || has("Action") || has("json.schemas") || has("service") => None,
+        // policies of IAM, settings of editors, exchanges of a transcript, and widgets of a dashboard
+        () if has("Statement") || has("Action") || has("json.schemas") || has("service") || has("widgets") => None,
+        () if has("properties") && has("height") => None,
         () => panic!("{value:#} belongs to no schema"),
     }
 }

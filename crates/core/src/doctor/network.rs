@@ -251,7 +251,7 @@ mod tests {
         for (limits, state, part) in [
             ([Some((178, 180)), None], State::Ok, "178 of 180"),
             ([Some((5, 180)), Some((0, 180))], State::Warning, "none of 180"),
-            ([None, None], State::NotReached, "does not tell"),
+            ([None, None], State::NotReached, "names the limit"),
         ] {
             let mut ledger = Ledger::default();
             record(&mut ledger, None, &limits.map(|limit| probe(Check::ReachHub, with(limit))));
