@@ -106,58 +106,35 @@ pub fn line(function: &str, report: &Report, now: Timestamp) -> Option<String> {
         return None;
     }
     let known = |set: &&[&str]| report.organization.is_some() || !set.contains(&ORGANIZATION);
-    let sets = DIMENSIONS.into_iter().filter(known).map(|set| set.iter().map(ToString::to_string).collect()).collect();
-    let mut line = Vec::new();
-    Emf::builder(NAMESPACE.to_owned(), sets).build().format(&Measured { function, report, now }, &mut line).ok()?;
-    String::from_utf8(line).ok()
+    let sets: Vec<&[&str]> = DIMENSIONS.into_iter().filter(known).collect();
+    formatted(&sets, &Measured { function, report, service: None, now })
 }
 
 /// Returns one line with its line end for each service whose requests cost something.
 pub fn traffic_lines(function: &str, report: &Report, now: Timestamp) -> Vec<String> {
-    let line = |(service, cost)| {
-        let sets = TRAFFIC_DIMENSIONS.into_iter().map(|set| set.iter().map(ToString::to_string).collect()).collect();
-        let mut line = Vec::new();
-        let costly = Costly { function, report, service, cost, now };
-        Emf::builder(NAMESPACE.to_owned(), sets).build().format(&costly, &mut line).ok()?;
-        String::from_utf8(line).ok()
-    };
+    let line = |service| formatted(&TRAFFIC_DIMENSIONS, &Measured { function, report, service: Some(service), now });
     report.traffic.iter().filter_map(line).collect()
 }
 
-/// The cost of a service's requests in the shape that the metrics library reads.
-struct Costly<'a> {
-    function: &'a str,
-    report: &'a Report,
-    service: Service,
-    cost: Cost,
-    now: Timestamp,
+fn formatted(sets: &[&[&str]], measured: &Measured<'_>) -> Option<String> {
+    let sets = sets.iter().map(|set| set.iter().map(ToString::to_string).collect()).collect();
+    let mut line = Vec::new();
+    Emf::builder(NAMESPACE.to_owned(), sets).build().format(measured, &mut line).ok()?;
+    String::from_utf8(line).ok()
 }
 
-impl Entry for Costly<'_> {
-    fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        writer.timestamp(SystemTime::from(self.now));
-        writer.value("level", "INFO");
-        writer.value("timestamp", &rfc3339(self.now));
-        writer.value(FUNCTION, self.function);
-        writer.value(SERVICE, self.service.name());
-        writer.value(ACTION, &self.report.action);
-        writer.value(ORGANIZATION, &self.report.organization);
-        for TrafficMetric { name, unit, value } in &TRAFFIC_METRICS {
-            writer.value(*name, &Number(Observation::Unsigned(value(&self.cost)), *unit));
-        }
-    }
-}
-
-/// A report in the shape that the metrics library reads: numbers are metrics, texts are dimensions or plain fields.
+/// A report, or the cost of a service's requests, in the shape that the metrics library reads: numbers are metrics, texts
+/// are dimensions or plain fields. One type for both: the library's code is in the package once for each type.
 struct Measured<'a> {
     function: &'a str,
     report: &'a Report,
+    service: Option<(Service, Cost)>,
     now: Timestamp,
 }
 
 impl Entry for Measured<'_> {
     fn write<'a>(&'a self, writer: &mut impl EntryWriter<'a>) {
-        let Self { function, report, now } = *self;
+        let Self { function, report, service, now } = *self;
         writer.timestamp(SystemTime::from(now));
         // without these two fields, Lambda's log filter assigns its own level and time to the line
         writer.value("level", "INFO");
@@ -165,6 +142,13 @@ impl Entry for Measured<'_> {
         writer.value(FUNCTION, function);
         writer.value(ACTION, &report.action);
         writer.value(ORGANIZATION, &report.organization);
+        if let Some((service, cost)) = service {
+            writer.value(SERVICE, service.name());
+            for TrafficMetric { name, unit, value } in &TRAFFIC_METRICS {
+                writer.value(*name, &Number(Observation::Unsigned(value(&cost)), *unit));
+            }
+            return;
+        }
         writer.value("outcome", report.outcome.name());
         writer.value("verdict", &report.verdict.as_ref().map(|verdict| verdict.result.name()));
         writer.value("secretId", &report.secret_id);
