@@ -130,6 +130,21 @@ fn the_page_of_doctor_lists_each_check_and_what_it_needs() {
 }
 
 #[test]
+fn the_page_of_what_is_verified_names_each_fact_of_doctor() {
+    let page = read("docs/verified.md");
+    let sources = sources();
+    let of_doctor = sources.iter().filter(|(name, _)| name.contains("/doctor/"));
+    let noted: BTreeSet<String> = of_doctor
+        .flat_map(|(_, text)| text.split(".note(").skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|text| text.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned))
+        .collect();
+    assert!(noted.len() > 5, "{noted:?}");
+    for item in noted {
+        assert!(page.contains(&format!("fact `{item}`")), "docs/verified.md does not name the fact {item}");
+    }
+}
+
+#[test]
 fn every_example_is_understood_as_its_name_says() {
     for (name, event) in examples() {
         let what = match parse(&event).unwrap_or_else(|error| panic!("{name}: {error}")) {
