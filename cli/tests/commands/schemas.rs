@@ -218,7 +218,7 @@ async fn every_result_of_the_commands_fits_the_schema() {
         let words = [arguments, &["-o", "json"]].concat();
         let printed = site.run(&words).input(token).ends(code).await.json();
         schemas.assert_fits("report", &printed, &format!("{arguments:?}"));
-        // a rotation that was only started goes on by itself, and nothing else may write meanwhile
+        // a rotation that was only started continues by itself, and nothing else may write meanwhile
         let rotates = || site.world.with(|state| state.aws.secrets.values().any(|secret| secret.pending().is_some()));
         for _ in 0..200 {
             if !rotates() {
