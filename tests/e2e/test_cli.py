@@ -370,13 +370,13 @@ def test_doctor_checks_what_it_may_and_names_the_right_for_the_rest(world, perso
     ended = person.may(FIND, INVOKE, "lambda:GetFunctionConfiguration", *more).run("doctor", "--secret", acme.arn, "-o", "json")
     checks = {check["check"]: check for check in json.loads(ended.out)["checks"]}
     assert {checks[name]["state"] for name in FUNCTION_S | {"rights", "schedule"}} == {"ok"}, ended
-    assert all(action in checks["rights"]["detail"] for action in ("secretsmanager:PutSecretValue", "sns:Publish")), checks
+    assert all(action in checks["rights"]["detail"] for action in ("secretsmanager:PutSecretValue", "events:PutEvents")), checks
     # the stack of these tests has no NotificationEmail
     assert checks["notices"]["state"] == "failure" and "NotificationEmail" in checks["notices"]["remedy"], checks
     # the metric is in the function's log lines, out of which the emulator makes none
     assert checks["reconcile"]["state"] == "warning", checks
     # the emulator's XML of DescribeAlarms has no AlarmActions
-    assert checks["alarms"]["detail"].count("Alarm-") == 7, checks
+    assert checks["alarms"]["detail"].count("Alarm-") == 8, checks
     assert ended.code == 4, ended
 
 
