@@ -43,7 +43,7 @@ pub fn is_named(arguments: &args::Token, environment: &Environment) -> bool {
     arguments.token_file.is_some() || environment.get(VARIABLE).is_some_and(|value| !value.is_empty())
 }
 
-/// Reads the token on standard input; `None` if there is none.
+/// Reads the token on standard input; `None` if the input is empty.
 ///
 /// # Errors
 /// Returns a usage failure if it cannot be a token. The text never quotes it.

@@ -19,7 +19,7 @@ pub enum Inspected {
 }
 
 impl Inspected {
-    /// Returns the body, or why there is none, for messages.
+    /// Returns the body, or the reason why it is missing, for messages.
     ///
     /// # Errors
     /// Returns status and code of ARM's response.
