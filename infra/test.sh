@@ -14,4 +14,4 @@ fi
 export PYTHONDONTWRITEBYTECODE=1
 python3 infra/azure/test_azure.py
 python3 infra/test_scripts.py
-python3 infra/release/test_release.py
+python3 infra/release/test_assemble.py

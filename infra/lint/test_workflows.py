@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 sys.path.insert(0, str(ROOT / "infra" / "release"))
-import release
+import assemble
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 FORMS = [path for path in sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")) if path.name != "config.yml"]
@@ -261,9 +261,9 @@ class Security(unittest.TestCase):
         commands = self.blocks("Verify a release") + self.blocks("Enforce a signature at deployment")
         files = {name.replace("$VERSION", "0.1.0") for name in re.findall(r"hubkeeper-[a-z$][\w.$-]*\.(?:zip|tar\.gz|json)", commands)}
         self.assertGreater(len(files), 1)
-        self.assertLessEqual(files, release.names("0.1.0"))
+        self.assertLessEqual(files, assemble.names("0.1.0"))
         table = self.PAGE.split("\n## Verify a release\n")[1].split("```")[0]
-        self.assertEqual(set(re.findall(r"`([\w.-]+\.\w+|SHA256SUMS)`", table)), release.names("VERSION") | {release.SUMS})
+        self.assertEqual(set(re.findall(r"`([\w.-]+\.\w+|SHA256SUMS)`", table)), assemble.names("VERSION") | {assemble.SUMS})
         verified = re.findall(r"--signer-workflow \"\$REPOSITORY/([^\"]+)\"", commands)
         self.assertTrue(verified)
         for workflow in verified:

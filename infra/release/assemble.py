@@ -1,8 +1,8 @@
 """Checks and assembles a release, for .github/workflows. Standard library only.
 
-    release.py version TAG                    fails unless tag, manifests and CHANGELOG.md name one version; prints version=VERSION
-    release.py compare FOLDER FOLDER          fails, and names each file, unless both builds have the same bytes
-    release.py assemble VERSION OUT FOLDER..  one folder of the builds of all architectures, with SHA256SUMS over all files
+    assemble.py version TAG                    fails unless tag, manifests and CHANGELOG.md name one version; prints version=VERSION
+    assemble.py compare FOLDER FOLDER          fails, and names each file, unless both builds have the same bytes
+    assemble.py assemble VERSION OUT FOLDER..  one folder of the builds of all architectures, with SHA256SUMS over all files
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def check_program(archive: Path, name: str, architecture: str) -> None:
     if needed > GLIBC:
         raise Refused(
             f"{archive.name}: {name} needs glibc {needed[0]}.{needed[1]}, and provided.al2023 has {GLIBC[0]}.{GLIBC[1]}: "
-            "build it with infra/release/build.sh"
+            "build it with infra/release/container.sh"
         )
 
 
@@ -145,7 +145,7 @@ def assemble(version: str, out: Path, folders: list[Path]) -> int:
     if missing := sorted(names(version) - origins.keys()):
         raise Refused(f"no build made {', '.join(missing)}: see the job of that architecture")
     if unknown := sorted(origins.keys() - names(version)):
-        raise Refused(f"not a file of release {version}: {', '.join(unknown)}. infra/release/release.py lists the names")
+        raise Refused(f"not a file of release {version}: {', '.join(unknown)}. infra/release/assemble.py lists the names")
     for name, (program, architecture) in programs(version).items():
         check_program(origins[name], program, architecture)
     for name in (f"hubkeeper-{version}.function.cdx.json", f"hubkeeper-{version}.cli.cdx.json"):
@@ -173,7 +173,7 @@ def main(arguments: list[str]) -> int:
                 print(__doc__, file=sys.stderr)
                 return 2
     except Refused as refused:
-        print(f"release.py: {refused}", file=sys.stderr)
+        print(f"assemble.py: {refused}", file=sys.stderr)
         return 1
     return 0
 
