@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
-# versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
-# `run.sh --setup` installs the tools and lints nothing.
+# Lints the template and the example beside it (cfn-lint, `sam validate --lint`, checkov), and the workflows and forms in .github
+# (actionlint, zizmor), in virtual environments with pinned versions below target. Each accepted finding of checkov has its reason
+# in the template. A reason without a finding fails too. `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 template=infra/aws/template.yaml
@@ -22,6 +22,7 @@ environment() {
 
 cloudformation="$(environment cloudformation)"
 checkov="$(environment checkov)"
+workflows="$(environment workflows)"
 [ "${1:-}" != --setup ] || exit 0
 export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}" NO_COLOR=1
 
@@ -37,3 +38,10 @@ sed 's/^\( *\)skip:$/\1left:/' "$template" > "$bare/template.yaml"
 scan "$template" > "$bare/with.json"
 scan "$bare/template.yaml" > "$bare/without.json"
 python3 infra/lint/explained.py "$template" "$bare/with.json" "$bare/without.json"
+
+# without shellcheck, whose version depends on the machine; zizmor must not ask GitHub
+"$workflows/bin/actionlint" -shellcheck= -pyflakes=
+echo 'actionlint: clean'
+"$workflows/bin/zizmor" --offline --quiet --no-progress --strict-collection --collect=all --persona=pedantic .github
+echo 'zizmor: clean'
+PYTHONDONTWRITEBYTECODE=1 "$workflows/bin/python" infra/lint/test_workflows.py
