@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
 # versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
+# Then the parameter files of docs/deploying.md and the permissions boundary.
 # `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -27,6 +28,13 @@ export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}"
 
 "$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template" infra/aws/onboarded-organization.yaml
 echo 'cfn-lint: clean'
+situations=()
+for file in infra/aws/situations/*.json; do
+    [ "$file" = infra/aws/situations/tags.json ] || situations+=("$file")
+done
+"$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template" --regions eu-west-1 us-gov-west-1 us-gov-east-1 \
+    --parameter-files "${situations[@]}"
+"$cloudformation/bin/python" infra/lint/situations.py "$template" infra/aws/situations docs/deploying.md infra/aws/permissions-boundary.json
 "$cloudformation/bin/sam" validate --lint --template-file "$template"
 
 # hides checkov's complaints about the missing network; its findings are in the output file
