@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
 # versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
-# Then the parameter files of docs/deploying.md and the permissions boundary.
+# Then the parameter files of docs/deploying.md, the permissions boundary and the ARM template.
 # `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,6 +23,7 @@ environment() {
 
 cloudformation="$(environment cloudformation)"
 checkov="$(environment checkov)"
+azure="$(environment azure)"
 [ "${1:-}" != --setup ] || exit 0
 export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}" NO_COLOR=1
 
@@ -45,3 +46,5 @@ sed 's/^\( *\)skip:$/\1left:/' "$template" > "$bare/template.yaml"
 scan "$template" > "$bare/with.json"
 scan "$bare/template.yaml" > "$bare/without.json"
 python3 infra/lint/explained.py "$template" "$bare/with.json" "$bare/without.json"
+
+"$azure/bin/python" infra/lint/arm.py infra/azure/azuredeploy.json
