@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
 # versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
-# Then the parameter files of docs/deploying.md, the permissions boundary and the ARM template.
+# Then the parameter files of docs/deploying.md, the permissions boundary, the ARM template, and the module of Terraform.
 # `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -48,3 +48,5 @@ scan "$bare/template.yaml" > "$bare/without.json"
 python3 infra/lint/explained.py "$template" "$bare/with.json" "$bare/without.json"
 
 "$azure/bin/python" infra/lint/arm.py infra/azure/azuredeploy.json
+"$checkov/bin/python" infra/lint/terraform.py infra/terraform "$template" infra/azure/azuredeploy.json docs/terraform.md
+"$checkov/bin/checkov" --framework terraform --skip-download --quiet --compact --directory infra/terraform 2>/dev/null
