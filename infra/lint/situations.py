@@ -15,6 +15,7 @@ import cfnlint
 from cfnlint.decode import cfn_yaml
 
 TAGS = "tags.json"
+PACKAGE_ADDRESS = 150
 VPC = {"SubnetIds": "subnet-0a1b2c3d4e5f60718", "SecurityGroupIds": "sg-0a1b2c3d4e5f60718"}
 # what is added to the file of one account, the partition, and a word of the refusal
 REFUSED = [
@@ -169,7 +170,14 @@ def check_boundary(template, _folder, _page, boundary):
         yield f"the permissions boundary and the roles differ in {sorted(allowed ^ granted)}"
 
 
-CHECKS = [check_files, check_refused, check_page, check_tags, check_gov, check_boundary]
+def check_size(template, _folder, _page, _boundary):
+    """CloudFormation accepts a template of 51,200 bytes in a request. As JSON, with the address of a package, this one must fit."""
+    size = len(json.dumps(template, separators=(",", ":"), ensure_ascii=False).encode()) + PACKAGE_ADDRESS
+    if size > 51_200:
+        yield f"the template has {size:,} bytes as JSON: shorten its descriptions"
+
+
+CHECKS = [check_files, check_refused, check_page, check_tags, check_gov, check_boundary, check_size]
 
 
 if __name__ == "__main__":
