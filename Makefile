@@ -81,7 +81,7 @@ setup: ##1 Install what the Python tests need, once
 	@tests/page/run.sh --setup
 	@infra/lint/run.sh --setup
 
-lint-infra: ##3 Lint the AWS template, and the workflows in .github
+lint-infra: ##3 Lint infra: templates, parameter files, Terraform, and the workflows in .github
 	@infra/lint/run.sh
 
 test-infra: ##3 Test scripts and ARM template of infra

@@ -61,9 +61,10 @@ aws_login() {
     esac
 }
 
-# The ARN that the function's role has, or will have: the template names the role after the stack and the Region.
+# role_arn [NAME]: the ARN that the function's role has, or will have. The template names the role after the stack and the Region,
+# unless its parameter RoleName does.
 role_arn() {
-    local name="$STACK-$region"
+    local name="${1:-$STACK-$region}"
     [ "${#name}" -le 64 ] || fail "the role's name $name is longer than 64 characters: choose a shorter STACK"
     say "arn:$partition:iam::$account:role/$name"
 }

@@ -3,7 +3,7 @@
 The scripts run in a copy of the repository. PATH holds stand-ins for aws, sam, cargo and az and a few Unix tools, nothing else. A
 stand-in records each call and returns the response that the test has prepared. Every other call fails the test.
 
-docs/deploy.md is compared with the Makefile, the scripts and the template. If botocore can be imported, its commands are compared with
+docs/deploy.md is compared with the Makefile, the scripts and the template, and so are the names and commands of docs/deploying.md. If botocore can be imported, its commands are compared with
 the models of AWS from which the AWS CLI takes commands and options. Its sample output must be what the scripts print here.
 """
 
@@ -35,6 +35,7 @@ SCRIPTS = {
 OF_THE_COMMAND_LINE = {"install", "onboard"}
 COMMON = "infra/common.sh"
 DOCUMENT = "docs/deploy.md"
+SITUATIONS = "docs/deploying.md"
 TEMPLATE = "infra/aws/template.yaml"
 COPIED = ["Makefile", "samconfig.toml", COMMON, "infra/azure/azuredeploy.json", *SCRIPTS.values()]
 UNIX = "awk basename bash cat dirname env mktemp paste rm sed sh sort tr".split()
@@ -168,11 +169,13 @@ AZ = {
     "deployment group show": {"name", "resource-group", "query", "output"},
     "group create": {"name", "location"},
     "group show": {"name", "query", "output"},
+    "identity federated-credential create": {"name", "identity-name", "resource-group", "issuer", "subject", "audiences"},
     "identity federated-credential delete": {"identity-name", "resource-group", "name"},
     "identity federated-credential show": {"identity-name", "resource-group", "name", "query", "output"},
     "login": set(),
     "provider register": {"namespace", "wait"},
     "provider show": {"namespace", "query", "output"},
+    "tag update": {"resource-id", "operation", "tags"},
 }
 
 
@@ -451,6 +454,12 @@ class Deploy(Scripts):
         last = ["AzureClientId=other", "ManagerSecretArns=arn:aws:secretsmanager:eu-west-1:111122223333:secret:m/*", "Architecture=x86_64"]
         self.assertEqual(given[-3:], last)
         self.assertNotIn(f"AzureClientId={CLIENT}", given)
+
+    def test_a_role_of_another_name_is_shown_and_compared(self):
+        run = self.first(PARAMETERS="RoleName=security-hubkeeper")
+        self.assertIn(f"role        arn:aws:iam::{ACCOUNT}:role/security-hubkeeper\n", run.out)
+        # the stand-in's stack has the role of the default name
+        self.assertIn("The role is not the one above", run.out)
 
     def test_a_word_that_is_no_parameter_is_refused(self):
         for word in ("Architecture", "LogLevel=", "rate(1"):
@@ -761,7 +770,7 @@ class Destroy(Scripts):
 
 # Words in code that look like names of the template, but are not.
 WORDS = set(
-    """Managed Unchanged VpcConfig RotationFailed Microsoft Refused Retryable Misconfigured NeedsHuman BadEvent""".split()
+    """Managed Unchanged VpcConfig RotationFailed Microsoft Refused Retryable Misconfigured NeedsHuman BadEvent FunctionInVpc""".split()
 )
 
 
@@ -773,11 +782,12 @@ class Texts:
     template: str
     makefile: str
     samconfig: str
+    situations: str
     scripts: dict[str, str]
 
     @staticmethod
     def read() -> Texts:
-        names = [DOCUMENT, TEMPLATE, "Makefile", "samconfig.toml"]
+        names = [DOCUMENT, TEMPLATE, "Makefile", "samconfig.toml", SITUATIONS]
         return Texts(*((ROOT / name).read_text() for name in names), {name: (ROOT / name).read_text() for name in [COMMON, *SCRIPTS.values()]})
 
     def section(self, heading: str) -> str:
@@ -786,13 +796,13 @@ class Texts:
         return found[1]
 
     def blocks(self) -> list[tuple[str, str]]:
-        """Language and text of each code block, without its indentation."""
-        found = re.finditer(r"^( *)```(\w+)\n(.*?)^ *```$", self.document, re.MULTILINE | re.DOTALL)
+        """Language and text of each code block of both pages, without its indentation."""
+        found = re.finditer(r"^( *)```(\w+)\n(.*?)^ *```$", self.document + self.situations, re.MULTILINE | re.DOTALL)
         return [(each[2], re.sub(rf"(?m)^{each[1]}", "", each[3])) for each in found]
 
     def spans(self) -> list[str]:
-        """The words in backticks, outside of code blocks."""
-        prose = re.sub(r"^ *```.*?^ *```$", "", self.document, flags=re.MULTILINE | re.DOTALL)
+        """The words in backticks of both pages, outside of code blocks."""
+        prose = re.sub(r"^ *```.*?^ *```$", "", self.document + self.situations, flags=re.MULTILINE | re.DOTALL)
         return re.findall(r"`([^`\n]+)`", prose)
 
     def recipe(self, target: str) -> str:
@@ -864,7 +874,7 @@ def check_names(texts: Texts) -> Iterator[str]:
 
 def check_make(texts: Texts) -> Iterator[str]:
     """Every command of make exists, with variables that its script uses; the settings are those that the scripts read."""
-    targets = set(re.findall(r"^([a-z-]+):.*##[123] ", texts.makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):.*##[123] ", texts.makefile, re.MULTILINE))
     said = [*texts.spans(), *(line for language, text in texts.blocks() if language == "sh" for line in text.splitlines())]
     for words in (shlex.split(text) for text in said if text.startswith("make ")):
         if words[1] not in targets:
@@ -899,17 +909,18 @@ def slug(heading: str) -> str:
 
 def check_links(texts: Texts) -> Iterator[str]:
     """Every relative link leads to a file, and to a heading in it."""
-    for target in re.findall(r"\]\(([^)]+)\)", texts.document):
-        path, _, anchor = target.partition("#")
-        file = (ROOT / DOCUMENT).parent / path if path else ROOT / DOCUMENT
-        if path.startswith("https://"):
-            continue
-        if not file.exists():
-            yield f"link to {path}, which is not there"
-            continue
-        text = texts.document if not path else file.read_text()
-        if anchor and anchor not in {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}:
-            yield f"link to {target}: there is no such heading"
+    for page in (texts.document, texts.situations):
+        for target in re.findall(r"\]\(([^)]+)\)", page):
+            path, _, anchor = target.partition("#")
+            file = (ROOT / DOCUMENT).parent / path if path else ROOT / DOCUMENT
+            if path.startswith("https://"):
+                continue
+            if not file.exists():
+                yield f"link to {path}, which is not there"
+                continue
+            text = page if not path else file.read_text()
+            if anchor and anchor not in {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}:
+                yield f"link to {target}: there is no such heading"
     for span in texts.spans():
         if re.match(r"(infra|docs|src|tests|events)/", span) and not (ROOT / span).exists():
             yield f"file {span} is not there"
@@ -940,14 +951,17 @@ BREAKAGES = [
     ("template", "  FailedAlarm:\n", "  FailureAlarm:\n", "alarms: FailedAlarm is not there"),
     ("document", "| [`VerdictAlarm`](runbook.md#verdictalarm) |", "| `ProofAlarm` |", "alarms: VerdictAlarm is left out"),
     ("document", "| `RoleArn` |", "| `RoleArns` |", "outputs: RoleArn is left out"),
-    ("document", "set\n`AzureAuth=client-secret`", "set\n`AzureAuths=client-secret`", "name AzureAuths"),
+    ("situations", "set\n`AzureAuth=client-secret`", "set\n`AzureAuths=client-secret`", "name AzureAuths"),
     ("document", '    "NotificationEmail=', '    "NotificationMail=', "parameter NotificationMail"),
     ("document", "make onboard ORG=acme MODE=plan", "make onboards ORG=acme MODE=plan", "make has no onboards"),
     ("document", "make onboard ORG=acme MODE=plan", "make onboard ORGANIZATION=acme", "make onboard takes no ORGANIZATION"),
     ("document", "| `PREFIX` | `hubkeeper/` |", "| `BEGINNING` | `hubkeeper/` |", "settings: PREFIX is left out"),
     ("document", "| `SINCE` | `1h` |", "| `UNTIL` | `1h` |", "settings: SINCE is left out"),
     ("makefile", "\t@infra/aws/logs.sh", "\t@infra/aws/log.sh", "make logs does not run"),
-    ("document", "az cloud set --name", "az cloud set --cloud", "az cloud set has no ['cloud']"),
+    ("situations", "az cloud set --name", "az cloud set --cloud", "az cloud set has no ['cloud']"),
+    ("situations", "    --issuer https", "    --issued-by https", "has no ['issued-by']"),
+    ("situations", "](#run-it-in-a-vpc)", "](#run-it-in-the-vpc)", "no such heading"),
+    ("situations", "](../infra/aws/situations/vpc.json)", "](../infra/aws/situations/vpcs.json)", "which is not there"),
     ("document", "](../infra/azure/README.md#before)", "](../infra/azure/README.md#after)", "no such heading"),
     ("document", "](../samconfig.toml)", "](../samconfig.tml)", "which is not there"),
     ("document", "](#parameters)", "](#parameter)", "no such heading"),
@@ -959,7 +973,9 @@ OF_AWS = [
     ("document", "aws sqs start-message-move-task --source-arn", "aws sqs start-message-move-task --source-queue", "has no ['source-queue']"),
     ("document", "--no-rotate-immediately\n", "--no-rotate-at-once\n", "has no ['no-rotate-at-once']"),
     ("document", "aws iam enable-outbound", "aws iam enable-inbound", "aws iam has no enable-inbound"),
-    ("document", "aws lambda publish-layer-version", "aws lambdas publish-layer-version", "aws has no lambdas"),
+    ("situations", "aws lambda publish-layer-version", "aws lambdas publish-layer-version", "aws has no lambdas"),
+    ("situations", "--add-replica-regions Region", "--replicas Region", "has no ['replicas']"),
+    ("situations", "--permission-model SELF_MANAGED", "--permissions SELF_MANAGED", "has no ['permissions']"),
     ("document", "--secret-string file:///dev/stdin\nunset token", "--secret-text file:///dev/stdin\nunset token", "has no ['secret-text']"),
 ]
 

@@ -77,7 +77,7 @@ case "$status" in
         ;;
     *_IN_PROGRESS) fail "the stack $STACK is $status: wait until it has finished" ;;
 esac
-role="$(role_arn)"
+role="$(role_arn "$(parameter RoleName)")"
 
 # 2. show the plan
 say "account     $account"

@@ -946,7 +946,7 @@ def aws_side(files: Files) -> list[str]:
         for word in set(re.findall(r"`(Azure[A-Z]\w+|RoleArn)`", document)):
             if not re.search(rf"^  {word}:$", files.aws, re.MULTILINE):
                 problems.append(f"{name}: the AWS stack has no {word}")
-    if "names it `<stack>-<Region>`" in files.documents["README.md"] and "RoleName: !Sub ${AWS::StackName}-${AWS::Region}" not in files.aws:
+    if "names it `<stack>-<Region>`" in files.documents["README.md"] and "RoleName: !If [HasRoleName, !Ref RoleName, !Sub \"${AWS::StackName}-${AWS::Region}\"]" not in files.aws:
         problems.append("the AWS stack names its role otherwise")
     return problems
 
@@ -1010,7 +1010,7 @@ def given(name: str, value: Any) -> Callable[[Files], None]:
 
 def aws(old: str, new: str) -> Callable[[Files], None]:
     def change(files: Files) -> None:
-        stack = files.aws or "  RoleArn:\n  AzureTenantId:\n  AzureClientId:\n  AzureAuth:\n  AzureClientSecretArn:\n      RoleName: !Sub ${AWS::StackName}-${AWS::Region}\n"
+        stack = files.aws or "  RoleArn:\n  AzureTenantId:\n  AzureClientId:\n  AzureAuth:\n  AzureClientSecretArn:\n      RoleName: !If [HasRoleName, !Ref RoleName, !Sub \"${AWS::StackName}-${AWS::Region}\"]\n"
         assert old in stack
         files.aws = stack.replace(old, new)
 
@@ -1133,7 +1133,7 @@ BREAKAGES: list[tuple[str, str, Callable[[Files], None]]] = [
     ("names", "no variable may be", text("client-secret.md", "HUBKEEPER_AZURE_AUTH=federated", "HUBKEEPER_AZURE_AUTH=federation")),
     ("aws_side", "has no RoleArn", aws("  RoleArn:\n", "  Role:\n")),
     ("aws_side", "has no AzureClientSecretArn", aws("  AzureClientSecretArn:\n", "  AzureSecret:\n")),
-    ("aws_side", "names its role otherwise", aws("RoleName: !Sub ${AWS::StackName}-${AWS::Region}", "RoleName: hubkeeper")),
+    ("aws_side", "names its role otherwise", aws("RoleName: !If [HasRoleName, !Ref RoleName, !Sub \"${AWS::StackName}-${AWS::Region}\"]", "RoleName: hubkeeper")),
 ]
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Lints the template and the example beside it (cfn-lint, `sam validate --lint`, checkov), and the workflows and forms in .github
-# (actionlint, zizmor), in virtual environments with pinned versions below target. Each accepted finding of checkov has its reason
-# in the template. A reason without a finding fails too. `run.sh --setup` installs the tools and lints nothing.
+# Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
+# versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
+# Then the parameter files of docs/deploying.md, the permissions boundary, the ARM template, the module of Terraform, and the
+# workflows and forms in .github (actionlint, zizmor). `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 template=infra/aws/template.yaml
@@ -23,11 +24,19 @@ environment() {
 cloudformation="$(environment cloudformation)"
 checkov="$(environment checkov)"
 workflows="$(environment workflows)"
+azure="$(environment azure)"
 [ "${1:-}" != --setup ] || exit 0
 export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}" NO_COLOR=1
 
 "$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template" infra/aws/onboarded-organization.yaml
 echo 'cfn-lint: clean'
+situations=()
+for file in infra/aws/situations/*.json; do
+    [ "$file" = infra/aws/situations/tags.json ] || situations+=("$file")
+done
+"$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template" --regions eu-west-1 us-gov-west-1 us-gov-east-1 \
+    --parameter-files "${situations[@]}"
+"$cloudformation/bin/python" infra/lint/situations.py "$template" infra/aws/situations docs/deploying.md infra/aws/permissions-boundary.json
 "$cloudformation/bin/sam" validate --lint --template-file "$template"
 
 # hides checkov's complaints about the missing network; its findings are in the output file
@@ -45,3 +54,6 @@ echo 'actionlint: clean'
 "$workflows/bin/zizmor" --offline --quiet --no-progress --strict-collection --collect=all --persona=pedantic .github
 echo 'zizmor: clean'
 PYTHONDONTWRITEBYTECODE=1 "$workflows/bin/python" infra/lint/test_workflows.py
+"$azure/bin/python" infra/lint/arm.py infra/azure/azuredeploy.json
+"$checkov/bin/python" infra/lint/terraform.py infra/terraform "$template" infra/azure/azuredeploy.json docs/terraform.md
+"$checkov/bin/checkov" --framework terraform --skip-download --quiet --compact --directory infra/terraform 2>/dev/null

@@ -5,6 +5,7 @@ incomplete, and the end-to-end tests would prove less than they say. Each patch 
 has renamed a patched function raises an error, so that no patch is lost unnoticed.
 """
 
+import inspect
 import json
 import sys
 import time
@@ -12,7 +13,7 @@ import time
 from ministack import app
 from ministack.core.responses import error_response_json, json_response, new_uuid
 from ministack.core import iam_actions
-from ministack.services import eventbridge, lambda_svc, secretsmanager
+from ministack.services import eventbridge, iam, lambda_svc, secretsmanager
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 
@@ -100,6 +101,20 @@ def put_secret_value(original, data):
     return status, headers, body
 
 
+@replace(secretsmanager, "handle_request")
+async def handle_request(original, method, path, headers, body, query_params):
+    """A replica can be promoted: it keeps its versions, labels and tags, and is a secret of its own. The emulator has no such call."""
+    if not headers.get("x-amz-target", "").endswith(".StopReplicationToReplica"):
+        return await original(method, path, headers, body, query_params)
+    _, replica = secretsmanager._resolve(json.loads(body)["SecretId"])
+    if replica is None or not secretsmanager._is_replica(replica):
+        return error_response_json("InvalidRequestException", "You can't perform this operation on a secret that is not a replica.", 400)
+    secretsmanager._unlink_from_primary(replica)
+    for member in ("_PrimaryRegion", "_PrimarySecretArn"):
+        replica.pop(member, None)
+    return json_response({"ARN": replica["ARN"]})
+
+
 @replace(iam_actions, "extract_iam_action")
 def extract_iam_action(original, service, method, path, headers, body, query_params):
     """A batch needs the same action as the single call. The emulator requires an action that IAM does not have."""
@@ -161,6 +176,35 @@ def put_events(original, data, allow_aws_source=False):
     ``aws.`` from every other sender."""
     return original(data, allow_aws_source=True)
 
+
+def completed(kind, field, complete):
+    """Adds to a resource of a stack a field of the template that the emulator ignores when it creates the resource."""
+    handler = provisioners._RESOURCE_HANDLERS[kind]
+    create = handler["create"]
+    assert field not in inspect.getsource(create)
+
+    def create_and_complete(logical_id, properties, stack):
+        name, attributes = create(logical_id, properties, stack)
+        if properties.get(field):
+            complete(name, properties[field])
+        return name, attributes
+
+    handler["create"] = create_and_complete
+
+
+def set_boundary(role, boundary):
+    """The emulator enforces a role's permissions boundary, but does not read it from a template."""
+    answer = iam._put_role_permissions_boundary({"RoleName": [role], "PermissionsBoundary": [boundary]})
+    assert answer[0] == 200, answer
+
+
+def set_network(function, network):
+    """The emulator's function can have a VPC, but not one from a template."""
+    lambda_svc._functions[function]["config"]["VpcConfig"] = lambda_svc._vpc_config_with_id(network)
+
+
+completed("AWS::IAM::Role", "PermissionsBoundary", set_boundary)
+completed("AWS::Lambda::Function", "VpcConfig", set_network)
 
 # the emulator does not know saved queries, which nothing depends on: each has only its id
 provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {

@@ -1,5 +1,7 @@
 """The world of the end-to-end tests: the AWS emulator, the sandbox for Docker Hub, Entra, ARM and STS, the stack, and the people."""
 
+import contextlib
+import copy
 import json
 import os
 import sys
@@ -40,11 +42,11 @@ class Emulator:
         self.log = self.program.log
         self.program.up(f"{self.url}/_ministack/health", 200)
 
-    def client(self, service, **credentials):
+    def client(self, service, region=REGION, **credentials):
         """A client with root's keys, or the given ones."""
         keys = credentials or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         config = Config(retries={"max_attempts": 1}, read_timeout=120)
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, config=config, **keys)
+        return boto3.client(service, endpoint_url=self.url, region_name=region, config=config, **keys)
 
     def stop(self):
         self.program.stop()
@@ -80,20 +82,46 @@ class World:
 
     def __init__(self, emulator, sandbox, package):
         self.emulator, self.sandbox = emulator, sandbox
-        self.known = []
+        self.known, self.package = [], package
+        self.connect(REGION)
+
+    def connect(self, region):
+        """AWS's clients of a Region, and the package in a bucket there."""
+        self.region, self.bucket = region, f"code-{region}"
         for service in ("cloudformation", "cloudwatch", "events", "iam", "lambda", "logs", "s3", "scheduler", "secretsmanager", "sns", "sqs"):
-            setattr(self, "lambda_" if service == "lambda" else service, emulator.client(service))
-        self.s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
-        self.s3.upload_file(str(package), "code", "hubkeeper.zip")
+            setattr(self, "lambda_" if service == "lambda" else service, self.emulator.client(service, region))
+        # AWS refuses the default Region as a constraint
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        self.s3.create_bucket(Bucket=self.bucket, **where)
+        self.s3.upload_file(str(self.package), self.bucket, "hubkeeper.zip")
+
+    def in_region(self, region):
+        """The same world, seen from another Region."""
+        other = copy.copy(self)
+        other.connect(region)
+        return other
 
     # --- the stack
+
+    @contextlib.contextmanager
+    def deployed(self, stack, **parameters):
+        """The same world with another stack instead of the shared one, which Entra trusts meanwhile. Deletes it at the end."""
+        other = copy.copy(self)
+        try:
+            other.install(stack, **parameters)
+            yield other
+            self.no_secret_in(*(json.dumps(line) for line in other.log_lines()))
+        finally:
+            self.cloudformation.delete_stack(StackName=stack)
+            self.cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+            self.sandbox("role", roleArn=self.outputs["RoleArn"])
 
     def deploy(self, stack, **parameters):
         """Creates or updates a stack from the template, with the package instead of the source. Returns its outputs."""
         source = "CodeUri: ../.."
         template = TEMPLATE.read_text()
         assert template.count(source) == 1
-        template = template.replace(source, "CodeUri: s3://code/hubkeeper.zip")
+        template = template.replace(source, f"CodeUri: s3://{self.bucket}/hubkeeper.zip")
         machine = "arm64" if os.uname().machine == "aarch64" else "x86_64"
         endpoints = {
             "HubUrl": "HUBKEEPER_HUB_URL", "HubAuthUrl": "HUBKEEPER_HUB_AUTH_URL", "RegistryUrl": "HUBKEEPER_REGISTRY_URL",
@@ -102,7 +130,7 @@ class World:
         }
         values = {
             "Architecture": machine,
-            "ManagerSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{MANAGER_PREFIX}*",
+            "ManagerSecretArns": f"arn:aws:secretsmanager:{self.region}:{ACCOUNT}:secret:{MANAGER_PREFIX}*",
             "AwsEndpointUrl": self.emulator.url,
             # the emulator has no rotation schedules
             "ManagedRotationDays": "0",
@@ -110,10 +138,10 @@ class World:
         values |= {parameter: self.sandbox.environment[variable] for parameter, variable in endpoints.items()}
         values |= parameters
         # longer than the 51,200 bytes of TemplateBody: SAM uploads it, too
-        self.s3.put_object(Bucket="code", Key="template.yaml", Body=template.encode())
+        self.s3.put_object(Bucket=self.bucket, Key="template.yaml", Body=template.encode())
         request = {
             "StackName": stack,
-            "TemplateURL": f"{self.emulator.url}/code/template.yaml",
+            "TemplateURL": f"{self.emulator.url}/{self.bucket}/template.yaml",
             "Capabilities": ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
             "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
         }
@@ -158,19 +186,19 @@ class World:
 
     # --- Docker Hub and its secrets
 
-    def organization(self, name, manager=True, scope=None):
+    def organization(self, name, manager=True, scope=None, prefix=PREFIX, manager_prefix=MANAGER_PREFIX):
         """Creates an organization with its secret: with a manager, with a token made by hand (of this scope), or with both."""
         user = f"{name}-scanner"
         password = self.sandbox("organization", name=name, user=user)["password"]
         self.known.append(password)
         document = self.document(name, user)
         if manager:
-            login = json.dumps({"username": user, "password": password, "usedBy": [f"{PREFIX}{name}"]})
-            created = self.secretsmanager.create_secret(Name=f"{MANAGER_PREFIX}{name}", SecretString=login)
+            login = json.dumps({"username": user, "password": password, "usedBy": [f"{prefix}{name}"]})
+            created = self.secretsmanager.create_secret(Name=f"{manager_prefix}{name}", SecretString=login)
             document["manager"] = created["ARN"]
         if scope:
             document["accessToken"] = self.token(user, scope)
-        created = self.secretsmanager.create_secret(Name=f"{PREFIX}{name}", SecretString=json.dumps(document))
+        created = self.secretsmanager.create_secret(Name=f"{prefix}{name}", SecretString=json.dumps(document))
         return Organization(name, user, created["ARN"])
 
     def document(self, name, user):

@@ -1,6 +1,7 @@
 //! Checks that the deployment matches the code: variables, permissions, events, metrics and limits of
 //! `infra/aws/template.yaml`.
 
+mod network;
 pub(crate) mod notices;
 mod pattern;
 pub(crate) mod template;
@@ -223,17 +224,26 @@ fn the_role_may_what_the_code_calls_and_nothing_more() {
         "kms:Decrypt",
         "kms:GenerateDataKey",
         "kms:DescribeKey",
+        // Lambda's, for a function in a VPC
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
     ];
     let expected: BTreeSet<String> = calls.into_iter().chain(platform.map(str::to_owned)).collect();
-    let statements = template.statements();
-    let granted: BTreeSet<String> = statements
+    let (allowed, denied): (Vec<_>, Vec<_>) =
+        template.statements().into_iter().partition(|(_, statement)| statement["Effect"] == "Allow");
+    let granted: BTreeSet<String> = allowed
         .iter()
         .flat_map(|(_, statement)| list(&statement["Action"]))
         .map(|action| action.as_str().unwrap().to_owned())
         .collect();
     assert_eq!(granted, expected);
-    for (_, statement) in &statements {
-        assert_eq!(statement["Effect"], "Allow");
+    assert_eq!(denied.len(), 1);
+    assert_eq!((&denied[0].1["Sid"], &denied[0].1["Effect"]), (&json!("NotByTheCode"), &json!("Deny")));
+    for (_, statement) in &allowed {
         assert!(statement.get("NotAction").is_none() && statement.get("NotResource").is_none());
         assert!(list(&statement["Action"]).iter().all(|action| !action.as_str().unwrap().contains('*')));
     }
@@ -244,12 +254,12 @@ fn every_wildcard_resource_has_its_reason_beside_it() {
     let template = Template::read();
     let lines: Vec<&str> = template.text.lines().collect();
     let wildcards: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].trim() == "Resource: \"*\"").collect();
-    assert_eq!(wildcards.len(), 3, "ListSecrets, GetWebIdentityToken, X-Ray");
+    assert_eq!(wildcards.len(), 5, "ListSecrets, GetWebIdentityToken, X-Ray, EC2 twice");
     for at in wildcards {
         assert!(lines[at - 1].trim().starts_with("# "), "line {}", at + 1);
     }
     let all = template.statements().into_iter().filter(|(_, statement)| statement["Resource"] == "*").count();
-    assert_eq!(all, 3, "no wildcard is spelt in another way");
+    assert_eq!(all, 5, "no wildcard is spelt in another way");
 }
 
 #[test]
