@@ -81,6 +81,16 @@ Examples:
 
 A token comes from --token-file or HUBKEEPER_TOKEN; without --manager and --owner also from standard input or a hidden prompt.")]
     Init(Box<Init>),
+    /// Create the secret of a connector that somebody made in the portal, and let the function take it over
+    #[command(after_help = "\
+Examples:
+  hubkeeper import --connector /subscriptions/…/securityConnectors/dockerhub-acme --plan
+  hubkeeper import --connector /subscriptions/…/securityConnectors/dockerhub-acme --username acme-scanner < token.txt
+  hubkeeper import --connector /subscriptions/…/securityConnectors/dockerhub-acme --manager hubkeeper-manager/acme
+
+Azure is read with your login of the Azure CLI. A token comes from --token-file or HUBKEEPER_TOKEN; without --manager also from standard
+input or a hidden prompt.")]
+    Import(Box<Import>),
     /// Print a JSON Schema, for editors and checks
     #[command(after_help = "\
 Example:
@@ -278,6 +288,47 @@ pub struct Init {
     pub dry_run: bool,
     /// Do not ask before the secret is created
     #[arg(short, long, conflicts_with = "dry_run")]
+    pub yes: bool,
+    /// The deployed function.
+    #[command(flatten)]
+    pub function: Function,
+}
+
+/// `hubkeeper import`.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// Resource id of the connector, in any letter case: /subscriptions/…/securityConnectors/NAME
+    #[arg(long, value_name = "ID")]
+    pub connector: String,
+    /// The dedicated Docker Hub user; the default is the connector's user
+    #[arg(short, long)]
+    pub username: Option<String>,
+    /// Name or ARN of the manager secret: with it hubkeeper makes the tokens
+    #[arg(long, value_name = "ID")]
+    pub manager: Option<String>,
+    /// Repositories that the token must read; `prefix*` means at least one with this prefix
+    #[arg(long, value_name = "NAME,PREFIX*", value_delimiter = ',')]
+    pub expect: Vec<String>,
+    /// Repositories that may be unreadable
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// When the token expires: a date or a time (RFC 3339), or `never`
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
+    /// Where the token comes from.
+    #[command(flatten)]
+    pub token: Token,
+    /// Name of the secret; the default is the stack's prefix, else `hubkeeper/`, and the organization
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// KMS key that encrypts the secret; the default is AWS's own key
+    #[arg(long, value_name = "KEY")]
+    pub kms_key: Option<String>,
+    /// Make all checks, show what would change, and write nothing; --dry-run is the same
+    #[arg(long, alias = "dry-run")]
+    pub plan: bool,
+    /// Do not ask before the secret is created and the connector is taken over
+    #[arg(short, long, conflicts_with = "plan")]
     pub yes: bool,
     /// The deployed function.
     #[command(flatten)]

@@ -151,12 +151,23 @@ impl Context {
     }
 
     /// The function's code with the caller's credentials, to read connectors alone: the login of the Azure CLI needs
-    /// neither the function's tenant nor its client.
+    /// neither the function's tenant nor its client. Its other settings are those of the function, if they may be read.
     ///
     /// # Errors
     /// Returns a failure that says what is missing.
     pub async fn reader(&self, arguments: &args::Function, shared: Arc<HttpShared>) -> Result<Local, Failure> {
-        let (mut environment, aws) = self.settings(arguments, &shared).await?;
+        let (mut environment, aws) = match self.settings(arguments, &shared).await {
+            Ok(settings) => settings,
+            Err(failure) if failure.remedy.contains("lambda:GetFunctionConfiguration") => {
+                self.clear_line();
+                self.say(&format!(
+                    "{}; {}: connectors are read in Azure's public cloud, unless HUBKEEPER_AZURE_CLOUD names another",
+                    failure.what, failure.remedy
+                ));
+                (self.environment.clone(), local::aws(&local::http_client(&shared)).await?)
+            }
+            Err(failure) => return Err(failure),
+        };
         without_function(&mut environment);
         Local::new(&environment, shared, aws).await
     }

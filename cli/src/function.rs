@@ -59,10 +59,14 @@ impl Deployed {
         aws: &SdkConfig,
         http_client: &HttpClient,
     ) -> Result<Self, Failure> {
+        Ok(Self::named(&Names::find(arguments, environment, aws, http_client).await?, aws, http_client))
+    }
+
+    /// The function that these names name.
+    pub fn named(names: &Names, aws: &SdkConfig, http_client: &HttpClient) -> Self {
         let invoking = SdkHttp::with(http_client.clone(), INVOKE);
         let lambda = sdk_client!(aws_sdk_lambda, aws, http_client, invoking);
-        let Names { function: name, stack, .. } = Names::find(arguments, environment, aws, http_client).await?;
-        Ok(Self { lambda, name, stack })
+        Self { lambda, name: names.function.clone(), stack: names.stack.clone() }
     }
 
     /// Sends an event and waits for the report.

@@ -158,6 +158,20 @@ pub fn after_init(next: &Next<'_>) -> String {
     format!("what comes next\n{}", steps.collect::<Vec<_>>().join("\n"))
 }
 
+/// What comes after the takeover of a connector.
+pub fn after_import(next: &Next<'_>) -> String {
+    let Next { id, arn, function, named, token } = next;
+    let rotation = match token {
+        Origin::Manager => format!("turn on its rotation: {}", turn_on_rotation(arn, *function)),
+        _ => {
+            format!("leave rotation off, and stage the next token before this one expires: hubkeeper stage {id}{named}")
+        }
+    };
+    format!(
+        "what comes next\n  1. see its state: hubkeeper status {id}{named}\n  2. {rotation}\n  3. the token that was in the connector stays valid, since hubkeeper does not know it: stop what rotates it, and once Defender has scanned, revoke it at Docker Hub, unless it is the one in the secret or something else uses it"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use hubkeeper_core::secret::Document;
@@ -230,6 +244,16 @@ mod tests {
         assert!(manager.contains("1. connect it") && manager.contains("function:keeper "), "{manager}");
         let present = next(Origin::Present);
         assert!(present.contains("leave rotation off") && !present.contains("rotate-secret"), "{present}");
+    }
+
+    #[test]
+    fn after_an_import_the_former_token_is_a_persons_to_revoke() {
+        let next =
+            |token| Next { id: "hubkeeper/acme", arn: ACME, function: Some("keeper"), named: " --stack s", token };
+        let made = after_import(&next(Origin::Manager));
+        assert!(made.contains("rotate-secret --secret-id arn:aws-us-gov") && made.contains("revoke it at Docker Hub"));
+        let by_hand = after_import(&next(Origin::Present));
+        assert!(by_hand.contains("hubkeeper stage hubkeeper/acme --stack s\n") && !by_hand.contains("rotate-secret"));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! - [`schema`] describes secrets, events and reports as JSON Schema.
 //! - [`exit`] is how a command ends.
 //!
-//! It writes three things itself: a new secret (`init`), a new version of a secret (`stage`), and the start of a rotation
+//! It writes three things itself: a new secret (`init`, `import`), a new version of a secret (`stage`), and the start of a rotation
 //! (`rotate`). Everything else is written by the deployed function.
 
 pub mod args;

@@ -18,6 +18,7 @@ use hubkeeper::metrics::Sink;
 use hubkeeper::observer::Observer;
 use hubkeeper::process::Process;
 use hubkeeper_core::config::{Config, Environment, Problems};
+use hubkeeper_core::connector::Health;
 use hubkeeper_core::doctor::Ledger;
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event::DoctorQuery;
@@ -155,6 +156,12 @@ impl Local {
             return Err(Failure::usage("with your own credentials this command only plans", "add --plan"));
         }
         Box::pin(self.handler.handle(event, deadline())).await.map_err(Failure::own)
+    }
+
+    /// Reads Defender's report about a connector's health, if there is one.
+    pub async fn health(&self, id: &ConnectorId) -> Option<Health> {
+        let Handler::Ready(process) = &self.handler else { return None };
+        process.services(deadline(), &Sessions::default()).arm.health(id).await
     }
 
     /// Reads a connector from ARM.

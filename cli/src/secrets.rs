@@ -55,12 +55,12 @@ pub struct Created {
 ///
 /// # Errors
 /// Returns a failure if there is one, or it cannot be known.
-pub async fn absent(store: &SecretStore, name: &str) -> Result<(), Failure> {
+pub async fn absent(store: &SecretStore, name: &str, step: &'static str) -> Result<(), Failure> {
     match store.describe(name).await {
         Ok(secret) if secret.deleted => Err(deleted(name)),
         Ok(_) => Err(exists(name)),
         Err(error) => {
-            let failure = Failure::own(error.at("init"));
+            let failure = Failure::own(error.at(step));
             if hints::is_missing(&failure) { Ok(()) } else { Err(failure) }
         }
     }

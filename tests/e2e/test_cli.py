@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 
 import pytest
-from harness import ACCOUNT, PREFIX, REGION, ROOT
+from harness import ACCOUNT, PREFIX, REGION, ROOT, Organization
 from programs import KEEP, NO_PROXY, eventually
 
 PAGE = ROOT / "docs" / "deploy.md"
@@ -79,7 +79,19 @@ class Person:
         self.world, self.folder, self.name = world, folder, f"person-{uuid.uuid4()}"
         world.iam.create_user(UserName=self.name)
         self.key = world.iam.create_access_key(UserName=self.name)["AccessKey"]
+        self.azure = {}
         world.known.append(self.key["SecretAccessKey"])
+
+    def log_in_at_azure(self):
+        """With the Azure CLI, as somebody who may read."""
+        bearer = self.world.sandbox("reader")["bearer"]
+        self.world.known.append(bearer)
+        token, program = self.folder / "az.json", self.folder / "az"
+        token.write_text(json.dumps({"accessToken": bearer, "expires_on": 4102444800, "tokenType": "Bearer"}))
+        # the file keeps the token out of the arguments, as the Azure CLI does
+        program.write_text(f"#!/bin/sh\ncat {token}\n")
+        program.chmod(0o755)
+        self.azure = {"PATH": f"{self.folder}:{os.environ['PATH']}", "HUBKEEPER_ARM_URL": self.world.sandbox.environment["HUBKEEPER_ARM_URL"]}
 
     def may(self, *actions):
         document = json.dumps(policy(self.world, actions))
@@ -96,7 +108,7 @@ class Person:
             **{name: sandbox[name] for name in ("HUBKEEPER_HUB_URL", "HUBKEEPER_HUB_AUTH_URL", "HUBKEEPER_REGISTRY_URL", "HUBKEEPER_CA_BUNDLE")},
         }
         done = subprocess.run(
-            [os.environ["HUBKEEPER_CLI"], *arguments], env=KEEP | NO_PROXY | environment, cwd=self.folder, input=token or "",
+            [os.environ["HUBKEEPER_CLI"], *arguments], env=KEEP | NO_PROXY | environment | self.azure, cwd=self.folder, input=token or "",
             capture_output=True, text=True, timeout=180, check=False,
         )
         self.world.no_secret_in(done.stdout, done.stderr, " ".join(arguments))
@@ -237,6 +249,35 @@ def init(world, person, name, where):
     assert described["VersionIdsToStages"] == {report["versionId"]: ["AWSCURRENT"]}
 
 
+def import_(world, person, name, where):
+    """A connector of the portal, with the token of a person inside, and a manager of the dedicated user."""
+    user = f"{name}-scanner"
+    password = world.sandbox("organization", name=name, user=user)["password"]
+    owner = world.sandbox("owner", organization=name, user=f"{name}-owner")["password"]
+    world.known += [password, owner]
+    secret, manager = f"{PREFIX}{name}", f"{PREFIX}{name}-manager"
+    login = json.dumps({"username": user, "password": password, "usedBy": [secret]})
+    world.secretsmanager.create_secret(Name=manager, SecretString=login)
+    connector = world.sandbox("portal", connector=f"portal-{name}", organization=name, user=f"{name}-owner", token=world.token(f"{name}-owner"))["id"]
+    person.log_in_at_azure()
+    acme = Organization(name, user, None)
+    before = world.connector(acme)
+    yield [
+        "import", "--connector", connector.upper(), "--username", user, "--manager", manager, "--name", secret, "--yes", "-o", "json", *where,
+    ], None
+    with pytest.raises(world.secretsmanager.exceptions.ResourceNotFoundException):
+        world.secretsmanager.describe_secret(SecretId=secret)
+    assert world.connector(acme) == before and before["readsEverything"]
+    ended = yield
+    report = ended.report()
+    assert (report["action"], report["outcome"], report["connector"]["change"]) == ("onboard", "applied", "updated")
+    assert "and in nothing else" in ended.err, ended
+    assert world.carries(acme, report["versionId"])
+    after = world.connector(acme)
+    assert after["offerings"] == before["offerings"] and after["tags"].items() >= before["tags"].items()
+    assert after["user"] == user != before["user"]
+
+
 def rotate(world, person, name, where):
     acme = rotating(world, name)
     before = world.labels(acme)
@@ -261,6 +302,7 @@ CASES = {
     "offboard": offboard,
     "stage": stage,
     "init": init,
+    "import": import_,
     "rotate": rotate,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod doctor;
+pub mod import;
 pub mod init;
 pub mod rotate;
 pub mod schema;
@@ -32,6 +33,7 @@ pub async fn run(context: &Context, command: Command) -> Result<Code, Failure> {
         Command::Rotate(arguments) => Box::pin(rotate::run(context, arguments)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
         Command::Init(arguments) => Box::pin(init::run(context, *arguments)).await,
+        Command::Import(arguments) => Box::pin(import::run(context, *arguments)).await,
         Command::Schema { of } => Ok(schema::run(context, of)),
         Command::Completions { shell } => Ok(crate::manual::completions(shell)),
         Command::Man { dir } => crate::manual::man(dir.as_deref()),

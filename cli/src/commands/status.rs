@@ -79,19 +79,29 @@ async fn read(context: &Context, arguments: &Status) -> Result<Vec<Value>, Failu
 /// # Errors
 /// Returns why they cannot be listed.
 pub async fn managed(function: &Deployed) -> Result<Vec<String>, Failure> {
-    let mut ids = Vec::new();
+    let items = all(function).await?;
+    let kept = items.iter().filter(|item| item["state"] != "offboarded");
+    Ok(kept.filter_map(|item| item["secretId"].as_str()).map(str::to_owned).collect())
+}
+
+/// The state of every managed and every offboarded secret, by the deployed function.
+///
+/// # Errors
+/// Returns why it cannot be read.
+pub async fn all(function: &Deployed) -> Result<Vec<Value>, Failure> {
+    let mut items = Vec::new();
     let mut event = json!({"action": "status"});
     for _ in 0..PAGES {
-        let page = function.invoke(&event).await?;
-        let items = page["items"].as_array().into_iter().flatten();
-        let kept = items.filter(|item| item["state"] != "offboarded");
-        ids.extend(kept.filter_map(|item| item["secretId"].as_str()).map(str::to_owned));
+        let mut page = function.invoke(&event).await?;
+        if let Some(found) = page["items"].as_array_mut() {
+            items.append(found);
+        }
         match page["next"].as_str() {
             Some(next) => event["next"] = json!(next),
             None => break,
         }
     }
-    Ok(ids)
+    Ok(items)
 }
 
 /// Where a state stands among all, worst first.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::site::Site;
 
 /// A bearer for Azure Resource Manager, as Entra gives it to a login.
-fn bearer(site: &Site) -> String {
+pub(crate) fn bearer(site: &Site) -> String {
     let secret = site.world.with(|state| entra::add_client_secret(state, scene::CLIENT, None));
     let form = format!(
         "grant_type=client_credentials&client_id={}&client_secret={}&scope=https%3A%2F%2Fmanagement.azure.com%2F.default",

@@ -282,7 +282,7 @@ async fn a_dry_run_prints_the_document_and_creates_nothing() {
     let dry = ["--dry-run", "--expires-at", "2099-01-31", "--plans", "containers", "--scan-interval", "12"];
     let printed = site.run(&with(&dry)).input(&token).ends(0).await;
     let value = printed.json();
-    assert_eq!((&value["accessToken"], &value["expiresAt"]), (&json!("<the token>"), &json!("2099-01-31T00:00:00Z")));
+    assert_eq!((&value["accessToken"], &value["expiresAt"]), (&json!("<token>"), &json!("2099-01-31T00:00:00Z")));
     assert_eq!(
         (&value["connector"]["plans"], &value["connector"]["scanIntervalHours"]),
         (&json!(["containers"]), &json!(12))

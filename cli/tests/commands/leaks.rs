@@ -1,7 +1,7 @@
 //! The search for secrets in all that a process tells: it finds planted ones, and nothing in any command.
 
 use hubkeeper_sandbox::world::json as answer;
-use hubkeeper_sandbox::{Fault, hub};
+use hubkeeper_sandbox::{Fault, arm, hub};
 use hubkeeper_sandbox::{Service, scene};
 use serde_json::json;
 
@@ -115,6 +115,27 @@ async fn every_command_at_its_most_talkative_tells_no_secret() {
         site.run(&init(name, &given)).input(&good).ends(0).await;
         let login = [more, &["--manager", scene::MANAGER]].concat();
         site.run(&init(if name.ends_with("one") { name } else { "hubkeeper/three" }, &login)).ends(0).await;
+    }
+    let id = format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Security/securityConnectors/portal",
+        scene::SUBSCRIPTION,
+        scene::GROUP
+    );
+    // a person pasted the token into a field of the connector, too
+    site.world.with(|state| {
+        state.arm.echo_token = arm::EchoToken::Plain;
+        let body = json!({"location": "westeurope", "tags": {"note": good}, "properties": {
+            "hierarchyIdentifier": scene::ORGANIZATION, "environmentName": "DockerHub",
+            "environmentData": {"environmentType": "DockerHubOrganization",
+                "authentication": {"authenticationType": "AccessToken", "username": good, "accessToken": good}}}});
+        arm::put_connector(state, scene::SUBSCRIPTION, scene::GROUP, "portal", &body, "jane@acme.example");
+    });
+    let import =
+        ["import", "--connector", &id, "-u", scene::USER, "--expires-at", "never", "--name", "hubkeeper/portal", "-vv"];
+    for more in [&["--plan"][..], &["--plan", "-o", "json"], &["--yes"]] {
+        let all = [&import[..], more].concat();
+        site.run(&all).input(&public).ends(1).await;
+        site.run(&all).input(&good).ends(0).await;
     }
     // services that repeat what they got in their errors
     let echo = good.clone();

@@ -6,6 +6,8 @@
 mod act;
 mod azure;
 mod doctor;
+mod import;
+mod import_refused;
 mod init;
 mod leaks;
 mod manual;

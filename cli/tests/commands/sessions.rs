@@ -235,6 +235,18 @@ async fn sessions() -> Vec<Session> {
     let stage = format!("hubkeeper stage hubkeeper/initech --expires-at {shown} --yes < initech.token");
     sessions.add("init", &stage, staged, 0).await;
     sessions.typed("init", "hubkeeper status hubkeeper/initech", None, 0).await;
+    let id = connector_of_hooli(&sessions.site);
+    let token = sessions.site.token_of("hooli-scanner", "repo:read");
+    let import =
+        ["import", "--connector", &id, "--username", "hooli-scanner", "--expect", "billing,ledger", "--expires-at"];
+    let typed = format!(
+        "hubkeeper import --connector {id} --username hooli-scanner --expect billing,ledger --expires-at {shown}"
+    );
+    for (more, name) in [("--plan", "import-plan"), ("--yes", "import")] {
+        let imported =
+            async |site: &Site| site.run(&[&import[..], &[&ends, more]].concat()).input(&token).transcript(0).await;
+        sessions.add(name, &format!("{typed} {more} < hooli.token"), imported, 0).await;
+    }
     let nobody =
         async |site: &Site| site.run(&["status", "--local"]).without("HUBKEEPER_AZURE_AUTH").transcript(4).await;
     sessions.add("azure", "hubkeeper status --local", nobody, 4).await;
@@ -245,6 +257,23 @@ async fn sessions() -> Vec<Session> {
 fn token_of_initech(site: &Site) -> String {
     site.world.with(|state| scene::organization(state, "initech", "initech-scanner"));
     site.token_of("initech-scanner", "repo:read")
+}
+
+/// Creates another organization, and a connector that somebody made for it in the portal. Returns its resource id.
+fn connector_of_hooli(site: &Site) -> String {
+    site.world.with(|state| {
+        scene::organization(state, "hooli", "hooli-scanner");
+        hub::add_user(state, "jane", "a-password-of-jane");
+        hub::add_member(state, "hooli", "jane", hub::Role::Owner);
+        let token = hub::add_pat(state, "jane", "portal", &["repo:admin"], None).1;
+        let body = json!({"location": "westeurope", "tags": {"team": "platform"}, "properties": {
+            "hierarchyIdentifier": "hooli", "environmentName": "DockerHub",
+            "environmentData": {"environmentType": "DockerHubOrganization", "scanInterval": 12,
+                "authentication": {"authenticationType": "AccessToken", "username": "jane", "accessToken": token}},
+            "offerings": [{"offeringType": "CspmMonitorDockerHub"}, {"offeringType": "DefenderForContainersDockerHub"}]}});
+        arm::put_connector(state, scene::SUBSCRIPTION, scene::GROUP, "hooli", &body, "jane@hooli.example");
+        arm::connector(state, scene::SUBSCRIPTION, scene::GROUP, "hooli").map(arm::Connector::id).unwrap()
+    })
 }
 
 /// The options of a command as rows, those of all commands apart.

@@ -354,6 +354,22 @@ fn connectors_are_told_with_the_truth_about_their_tokens() {
 }
 
 #[test]
+fn a_connector_of_the_portal_is_read_by_a_person_who_may_only_read() {
+    let mut running = Running::start("portal");
+    let [organization, user] = ["organization", "user"].map(|name| running.scene(name));
+    let token = running.ask(&json!({"do": "token", "user": user, "scope": "repo:read"}));
+    let portal = json!({"do": "portal", "connector": "hub", "organization": organization, "user": user, "token": token["token"]});
+    let id = running.ask(&portal)["id"].clone();
+    assert_eq!(running.truth(&organization), [true, true, false]);
+    let bearer = format!("authorization: Bearer {}", text(&running.ask(&json!({"do": "reader"}))["bearer"]));
+    let path = format!("{}?api-version=2024-08-01-preview", text(&id));
+    let (status, body) = running.http("HUBKEEPER_ARM_URL", "GET", &path, &[&bearer], "");
+    assert!(status == 200 && body.contains("\"scanInterval\":12") && !body.contains("dckr_pat_"), "{body}");
+    let json = "content-type: application/json";
+    assert_eq!(running.http("HUBKEEPER_ARM_URL", "PUT", &path, &[&bearer, json], &body).0, 403);
+}
+
+#[test]
 fn secrets_are_found_in_texts_and_not_shown() {
     let mut running = Running::start("secrets");
     let user = running.scene("user");

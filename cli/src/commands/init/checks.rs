@@ -44,8 +44,9 @@ pub async fn login(
     id: &str,
     purpose: Purpose,
     name: &str,
+    step: &'static str,
 ) -> Result<Finding, Failure> {
-    let own = |error: Error| Failure::own(error.of(&document.organization).at("init"));
+    let own = |error: Error| Failure::own(error.of(&document.organization).at(step));
     let value = store.current_value(Subject::login(purpose.field(), id)).await.map_err(own)?;
     let login = LoginSecret::parse(&value.text, purpose).map_err(own)?;
     fits(&login.access, document, purpose).map_err(own)?;

@@ -6,7 +6,8 @@ use hubkeeper_core::secret::Document;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use crate::args::Init;
+use crate::args::{Import, Init};
+use crate::commands::import::reading::Reading;
 use crate::exit::Failure;
 
 /// A field that a person is asked about, or that an option gives.
@@ -74,8 +75,9 @@ impl Field {
     /// # Errors
     /// What is wrong with it.
     pub fn check(self, text: &str) -> Result<(), String> {
+        // an organization that nobody's user is named like
         let mut document = json!({
-            "organization": "acme", "username": "acme-scanner", "manager": "m", "owner": "o",
+            "organization": "0", "username": "acme-scanner", "manager": "m", "owner": "o",
             "user": {"email": "scanner@acme.example"}, "expectedRepositories": [],
             "connector": {"subscriptionId": "00000000-0000-4000-8000-000000000001", "resourceGroup": "rg", "name": "n", "location": "l"},
         });
@@ -150,7 +152,7 @@ pub struct Draft {
     connector: String,
     /// The Azure location.
     pub location: Option<String>,
-    plans: Vec<String>,
+    plans: Option<Vec<String>>,
     scan_interval: Option<u8>,
     /// Repositories that the token must read.
     pub expected: Vec<String>,
@@ -173,8 +175,31 @@ impl Draft {
             resource_group: arguments.resource_group.clone(),
             connector: arguments.connector.clone().unwrap_or_else(|| format!("dockerhub-{}", arguments.organization)),
             location: arguments.location.clone(),
-            plans: arguments.plans.iter().filter_map(ValueEnum::to_possible_value).map(name).collect(),
+            plans: (!arguments.plans.is_empty())
+                .then(|| arguments.plans.iter().filter_map(ValueEnum::to_possible_value).map(name).collect()),
             scan_interval: arguments.scan_interval,
+            expected: arguments.expect.clone(),
+            excluded: arguments.exclude.clone(),
+        }
+    }
+
+    /// The fields of a connector that exists, and of the options beside it. What the connector says of itself is written
+    /// out, so that no default changes it.
+    pub fn of_connector(arguments: &Import, reading: &Reading) -> Self {
+        Self {
+            organization: reading.organization.clone(),
+            username: arguments.username.clone(),
+            manager: arguments.manager.clone(),
+            owner: None,
+            email: None,
+            role: None,
+            team: None,
+            subscription: Some(reading.id.subscription_id.clone()),
+            resource_group: Some(reading.id.resource_group.clone()),
+            connector: reading.id.name.clone(),
+            location: Some(reading.location.clone()),
+            plans: Some(reading.plans.iter().map(|plan| plan.name().to_owned()).collect()),
+            scan_interval: reading.scan_interval,
             expected: arguments.expect.clone(),
             excluded: arguments.exclude.clone(),
         }
@@ -246,8 +271,8 @@ impl Draft {
             ("name", Some(&self.connector)),
             ("location", self.location.as_ref()),
         ]);
-        if !self.plans.is_empty() {
-            connector.insert("plans".to_owned(), json!(self.plans));
+        if let Some(plans) = &self.plans {
+            connector.insert("plans".to_owned(), json!(plans));
         }
         if let Some(hours) = self.scan_interval {
             connector.insert("scanIntervalHours".to_owned(), json!(hours));

@@ -17,7 +17,7 @@ use self::checks::Finding;
 use self::draft::{Draft, Field};
 use super::several::own_report;
 use super::{stage, verify};
-use crate::args::Init;
+use crate::args::{self, Init};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::function::Names;
@@ -27,7 +27,7 @@ use crate::{hints, local, render, secrets, token};
 /// The prefix of secrets where no stack tells another.
 const PREFIX: &str = "hubkeeper/";
 /// What stands for the token in a printed document.
-const PLACEHOLDER: &str = "<the token>";
+const PLACEHOLDER: &str = "<token>";
 /// The variable that many Azure tools read; the default of a question.
 const SUBSCRIPTION: &str = "AZURE_SUBSCRIPTION_ID";
 
@@ -48,12 +48,12 @@ pub async fn run(context: &Context, arguments: Init) -> Result<Code, Failure> {
     let sdk = sdk_client!(aws_sdk_secretsmanager, &aws, http_client);
     let store = SecretStore::new(sdk.clone(), http_client.clone());
     let names = Names::find(&arguments.function, &context.environment, &aws, &http_client).await;
-    let (function, name) = named(context, &arguments, names)?;
-    secrets::absent(&store, &name).await?;
+    let (function, name) = named(context, &arguments.function, arguments.name.as_deref(), &draft.organization, names)?;
+    secrets::absent(&store, &name, "init").await?;
     let mut open = Vec::new();
     for (id, purpose) in [(&draft.manager, Purpose::Manager), (&draft.owner, Purpose::Owner)] {
         if let Some(id) = id {
-            note(context, &mut open, checks::login(&store, &document, id, purpose, &name).await?);
+            note(context, &mut open, checks::login(&store, &document, id, purpose, &name, "init").await?);
         }
     }
     note(context, &mut open, checks::connector(context, &arguments.function, &shared, &document).await?);
@@ -84,7 +84,7 @@ pub async fn run(context: &Context, arguments: Init) -> Result<Code, Failure> {
             id: &name,
             arn: &created.arn,
             function: function.as_deref(),
-            named: &flags(&arguments),
+            named: &flags(&arguments.function),
             token: match (&document.manager, &document.access_token) {
                 (Some(_), _) => hints::Origin::Manager,
                 (None, Some(_)) => hints::Origin::Present,
@@ -209,24 +209,29 @@ fn location(environment: &Environment) -> &'static str {
 }
 
 /// The function, if it is found, and the name of the secret.
-fn named(
+///
+/// # Errors
+/// Returns a failure if the stack that was named does not exist, or the name cannot be one.
+pub(super) fn named(
     context: &Context,
-    arguments: &Init,
+    arguments: &args::Function,
+    name: Option<&str>,
+    organization: &str,
     names: Result<Names, Failure>,
 ) -> Result<(Option<String>, String), Failure> {
     let (function, prefix) = match names {
         Ok(names) => (Some(names.function), names.prefix),
         // a stack that was named must be there
-        Err(failure) if arguments.function.stack.is_some() => return Err(failure),
+        Err(failure) if arguments.stack.is_some() => return Err(failure),
         Err(failure) => {
-            if arguments.name.is_none() {
+            if name.is_none() {
                 context.say(&format!("{}; the secret's name begins with {PREFIX}", failure.what));
             }
             (None, None)
         }
     };
     let prefix = prefix.unwrap_or_else(|| PREFIX.to_owned());
-    let name = arguments.name.clone().unwrap_or_else(|| format!("{prefix}{}", arguments.organization));
+    let name = name.map_or_else(|| format!("{prefix}{organization}"), str::to_owned);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
     if !(1..=512).contains(&name.len()) || !name.bytes().all(allowed) {
         return Err(Failure::usage(
@@ -242,7 +247,7 @@ fn named(
 }
 
 /// Says what a check found, and keeps what is open for the question.
-fn note(context: &Context, open: &mut Vec<String>, finding: Finding) {
+pub(super) fn note(context: &Context, open: &mut Vec<String>, finding: Finding) {
     context.clear_line();
     match finding {
         Finding::Good(what) => context.say(&format!("{} {what}", render::style::good("✓"))),
@@ -258,7 +263,14 @@ fn note(context: &Context, open: &mut Vec<String>, finding: Finding) {
 }
 
 /// Proves the token, if there is one: only a complete one continues. Returns how the command ends for any other.
-async fn refused(context: &Context, document: &Document, config: &ProofConfig) -> Result<Option<Code>, Failure> {
+///
+/// # Errors
+/// Returns why there is no verdict.
+pub(super) async fn refused(
+    context: &Context,
+    document: &Document,
+    config: &ProofConfig,
+) -> Result<Option<Code>, Failure> {
     let organization = &document.organization;
     let Some(subject) = Subject::of(document, false) else { return Ok(None) };
     context.doing(format!("the proof of {organization} was interrupted: nothing was created"));
@@ -285,7 +297,7 @@ async fn refused(context: &Context, document: &Document, config: &ProofConfig) -
 }
 
 /// The document with a placeholder for its token.
-fn printable(draft: &Draft, document: &Document) -> Value {
+pub(super) fn printable(draft: &Draft, document: &Document) -> Value {
     let mut fields = draft.fields();
     if document.access_token.is_some() {
         fields["accessToken"] = json!(PLACEHOLDER);
@@ -318,8 +330,8 @@ fn table(document: &Document, created: &Created) -> String {
 }
 
 /// The options that name the function, for the commands that follow.
-fn flags(arguments: &Init) -> String {
-    match (&arguments.function.function, &arguments.function.stack) {
+pub(super) fn flags(arguments: &args::Function) -> String {
+    match (&arguments.function, &arguments.stack) {
         (Some(function), _) => format!(" --function {function}"),
         (None, Some(stack)) => format!(" --stack {stack}"),
         (None, None) => String::new(),

@@ -35,18 +35,11 @@ pub struct Desired<'a> {
 /// The body of the PUT: hubkeeper's fields merged over the existing ones.
 pub fn merge(desired: &Desired<'_>, observed: Option<&Observed>) -> Value {
     let spec = &desired.document.connector;
-    let mut body = observed.map_or_else(Map::new, |observed| observed.raw.clone());
-    for read_only in ["id", "name", "type", "systemData"] {
-        body.remove(read_only);
-    }
-    if body.get("etag").is_some_and(|etag| etag.as_str().is_none_or(str::is_empty)) {
-        body.remove("etag");
-    }
+    let mut body = observed.map_or_else(Map::new, writable);
     // ARM fixes the location at creation
     body.entry("location").or_insert_with(|| json!(spec.location));
     body.insert("tags".into(), Value::Object(tags(desired, observed, body.get("tags"))));
     let mut properties = take(&mut body, "properties");
-    properties.remove("hierarchyIdentifierTrialEndDate");
     properties.insert("hierarchyIdentifier".into(), json!(desired.document.organization));
     properties.insert("environmentName".into(), json!("DockerHub"));
     let offerings = offerings(&spec.plans, properties.get("offerings"));
@@ -62,6 +55,25 @@ pub fn merge(desired: &Desired<'_>, observed: Option<&Observed>) -> Value {
     properties.insert("environmentData".into(), Value::Object(environment));
     body.insert("properties".into(), Value::Object(properties));
     Value::Object(body)
+}
+
+/// What the GET showed, without the fields that only ARM writes.
+pub(super) fn writable(observed: &Observed) -> Map<String, Value> {
+    let mut body = observed.raw.clone();
+    for read_only in ["id", "name", "type", "systemData"] {
+        body.remove(read_only);
+    }
+    if body.get("etag").is_some_and(|etag| etag.as_str().is_none_or(str::is_empty)) {
+        body.remove("etag");
+    }
+    if let Some(Value::Object(properties)) = body.get_mut("properties") {
+        properties.remove("hierarchyIdentifierTrialEndDate");
+        let offerings = properties.get_mut("offerings").and_then(Value::as_array_mut);
+        for offering in offerings.into_iter().flatten().filter_map(Value::as_object_mut) {
+            offering.remove("description");
+        }
+    }
+    body
 }
 
 /// Takes an object out of its parent; an empty one if it is missing.
@@ -106,10 +118,5 @@ fn offerings(plans: &[Plan], present: Option<&Value>) -> Vec<Value> {
         Some(plan) => missing.iter().position(|wanted| *wanted == plan).map(|at| missing.remove(at)).is_some(),
     });
     offerings.extend(missing.into_iter().map(|plan| json!({"offeringType": plan.offering()})));
-    for offering in &mut offerings {
-        if let Value::Object(members) = offering {
-            members.remove("description");
-        }
-    }
     offerings
 }

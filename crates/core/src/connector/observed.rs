@@ -144,6 +144,31 @@ impl Observed {
         self.tag(TAG_PROVED).and_then(Coverage::parse)
     }
 
+    /// The user name that it logs in with at Docker Hub.
+    pub fn username(&self) -> Option<&str> {
+        self.text(&["properties", "environmentData", "authentication", "username"])
+    }
+
+    /// Hours between two scans.
+    pub fn scan_interval(&self) -> Option<u64> {
+        let properties = self.raw.get("properties")?;
+        properties.pointer("/environmentData/scanInterval").and_then(Value::as_u64)
+    }
+
+    /// The plans that its offerings are, each once.
+    pub fn plans(&self) -> Vec<Plan> {
+        let mut plans: Vec<Plan> = self.offerings().into_iter().filter_map(plan_of).collect();
+        plans.sort_unstable();
+        plans.dedup();
+        plans
+    }
+
+    /// The names of its tags.
+    pub fn tag_names(&self) -> Vec<&str> {
+        let tags = self.raw.get("tags").and_then(Value::as_object);
+        tags.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+
     fn offerings(&self) -> Vec<&str> {
         let list =
             self.raw.get("properties").and_then(|properties| properties.get("offerings")).and_then(Value::as_array);
@@ -211,9 +236,8 @@ impl Observed {
         if self.tag(TAG_VERSION) != Some(version.as_str()) {
             return Err("it carries another version of the secret".into());
         }
-        let authentication = ["properties", "environmentData", "authentication", "username"];
         // Docker Hub's user names are case-insensitive
-        if self.text(&authentication).is_some_and(|username| !username.eq_ignore_ascii_case(&document.username)) {
+        if self.username().is_some_and(|username| !username.eq_ignore_ascii_case(&document.username)) {
             return Err("it has another user name".into());
         }
         Ok(())
@@ -229,9 +253,7 @@ impl Observed {
                 return Some("it has other offerings than the secret's plans".into());
             }
         }
-        let interval = properties.and_then(|properties| properties.pointer("/environmentData/scanInterval"));
-        let hours = interval.and_then(Value::as_u64);
-        if hours.is_some_and(|hours| hours != u64::from(document.connector.scan_interval_hours)) {
+        if self.scan_interval().is_some_and(|hours| hours != u64::from(document.connector.scan_interval_hours)) {
             return Some("it has another scan interval".into());
         }
         None

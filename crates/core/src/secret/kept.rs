@@ -30,9 +30,13 @@ pub struct KeptConnector {
 impl KeptConnector {
     /// The organization and connector that a document names.
     pub fn of(document: &Document) -> Self {
-        let id = &document.connector.id;
+        Self::new(&document.organization, &document.connector.id)
+    }
+
+    /// This organization and connector.
+    pub fn new(organization: &str, id: &ConnectorId) -> Self {
         Self {
-            organization: document.organization.to_lowercase(),
+            organization: organization.to_lowercase(),
             connector: ConnectorId {
                 subscription_id: id.subscription_id.to_lowercase(),
                 resource_group: id.resource_group.to_lowercase(),

@@ -154,7 +154,7 @@ impl Secret {
 
     /// The secret's fingerprint: 12 hexadecimal digits of the SHA-256 of its ARN.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_digest(&hex_sha256(&[self.arn.as_str()]))
+        fingerprint_of(&self.arn)
     }
 
     /// The label of a PAT that is minted for a version.
@@ -206,6 +206,11 @@ const VERSION_ID_BYTES: std::ops::RangeInclusive<usize> = 32..=64;
 /// The fingerprint in a PAT's label, and the text after it.
 fn parts_of_label(label: &str) -> Option<(&str, &str)> {
     label.strip_prefix("hubkeeper/")?.split_once('/')
+}
+
+/// The fingerprint of the secret with this ARN.
+pub fn fingerprint_of(arn: &str) -> Fingerprint {
+    Fingerprint::of_digest(&hex_sha256(&[arn]))
 }
 
 /// SHA-256 of the concatenated parts, in lower-case hex.

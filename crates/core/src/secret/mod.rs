@@ -11,6 +11,6 @@ pub mod subject;
 pub use document::Document;
 pub use invitation::Invitation;
 pub use kept::{Kept, KeptConnector};
-pub use labels::{Label, Managed, Secret};
+pub use labels::{Label, Managed, Secret, fingerprint_of};
 pub use login::{Access, Login, LoginSecret, Purpose};
 pub use subject::Subject;

@@ -5,8 +5,8 @@
 //!
 //! The first line on standard output gives the addresses. Then each line on standard input is a request, a JSON object with the
 //! field `do`. The response is one line: `{"ok":true,…}`, or `{"ok":false,"error":"…"}` if nothing was done. Only responses to
-//! `password`, `organization`, `owner`, `token`, `organization_token` and `client_secret` contain secrets. An error quotes no
-//! value.
+//! `password`, `organization`, `owner`, `token`, `organization_token`, `client_secret` and `reader` contain secrets. An error
+//! quotes no value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Write};
@@ -27,6 +27,8 @@ const SERVICES: [(Service, &str); 6] = [
     (Service::HubAuth, "hubAuth"),
     (Service::Registry, "registry"),
 ];
+/// The person who reads Azure with the Azure CLI.
+const READER: &str = "a5e0000b-0000-4000-a000-000000000001";
 /// The name of the person who changes connectors in the portal.
 const PERSON: &str = "somebody@acme.example";
 
@@ -152,6 +154,8 @@ impl Sandbox {
             "team" => act(team, &["user", "team", "member"]),
             "tokens" => act(tokens, &["user"]),
             "connectors" => act(|state, _| Ok(connectors(state)), &[]),
+            "portal" => act(portal, &["connector", "organization", "user", "token"]),
+            "reader" => act(|state, _| Ok(reader(state)), &[]),
             "drift" => act(drift, &["connector"]),
             "delete" => act(delete, &["connector"]),
             "age" => act(age, &["hours"]),
@@ -365,6 +369,26 @@ fn named(state: &State, request: &Members) -> Result<[String; 3], String> {
     let found = arm::connectors(state).find(|connector| connector.name.eq_ignore_ascii_case(name));
     let found = found.ok_or("there is no such connector")?;
     Ok([&found.subscription, &found.resource_group, &found.name].map(String::clone))
+}
+
+/// A connector as a person makes it in the portal, with one plan and another interval than hubkeeper's default.
+fn portal(state: &mut State, request: &Members) -> Answer {
+    let (name, organization) = (request.text("connector")?, request.text("organization")?);
+    let (user, token) = (request.text("user")?, request.text("token")?);
+    let body = json!({"location": "westeurope", "tags": {"team": "platform"}, "properties": {
+        "hierarchyIdentifier": organization, "environmentName": "DockerHub",
+        "environmentData": {"environmentType": "DockerHubOrganization", "scanInterval": 12,
+            "authentication": {"authenticationType": "AccessToken", "username": user, "accessToken": token}},
+        "offerings": [{"offeringType": "CspmMonitorDockerHub"}]}});
+    arm::put_connector(state, scene::SUBSCRIPTION, scene::GROUP, name, &body, PERSON);
+    let id = arm::connector(state, scene::SUBSCRIPTION, scene::GROUP, name).map(arm::Connector::id);
+    Ok(json!({ "id": id }))
+}
+
+/// The login of a person at Azure with the built-in role Reader, as the Azure CLI has it.
+fn reader(state: &mut State) -> Value {
+    arm::grant_reader(state, READER, scene::SUBSCRIPTION);
+    json!({ "bearer": entra::issue_bearer(state, READER) })
 }
 
 fn drift(state: &mut State, request: &Members) -> Answer {
