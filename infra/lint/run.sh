@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
 # versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
-# Then the parameter files of docs/deploying.md, the permissions boundary, the ARM template, the module of Terraform, and the
-# workflows and forms in .github (actionlint, zizmor). `run.sh --setup` installs the tools and lints nothing.
+# The packaged template of a release is linted too, and must mean the same. Then the parameter files of docs/deploying.md, the
+# permissions boundary, the ARM template, the module of Terraform, and the workflows and forms in .github (actionlint, zizmor).
+# Usage: run.sh <the program release> <folder for the packaged template>
+# `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 template=infra/aws/template.yaml
@@ -38,6 +40,12 @@ done
     --parameter-files "${situations[@]}"
 "$cloudformation/bin/python" infra/lint/situations.py "$template" infra/aws/situations docs/deploying.md infra/aws/permissions-boundary.json
 "$cloudformation/bin/sam" validate --lint --template-file "$template"
+
+packaged="$2/lint/packaged.template.json"
+"$1" template "$packaged"
+"$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$packaged"
+"$cloudformation/bin/sam" validate --lint --template-file "$packaged"
+"$cloudformation/bin/python" infra/lint/packaged.py "$template" "$packaged"
 
 # hides checkov's complaints about the missing network; its findings are in the output file
 scan() { "$checkov/bin/checkov" --framework cloudformation --skip-download --quiet --compact --file "$1" --output json 2>/dev/null || true; }

@@ -68,6 +68,11 @@ fn make_help_lists_the_targets_of_the_command_line() {
         let line = help.lines().find(|line| line.trim_start().starts_with(&format!("make {target} ")));
         assert!(line.is_some_and(|line| line.contains(words)), "{target}: {help}");
     }
+    let of_releases = help.split("\n\n").last().unwrap();
+    for target in ["release", "check-release", "reproducible"] {
+        assert!(of_releases.contains(&format!("make {target} ")), "{target}: {of_releases}");
+    }
+    assert!(of_releases.starts_with("Release (docs/releasing.md)\n"), "{of_releases}");
     let every_day = help.split("\n\n").next().unwrap();
     assert!(every_day.contains("make try ") && every_day.contains("make install "), "{every_day}");
 }
@@ -85,6 +90,27 @@ fn the_command_line_is_installed_tried_and_deployed_from_its_package() {
         onboard.contains("$(TOOLS)/hubkeeper onboard ")
             && onboard.find("tools").unwrap() < onboard.find("$(TOOLS)/hubkeeper").unwrap()
     );
+}
+
+#[test]
+fn a_release_is_built_without_paths_from_locked_crates_and_checked_at_its_end() {
+    for target in ["function", "release", "reproducible", "check-release", "lint-infra"] {
+        let recipe = recipe(target);
+        assert!(recipe.contains("infra/release/") || recipe.contains("$(TOOLS)/release "), "{target}: {recipe}");
+    }
+    // the same flags for what is measured, packaged and released
+    assert!(recipe("function").contains("infra/release/remapped.sh $(CARGO) build --release --locked "));
+    let script = read("infra/release/release.sh");
+    assert!(script.contains("infra/release/remapped.sh cargo-auditable auditable \"$1\" --locked "), "{script}");
+    assert!(script.trim_end().ends_with("\"$release\" check \"$folder\""), "{script}");
+    let (ready, build) = (script.find("\"$release\" ready").unwrap(), script.find("build \"$command\"").unwrap());
+    assert!(ready < build, "what stops a release is said before the build");
+    // fixed versions, as of the other tools
+    let makefile = read("Makefile");
+    for tool in ["CARGO_AUDITABLE := cargo-auditable-", "CARGO_CYCLONEDX := cargo-cyclonedx-"] {
+        let version = makefile.split(tool).nth(1).unwrap().lines().next().unwrap();
+        assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3, "{version}");
+    }
 }
 
 #[test]
