@@ -280,7 +280,7 @@ async fn a_stack_of_sam_is_updated_and_rolled_back_with_its_hidden_value() {
     site.is_secret(PASSWORD);
     let proxied = run(&site, &[&FIRST[..], &["--set", "HttpsProxy"]].concat());
     let proxied = proxied.with("HttpsProxy", &format!("http://me:{PASSWORD}@proxy.example.com:3128")).ends(0).await;
-    proxied.says(&["HttpsProxy is hidden: the stack keeps it", "HttpsProxy     **** → ****"]);
+    proxied.says(&["HttpsProxy is hidden: the stack keeps it", "HttpsProxy  **** → ****"]);
     assert!(stack(&site).unwrap().parameters["HttpsProxy"].contains(PASSWORD));
     let stored = site
         .world
@@ -395,8 +395,7 @@ async fn a_file_that_was_changed_is_named_and_nothing_is_uploaded() {
     let wrong = run(&site, &[&known[..], &["--aws-only", "--set", "Architecture=x86_64"]].concat()).ends(4).await;
     wrong.says(&["no package for x86_64, only for arm64"]);
     run(&site, &["deploy", "--release", "bin", "--yes"]).ends(4).await.says(&["not the folder of a release"]);
-    run(&site, &["deploy", "--yes"]).ends(2).await.says(&["no release beside this program", "--release"]);
-    run(&site, &["deploy", "--build", "--yes"]).ends(2).await.says(&["--build works in a checkout"]);
+    run(&site, &["deploy", "--yes"]).ends(2).await.says(&["no release in this folder", "--build", "--release"]);
     assert_eq!(site.writes(), [""; 0]);
 }
 
@@ -560,6 +559,7 @@ async fn what_aws_refuses_names_the_right_or_the_parameter() {
         run(&site, &known).ends(4).await.shows_nothing().says(&[&format!("you need the right {right}")]);
         assert_ne!(status(&site), "CREATE_COMPLETE", "{right}");
         site.world.with(|state| state.aws.buckets.clear());
+        let _ = fs::remove_file(site.folder.join("hubkeeper-deploy.toml"));
     }
     site.world.with(|state| state.aws.denied.clear());
     run(&site, &[&known[..], &["--set", "Nothing=x"]].concat()).ends(2).await.says(&["no parameter Nothing"]);
@@ -586,4 +586,28 @@ async fn what_aws_refuses_names_the_right_or_the_parameter() {
     run(&site, &[&known[..], &["--bucket", "mine-1"]].concat()).ends(0).await;
     assert!(kept(&site).contains("bucket = \"mine-1\""), "{}", kept(&site));
     run(&site, &known).ends(0).await.says(&["nothing to change"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_builds_its_release_for_the_processor_of_the_function() {
+    let site = empty().await;
+    for (name, text) in [("infra/aws/template.yaml", ""), ("Cargo.toml", ""), ("infra/azure/azuredeploy.json", "{}")] {
+        fs::create_dir_all(site.folder.join(name).parent().unwrap()).unwrap();
+        fs::write(site.folder.join(name), text).unwrap();
+    }
+    let build = ["deploy", "--build", "--resource-group", "rg-defender", "--yes", "--set", "Architecture=x86_64"];
+    site.program("make", "echo \"$*\" >> make.log; echo 'error: it does not compile' >&2; exit 2");
+    run(&site, &build).ends(4).await.says(&["it does not compile", "the build failed", "nothing was deployed"]);
+    assert_eq!(status(&site), "");
+    site.program(
+        "make",
+        "echo \"$*\" >> make.log; for word; do case $word in FOLDER=*) mkdir -p \"${word#FOLDER=}\"; cp 1.0.0/* \"${word#FOLDER=}\" ;; esac; done; echo built",
+    );
+    let built = run(&site, &build).ends(0).await.says(&["builds the function for x86_64", "built"]);
+    assert!(!built.out.contains("built\n"), "results alone go to standard output: {}", built.out);
+    let made = fs::read_to_string(site.folder.join("make.log")).unwrap();
+    let made = made.lines().last().unwrap();
+    assert!(made.contains(" release VERSION=") && made.contains(" ARCH=x86_64 FOLDER="), "{made}");
+    assert_eq!(stack(&site).unwrap().parameters["Architecture"], "x86_64");
+    assert!(told_azure(&site).contains("infra/azure/azuredeploy.json"), "{}", told_azure(&site));
 }

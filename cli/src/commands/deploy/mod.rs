@@ -63,8 +63,8 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
     line.message("reading what exists");
     let shared = context.shared(&line)?;
     let login = Login::new(&context.environment, local::http_client(&shared)).await?;
-    run.config.fit(&arguments.config, &login.account, &login.region, &stack)?;
     let role = role_arn(&stack, &login.region, &login.account, &login.partition)?;
+    run.config.fit(&arguments.config, &login.account, &login.region, &stack)?;
     let stacks = Stacks::new(&login, &stack);
     let existing = stacks.describe(None).await?.filter(|stack| !stack.is_only_reviewed());
     line.clear();
