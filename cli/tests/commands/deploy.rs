@@ -611,7 +611,7 @@ async fn a_checkout_builds_its_release_for_the_processor_of_the_function() {
     assert!(!built.out.contains("built\n"), "results alone go to standard output: {}", built.out);
     let made = fs::read_to_string(site.folder.join("make.log")).unwrap();
     let made = made.lines().last().unwrap();
-    assert!(made.contains(" release VERSION=") && made.contains(" ARCH=x86_64 FOLDER="), "{made}");
+    assert!(made.contains(" release-folder VERSION=") && made.contains(" ARCH=x86_64 FOLDER="), "{made}");
     assert_eq!(stack(&site).unwrap().parameters["Architecture"], "x86_64");
     assert!(told_azure(&site).contains("infra/azure/azuredeploy.json"), "{}", told_azure(&site));
 }
