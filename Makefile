@@ -43,8 +43,10 @@ ONLY ?=
 TRANSCRIPT ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
+# Options of hubkeeper for `make deploy`, `make deploy-azure` and `make destroy`.
+ARGS ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record tools release-tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks, 4 release.
@@ -157,13 +159,13 @@ mutants: $(INSTALLED)/$(CARGO_MUTANTS) ##3 Mutate the core and prove that a test
 	$(CARGO) mutants --package hubkeeper-core --output $(TARGET)
 	$(CARGO) mutants --package hubkeeper --output $(TARGET)/pace
 
-# The five below reach AWS and Azure. They need more tools and settings: docs/deploy.md.
+# The five below reach AWS and Azure: docs/deploy.md. ARGS holds options of hubkeeper.
 
-deploy-azure: ##2 Create identity and role in Azure; AZURE_RESOURCE_GROUP=rg-security
-	@infra/azure/deploy.sh
+deploy: tools ##2 Build a release here and deploy it to both clouds; ARGS='--resource-group rg-security'
+	@$(TOOLS)/hubkeeper deploy --build $(ARGS)
 
-deploy: ##2 Build and deploy the stack in AWS; parameters are in samconfig.toml
-	@infra/aws/deploy.sh
+deploy-azure: tools ##2 Create identity and role in Azure alone; ARGS='--resource-group rg-security'
+	@$(TOOLS)/hubkeeper deploy --build --azure-only $(ARGS)
 
 # the secret's name is the prefix of the stack (SecretNamePrefix) and the organization; the variables reach the shell as they are
 onboard: ##2 Show the plan for an organization, ask, and run it; ORG=acme, MODE=plan, YES=1
@@ -181,8 +183,8 @@ onboard: ##2 Show the plan for an organization, ask, and run it; ORG=acme, MODE=
 logs: ##2 Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
 	@infra/aws/logs.sh
 
-destroy: ##2 Delete the stack in AWS; CONFIRM=<stack>
-	@infra/aws/destroy.sh
+destroy: tools ##2 Delete the stack in AWS, and say what remains; asks for its name
+	@$(TOOLS)/hubkeeper destroy $(ARGS)
 
 release: $(if $(QUICK),tools,$(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) release-tools) ##4 Build a release: VERSION=0.1.0; QUICK=1 packs the tests' build
 	@infra/release/release.sh $(TOOLS) $(DIST) "$(VERSION)" $(if $(QUICK),--quick)
@@ -195,6 +197,10 @@ reproducible: $(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) re
 
 clean: ##1 Remove everything that was built
 	$(CARGO) clean
+
+# the release of this checkout, which `hubkeeper deploy --build` deploys: VERSION, ARCH and FOLDER come from there
+release-folder: tools
+	@infra/aws/build.sh $(TOOLS) "$(ARCH)" "$(VERSION)" "$(FOLDER)"
 
 # the empty handler adds no crate and no feature, so the function is the same as if it were built alone
 function:

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test panics when it fails")]
 
 mod acting;
+mod deploying;
 mod import;
 mod init;
 mod interrupted;
