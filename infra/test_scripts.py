@@ -489,6 +489,8 @@ class Logs(Scripts):
 
 
 # Words in code that look like names of the template, but are not.
+# the parameters that the packaged template of a release has beside those of the source (crates/release/src/template.rs)
+PACKAGED = {"CodeBucket", "CodePrefix"}
 WORDS = set(
     """Managed Unchanged VpcConfig RotationFailed Microsoft Refused Retryable Misconfigured NeedsHuman BadEvent FunctionInVpc""".split()
 )
@@ -580,7 +582,7 @@ def check_outputs_and_alarms(texts: Texts) -> Iterator[str]:
 
 def check_names(texts: Texts) -> Iterator[str]:
     """Every name in code that looks like one of the template exists there."""
-    known = WORDS | set(texts.parameters()) | set(texts.of_template("Outputs")) | set(texts.of_template("Resources"))
+    known = WORDS | PACKAGED | set(texts.parameters()) | set(texts.of_template("Outputs")) | set(texts.of_template("Resources"))
     for span in texts.spans():
         found = re.match(r"([A-Z][a-z]+(?:[A-Z0-9][a-z]*)*)(=.*)?$", span)
         if found and found[1] not in known:

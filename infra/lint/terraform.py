@@ -30,6 +30,8 @@ SAME = {
 }
 # the variables of Terraform that ARM has as parameters, and the parameter
 DEFAULTS = {"audience": "audience", "allow_delete": "allowDelete"}
+# the parameters that the packaged template of a release has beside those of the source (crates/release/src/template.rs)
+PACKAGED = {"CodeBucket", "CodePrefix"}
 
 
 def plain(value):
@@ -95,12 +97,13 @@ def check_stack(module, template, *_):
     """The stack's parameters and outputs are those of the template, and its required ones are given."""
     stack = module.resources["aws_cloudformation_stack", "hubkeeper"]
     text = module.texts["aws.tf"]
-    parameters = sections(template, "Parameters")
+    # and those that packaging adds
+    parameters = sections(template, "Parameters") | PACKAGED
     merged = set(re.findall(r"'?(\w+)'?\s*:", attribute(stack, "parameters"))) if "merge(" in attribute(stack, "parameters") else set()
     used = merged | set(module.example["parameters"]) | set(re.findall(r'lookup\(var\.parameters, "(\w+)"', text))
     yield from (f"the template has no parameter {name}" for name in sorted(used - parameters))
-    required = {name for name in parameters if "Default:" not in re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", template, re.MULTILINE)[1]}
-    yield from (f"parameter {name} is required and not given" for name in sorted(required - merged))
+    required = {"CodeBucket"} | {name for name in parameters - PACKAGED if "Default:" not in re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", template, re.MULTILINE)[1]}
+    yield from (f"parameter {name} is required and not given" for name in sorted(required - used))
     outputs = set(re.findall(r'outputs\["(\w+)"\]', module.text))
     yield from (f"the template has no output {name}" for name in sorted(outputs - sections(template, "Outputs")))
     if sorted(attribute(stack, "capabilities")) != ["CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM"]:
