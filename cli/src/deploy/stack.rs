@@ -80,12 +80,20 @@ pub fn busy(name: &str, status: &str) -> Failure {
     )
 }
 
-/// The ARN that the function's role has, or will have: the template names the role after stack and Region.
+/// The ARN that the function's role has, or will have: the template names the role after stack and Region, unless the
+/// parameter `RoleName` does.
 ///
 /// # Errors
 /// Returns a usage failure if IAM or `CloudFormation` would refuse the name.
-pub fn role_arn(stack: &str, region: &str, account: &str, partition: &str) -> Result<String, Failure> {
-    let name = format!("{stack}-{region}");
+pub fn role_arn(
+    stack: &str,
+    role_name: Option<&str>,
+    region: &str,
+    account: &str,
+    partition: &str,
+) -> Result<String, Failure> {
+    let default = format!("{stack}-{region}");
+    let name = role_name.unwrap_or(&default);
     let is_name = stack.starts_with(|first: char| first.is_ascii_alphabetic())
         && stack.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !is_name {
@@ -97,7 +105,7 @@ pub fn role_arn(stack: &str, region: &str, account: &str, partition: &str) -> Re
     if name.len() > 64 {
         return Err(Failure::usage(
             format!("the role's name {name} has more than 64 characters"),
-            "choose a shorter name with --stack",
+            "choose a shorter name with --stack, or name the role with --set RoleName=…",
         ));
     }
     Ok(format!("arn:{partition}:iam::{account}:role/{name}"))
@@ -167,10 +175,13 @@ mod tests {
 
     #[test]
     fn a_role_s_arn_is_known_before_the_role() {
-        let arn = role_arn("hubkeeper", "eu-west-1", "111122223333", "aws");
+        let arn = role_arn("hubkeeper", None, "eu-west-1", "111122223333", "aws");
         assert_eq!(arn.as_deref(), Ok("arn:aws:iam::111122223333:role/hubkeeper-eu-west-1"));
-        assert!(role_arn(&"s".repeat(60), "eu-west-1", "1", "aws").unwrap_err().what.contains("64 characters"));
-        assert!(role_arn("a_b", "eu-west-1", "1", "aws").is_err() && role_arn("1a", "eu-west-1", "1", "aws").is_err());
+        assert!(role_arn(&"s".repeat(60), None, "eu-west-1", "1", "aws").unwrap_err().what.contains("64 characters"));
+        assert!(role_arn("a_b", None, "eu-west-1", "1", "aws").is_err());
+        assert!(role_arn("1a", None, "eu-west-1", "1", "aws").is_err());
+        let named = role_arn(&"s".repeat(60), Some("security-hubkeeper"), "eu-west-1", "1", "aws").unwrap();
+        assert_eq!(named, "arn:aws:iam::1:role/security-hubkeeper");
     }
 
     #[test]

@@ -65,7 +65,6 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
     line.message("reading what exists");
     let shared = context.shared(&line)?;
     let login = Login::new(&context.environment, local::http_client(&shared)).await?;
-    let role = role_arn(&stack, &login.region, &login.account, &login.partition)?;
     run.config.fit(&arguments.config, &login.account, &login.region, &stack)?;
     let stacks = Stacks::new(&login, &stack);
     let existing = stacks.describe(None).await?.filter(|stack| !stack.is_only_reviewed());
@@ -74,7 +73,7 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
         return Box::pin(rollback::run(&mut run, &login, existing.as_ref())).await;
     }
     let origin = Origin::find(&arguments)?;
-    let role = existing.as_ref().and_then(|stack| stack.outputs.get("RoleArn")).unwrap_or(&role).clone();
+    let role = role(&run, &login, existing.as_ref())?;
 
     let known = ids(&run, existing.as_ref());
     let mut done_in_azure = None;
@@ -108,6 +107,16 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
         .await);
     }
     Box::pin(stack::run(&mut run, &login, &origin, existing.as_ref(), done_in_azure)).await
+}
+
+/// The ARN of the role that the stack has after this deployment: a given name counts before the one that the stack has.
+fn role(run: &Run<'_>, login: &Login, existing: Option<&Stack>) -> Result<String, Failure> {
+    let kept = run.config.parameters.get("RoleName").map(String::as_str);
+    let name = run.given.value("RoleName").or(kept).filter(|name| !name.is_empty());
+    match existing.and_then(|stack| stack.outputs.get("RoleArn")) {
+        Some(arn) if name.is_none() => Ok(arn.clone()),
+        _ => role_arn(run.stack, name, &login.region, &login.account, &login.partition),
+    }
 }
 
 /// Why the half in Azure did not end.
@@ -203,7 +212,11 @@ fn finish_azure(context: &Context, run: &Run<'_>, done: Option<&Value>) -> Code 
     let value = json!({"action": "deploy", "outcome": outcome, "stack": run.stack, "azure": done});
     let outputs: Values =
         serde_json::from_value(done.map_or(Value::Null, |done| done["outputs"].clone())).unwrap_or_default();
-    context.print(&value, || listed("outputs of Azure", &outputs));
+    if outputs.is_empty() {
+        context.print_for_programs(&value);
+    } else {
+        context.print(&value, || listed("outputs of Azure", &outputs));
+    }
     if context.is_for_people() && !outputs.is_empty() {
         context.say(&format!(
             "\nwhat comes next\n  1. deploy the stack: hubkeeper deploy --aws-only --set AzureTenantId={} --set AzureClientId={}{}\n     The credential and the role take some minutes to propagate.",
