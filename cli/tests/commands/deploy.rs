@@ -330,7 +330,18 @@ async fn the_rollback_of_a_first_update_returns_to_sam_s_template() {
         .ends(4)
         .await
         .says(&["no earlier deployment of hubkeeper", "--release"]);
+    // SAM reads a template from a bucket, so it may be longer than a request
+    run(&site, &["destroy", "--plan"]).ends(0).await;
+    site.world.with(|state| {
+        let template = &mut state.aws.stacks.stacks.get_mut("hubkeeper").unwrap().template;
+        let mut longer: Value = serde_json::from_str(template).unwrap();
+        longer["Description"] = json!("x".repeat(60_000));
+        *template = longer.to_string();
+    });
     run(&site, &FIRST).ends(0).await;
+    let _ = site.writes();
+    run(&site, &["deploy", "--rollback", "--plan"]).ends(0).await.says(&["nothing was changed"]);
+    assert_eq!(site.writes(), ["POST CreateChangeSet", "POST DeleteChangeSet"], "a plan writes no object");
     run(&site, &["deploy", "--rollback", "--yes"]).ends(0).await.says(&["Retired"]);
     let back = stack(&site).unwrap();
     assert!(back.template.contains("s3://aws-sam-cli-managed-default/"), "{}", back.template);
