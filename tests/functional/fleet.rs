@@ -20,6 +20,8 @@ use sha2::{Digest, Sha256};
 
 use hubkeeper_scene::{Answer, CLIENT, InProcess, SUBSCRIPTION, Scene, TENANT, TIMEOUT, broken_promises, logged};
 
+/// Requests per minute and address that Docker Hub allows (observed).
+const A_MINUTE: u32 = 180;
 /// Number of connectors that share a resource group.
 const A_GROUP: usize = 10;
 

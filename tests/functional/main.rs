@@ -30,6 +30,7 @@ mod proof;
 mod proxy;
 mod puts;
 mod reconcile;
+mod requests;
 mod retiring;
 mod rotation;
 mod secrecy;
