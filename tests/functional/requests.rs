@@ -103,7 +103,7 @@ async fn the_longest_chain_of_set_secret_has_seven_requests_and_eight_above_a_hu
         let took = scene.now() - began;
         assert_eq!(report["outcome"], "applied", "{report}");
         assert_eq!(took.whole_milliseconds(), LATENCY * chain, "{repositories} repositories");
-        // Docker Hub lists the tags meanwhile, so the registry is asked for manifests alone
+        // Docker Hub lists the tags meanwhile, so the registry gets requests for manifests alone
         let tags = lines(&scene, Service::Hub).iter().filter(|line| line.ends_with("/tags")).count();
         assert_eq!((tags, lines(&scene, Service::Registry).len()), (5, 5));
     }
