@@ -116,7 +116,7 @@ bench-init: function tools ##3 Measure start-up; fails above twice an empty hand
 bench-depth: function tools ##3 Measure requests, depth and memory of setSecret
 	@$(TOOLS)/bench depth $(FUNCTION)
 
-bench-fleet: function tools ##3 Measure a reconcile of 300 organizations
+bench-fleet: function tools ##3 Measure a reconcile of 300 organizations, and the fan-out of 10,000
 	@$(TOOLS)/bench fleet $(FUNCTION)
 
 bench-cli: tools ##3 Measure verify, status and --help of the command line

@@ -109,12 +109,14 @@ async fn the_longest_chain_of_set_secret_has_seven_requests_and_eight_above_a_hu
     }
 }
 
+type Says = fn() -> Response;
+
 /// What the registry says about the tags of `db`, what Docker Hub says, and what the manifests then show.
 struct Case {
     name: &'static str,
-    registry: fn() -> Response,
+    registry: Says,
     /// `None` is Docker Hub's own list.
-    hub: Option<fn() -> Response>,
+    hub: Option<Says>,
     /// Tags whose manifests are gone.
     gone: &'static [&'static str],
     /// The result of the proof, and a warning.
@@ -130,7 +132,7 @@ fn tags(names: &Value) -> Response {
 }
 
 fn cases() -> Vec<Case> {
-    let fallback: [(&'static str, fn() -> Response, usize); 8] = [
+    let fallback: [(&'static str, Says, usize); 8] = [
         ("no tags", || tags(&json!([])), 1),
         ("null", || tags(&json!(null)), 1),
         ("unknown name", || answer(404, &json!({"errors": [{"code": "NAME_UNKNOWN"}]})), 1),
