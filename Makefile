@@ -35,7 +35,7 @@ TRANSCRIPT ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions cost schemas audit mutants deploy deploy-azure onboard logs destroy clean function record tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
@@ -137,6 +137,9 @@ pictures: ##3 Redraw the README's pictures in docs/pictures
 
 sessions: ##3 Renew the sessions and options in docs/cli.md
 	$(APART) HUBKEEPER_RENEW_SESSIONS=1 $(CARGO) test --workspace --locked --test commands the_page_shows
+
+cost: ##3 Renew the tables in docs/cost.md
+	$(APART) HUBKEEPER_RENEW_COST=1 $(CARGO) test --workspace --locked --test functional cost::
 
 schemas: ##3 Renew the JSON Schemas in docs/schema
 	$(APART) HUBKEEPER_RENEW_SCHEMAS=1 $(CARGO) test --workspace --locked --test commands the_files_are_those_of_the_types

@@ -5,6 +5,7 @@
 mod adoption;
 mod binary;
 mod corpus;
+mod cost;
 mod custom_resource;
 mod docs;
 mod doctor;
