@@ -46,7 +46,7 @@ EVENT ?=
 # Options of hubkeeper for `make deploy`, `make deploy-azure` and `make destroy`.
 ARGS ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions cost schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks, 4 release.
@@ -127,7 +127,7 @@ bench-init: function tools ##3 Measure start-up; fails above twice an empty hand
 bench-depth: function tools ##3 Measure requests, depth and memory of setSecret
 	@$(TOOLS)/bench depth $(FUNCTION)
 
-bench-fleet: function tools ##3 Measure a reconcile of 300 organizations
+bench-fleet: function tools ##3 Measure a reconcile of 300 organizations, and the fan-out of 10,000
 	@$(TOOLS)/bench fleet $(FUNCTION)
 
 bench-cli: tools ##3 Measure verify, status and --help of the command line
@@ -148,6 +148,9 @@ pictures: ##3 Redraw the README's pictures in docs/pictures
 
 sessions: ##3 Renew the sessions and options in docs/cli.md
 	$(APART) HUBKEEPER_RENEW_SESSIONS=1 $(CARGO) test --workspace --locked --test commands the_page_shows
+
+cost: ##3 Renew the tables in docs/cost.md
+	$(APART) HUBKEEPER_RENEW_COST=1 $(CARGO) test --workspace --locked --test functional cost::
 
 schemas: ##3 Renew the JSON Schemas in docs/schema
 	$(APART) HUBKEEPER_RENEW_SCHEMAS=1 $(CARGO) test --workspace --locked --test commands the_files_are_those_of_the_types

@@ -118,7 +118,8 @@ fn request(asked: &Asked, resource: &CustomResource) -> Option<Request> {
 
 async fn run(process: &Process, request: Request, end: Timestamp) -> Report {
     // runs as a fleet of one, so that a panic or a timeout becomes a report
-    let ran = fleet::work(process, vec![request], end).await.pop();
+    let mut ran = None;
+    fleet::work(process, vec![request], end, &mut |_, report| ran = Some(report)).await;
     ran.unwrap_or_else(|| failed(&Error::retryable("nothing was done", "report this as a bug")))
 }
 

@@ -14,7 +14,8 @@ use hubkeeper_core::event;
 use hubkeeper_core::event::{Event, Payload};
 use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::outcome::Outcome;
-use hubkeeper_core::report::{FleetReport, Report};
+use hubkeeper_core::report::Report;
+use hubkeeper_core::report::fleet::{Collector, FleetReport};
 use hubkeeper_core::status::{Page, page};
 use hubkeeper_core::time::{Timestamp, until};
 use lambda_runtime::{Diagnostic, LambdaEvent};
@@ -187,15 +188,17 @@ impl Handler {
                 Ok(answered(&report, lost.as_ref()))
             }
             Ok(Event::Fleet(fleet)) => {
-                let items = fleet::run(process, &fleet, end).await.map_err(logged)?;
-                if items.is_empty() {
+                let mut collector = Collector::default();
+                let mut ended = |at, report: Report| {
+                    log_report(&report);
+                    count(process, &report);
+                    collector.add(at, report);
+                };
+                fleet::run(process, &fleet, end, &mut ended).await.map_err(logged)?;
+                let report = collector.finish();
+                if report.counts.is_empty() {
                     count(process, &fleet::empty(&fleet));
                 }
-                for item in &items {
-                    log_report(item);
-                    count(process, item);
-                }
-                let report = FleetReport::new(items);
                 log_fleet(&report);
                 Ok(serde_json::to_value(&report).unwrap_or(Value::Null))
             }
@@ -219,17 +222,15 @@ impl Handler {
                 Ok(diagnosis.to_json())
             }
             Ok(Event::Records(records)) => {
-                let handled = fleet::records(process, records, end).await;
+                let mut ended = |report: &Report| {
+                    log_report(report);
+                    count(process, report);
+                };
+                let handled = fleet::records(process, records, end, &mut ended).await;
                 let failed = handled.iter().filter(|record| record.is_to_come_again());
                 let failures: Vec<Value> = failed.map(|record| json!({"itemIdentifier": record.message_id})).collect();
-                for record in &handled {
-                    for report in &record.reports {
-                        log_report(report);
-                        count(process, report);
-                    }
-                    if let Some(error) = &record.error {
-                        log_error(error, None);
-                    }
+                for error in handled.iter().filter_map(|record| record.error.as_ref()) {
+                    log_error(error, None);
                 }
                 Ok(json!({"batchItemFailures": failures}))
             }
@@ -331,12 +332,10 @@ fn count(process: &Process, report: &Report) {
 
 /// Logs the fleet as a whole. Its secrets have their own lines, because one line may be too short for all of them.
 fn log_fleet(fleet: &FleetReport) {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for item in &fleet.items {
-        *counts.entry(item.outcome.name()).or_default() += 1;
-    }
+    let items: usize = fleet.counts.values().sum();
+    let counts: BTreeMap<&str, usize> = fleet.counts.iter().map(|(outcome, count)| (outcome.name(), *count)).collect();
     let counts = json!(counts).to_string();
-    tracing::info!(outcome = fleet.outcome.name(), items = fleet.items.len(), counts, "fleet handled");
+    tracing::info!(outcome = fleet.outcome.name(), items, counts, "fleet handled");
 }
 
 /// Logs a page of the status. Its items are only in the response, because the status changes nothing.

@@ -1,5 +1,8 @@
 //! Handles an event about many secrets: all managed ones, or those that the event names. Works on a few at a time, or
 //! sends one message for each to a queue.
+//!
+//! Each report goes to the caller as soon as its secret ends, so that what a fleet holds does not grow with its size, and
+//! so that an invocation that is killed has logged what it did.
 
 pub mod queue;
 
@@ -26,21 +29,25 @@ const SIDE_BY_SIDE: usize = 4;
 /// Offset between the starting points of two days in the list. A prime, so that every secret comes first at some time.
 const STRIDE: usize = 7919;
 
+/// Receives the report of a secret when it ends, with the position of the secret in the event.
+pub type Ended<'a> = dyn FnMut(usize, Report) + Send + 'a;
+
 /// Handles one event about several secrets or all of them, through the queue if one is configured.
 ///
 /// # Errors
 /// Returns an error if the managed secrets cannot be listed. The result for each secret is in its report.
-pub async fn run(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec<Report>, Error> {
+pub async fn run(process: &Process, fleet: &Fleet, end: Timestamp, ended: &mut Ended<'_>) -> Result<(), Error> {
     let secret_ids = members(process, fleet, end).await?;
     match &process.config.queue_url {
         // a plan writes nothing, so it sends no message
         Some(queue) if fleet.mode == Mode::Apply => {
             let services = process.services(end, &Sessions::default());
             let writers = process.writers(&services);
-            Ok(queue::send(&services, &writers.queue, queue, fleet, secret_ids).await)
+            queue::send(&services, &writers.queue, queue, fleet, &secret_ids, ended).await;
         }
-        _ => Ok(work(process, secret_ids.into_iter().map(|id| fleet.request(id)).collect(), end).await),
+        _ => work(process, secret_ids.into_iter().map(|id| fleet.request(id)).collect(), end, ended).await,
     }
+    Ok(())
 }
 
 async fn members(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec<String>, Error> {
@@ -52,12 +59,12 @@ async fn members(process: &Process, fleet: &Fleet, end: Timestamp) -> Result<Vec
     listed.map_err(|error| services.http_client.explain(error).at(fleet.trigger.name()))
 }
 
-/// The result of a queue record: its reports, and whether the queue must deliver it again.
+/// The result of a queue record: whether the queue must deliver it again.
 pub struct Handled {
     /// The id of the record.
     pub message_id: String,
-    /// The reports about its secrets.
-    pub reports: Vec<Report>,
+    /// Whether one of its secrets was not reached or may succeed later.
+    may_succeed_later: bool,
     /// The error about the record itself.
     pub error: Option<Error>,
 }
@@ -69,7 +76,7 @@ impl Handled {
     /// An error of kind `Refused`, `NeedsHuman` or `Misconfigured` would occur again, after one more login. For these,
     /// the log line, the metric `Failed` and its alarm notify a person.
     pub fn is_to_come_again(&self) -> bool {
-        self.error.is_some() || self.reports.iter().any(may_succeed_later)
+        self.error.is_some() || self.may_succeed_later
     }
 }
 
@@ -81,21 +88,26 @@ fn may_succeed_later(report: &Report) -> bool {
     }
 }
 
-/// Handles the records of a queue. A record never fans out again.
-pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) -> Vec<Handled> {
+/// Handles the records of a queue. A record never fans out again. `ended` gets the report of each secret when it ends.
+pub async fn records(
+    process: &Process,
+    records: Vec<Record>,
+    end: Timestamp,
+    ended: &mut (dyn FnMut(&Report) + Send),
+) -> Vec<Handled> {
     let mut handled = Vec::new();
     let mut requests = Vec::new();
     for (at, record) in records.into_iter().enumerate() {
-        let mut entry = Handled { message_id: record.message_id, reports: Vec::new(), error: None };
+        let mut entry = Handled { message_id: record.message_id, may_succeed_later: false, error: None };
         match record.event.map(|event| *event) {
             Ok(Event::One(request)) => requests.push((at, request)),
             Ok(Event::Fleet(fleet)) => match members(process, &fleet, end).await {
-                Ok(ids) if ids.is_empty() => entry.reports.push(empty(&fleet)),
+                Ok(ids) if ids.is_empty() => ended(&empty(&fleet)),
                 Ok(ids) => requests.extend(ids.into_iter().map(|id| (at, fleet.request(id)))),
                 Err(error) => entry.error = Some(error),
             },
             Ok(Event::Ignored { action, secret_id, reason }) => {
-                entry.reports.push(ignored(action, secret_id, reason));
+                ended(&ignored(action, secret_id, reason));
             }
             Ok(Event::CustomResource(_)) => {
                 entry.error = Some(Error::bad_event("a record holds a request of CloudFormation").at("event"));
@@ -115,11 +127,13 @@ pub async fn records(process: &Process, records: Vec<Record>, end: Timestamp) ->
         handled.push(entry);
     }
     let (owners, requests): (Vec<usize>, Vec<Request>) = requests.into_iter().unzip();
-    for (owner, report) in owners.into_iter().zip(work(process, requests, end).await) {
-        if let Some(entry) = handled.get_mut(owner) {
-            entry.reports.push(report);
+    work(process, requests, end, &mut |at, report| {
+        if let Some(entry) = owners.get(at).and_then(|owner| handled.get_mut(*owner)) {
+            entry.may_succeed_later |= may_succeed_later(&report);
         }
-    }
+        ended(&report);
+    })
+    .await;
     handled
 }
 
@@ -140,8 +154,8 @@ pub fn empty(fleet: &Fleet) -> Report {
 }
 
 /// Handles each secret separately: the failure of one organization never stops another. Requests about the same secret
-/// run one after another. The reports are in the order of the requests.
-pub async fn work(process: &Process, requests: Vec<Request>, end: Timestamp) -> Vec<Report> {
+/// run one after another. `ended` gets each report when its secret ends, with the position of its request.
+pub async fn work(process: &Process, requests: Vec<Request>, end: Timestamp, ended: &mut Ended<'_>) {
     let sessions = Sessions::default();
     let mut queues: BTreeMap<String, Vec<(usize, Request)>> = BTreeMap::new();
     let mut order = Vec::new();
@@ -163,10 +177,12 @@ pub async fn work(process: &Process, requests: Vec<Request>, end: Timestamp) -> 
         }
         reports
     });
-    let mut reports: Vec<(usize, Report)> =
-        stream::iter(each).buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await.into_iter().flatten().collect();
-    reports.sort_by_key(|(at, _)| *at);
-    reports.into_iter().map(|(_, report)| report).collect()
+    let mut done = stream::iter(each).buffer_unordered(SIDE_BY_SIDE);
+    while let Some(reports) = done.next().await {
+        for (at, report) in reports {
+            ended(at, report);
+        }
+    }
 }
 
 async fn item(process: &Process, request: &Request, sessions: &Sessions, end: Timestamp) -> Report {

@@ -9,10 +9,10 @@ use hubkeeper_core::error::Error;
 use hubkeeper_core::event::Fleet;
 use hubkeeper_core::failure::sqs::not_taken;
 use hubkeeper_core::outcome::Outcome;
-use hubkeeper_core::report::Report;
 
 use crate::clients::Services;
 use crate::clients::sdk::failed;
+use crate::fleet::Ended;
 
 /// Maximum number of messages in a batch (AWS's reference of `SendMessageBatch`). Their bodies are far below its limit
 /// of 1 MiB.
@@ -20,19 +20,19 @@ const BATCH: usize = 10;
 /// Maximum number of attempts for a message.
 const ATTEMPTS: u32 = 4;
 
-/// Sends one message for each secret. The reports are in the order of the ids, with `recorded` for each message that
-/// the queue accepted.
+/// Sends one message for each secret. `ended` gets the reports in the order of the ids, with `recorded` for each message
+/// that the queue accepted.
 pub async fn send(
     services: &Services,
     client: &Client,
     queue: &str,
     fleet: &Fleet,
-    secret_ids: Vec<String>,
-) -> Vec<Report> {
-    let mut reports = Vec::with_capacity(secret_ids.len());
-    for batch in secret_ids.chunks(BATCH) {
+    secret_ids: &[String],
+    ended: &mut Ended<'_>,
+) {
+    for (nth, batch) in secret_ids.chunks(BATCH).enumerate() {
         let outcomes = send_batch(services, client, queue, fleet, batch).await;
-        reports.extend(batch.iter().zip(outcomes).map(|(id, outcome)| {
+        for (at, (id, outcome)) in batch.iter().zip(outcomes).enumerate() {
             let mut report = hubkeeper_core::report::new_report(&fleet.request(id.clone()));
             match outcome {
                 Ok(()) => {
@@ -46,10 +46,9 @@ pub async fn send(
                     }
                 }
             }
-            report
-        }));
+            ended(nth * BATCH + at, report);
+        }
     }
-    reports
 }
 
 async fn send_batch(

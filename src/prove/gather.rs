@@ -1,8 +1,8 @@
 //! Gathers the evidence: the only part of the proof that sends requests.
 //!
 //! Independent requests run concurrently. The longest chain is: login, list, (further pages,) grants and tags,
-//! manifests. If the login's response has no scope claim, the first request to the token service runs alone: a token
-//! with too low a scope then causes only one failed login.
+//! manifests. With [`TagList::Registry`] the tags come after the grants. If the login's response has no scope claim, the
+//! first request to the token service runs alone: a token with too low a scope then causes only one failed login.
 
 use std::collections::BTreeSet;
 
@@ -25,6 +25,17 @@ use crate::observer::Progress;
 /// Maximum number of missing grants of combined requests that are requested again one by one.
 const ASKED_AGAIN: usize = 20;
 
+/// The service that lists the tags of the sample first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TagList {
+    /// Docker Hub's API, while the grants are requested: the shortest chain, and the newest tags. Each list counts against
+    /// the API's rate limit.
+    DockerHub,
+    /// The registry, with the pull token, after the grants. Docker Hub's API lists the tags only where the registry's lead
+    /// to no manifest.
+    Registry,
+}
+
 /// The token to examine, and the extent. No `Debug`: it holds the token.
 pub struct Subject<'a> {
     /// The token and its identity.
@@ -39,6 +50,8 @@ pub struct Subject<'a> {
     pub excluded: &'a [String],
     /// Whether to check pulls for a sample only, which is enough to see that a proven token still works.
     pub sample_only: bool,
+    /// Where the tags of the sample come from.
+    pub tags: TagList,
 }
 
 impl<'a> Subject<'a> {
@@ -51,6 +64,7 @@ impl<'a> Subject<'a> {
             expected: &document.expected,
             excluded: &document.excluded,
             sample_only,
+            tags: TagList::DockerHub,
         })
     }
 }
@@ -60,6 +74,8 @@ pub struct Survey {
     /// The evidence so far.
     pub evidence: Evidence,
     credential: Credential,
+    /// The session of the login, if the tags are still to be listed.
+    session: Option<Session>,
     /// Repositories of the sample that have a grant, and the tags to try in order.
     manifests: Vec<Candidate>,
     /// The repository for the `push` request.
@@ -69,8 +85,18 @@ pub struct Survey {
 /// A repository whose manifest can be requested. No `Debug`: it holds a token.
 struct Candidate {
     repository: String,
-    tags: Vec<String>,
+    /// The tags of Docker Hub's list, or `None` if they are still to be listed.
+    tags: Option<Vec<String>>,
     granted: Granted,
+}
+
+/// What the tags of one repository led to.
+enum Sampled {
+    Manifest(Head),
+    /// The repository has no tag, by Docker Hub's list.
+    Untagged,
+    /// The token may not list the tags.
+    Untold,
 }
 
 /// Gathers evidence about tokens.
@@ -108,6 +134,7 @@ impl Prover<'_> {
             Evidence::new(organization, subject.is_organization_token, subject.expected, subject.excluded);
         let mut manifests = Vec::new();
         let mut push_on = None;
+        let mut later = None;
         if let Some(session) = self.enter(subject, &mut evidence).await {
             let excluded: BTreeSet<&str> = subject.excluded.iter().map(String::as_str).collect();
             let visible = evidence.visible.clone();
@@ -116,39 +143,32 @@ impl Prover<'_> {
             if !targets.is_empty() && level(evidence.scope.as_deref()) != Level::PublicRead {
                 let chosen = sample::choose(&targets);
                 push_on = chosen.first().or(targets.first()).map(|repository| (*repository).clone());
+                let listed_now = if subject.tags == TagList::DockerHub { chosen.as_slice() } else { &[] };
                 let tags = join_all(
-                    chosen.iter().map(|repository| self.hub.some_tags(&session, organization, &repository.name)),
+                    listed_now.iter().map(|repository| self.hub.some_tags(&session, organization, &repository.name)),
                 );
                 let canary = level(evidence.scope.as_deref()) == Level::Unknown;
                 let grants = self.grants(subject, &targets, &chosen, canary);
                 let (tags, asked) = join(tags, grants).await;
-                let mut tagged = Vec::new();
-                for (repository, tag) in chosen.iter().zip(tags) {
-                    match tag {
-                        Ok(Tags::Named(tags)) => {
-                            evidence.listed += 1;
-                            if !tags.is_empty() {
-                                tagged.push((repository.name.clone(), tags));
-                            }
-                        }
-                        Ok(Tags::Forbidden) => evidence.untold.push(repository.name.clone()),
-                        Err(error) => evidence.gaps.push(error.message().to_owned()),
-                    }
-                }
+                let tagged = match subject.tags {
+                    TagList::DockerHub => record_tags(&mut evidence, &chosen, tags),
+                    TagList::Registry => chosen.iter().map(|repository| (repository.name.clone(), None)).collect(),
+                };
                 manifests = conclude(&mut evidence, subject, &targets, &tagged, asked);
             }
+            later = Some(session).filter(|_| subject.tags == TagList::Registry);
         }
-        Survey { evidence, credential: subject.credential.clone(), manifests, push_on }
+        Survey { evidence, credential: subject.credential.clone(), session: later, manifests, push_on }
     }
 
     /// Reads the manifests. Requests `push` if the scope claim leaves it open and `may_ask` allows it.
     pub async fn finish(&self, survey: Survey, may_ask: impl Future<Output = bool>) -> Evidence {
-        let Survey { mut evidence, credential, manifests, push_on } = survey;
+        let Survey { mut evidence, credential, session, manifests, push_on } = survey;
         let organization = evidence.organization.clone();
         let heads = join_all(manifests.iter().map(|candidate| async {
-            let head = self.head(&organization, candidate).await;
+            let sampled = self.sampled(&organization, candidate, session.as_ref()).await;
             self.observe(Progress::Manifest { of: manifests.len() });
-            head
+            sampled
         }));
         let open = level(evidence.scope.as_deref()) == Level::Unknown
             && evidence.pulls == Pulls::Asked
@@ -163,8 +183,17 @@ impl Prover<'_> {
             }
         };
         let (heads, push) = join(heads, push).await;
-        for (candidate, head) in manifests.iter().zip(heads) {
-            evidence.record_manifest(&candidate.repository, head);
+        for (candidate, sampled) in manifests.iter().zip(heads) {
+            let listed_now = candidate.tags.is_none();
+            match sampled {
+                Ok(Sampled::Untold) => evidence.untold.push(candidate.repository.clone()),
+                Ok(Sampled::Untagged) => evidence.listed += 1,
+                Ok(Sampled::Manifest(head)) => {
+                    evidence.listed += usize::from(listed_now);
+                    evidence.record_manifest(&candidate.repository, Ok(head));
+                }
+                Err(error) => evidence.record_manifest(&candidate.repository, Err(error)),
+            }
         }
         match push {
             None => {}
@@ -215,11 +244,40 @@ impl Prover<'_> {
         Ok(Reference { of, repositories: list.into_iter().map(|repository| repository.name).collect() })
     }
 
-    /// Checks whether the manifest of a repository can be read. Tries the next tag only after a tag without a manifest.
-    async fn head(&self, organization: &str, candidate: &Candidate) -> Result<Head, HubError> {
+    /// Checks whether a manifest of a repository can be read: by the tags that are known, or by the registry's own list.
+    ///
+    /// Docker Hub's list decides where the registry's fails or leads to no manifest. A proof with [`TagList::Registry`]
+    /// therefore passes no repository over that a proof with [`TagList::DockerHub`] would check.
+    async fn sampled(
+        &self,
+        organization: &str,
+        candidate: &Candidate,
+        session: Option<&Session>,
+    ) -> Result<Sampled, HubError> {
         let Candidate { repository, tags, granted } = candidate;
+        if let Some(tags) = tags {
+            return self.head(organization, candidate, tags).await.map(Sampled::Manifest);
+        }
+        let tried = self.hub.registry_tags(granted, organization, repository).await;
+        match self.head(organization, candidate, &tried).await? {
+            Head::Absent => {}
+            decided => return Ok(Sampled::Manifest(decided)),
+        }
+        let Some(session) = session else { return Ok(Sampled::Manifest(Head::Absent)) };
+        match self.hub.some_tags(session, organization, repository).await? {
+            Tags::Forbidden => Ok(Sampled::Untold),
+            Tags::Named(tags) if tags.is_empty() => Ok(Sampled::Untagged),
+            Tags::Named(mut tags) => {
+                tags.retain(|tag| !tried.contains(tag));
+                self.head(organization, candidate, &tags).await.map(Sampled::Manifest)
+            }
+        }
+    }
+
+    /// Checks whether the manifest of a tag can be read. Tries the next tag only after a tag without a manifest.
+    async fn head(&self, organization: &str, candidate: &Candidate, tags: &[String]) -> Result<Head, HubError> {
         for tag in tags {
-            match self.hub.manifest(granted, organization, repository, tag).await? {
+            match self.hub.manifest(&candidate.granted, organization, &candidate.repository, tag).await? {
                 Head::Absent => {}
                 decided => return Ok(decided),
             }
@@ -351,12 +409,34 @@ fn locked_out(evidence: &mut Evidence) {
     evidence.gaps.push(LOCKED_OUT.to_owned());
 }
 
+/// Adds Docker Hub's lists of tags to the evidence, and returns the tags of each repository that has some.
+fn record_tags(
+    evidence: &mut Evidence,
+    chosen: &[&Repository],
+    tags: Vec<Result<Tags, HubError>>,
+) -> Vec<(String, Option<Vec<String>>)> {
+    let mut tagged = Vec::new();
+    for (repository, tags) in chosen.iter().zip(tags) {
+        match tags {
+            Ok(Tags::Named(tags)) => {
+                evidence.listed += 1;
+                if !tags.is_empty() {
+                    tagged.push((repository.name.clone(), Some(tags)));
+                }
+            }
+            Ok(Tags::Forbidden) => evidence.untold.push(repository.name.clone()),
+            Err(error) => evidence.gaps.push(error.message().to_owned()),
+        }
+    }
+    tagged
+}
+
 /// Adds the grants to the evidence, and returns the manifests that can be requested.
 fn conclude(
     evidence: &mut Evidence,
     subject: &Subject<'_>,
     targets: &[&Repository],
-    tagged: &[(String, Vec<String>)],
+    tagged: &[(String, Option<Vec<String>>)],
     mut asked: Asked,
 ) -> Vec<Candidate> {
     // responses arrive in any order, and the same proof must read the same

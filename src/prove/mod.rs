@@ -27,7 +27,7 @@ use time::Duration;
 
 use crate::clients::Services;
 use crate::clients::hub::{Credential, Hub, Session};
-use crate::prove::gather::{Prover, Subject};
+use crate::prove::gather::{Prover, Subject, TagList};
 use crate::read::{connector, state};
 
 /// Time after its creation in which a rejected PAT may still be propagating (docs/proof.md).
@@ -45,6 +45,7 @@ struct Compared<'a> {
     context: ContextFuture<'a>,
     manager: Option<Session>,
     last_proof: Option<Coverage>,
+    tags: TagList,
     /// Whether a person sees this proof who should know what Defender does not scan.
     asked: bool,
 }
@@ -81,7 +82,9 @@ pub(crate) async fn examine(
     let again = matches!(trigger, Trigger::Reconcile { .. }) && version == world.version;
     let last_proof = if again { last_proof(world, &document) } else { None };
     let asked = matches!(trigger, Trigger::Verify { .. } | Trigger::Onboard { .. });
-    let compared = Compared { context: known(world), manager: None, last_proof, asked };
+    // nobody waits for the daily proof of the same token, so it spares Docker Hub's API instead of a round trip
+    let tags = if again { TagList::Registry } else { TagList::DockerHub };
+    let compared = Compared { context: known(world), manager: None, last_proof, tags, asked };
     Box::pin(prove(services, world, version, &document, compared, writes)).await
 }
 
@@ -103,7 +106,8 @@ pub(crate) async fn examine_minted(
     document: &Document,
 ) -> Result<Proof, Error> {
     let session = services.manager(&world.secret, document).await?;
-    let compared = Compared { context: known(world), manager: Some(session), last_proof: None, asked: true };
+    let tags = TagList::DockerHub;
+    let compared = Compared { context: known(world), manager: Some(session), last_proof: None, tags, asked: true };
     Box::pin(prove(services, world, version, document, compared, true)).await
 }
 
@@ -145,7 +149,9 @@ pub(crate) async fn examine_while_reading(
             }
         }
     };
-    let compared = Compared { context: context.clone(), manager: None, last_proof: None, asked: false };
+    // a rotation waits for the proof: Docker Hub lists the tags while the registry's token service grants
+    let tags = TagList::DockerHub;
+    let compared = Compared { context: context.clone(), manager: None, last_proof: None, tags, asked: false };
     let proof = Box::pin(prove(services, &before, &version, &document, compared, true));
     let neighbours = connector::neighbours(services, &document.connector.id, &document.organization, &fingerprint);
     let (examined, neighbours) = join(select(proof, Box::pin(early)), neighbours).await;
@@ -269,8 +275,8 @@ async fn prove(
     compared: Compared<'_>,
     writes: bool,
 ) -> Result<Proof, Error> {
-    let Compared { context, manager, last_proof, asked } = compared;
-    let subject = subject(document, false)?;
+    let Compared { context, manager, last_proof, tags, asked } = compared;
+    let subject = Subject { tags, ..subject(document, false)? };
     let organization = &document.organization;
     let fingerprint = world.secret.fingerprint();
     let may_ask = {

@@ -219,8 +219,8 @@ class Registry:
         self.program.up(f"{self.url}/v2/", 401)
 
     def requests(self):
-        """Method, path and status of each request for a manifest, from the registry's own log."""
-        lines = re.findall(r'"(\w+) (/v2/\S+/manifests/\S+) HTTP/1\.1" (\d+)', self.program.log.read_text())
+        """Method, path and status of each request for a manifest or a list of tags, from the registry's own log."""
+        lines = re.findall(r'"(\w+) (/v2/\S+/(?:manifests/\S+|tags/list\S*)) HTTP/1\.1" (\d+)', self.program.log.read_text())
         return [(method, path, int(status)) for method, path, status in lines]
 
     def stop(self):

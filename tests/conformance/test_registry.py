@@ -109,6 +109,15 @@ def test_docker_s_registry_onboards(hub):
     assert function({"action": "onboard", "secretId": arn})["outcome"] == "applied"
     connector, = hub.sandbox("connectors")["connectors"]
     assert connector["accepted"] and connector["readsEverything"] and not connector["canPush"], connector
+    # the daily proof takes the tags from the registry: Docker's own ignores `n`
+    before = len(hub.registry.requests())
+    item, = function({"action": "reconcile", "secretIds": [arn]})["items"]
+    assert (item["outcome"], item["verdict"]["result"]) == ("unchanged", "complete"), item
+    asked = hub.registry.requests()[before:]
+    assert {status for *_, status in asked} == {200}, asked
+    lists = [path for method, path, _ in asked if method == "GET" and "/tags/list" in path]
+    heads = [path for method, path, _ in asked if method == "HEAD" and path.endswith("/manifests/latest")]
+    assert (len(lists), len(heads), len(asked)) == (5, 5, 10), asked
 
 
 # --- Docker's registry can reject: planted deviations

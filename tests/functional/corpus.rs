@@ -94,6 +94,7 @@ fn operation(entry: &Recorded) -> Option<(&'static str, &'static str)> {
             },
         ),
         Service::HubAuth => ("hub", "grant"),
+        Service::Registry if path.ends_with("/tags/list") => ("hub", "registryTags"),
         Service::Registry => ("hub", "manifest"),
         // the function reads only the status of this response
         Service::Responses => return None,
@@ -318,6 +319,15 @@ fn by_hand(corpora: &mut Corpora) {
             script.push_str(&answer(body));
         }
         corpora.add("hub", name, script);
+    }
+    let tags = json!({"name": "acme/api", "tags": ["1.0", "1.1", "..", "2.0", "3.0"]});
+    corpora.add("hub", "registryTags-many", format!("registryTags\n200\n\n{}{}", grant("web"), answer(tags.clone())));
+    let login = json!({"access_token": format!("e30.{}.c2ln", claims(&json!({"scope": "repo:read"})))});
+    for (name, listed) in [("dailyProof-tags", tags), ("dailyProof-no-tags", json!({"tags": null}))] {
+        let bodies =
+            [list.clone(), grant("api"), grant("web"), listed.clone(), listed, json!({}), json!({}), tag.clone()];
+        let script: String = bodies.into_iter().map(answer).collect();
+        corpora.add("hub", name, format!("dailyProof\n200\n\n{login}{script}"));
     }
     corpora.add(
         "hub",

@@ -3,6 +3,7 @@
 //! Each organization starts in the state after an onboarding, so a reconcile of a healthy fleet writes nothing.
 
 mod items;
+mod large;
 mod pace;
 mod records;
 mod sending;
@@ -20,6 +21,8 @@ use sha2::{Digest, Sha256};
 
 use hubkeeper_scene::{Answer, CLIENT, InProcess, SUBSCRIPTION, Scene, TENANT, TIMEOUT, broken_promises, logged};
 
+/// Requests per minute and address that Docker Hub allows (observed).
+const A_MINUTE: u32 = 180;
 /// Number of connectors that share a resource group.
 const A_GROUP: usize = 10;
 
@@ -58,6 +61,17 @@ impl Plan {
 
 impl Fleet {
     pub(crate) fn new(plan: Plan) -> Self {
+        Self::watched(plan, watch_writes)
+    }
+
+    /// A fleet too large to search its outputs, and every connector at every write.
+    fn unwatched(plan: Plan) -> Self {
+        let mut fleet = Self::watched(plan, |_, _| {});
+        fleet.scene.searched = false;
+        fleet
+    }
+
+    fn watched(plan: Plan, watch: impl FnOnce(&World, &Arc<Mutex<Vec<String>>>)) -> Self {
         let mut members = Vec::new();
         let fill = |state: &mut State| {
             let (issuer, role) = (state.aws.sts.issuer.clone(), state.aws.sts.role_arn.clone());
@@ -71,7 +85,7 @@ impl Fleet {
             state.aws.events.clear();
             members.first().map(|member| member.arn.clone()).unwrap_or_default()
         };
-        let scene = Scene::of(fill, watch_writes);
+        let scene = Scene::of(fill, watch);
         Self { scene, members }
     }
 
@@ -164,7 +178,9 @@ impl Fleet {
 }
 
 fn add_member(state: &mut State, plan: Plan, index: usize) -> Member {
-    let organization = format!("org-{index:03}");
+    // the list is sorted by name
+    let digits = if plan.members > 1_000 { 5 } else { 3 };
+    let organization = format!("org-{index:0digits$}");
     let member = Member {
         username: format!("{organization}-scanner"),
         arn: String::new(),

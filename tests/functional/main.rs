@@ -5,6 +5,7 @@
 mod adoption;
 mod binary;
 mod corpus;
+mod cost;
 mod custom_resource;
 mod docs;
 mod doctor;
@@ -30,6 +31,7 @@ mod proof;
 mod proxy;
 mod puts;
 mod reconcile;
+mod requests;
 mod retiring;
 mod rotation;
 mod secrecy;

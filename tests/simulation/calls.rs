@@ -40,7 +40,7 @@ pub(crate) enum Call {
     PasswordLogin,
     /// The list of repositories.
     Repositories,
-    /// Tags of a repository.
+    /// Tags of a repository, by Docker Hub's list or the registry's.
     Tags,
     /// The list of tokens.
     Tokens,
@@ -108,6 +108,7 @@ impl Call {
         match service {
             Service::Entra => Call::Exchange,
             Service::HubAuth => Call::Grant,
+            Service::Registry if path.ends_with("/tags/list") => Call::Tags,
             Service::Registry => Call::Manifest,
             Service::Responses => Call::Answer,
             Service::Aws => match aws::action(request).as_deref() {

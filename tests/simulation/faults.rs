@@ -231,6 +231,7 @@ pub(crate) fn empty_list(response: &Response, service: Service) -> Response {
     let body = match service {
         Service::Arm => json!({"value": []}),
         Service::Aws => json!({"SecretList": [], "Versions": []}),
+        Service::Registry => json!({"name": "acme/web", "tags": []}),
         _ => json!({"count": 0, "next": null, "previous": null, "results": []}),
     };
     with_body(response, Bytes::from(body.to_string()))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hubkeeper::clients::hub::{Credential, Hub};
 use hubkeeper::http::HttpShared;
 use hubkeeper::prove::examine_token;
-use hubkeeper::prove::gather::Subject;
+use hubkeeper::prove::gather::{Subject, TagList};
 use hubkeeper_core::config::ProofConfig;
 use hubkeeper_core::ids::is_repository_part;
 use hubkeeper_core::outcome::Outcome;
@@ -79,6 +79,7 @@ async fn of_token(context: &Context, arguments: &Verify, organization: &str) -> 
         expected: &expected,
         excluded: &arguments.exclude,
         sample_only: false,
+        tags: TagList::DockerHub,
     };
     let mut verdict = Box::pin(examine_token(&hub(&shared, &config), &subject, None, config.over_privilege)).await;
     line.clear();

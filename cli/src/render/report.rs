@@ -10,27 +10,36 @@ use super::{plan, short, style};
 pub fn report(report: &Value) -> String {
     match report["items"].as_array() {
         None => one(report),
-        Some(items) if items.is_empty() => "no secret is managed\n".to_owned(),
+        Some(items) if items.is_empty() && report["omitted"].is_null() => "no secret is managed\n".to_owned(),
         Some(items) => {
             let mut text = items.iter().map(one).collect::<Vec<_>>().join("\n");
-            let _ = write!(text, "\n{}\n", sums(items));
+            let _ = write!(text, "\n{}\n", sums(items, &report["omitted"]));
             text
         }
     }
 }
 
-/// How many secrets ended how.
-fn sums(items: &[Value]) -> String {
+/// How many secrets ended how, with those whose report did not fit into the response.
+fn sums(items: &[Value], omitted: &Value) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
-    for item in items {
-        let outcome = item["outcome"].as_str().unwrap_or("failed");
+    let more = omitted.as_object().into_iter().flatten();
+    let more = more.filter_map(|(name, count)| Some((name.as_str(), usize::try_from(count.as_u64()?).ok()?)));
+    let named = items.iter().map(|item| (item["outcome"].as_str().unwrap_or("failed"), 1));
+    for (outcome, more) in named.chain(more.clone()) {
         match counts.iter_mut().find(|(name, _)| *name == outcome) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((outcome, 1)),
+            Some((_, count)) => *count += more,
+            None => counts.push((outcome, more)),
         }
     }
     let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    format!("{}: {}", style::count(items.len(), "secret", "secrets"), parts.join(", "))
+    let all = counts.iter().map(|(_, count)| count).sum();
+    let sums = format!("{}: {}", style::count(all, "secret", "secrets"), parts.join(", "));
+    match more.map(|(_, count)| count).sum::<usize>() {
+        0 => sums,
+        hidden => {
+            format!("{sums}\n{hidden} of them did not fit into the response: the function's log has a line for each")
+        }
+    }
 }
 
 fn one(report: &Value) -> String {
@@ -219,6 +228,14 @@ mod tests {
             plain(&json!({"outcome": "failed", "items": [item("unchanged"), item("failed"), item("unchanged")]}));
         assert!(text.ends_with("\n3 secrets: 2 unchanged, 1 failed\n"), "{text}");
         assert_eq!(plain(&json!({"outcome": "unchanged", "items": []})), "no secret is managed\n");
+        let omitted = json!({"outcome": "failed", "items": [item("failed"), item("unchanged")], "omitted": {"failed": 1, "unchanged": 9}});
+        let text = plain(&omitted);
+        assert!(
+            text.contains("12 secrets: 2 failed, 10 unchanged\n10 of them did not fit into the response"),
+            "{text}"
+        );
+        let none = plain(&json!({"outcome": "applied", "items": [], "omitted": {"applied": 2}}));
+        assert!(none.starts_with("\n2 secrets: 2 applied\n2 of them"), "{none}");
     }
 
     #[test]

@@ -385,10 +385,12 @@ pub struct Warning {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 pub struct Several {
-    /// The worst outcome of the items.
+    /// The worst outcome of all secrets.
     pub outcome: Outcome,
-    /// One report for each secret.
+    /// One report for each secret; of a large fleet the worst ones, as many as fit into the response.
     pub items: Vec<Report>,
+    /// How many secrets have no report among the items, by outcome.
+    pub omitted: Option<BTreeMap<String, u64>>,
 }
 
 /// A page of the status.

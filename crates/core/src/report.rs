@@ -1,5 +1,7 @@
 //! The result of one event. The return value, the log line and the record of the run are this one value (docs/report.md).
 
+pub mod fleet;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -263,23 +265,6 @@ impl Report {
     }
 }
 
-/// The result of an event for several secrets.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct FleetReport {
-    /// The worst outcome of the items.
-    pub outcome: Outcome,
-    /// One report per secret.
-    pub items: Vec<Report>,
-}
-
-impl FleetReport {
-    /// Combines the reports of all `items`.
-    pub fn new(items: Vec<Report>) -> Self {
-        let outcome = items.iter().map(|item| item.outcome).min().unwrap_or(Outcome::Unchanged);
-        Self { outcome, items }
-    }
-}
-
 /// Returns a report with only the fields that the request determines.
 pub fn new_report(request: &Request) -> Report {
     let name = request.trigger.name();
@@ -287,18 +272,4 @@ pub fn new_report(request: &Request) -> Report {
     let mut report = Report::new(action, request.mode.name());
     report.secret_id = Some(request.secret_id.clone());
     report
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_outcome_of_many_is_the_worst() {
-        let mut reports = vec![Report::new("onboard", "apply"); 3];
-        reports[0].outcome = Outcome::Applied;
-        reports[1].outcome = Outcome::Refused;
-        assert_eq!(FleetReport::new(reports).outcome, Outcome::Refused);
-        assert_eq!(FleetReport::new(Vec::new()).outcome, Outcome::Unchanged);
-    }
 }

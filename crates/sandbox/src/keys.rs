@@ -1,6 +1,7 @@
 //! The keys of the services: RS256 signers for tokens, the certificate that makes a registry trust Docker's token service, and a
 //! certificate for the services that require https.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -92,6 +93,28 @@ pub fn entra() -> &'static SigningKey {
     &SigningKey { kid: "sandbox-entra" }
 }
 
+thread_local! {
+    static IS_QUICK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, this thread signs with a digest instead of RSA.
+pub struct Quick(());
+
+impl Quick {
+    /// Begins. For a fleet of thousands, whose tokens nobody but the sandbox verifies: their signatures would take half of the time.
+    #[must_use]
+    pub fn begin() -> Self {
+        IS_QUICK.set(true);
+        Self(())
+    }
+}
+
+impl Drop for Quick {
+    fn drop(&mut self) {
+        IS_QUICK.set(false);
+    }
+}
+
 /// The RS256 signature of a text, in base64. The same text always has the same signature (RFC 8017, section 8.2), so each is
 /// computed once: simulated runs sign the same tokens thousands of times, which took a fifth of their time.
 fn signature(signed: &str) -> Option<String> {
@@ -99,6 +122,9 @@ fn signature(signed: &str) -> Option<String> {
     const KEPT: usize = 10_000;
     static MADE: Mutex<BTreeMap<Vec<u8>, String>> = Mutex::new(BTreeMap::new());
     let hash = digest(&SHA256, signed.as_bytes()).as_ref().to_vec();
+    if IS_QUICK.get() {
+        return Some(URL_SAFE_NO_PAD.encode(hash));
+    }
     if let Some(known) = MADE.lock().unwrap_or_else(PoisonError::into_inner).get(&hash) {
         return Some(known.clone());
     }
@@ -140,8 +166,12 @@ impl SigningKey {
             return None;
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair()?.signer.public_key().as_ref());
-        key.verify(signed.as_bytes(), &signature).ok()?;
+        if IS_QUICK.get() {
+            Some(()).filter(|()| digest(&SHA256, signed.as_bytes()).as_ref() == signature)?;
+        } else {
+            let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair()?.signer.public_key().as_ref());
+            key.verify(signed.as_bytes(), &signature).ok()?;
+        }
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
     }
 }

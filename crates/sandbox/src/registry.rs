@@ -1,4 +1,4 @@
-//! `registry-1.docker.io`: manifests, for clients with a token of Docker's token service.
+//! `registry-1.docker.io`: manifests and lists of tags, for clients with a token of Docker's token service.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use crate::hub::{MediaType, Repository, Tag, manifest};
+use crate::hub::{MediaType, Repository, Tag, manifest, wire};
 use crate::keys;
 use crate::world::{Request, Response, State, empty, json as json_response};
 
@@ -17,6 +17,8 @@ pub struct Registry {
     pub pulls: BTreeMap<String, u64>,
     /// Manifests returned to `HEAD`, by repository. They are not pulls.
     pub heads: BTreeMap<String, u64>,
+    /// Whether a list of tags ignores `n` and is whole (observed in 2020).
+    pub ignores_n: bool,
     /// The token URL in challenges. `None` is `https://auth.docker.io/token`. Behind sockets it is the sandbox's own.
     pub realm: Option<String>,
 }
@@ -43,8 +45,11 @@ fn route(state: &mut State, request: &Request) -> Response {
             Err(error) => challenge(state, None, error),
         };
     }
-    let Some((name, reference)) = path.strip_prefix("/v2/").and_then(|rest| rest.split_once("/manifests/")) else {
-        return refuse(404, "NOT_FOUND", "page not found", &Value::Null);
+    let rest = path.strip_prefix("/v2/").unwrap_or_default();
+    let (name, reference) = match (rest.split_once("/manifests/"), rest.strip_suffix("/tags/list")) {
+        (Some((name, reference)), _) => (name, Some(reference)),
+        (None, Some(name)) => (name, None),
+        (None, None) => return refuse(404, "NOT_FOUND", "page not found", &Value::Null),
     };
     let claims = match claims(state, request) {
         Ok(claims) => claims,
@@ -58,7 +63,37 @@ fn route(state: &mut State, request: &Request) -> Response {
     if !claims["access"].as_array().is_some_and(|access| access.iter().any(pulls)) {
         return challenge(state, Some(name), Some("insufficient_scope"));
     }
-    give(state, request, name, reference)
+    match reference {
+        Some(reference) => give(state, request, name, reference),
+        None => tags(state, request, name),
+    }
+}
+
+/// The names of the tags, in lexical order; with `n` that many, after `last` (OCI distribution specification).
+fn tags(state: &State, request: &Request, name: &str) -> Response {
+    let Some(repository) = repository(state, name) else {
+        return refuse(404, "NAME_UNKNOWN", "repository name not known to registry", &json!({ "name": name }));
+    };
+    let query = wire::query(request);
+    let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let n = match value("n").filter(|_| !state.registry.ignores_n).map(str::parse::<usize>) {
+        None => usize::MAX,
+        Some(Ok(n)) => n,
+        Some(Err(_)) => {
+            return refuse(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested", &Value::Null);
+        }
+    };
+    let after = value("last").unwrap_or_default();
+    let mut rest = repository.tags.keys().filter(|tag| tag.as_str() > after);
+    let page: Vec<&String> = rest.by_ref().take(n).collect();
+    let mut response = json_response(200, &json!({ "name": name, "tags": page }));
+    let next = page.last().filter(|_| rest.next().is_some());
+    if let Some(next) = next
+        && let Ok(link) = HeaderValue::from_str(&format!(r#"</v2/{name}/tags/list?n={n}&last={next}>; rel="next""#))
+    {
+        response.headers_mut().insert("link", link);
+    }
+    response
 }
 
 fn give(state: &mut State, request: &Request, name: &str, reference: &str) -> Response {
@@ -253,6 +288,52 @@ mod tests {
         world.with(|state| state.registry.realm = None);
         clock.fetch_add(300, Ordering::Relaxed);
         assert_eq!(challenge(Some(&right)), format!(r#"{base},error="invalid_token""#));
+    }
+
+    #[test]
+    fn tags_are_listed_by_name_and_by_page_for_those_who_may_pull() {
+        let (world, _, pat) = site();
+        world.with(|state| {
+            for tag in ["v2", "v10", "1.0"] {
+                hub::add_tag(state, "acme", "app00000", tag, MediaType::OciManifest);
+            }
+        });
+        let right = token(&world, &pat, "acme/app00000");
+        let list = |query: &str, bearer: &str| {
+            let uri = format!("/v2/acme/app00000/tags/list{query}");
+            let request = http::Request::get(uri).header("authorization", format!("Bearer {bearer}"));
+            world.call(Service::Registry, request.body(Bytes::new()).expect("a request")).expect("an answer")
+        };
+        let names = |query: &str| {
+            let body: Value = serde_json::from_slice(list(query, &right).body()).expect("JSON");
+            assert_eq!(body["name"], "acme/app00000");
+            body["tags"].as_array().expect("tags").iter().map(|tag| tag.as_str().expect("text").to_owned()).collect()
+        };
+        let every: Vec<String> = names("");
+        assert_eq!(every, ["1.0", "latest", "v10", "v2"]);
+        assert_eq!(names("?n=2"), every[..2]);
+        assert_eq!(names("?n=2&last=latest"), every[2..]);
+        let link = |query: &str| list(query, &right).headers().get("link").cloned();
+        let next = link("?n=2").expect("a link");
+        assert_eq!(next, r#"</v2/acme/app00000/tags/list?n=2&last=latest>; rel="next""#);
+        assert_eq!((link("?n=4"), link("?n=2&last=latest"), link("")), (None, None, None));
+        world.with(|state| state.registry.ignores_n = true);
+        assert_eq!(names("?n=2"), every);
+        world.with(|state| state.registry.ignores_n = false);
+        assert_eq!(list("?n=x", &right).status(), 400);
+        let other = token(&world, &pat, "acme/app00001");
+        for bearer in [other.as_str(), pat.as_str()] {
+            let refused = list("", bearer);
+            assert_eq!(refused.status(), 401);
+            assert!(refused.headers()["www-authenticate"].to_str().expect("text").contains("acme/app00000:pull"));
+        }
+        world.with(|state| hub::remove_tags(state, "acme", "app00000"));
+        assert_eq!(names("?n=2"), [""; 0]);
+        world.with(|state| {
+            assert_eq!((state.registry.pulls.len(), state.registry.heads.len()), (0, 0), "a list is no pull");
+            hub::delete_repository(state, "acme", "app00000");
+        });
+        assert_eq!(list("", &right).status(), 404);
     }
 
     #[test]

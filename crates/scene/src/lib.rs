@@ -17,7 +17,7 @@ mod world;
 
 pub use clock::SimClock;
 pub use gate::{Gate, gate, interleave, kill};
-pub use logs::logged;
+pub use logs::{log_from, logged, take_logged};
 pub use scene::{Answer, Begin, Scene, TIMEOUT, outcome};
 pub use transport::InProcess;
 pub use world::{

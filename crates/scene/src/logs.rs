@@ -27,6 +27,16 @@ pub fn logged() -> String {
     LINES.with_borrow(|lines| String::from_utf8_lossy(lines).into_owned())
 }
 
+/// Writes log lines of this test from `level` on, until the guard is dropped: lines at TRACE are most of the time of a long test.
+pub fn log_from(level: &str) -> tracing::subscriber::DefaultGuard {
+    tracing::subscriber::set_default(hubkeeper::logging::subscriber(Some(level), || Logs))
+}
+
+/// Takes the log lines, so that a long test does not keep them all.
+pub fn take_logged() -> String {
+    LINES.with_borrow_mut(|lines| String::from_utf8_lossy(&std::mem::take(lines)).into_owned())
+}
+
 pub(crate) fn begin_logs() {
     static SUBSCRIBED: Once = Once::new();
     SUBSCRIBED.call_once(|| {

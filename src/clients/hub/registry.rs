@@ -1,4 +1,4 @@
-//! Queries the registry's token service, the authority on `pull`, and sends the manifest `HEAD`.
+//! Queries the registry's token service, the authority on `pull`, lists tags, and sends the manifest `HEAD`.
 //!
 //! The token service denies a right in two ways (observed): if the account lacks the right, a 200 with fewer actions;
 //! if the token's scope is too low, a 401 "insufficient scopes" for the whole request.
@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::clients::hub::repositories::{TAGS, is_tag};
 use crate::clients::hub::{Credential, Hub, basic, bearer, claims, request, unusable};
 use crate::http::{Policy, Response, join};
 
@@ -101,6 +102,23 @@ impl Hub {
             401 => token_refused(response.body(), &credential.token).map(Grant::Refused),
             _ => Err(unusable(what, &response)),
         }
+    }
+
+    /// Returns the first tags of a repository, at most three, by the registry's own list. Its order should be that of
+    /// names (OCI distribution specification); a registry may ignore `n` and list all (observed).
+    ///
+    /// Returns none if the list cannot be read, for whatever reason. The caller then lists the tags at Docker Hub.
+    pub async fn registry_tags(&self, granted: &Granted, organization: &str, repository: &str) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct Listed {
+            tags: Option<Vec<String>>,
+        }
+        let url = join(&self.registry, &format!("/v2/{organization}/{repository}/tags/list?n={TAGS}"));
+        let list = request("GET", &url, Some(bearer(&granted.token)), None);
+        let Ok(response) = self.http_client.send(list, Policy::SAFE).await else { return Vec::new() };
+        let listed: Option<Listed> = serde_json::from_slice(response.body()).ok().filter(|_| response.status() == 200);
+        let tags = listed.and_then(|listed| listed.tags).unwrap_or_default();
+        tags.into_iter().filter(|tag| is_tag(tag)).take(TAGS).collect()
     }
 
     /// Checks whether the manifest of a tag can be read, with a `HEAD`, because a `GET` would count as a pull.

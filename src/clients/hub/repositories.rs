@@ -17,7 +17,7 @@ use crate::observer::Progress;
 const PAGE_SIZE: usize = 100;
 
 /// Maximum number of tags that are listed for a repository. If one is deleted in the meantime, another can be read.
-const TAGS: usize = 3;
+pub(super) const TAGS: usize = 3;
 
 /// Maximum number of pages. A larger `count` is a fault of the service.
 const PAGES: usize = 1_000;
@@ -132,7 +132,7 @@ impl Hub {
 }
 
 /// Returns whether a name matches the registry's grammar of tags, and so is safe in a path.
-fn is_tag(name: &str) -> bool {
+pub(super) fn is_tag(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && !name.starts_with(['.', '-'])
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))

@@ -10,7 +10,7 @@ use hubkeeper::clients::hub::registry::{Grant, Granted};
 use hubkeeper::clients::hub::repositories::Tags;
 use hubkeeper::clients::hub::tokens::Mint;
 use hubkeeper::clients::hub::{Credential, Hub, HubWriter, Session, claims};
-use hubkeeper::prove::gather::{Prover, Subject};
+use hubkeeper::prove::gather::{Prover, Subject, TagList};
 use hubkeeper_core::config::OverPrivilege;
 use hubkeeper_core::hub::{HubError, Repository};
 use hubkeeper_core::ids::TokenId;
@@ -24,8 +24,21 @@ use serde_json::{Value, json};
 use crate::answers::{self, Answer, NOW, Script};
 use crate::clean::{self, MARKER};
 
-const OPERATIONS: [&str; 11] =
-    ["login", "password", "repositories", "tag", "tokens", "mint", "change", "revoke", "grant", "manifest", "proof"];
+const OPERATIONS: [&str; 13] = [
+    "login",
+    "password",
+    "repositories",
+    "tag",
+    "tokens",
+    "mint",
+    "change",
+    "revoke",
+    "grant",
+    "manifest",
+    "proof",
+    "registryTags",
+    "dailyProof",
+];
 const ORGANIZATION: &str = "acme";
 const TOKEN_ID: &str = "b0e0fa0e-4b6f-4d7a-9d3c-0f6f6d6f0001";
 
@@ -77,10 +90,8 @@ pub(crate) fn check(input: &[u8]) {
         }
         "tag" => {
             let tags = clear(answers::run(hub.some_tags(&session(), ORGANIZATION, "web")), input);
-            let fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             if let Some(Tags::Named(tags)) = &tags {
-                assert!(tags.len() <= 3);
-                assert!(tags.iter().all(|tag| (1..=128).contains(&tag.len()) && tag.chars().all(fit)));
+                assert!(tags.len() <= 3 && tags.iter().all(|tag| is_tag(tag)), "{tags:?}");
             }
             if tags.is_some() {
                 assert!(matches!(script.sent().last().map(|sent| sent.status), Some(200 | 403 | 404)));
@@ -123,7 +134,14 @@ pub(crate) fn check(input: &[u8]) {
                 clear(answers::run(hub.manifest(&granted, ORGANIZATION, "web", "1.0")), input);
             }
         }
-        _ => proof(&hub),
+        "registryTags" => {
+            if let Some(granted) = granted(&hub, input) {
+                let tags = answers::run(hub.registry_tags(&granted, ORGANIZATION, "web"));
+                assert!(tags.len() <= 3 && tags.iter().all(|tag| is_tag(tag)), "{tags:?}");
+            }
+        }
+        "dailyProof" => proof(&hub, TagList::Registry),
+        _ => proof(&hub, TagList::DockerHub),
     }
     script.end();
 }
@@ -176,7 +194,7 @@ fn says(input: &[u8], name: &str) -> bool {
 }
 
 /// The whole proof with the script: `complete` only if the function saw every necessary response.
-fn proof(hub: &Hub) {
+fn proof(hub: &Hub, tags: TagList) {
     static DOCUMENT: OnceLock<Document> = OnceLock::new();
     let document = DOCUMENT.get_or_init(|| {
         let value = json!({"organization": ORGANIZATION, "username": "acme-scanner", "accessToken": MARKER,
@@ -191,6 +209,7 @@ fn proof(hub: &Hub) {
         expected: &document.expected,
         excluded: &document.excluded,
         sample_only: false,
+        tags,
     };
     let survey = answers::run(prover.survey(&subject));
     let evidence = answers::run(prover.finish(survey, async { true }));
@@ -204,6 +223,10 @@ fn proof(hub: &Hub) {
         let refusal = refusal(&verdict);
         clean::of_the_marker(&format!("{refusal} {refusal:?}"));
     }
+}
+
+fn is_tag(tag: &str) -> bool {
+    (1..=128).contains(&tag.len()) && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 fn is_name(name: &str) -> bool {

@@ -64,7 +64,7 @@ pub(super) fn describe(state: &mut State, input: &Input<'_>) -> Result<Value, Re
 }
 
 /// One page of a list. A token holds the offset of its page, and whether the empty page before it was already returned.
-fn page(entries: Vec<Value>, input: &Input<'_>, empty_pages: bool) -> Result<(Vec<Value>, Option<String>), Refusal> {
+fn page<T>(entries: Vec<T>, input: &Input<'_>, empty_pages: bool) -> Result<(Vec<T>, Option<String>), Refusal> {
     let invalid = || Refusal::new("InvalidNextTokenException", "The NextToken value is invalid.");
     let size = input.page_size()?;
     let (offset, after_empty) = match input.text("NextToken")? {
@@ -82,7 +82,7 @@ fn page(entries: Vec<Value>, input: &Input<'_>, empty_pages: bool) -> Result<(Ve
         return Ok((Vec::new(), token(offset, 1)));
     }
     let total = entries.len();
-    let page: Vec<Value> = entries.into_iter().skip(offset).take(size).collect();
+    let page: Vec<T> = entries.into_iter().skip(offset).take(size).collect();
     let next = if offset + page.len() < total { token(offset + page.len(), 0) } else { None };
     Ok((page, next))
 }
@@ -142,9 +142,9 @@ pub(super) fn secrets(state: &mut State, input: &Input<'_>) -> Result<Value, Ref
     if input.text("SortOrder")? == Some("desc") {
         found.reverse();
     }
-    let entries =
-        found.into_iter().map(|secret| Value::Object(description(secret, "SecretVersionsToStages"))).collect();
-    let (page, next) = page(entries, input, state.aws.empty_pages)?;
+    let (page, next) = page(found, input, state.aws.empty_pages)?;
+    let page: Vec<Value> =
+        page.into_iter().map(|secret| Value::Object(description(secret, "SecretVersionsToStages"))).collect();
     let mut body = json!({ "SecretList": page });
     if let Some(next) = next {
         body["NextToken"] = json!(next);

@@ -83,6 +83,8 @@ pub struct Aws {
     pub sqs: sqs::Sqs,
     /// Rotation tokens that the sandbox issued.
     pub(crate) rotation_tokens_given: Vec<String>,
+    /// When secrets whose recovery window had ended were last removed.
+    pub(crate) purged_at: Option<time::OffsetDateTime>,
 }
 
 impl Default for Aws {
@@ -107,6 +109,7 @@ impl Default for Aws {
             sts: sts::Sts::default(),
             sqs: sqs::Sqs::default(),
             rotation_tokens_given: Vec::new(),
+            purged_at: None,
         }
     }
 }

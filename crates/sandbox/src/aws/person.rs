@@ -122,6 +122,7 @@ pub fn all_secret_values(state: &State) -> Vec<String> {
 
 /// Moves every date of the secrets, and `expiresAt` in their values, into the past.
 pub fn age(state: &mut State, by: Duration) {
+    state.aws.purged_at = None;
     for secret in state.aws.secrets.values_mut() {
         secret.created -= by;
         secret.last_changed -= by;
@@ -141,8 +142,12 @@ pub fn age(state: &mut State, by: Duration) {
     }
 }
 
-/// Removes the secrets whose recovery window has ended.
+/// Removes the secrets whose recovery window has ended. It looks at all of them at most once a minute: a fleet has thousands.
 pub(super) fn purge(state: &mut State) {
     let now = state.now();
+    if state.aws.purged_at.is_some_and(|at| (now - at).abs() < Duration::minutes(1)) {
+        return;
+    }
+    state.aws.purged_at = Some(now);
     state.aws.secrets.retain(|_, secret| secret.deleted.is_none_or(|at| at > now));
 }

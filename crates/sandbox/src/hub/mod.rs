@@ -11,7 +11,7 @@ mod model;
 mod pats;
 mod person;
 mod token_service;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 

@@ -69,7 +69,7 @@ pub(super) fn time(at: OffsetDateTime) -> String {
 }
 
 /// The query's parameters, decoded.
-pub(super) fn query(request: &Request) -> Vec<(String, String)> {
+pub(crate) fn query(request: &Request) -> Vec<(String, String)> {
     url::form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes()).into_owned().collect()
 }
 

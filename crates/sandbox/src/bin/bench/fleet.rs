@@ -2,7 +2,8 @@
 //! rate limits, a new process, 20 ms added to each response. A fleet of three, measured in the same run, is the baseline.
 //!
 //! The sandbox runs in this process, without its record. All connectors are in one resource group, the worst case: each check for
-//! other connectors of the organization reads all of them. Then the status page of each fleet, in a new process.
+//! other connectors of the organization reads all of them. Then the status page of each fleet, in a new process. Last, the
+//! invocation that sends 10,000 secrets to a queue: all that grows with the size of a fleet that has one.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,6 +20,8 @@ use crate::NAMES;
 
 /// Organizations: the baseline, and the fleet.
 const SIZES: [usize; 2] = [3, 300];
+/// Secrets that one invocation sends to a queue.
+const SENT: usize = 10_000;
 /// Repositories of each organization. Every second one is private.
 const REPOSITORIES: usize = 50;
 /// Runs of each size. The maximum counts.
@@ -28,6 +31,10 @@ const LATENCY: u64 = 20;
 const TIMEOUT: Duration = Duration::from_mins(15);
 /// MiB.
 const MEMORY: f64 = 40.0;
+/// MiB while 10,000 secrets are sent: half of Lambda's smallest setting. The reports in the response take most of it.
+const MEMORY_OF_SENDING: f64 = 64.0;
+/// Bytes of a response that Lambda accepts.
+const RESPONSE: usize = 6_000_000;
 /// Duration of a status page.
 const PAGE: Duration = Duration::from_secs(10);
 /// Concurrent requests to one service.
@@ -61,8 +68,62 @@ pub(crate) async fn run(arguments: &[String]) -> ExitCode {
             }
         }
     }
+    let sent = match fan_out(Path::new(function)).await {
+        Ok(sent) => sent,
+        Err(error) => {
+            eprintln!("bench fleet, {SENT} secrets for a queue: {error}");
+            return ExitCode::from(2);
+        }
+    };
     table(&rows);
-    if held(&rows) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let held = [held(&rows), held_sending(sent)];
+    if held == [true, true] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Sends a fleet to a queue, in a new process. Returns the duration, the peak memory of the process in KiB, and the bytes of the
+/// response.
+async fn fan_out(function: &Path) -> Result<(Duration, u64, usize), Box<dyn Error>> {
+    let world = World::new();
+    world.set_recording(false);
+    let queue = world.with(|state| {
+        for index in 0..SENT {
+            let name = format!("hubkeeper/{}-{index:05}", scene::ORGANIZATION);
+            aws::create_secret(state, &name, &json!({}), &[("hubkeeper", "managed")]);
+        }
+        aws::sqs::add_queue(state, "fleet")
+    });
+    let authority = scene::authority_file();
+    let served =
+        serve(world.clone(), Options { authority_file: Some(authority.clone()), ..Options::default() }).await?;
+    let mut environment = scene::environment(&served);
+    environment.push(("HUBKEEPER_QUEUE_URL".to_owned(), queue.clone()));
+    let host = LambdaHost::start(function, &environment, TIMEOUT)?;
+    host.started_to_first_poll().await?;
+    served.latency.store(LATENCY, Ordering::Relaxed);
+    let since = Instant::now();
+    let answer = host.invoke(json!({"action": "reconcile"})).await;
+    let answer = answer.map_err(|error| format!("{}: {}", error.error_type, error.message))?;
+    let wall = since.elapsed();
+    let memory = host.peak_memory_kib().ok_or("the function is no longer running")?;
+    let _ = std::fs::remove_file(authority);
+    let messages = world.with(|state| aws::sqs::bodies(state, &queue).len());
+    if messages == SENT && answer["outcome"] == "recorded" {
+        return Ok((wall, memory, answer.to_string().len()));
+    }
+    Err(format!("{messages} of {SENT} messages were sent; the outcome is {}", answer["outcome"]).into())
+}
+
+/// Prints the limits of sending beside their measurements. Returns whether all are met.
+fn held_sending((wall, memory, bytes): (Duration, u64, usize)) -> bool {
+    let memory = mebibytes(memory);
+    let word = |held: bool| if held { "ok" } else { "OVER" };
+    println!("{SENT} secrets sent to a queue in {:.1} s, a response of {bytes} bytes", wall.as_secs_f64());
+    println!(
+        "peak memory, MiB                 {memory:>6.1}  at most {MEMORY_OF_SENDING:>4.1}  {}",
+        word(memory <= MEMORY_OF_SENDING)
+    );
+    println!("bytes of the response           {bytes:>7}  at most {RESPONSE}  {}", word(bytes <= RESPONSE));
+    memory <= MEMORY_OF_SENDING && bytes <= RESPONSE
 }
 
 fn build(state: &mut State, organizations: usize) -> Vec<String> {
