@@ -37,3 +37,15 @@ sed 's/^\( *\)skip:$/\1left:/' "$template" > "$bare/template.yaml"
 scan "$template" > "$bare/with.json"
 scan "$bare/template.yaml" > "$bare/without.json"
 python3 infra/lint/explained.py "$template" "$bare/with.json" "$bare/without.json"
+
+# an update keeps every resource; and the check notices one that it would replace, and one that it would remove
+replaced() { "$cloudformation/bin/python" -B infra/lint/replaced.py tests/e2e/data/template-7b65c54.yaml "$1"; }
+sed 's/RoleName: .*/RoleName: another/; s/^  WorkQueue:/  OtherQueue:/' "$template" > "$bare/template.yaml"
+replaced "$template"
+noticed="$(replaced "$bare/template.yaml" || true)"
+for expected in 'FunctionRole: the update replaces it, since RoleName changes' 'WorkQueue: the update removes it'; do
+    if ! grep -qF "$expected" <<<"$noticed"; then
+        echo "replaced.py does not notice: $expected" >&2
+        exit 1
+    fi
+done
