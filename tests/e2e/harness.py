@@ -1,5 +1,6 @@
 """The world of the end-to-end tests: the AWS emulator, the sandbox for Docker Hub, Entra, ARM and STS, the stack, and the people."""
 
+import contextlib
 import json
 import os
 import sys
@@ -66,7 +67,7 @@ class Answer:
         return self.payload["errorType"], self.payload["errorMessage"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Organization:
     """A Docker Hub organization, its dedicated user, and its secret."""
 
@@ -88,12 +89,12 @@ class World:
 
     # --- the stack
 
-    def deploy(self, stack, **parameters):
+    def deploy(self, stack, template=TEMPLATE, code="hubkeeper.zip", **parameters):
         """Creates or updates a stack from the template, with the package instead of the source. Returns its outputs."""
         source = "CodeUri: ../.."
-        template = TEMPLATE.read_text()
+        template = template.read_text()
         assert template.count(source) == 1
-        template = template.replace(source, "CodeUri: s3://code/hubkeeper.zip")
+        template = template.replace(source, f"CodeUri: s3://code/{code}")
         machine = "arm64" if os.uname().machine == "aarch64" else "x86_64"
         endpoints = {
             "HubUrl": "HUBKEEPER_HUB_URL", "HubAuthUrl": "HUBKEEPER_HUB_AUTH_URL", "RegistryUrl": "HUBKEEPER_REGISTRY_URL",
@@ -158,15 +159,18 @@ class World:
 
     # --- Docker Hub and its secrets
 
-    def organization(self, name, manager=True, scope=None):
-        """Creates an organization with its secret: with a manager, with a token made by hand (of this scope), or with both."""
+    def organization(self, name, manager=True, scope=None, used_by=True):
+        """Creates an organization with its secret: with a manager, with a token made by hand (of this scope), or with both.
+
+        Without ``used_by`` the manager secret lists no secret that may use it, as before hubkeeper required that.
+        """
         user = f"{name}-scanner"
         password = self.sandbox("organization", name=name, user=user)["password"]
         self.known.append(password)
         document = self.document(name, user)
         if manager:
-            login = json.dumps({"username": user, "password": password, "usedBy": [f"{PREFIX}{name}"]})
-            created = self.secretsmanager.create_secret(Name=f"{MANAGER_PREFIX}{name}", SecretString=login)
+            login = {"username": user, "password": password} | ({"usedBy": [f"{PREFIX}{name}"]} if used_by else {})
+            created = self.secretsmanager.create_secret(Name=f"{MANAGER_PREFIX}{name}", SecretString=json.dumps(login))
             document["manager"] = created["ARN"]
         if scope:
             document["accessToken"] = self.token(user, scope)
@@ -283,3 +287,25 @@ class World:
 def example(name):
     """A file of events/."""
     return json.loads((ROOT / "events" / name).read_text())
+
+
+@contextlib.contextmanager
+def without(world, action, sid):
+    """The role without one action of one statement."""
+    role = world.outputs["RoleArn"].rsplit("/", 1)[1]
+    for policy in world.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = world.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        kept = json.loads(json.dumps(document))
+        for statement in kept["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            if statement["Sid"] == sid:
+                assert action in actions
+                statement["Action"] = [other for other in actions if other != action] or ["none:None"]
+        if kept != document:
+            world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(kept))
+            try:
+                yield
+            finally:
+                world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+            return
+    raise AssertionError(f"no statement {sid}")
