@@ -10,13 +10,17 @@ use clap_complete::Shell;
 
 use crate::exit::Failure;
 
+mod deploy;
+
+pub use deploy::{Deploy, Destroy};
+
 const AFTER: &str = "\
 Exit codes: 0 done, or the token is complete; 1 refused; 2 wrong usage; 3 not known, try again; 4 misconfigured, or a person is \
 needed; 130 interrupted.
 
 A token is read from standard input, a hidden prompt, --token-file or HUBKEEPER_TOKEN, never from an argument.";
 
-/// Proves Docker Hub tokens, and shows, stages, plans and repairs what hubkeeper keeps.
+/// Deploys hubkeeper, proves Docker Hub tokens, and shows, stages, plans and repairs what hubkeeper keeps.
 #[derive(Parser, Debug)]
 #[command(name = "hubkeeper", version, after_help = AFTER, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
@@ -109,6 +113,22 @@ its network. Where no function is deployed yet, or with --local, they run here w
 
 Exit code: 0 where nothing failed, 4 where something has to be corrected, 3 where every failure may pass by itself.")]
     Doctor(Doctor),
+    /// Deploy hubkeeper to AWS and Azure, update it, or roll it back: shows what changes, and asks first
+    #[command(after_help = "\
+Examples:
+  hubkeeper deploy --resource-group rg-security
+  hubkeeper deploy --release hubkeeper-0.2.0 --set NotificationEmail=security@example.com
+  hubkeeper deploy --plan
+  hubkeeper deploy --rollback
+
+The Azure CLI (az) creates the identity in Azure with your login. Your answers are kept in hubkeeper-deploy.toml, without secrets.")]
+    Deploy(Box<Deploy>),
+    /// Delete the stack in AWS, and say what remains; asks for the stack's name first
+    #[command(after_help = "\
+Examples:
+  hubkeeper destroy --plan
+  hubkeeper destroy --confirm hubkeeper")]
+    Destroy(Destroy),
     /// Print a completion script
     Completions {
         /// The shell

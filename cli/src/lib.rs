@@ -3,20 +3,23 @@
 //! - [`args`] is the command line as a value, [`commands`] what each command does.
 //! - [`target`] is who handles an event: [`function`], the deployed function, or [`local`], the same code with the
 //!   caller's credentials.
-//! - [`doctor`] is what `hubkeeper doctor` checks of the deployment, over the signed reads of [`aws`].
+//! - [`doctor`] is what `hubkeeper doctor` checks of the deployment, over the signed requests of [`aws`].
+//! - [`deploy`] is what `hubkeeper deploy` and `hubkeeper destroy` decide and call.
 //! - [`secrets`] reads Secrets Manager with the caller's credentials, and creates a secret.
 //! - [`render`] makes text of values; [`terminal`], [`progress`] and [`token`] deal with the person in front of it.
 //! - [`hints`] says what to do next, as commands.
 //! - [`schema`] describes secrets, events and reports as JSON Schema.
 //! - [`exit`] is how a command ends.
 //!
-//! It writes three things itself: a new secret (`init`), a new version of a secret (`stage`), and the start of a rotation
-//! (`rotate`). Everything else is written by the deployed function.
+//! It writes four things itself: a new secret (`init`), a new version of a secret (`stage`), the start of a rotation
+//! (`rotate`), and the deployment around the function (`deploy`, `destroy`). Connectors and tokens are written by the
+//! deployed function alone.
 
 pub mod args;
 pub mod aws;
 pub mod commands;
 pub mod context;
+pub mod deploy;
 pub mod doctor;
 pub mod exit;
 pub mod function;

@@ -93,6 +93,26 @@ struct About {
 /// # Errors
 /// Returns a failure if the checks cannot begin.
 pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> {
+    let ledger = examine(context, &arguments).await?;
+    let mut fields = ledger.to_json();
+    for (name, value) in [("action", "doctor"), ("outcome", "unchanged"), ("version", VERSION)] {
+        fields.insert(name.to_owned(), json!(value));
+    }
+    context.print(&Value::Object(fields), || render::doctor::doctor(&ledger));
+    Ok(if ledger.count(State::Failure) == 0 {
+        Code::Done
+    } else if ledger.is_worth_a_retry() {
+        Code::Retry
+    } else {
+        Code::Person
+    })
+}
+
+/// Runs every check, and prints no result.
+///
+/// # Errors
+/// Returns a failure if the checks cannot begin.
+pub async fn examine(context: &Context, arguments: &Doctor) -> Result<Ledger, Failure> {
     context.doing("interrupted: doctor writes nothing");
     if arguments.secret.as_deref().is_some_and(|id| !is_secret_id(id)) {
         return Err(Failure::usage(
@@ -110,9 +130,9 @@ pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> 
     let shared = record.as_ref().map_or_else(|| Arc::clone(&shared), |record| shared.recording(&record.transcript));
     let mut ledger = Ledger::default();
     if arguments.local {
-        own_checks(context, &arguments, &shared, &line, &mut ledger, record.as_ref()).await?;
+        own_checks(context, arguments, &shared, &line, &mut ledger, record.as_ref()).await?;
     } else {
-        deployed(context, &arguments, &shared, &line, &mut ledger, record.as_ref()).await?;
+        deployed(context, arguments, &shared, &line, &mut ledger, record.as_ref()).await?;
     }
     line.clear();
     if let Some(record) = record {
@@ -124,18 +144,7 @@ pub async fn run(context: &Context, arguments: Doctor) -> Result<Code, Failure> 
         .into_iter()
         .find(|check| ledger.entry(*check).is_some_and(|entry| entry.state == State::Failure));
     ledger.finish(|check| check.is_function_s() || !is_local, root);
-    let mut fields = ledger.to_json();
-    for (name, value) in [("action", "doctor"), ("outcome", "unchanged"), ("version", VERSION)] {
-        fields.insert(name.to_owned(), json!(value));
-    }
-    context.print(&Value::Object(fields), || render::doctor::doctor(&ledger));
-    Ok(if ledger.count(State::Failure) == 0 {
-        Code::Done
-    } else if ledger.is_worth_a_retry() {
-        Code::Retry
-    } else {
-        Code::Person
-    })
+    Ok(ledger)
 }
 
 /// Runs the function's checks here, with the caller's credentials.

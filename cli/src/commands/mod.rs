@@ -1,6 +1,8 @@
 //! The commands.
 
 pub mod act;
+pub mod deploy;
+pub mod destroy;
 pub mod doctor;
 pub mod init;
 pub mod rotate;
@@ -32,6 +34,8 @@ pub async fn run(context: &Context, command: Command) -> Result<Code, Failure> {
         Command::Rotate(arguments) => Box::pin(rotate::run(context, arguments)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(context, arguments)).await,
         Command::Init(arguments) => Box::pin(init::run(context, *arguments)).await,
+        Command::Deploy(arguments) => Box::pin(deploy::run(context, *arguments)).await,
+        Command::Destroy(arguments) => Box::pin(destroy::run(context, arguments)).await,
         Command::Schema { of } => Ok(schema::run(context, of)),
         Command::Completions { shell } => Ok(crate::manual::completions(shell)),
         Command::Man { dir } => crate::manual::man(dir.as_deref()),

@@ -1,0 +1,94 @@
+//! `hubkeeper deploy --rollback`: the stack becomes what it was before its last update.
+
+use serde_json::json;
+
+use super::stack::{bucket_name, execute};
+use super::{Done, Run, finish};
+use crate::deploy::bucket::{self, Bucket};
+use crate::deploy::changes;
+use crate::deploy::cloudformation::{Source, Stacks};
+use crate::deploy::login::Login;
+use crate::deploy::parameters::{self, HIDDEN, Setting};
+use crate::deploy::stack::{Operation, Stack, operation};
+use crate::exit::{Code, Failure};
+use crate::render::style;
+
+/// The longest template that a request may hold; a longer one is read from the bucket.
+const LONGEST: usize = 51_200;
+
+/// Runs it.
+///
+/// # Errors
+/// Returns why the stack was not rolled back.
+pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stack>) -> Result<Code, Failure> {
+    let (context, name) = (run.context, run.stack);
+    let Some(stack) = existing else {
+        return Err(Failure::new(
+            Code::Person,
+            format!("there is no stack {name} in {} of account {}", login.region, login.account),
+            "name it with --stack, or choose account and Region with AWS_PROFILE and AWS_REGION",
+        ));
+    };
+    operation(name, existing)?;
+    let bucket_name = bucket_name(run, login, existing);
+    let bucket = Bucket::new(login, &bucket_name)?;
+    let previous = bucket.previous(name).await?;
+    let settings = previous.settings();
+    // a hidden value is in no file: the stack has it, or it is lost
+    let lost: Vec<&str> = settings
+        .iter()
+        .filter(|(name, setting)| matches!(setting, Setting::Previous) && !stack.parameters.contains_key(*name))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if !lost.is_empty() {
+        return Err(Failure::new(
+            Code::Person,
+            format!("the stack no longer has the hidden value of {}", lost.join(", ")),
+            "deploy that release with it instead: hubkeeper deploy --release <its folder> --set <name>",
+        ));
+    }
+    context.say(&format!(
+        "account        {}\nRegion         {}\nstack          {name} ({})\nbecomes        what it was before its last update by hubkeeper deploy\n",
+        login.account, login.region, stack.status
+    ));
+    let stacks = Stacks::new(login, name);
+    let line = context.line(name);
+    line.message("computing the change set");
+    let key = format!("{}previous/template", bucket::folder(name));
+    let url = bucket.url(&key);
+    let source = if previous.template.len() <= LONGEST {
+        Source::Body(&previous.template)
+    } else {
+        bucket.put(&key, previous.template.clone().into_bytes()).await?;
+        Source::Url(&url)
+    };
+    let change_set = stacks.change_set(Operation::Update, source, &settings).await?;
+    line.clear();
+    let Some(changed) = change_set.changes.clone() else {
+        stacks.discard(&change_set.id, Operation::Update).await;
+        context.say(&format!("{} nothing to change in {name}: it is what it was before its last update\n", style::good("✓")));
+        let done = Done { outcome: "unchanged", version: None, changes: json!([]), azure: None };
+        return if run.arguments.plan { Ok(Code::Done) } else { finish(run, stack, done).await };
+    };
+    let is_hidden = |name: &str| stack.parameters.get(name).is_some_and(|value| value == HIDDEN);
+    let differences = parameters::differences(&settings, Some(&stack.parameters), is_hidden);
+    context.say(&changes::table(name, &changed, &differences));
+    let shown = changes::to_json(&changed);
+    if run.arguments.plan {
+        stacks.discard(&change_set.id, Operation::Update).await;
+        context.say("nothing was changed");
+        let value = json!({"action": "deploy", "outcome": "planned", "stack": name, "changes": shown});
+        context.print(&value, String::new);
+        return Ok(Code::Done);
+    }
+    let question = format!("Roll {name} back in account {} ({})?", login.account, login.region);
+    let agreed = context.terminal.confirm(question, run.arguments.yes).await;
+    if !matches!(agreed, Ok(true)) {
+        stacks.discard(&change_set.id, Operation::Update).await;
+        agreed?;
+        context.say("nothing was changed");
+        return Ok(Code::Done);
+    }
+    let settled = execute(run, &stacks, &change_set, Operation::Update).await?;
+    finish(run, &settled, Done { outcome: "applied", version: None, changes: shown, azure: None }).await
+}

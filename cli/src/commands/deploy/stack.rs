@@ -1,0 +1,354 @@
+//! The half in AWS: package and template, the change set, the question, the execution.
+
+use serde_json::{Value, json};
+
+use super::origin::Origin;
+use super::{Done, Run, finish};
+use crate::deploy::bucket::{self, Bucket, Previous};
+use crate::deploy::changes::{self, ChangeSet};
+use crate::deploy::cloudformation::{Source, Stacks};
+use crate::deploy::login::{self, Login};
+use crate::deploy::parameters::{self, Resolved, Setting, Settings};
+use crate::deploy::release::{ARCHITECTURES, Release, Verified};
+use crate::deploy::stack::{Operation, Stack, architecture, operation};
+use crate::deploy::template::{OF_THE_PACKAGE, Template};
+use crate::exit::{Code, Failure};
+use crate::render::style;
+
+/// What is asked for a new stack, though it has a default: the parameter, and the question.
+const ASKED: [(&str, &str); 2] = [
+    ("NotificationEmail", "E-mail address that gets every notice (empty: none)"),
+    ("ManagerSecretArns", "ARNs of the manager secrets that the function may read (a,b; empty: none)"),
+];
+
+/// Runs the half.
+///
+/// # Errors
+/// Returns why nothing was deployed, or what failed.
+pub(super) async fn run(
+    run: &mut Run<'_>,
+    login: &Login,
+    origin: &Origin,
+    existing: Option<&Stack>,
+    azure: Option<Value>,
+) -> Result<Code, Failure> {
+    let context = run.context;
+    let operation = operation(run.stack, existing)?;
+    let (release, package, template) = package(run, origin, existing).await?;
+    let name = bucket_name(run, login, existing);
+    let bucket = Bucket::new(login, &name)?;
+    let exists = bucket.exists().await?;
+    let mut settings = settings(run, &template)?;
+    let folder = bucket::package_folder(run.stack, &package.sha256);
+    let of_package = OF_THE_PACKAGE.iter().zip([name.clone(), folder.clone()]);
+    settings.extend(of_package.map(|(name, value)| ((*name).to_owned(), Setting::Value(value))));
+    let architecture = package.name.rsplit('-').next().and_then(|end| end.strip_suffix(".zip")).unwrap_or_default();
+    if template.parameter("Architecture").is_some() {
+        settings.insert("Architecture".to_owned(), Setting::Value(architecture.to_owned()));
+    }
+    ask(run, &template, &mut settings, existing, operation).await?;
+    let resolved = parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters));
+    if !resolved.missing.is_empty() && run.arguments.plan && azure.is_some() {
+        context.say(&format!("the stack was not planned: {} will come from Azure", resolved.missing.join(" and ")));
+        let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "azure": azure});
+        context.print(&value, String::new);
+        return Ok(Code::Done);
+    }
+    if !resolved.missing.is_empty() {
+        return Err(parameters::missing(&resolved.missing));
+    }
+    context.say(&plan(run, login, existing, &release, &package, (&name, exists), &resolved));
+    if let Some(note) = federation(login, &resolved).await {
+        context.say(&note);
+    }
+
+    let stacks = Stacks::new(login, run.stack);
+    let line = context.line(run.stack);
+    line.message("computing the change set");
+    let change_set = stacks.change_set(operation, Source::Body(&template.text), &resolved.settings).await?;
+    line.clear();
+    let is_hidden = |name: &str| template.parameter(name).is_some_and(|parameter| parameter.is_hidden);
+    let differences = parameters::differences(&resolved.settings, existing.map(|stack| &stack.parameters), is_hidden);
+    let Some(changed) = change_set.changes.clone() else {
+        stacks.discard(&change_set.id, operation).await;
+        context.say(&format!("{} nothing to change in {}\n", style::good("✓"), run.stack));
+        return unchanged(run, login, existing, &release, azure).await;
+    };
+    context.say(&changes::table(run.stack, &changed, &differences));
+    let shown = changes::to_json(&changed);
+    if run.arguments.plan {
+        stacks.discard(&change_set.id, operation).await;
+        context.say("nothing was changed");
+        let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "version": release.version,
+            "changes": shown, "azure": azure});
+        context.print(&value, String::new);
+        return Ok(Code::Done);
+    }
+    let question = format!("Execute this change set on {} in account {} ({})?", run.stack, login.account, login.region);
+    let agreed = context.terminal.confirm(question, run.arguments.yes).await;
+    if !matches!(agreed, Ok(true)) {
+        stacks.discard(&change_set.id, operation).await;
+        agreed?;
+        context.say("nothing was changed");
+        return Ok(Code::Done);
+    }
+    let prepared = prepare(run, login, existing, (&bucket, exists), (&folder, package)).await;
+    if let Err(failure) = prepared {
+        stacks.discard(&change_set.id, operation).await;
+        return Err(failure);
+    }
+    let settled = execute(run, &stacks, &change_set, operation).await?;
+    let done = Done { outcome: "applied", version: Some(&release.version), changes: shown, azure };
+    finish(run, &settled, done).await
+}
+
+/// The release's files for the processor of the function, each with its right checksum.
+async fn package(
+    run: &Run<'_>,
+    origin: &Origin,
+    existing: Option<&Stack>,
+) -> Result<(Release, Verified, Template), Failure> {
+    let kept = run.answers.parameters.get("Architecture").map(String::as_str);
+    let given = run.given.value("Architecture").or(kept);
+    let of_stack = existing.and_then(|stack| stack.parameters.get("Architecture")).map(String::as_str);
+    let release = match origin {
+        Origin::Release(release) => release.clone(),
+        Origin::Checkout(_) => {
+            let wanted = architecture(given, of_stack, &ARCHITECTURES)?;
+            run.context.say(&format!("builds the function for {wanted}; a first build takes some minutes"));
+            origin.release(&wanted).await?
+        }
+    };
+    let wanted = architecture(given, of_stack, &release.architectures())?;
+    let package = release.read(&release.package(&wanted))?;
+    let template = Template::parse(release.read(&release.template())?.text()?)?;
+    Ok((release, package, template))
+}
+
+/// The bucket: the option, the file, the stack's, the default.
+pub(super) fn bucket_name(run: &Run<'_>, login: &Login, existing: Option<&Stack>) -> String {
+    let of_stack = existing.and_then(|stack| stack.parameters.get(OF_THE_PACKAGE[0]));
+    let named = run.arguments.bucket.as_ref().or(run.answers.bucket.as_ref()).or(of_stack);
+    named.cloned().unwrap_or_else(|| bucket::default_name(&login.account, &login.region))
+}
+
+/// The values of file and options.
+fn settings(run: &Run<'_>, template: &Template) -> Result<Settings, Failure> {
+    let mut settings = Settings::new();
+    for (name, value) in &run.answers.parameters {
+        if template.parameter(name).is_some_and(|parameter| parameter.is_hidden) {
+            return Err(Failure::new(
+                Code::Person,
+                format!("{} holds {name}, which AWS hides because it may be a secret", run.arguments.answers.display()),
+                format!("take it out of the file, and pass it with --set {name}; the stack keeps it from then on"),
+            ));
+        }
+        settings.insert(name.clone(), Setting::Value(value.clone()));
+    }
+    for (name, setting) in &run.given.0 {
+        if template.parameter(name).is_none() {
+            return Err(Failure::usage(
+                format!("the template has no parameter {name}"),
+                "check its name; docs/deploy.md lists the parameters",
+            ));
+        }
+        settings.insert(name.clone(), setting.clone());
+    }
+    Ok(settings)
+}
+
+/// Asks for what is missing, and for a new stack also for what most people want to set.
+async fn ask(
+    run: &Run<'_>,
+    template: &Template,
+    settings: &mut Settings,
+    existing: Option<&Stack>,
+    operation: Operation,
+) -> Result<(), Failure> {
+    let terminal = run.context.terminal;
+    if !terminal.answers || run.arguments.yes {
+        return Ok(());
+    }
+    if operation == Operation::Create {
+        for (name, prompt) in ASKED {
+            if template.parameter(name).is_some() && !settings.contains_key(name) {
+                let value = terminal.value(prompt.to_owned(), None, |_| Ok(())).await?;
+                settings.insert(name.to_owned(), Setting::Value(value));
+            }
+        }
+    }
+    for name in parameters::resolve(template, settings, existing.map(|stack| &stack.parameters)).missing {
+        let description = template.parameter(&name).map(|parameter| parameter.description.as_str()).unwrap_or_default();
+        let check = |text: &str| if text.is_empty() { Err("a value is required".to_owned()) } else { Ok(()) };
+        let value = terminal.value(format!("{name} ({})", description.trim_end_matches('.')), None, check).await?;
+        parameters::check(&name, Some(&value), "the answer")?;
+        settings.insert(name, Setting::Value(value));
+    }
+    Ok(())
+}
+
+/// What is deployed, and where.
+fn plan(
+    run: &Run<'_>,
+    login: &Login,
+    existing: Option<&Stack>,
+    release: &Release,
+    package: &Verified,
+    (bucket, exists): (&str, bool),
+    resolved: &Resolved,
+) -> String {
+    let status = existing.map_or("new", |stack| stack.status.as_str());
+    let role = existing.and_then(|stack| stack.outputs.get("RoleArn")).cloned();
+    let role = role.unwrap_or_else(|| {
+        format!("arn:{}:iam::{}:role/{}-{}", login.partition, login.account, run.stack, login.region)
+    });
+    let made = if exists { "" } else { " (new: no public access, every version kept)" };
+    let mut text = format!(
+        "account        {}\nRegion         {}\nstack          {} ({status})\nrelease        {}, {}\nrole           {role}\n\
+         \x20              (the federated credential at Entra trusts exactly this ARN)\nbucket         {bucket}{made}\n",
+        login.account, login.region, run.stack, release.version, package.name
+    );
+    if let Some(before) = existing.and_then(|stack| stack.parameters.get("Architecture"))
+        && let Some(Setting::Value(after)) = resolved.settings.get("Architecture")
+        && before != after
+    {
+        text.push_str(&format!("note           the stack is built for {before} now, and moves to {after}\n"));
+    }
+    if !resolved.dropped.is_empty() {
+        let dropped = resolved.dropped.join(", ");
+        text.push_str(&format!("note           this version has no parameter {dropped}: left out\n"));
+    }
+    let hidden = resolved.settings.iter().filter(|(_, setting)| matches!(setting, Setting::Secret(_)));
+    for (name, _) in hidden {
+        text.push_str(&format!("note           {name} is hidden: the stack keeps it, {} does not\n", run.arguments.answers.display()));
+    }
+    text.push_str(
+        "costs          about 1 USD a month: 0.80 for the alarms, the rest for metrics; 3 more for the dashboard from the fourth of an\n\
+         \x20              account on; 0.40 for each secret\n",
+    );
+    text
+}
+
+/// What is to be said of the federation, which the function needs to log in at Entra.
+async fn federation(login: &Login, resolved: &Resolved) -> Option<String> {
+    if matches!(resolved.settings.get("AzureAuth"), Some(Setting::Value(value)) if value == "client-secret") {
+        return None;
+    }
+    let refusal = login.issuer().await.err()?;
+    login::is_off(&refusal).then(|| {
+        format!(
+            "note           outbound web identity federation is off in account {}: the function cannot log in at Entra until an\n\
+             \x20              administrator has run: aws iam enable-outbound-web-identity-federation\n",
+            login.account
+        )
+    })
+}
+
+/// Writes what the execution needs: the answers, the bucket, the package, and what the stack is now.
+async fn prepare(
+    run: &mut Run<'_>,
+    login: &Login,
+    existing: Option<&Stack>,
+    (bucket, exists): (&Bucket<'_>, bool),
+    (folder, package): (&str, Verified),
+) -> Result<(), Failure> {
+    let context = run.context;
+    context.doing("interrupted before the stack was changed; run the command again");
+    remember(run, login, bucket.name)?;
+    let line = context.line(run.stack);
+    if !exists {
+        line.message("creating the bucket");
+        bucket.create().await?;
+    }
+    line.message("uploading the package");
+    bucket.put(&format!("{folder}{}", package.name), package.bytes).await?;
+    keep(run, login, existing, bucket).await?;
+    line.clear();
+    Ok(())
+}
+
+/// Keeps what the stack is now, so that `--rollback` can bring it back.
+async fn keep(run: &Run<'_>, login: &Login, existing: Option<&Stack>, bucket: &Bucket<'_>) -> Result<(), Failure> {
+    let Some(stack) = existing else { return Ok(()) };
+    let template = Stacks::new(login, run.stack).template().await?;
+    bucket.keep(run.stack, &Previous { template, parameters: stack.parameters.clone() }).await
+}
+
+/// Writes the answers.
+fn remember(run: &mut Run<'_>, login: &Login, bucket: &str) -> Result<(), Failure> {
+    run.answers.account = Some(login.account.clone());
+    run.answers.region = Some(login.region.clone());
+    run.answers.stack = Some(run.stack.to_owned());
+    run.answers.bucket = Some(bucket.to_owned());
+    for (name, setting) in &run.given.0 {
+        if let Setting::Value(value) = setting {
+            run.answers.parameters.insert(name.clone(), value.clone());
+        }
+    }
+    if run.answers.write(&run.arguments.answers)? {
+        run.context.say(&format!("your answers are in {}", run.arguments.answers.display()));
+    }
+    Ok(())
+}
+
+/// Executes a change set, and follows it until the stack has settled.
+pub(super) async fn execute(
+    run: &Run<'_>,
+    stacks: &Stacks<'_>,
+    change_set: &ChangeSet,
+    operation: Operation,
+) -> Result<Stack, Failure> {
+    let context = run.context;
+    let line = context.line(run.stack);
+    let known = stacks.events(&change_set.stack_id, &[]).await.unwrap_or_default();
+    let known: Vec<String> = known.into_iter().map(|event| event.id).collect();
+    context.doing(format!(
+        "interrupted: CloudFormation continues by itself; see aws cloudformation describe-stack-events --stack-name {}; then run the command again",
+        run.stack
+    ));
+    line.message("executing the change set");
+    stacks.execute(&change_set.id).await?;
+    let (stack, events) =
+        stacks.follow(&change_set.stack_id, &known, |events| line.message(&changes::progress(events))).await?;
+    line.clear();
+    if matches!(stack.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE") {
+        return Ok(stack);
+    }
+    let reasons = changes::failures(&events);
+    let reasons =
+        if reasons.is_empty() { "CloudFormation named no reason".to_owned() } else { reasons.join("\n  ") };
+    let name = run.stack;
+    let remedy = match operation {
+        Operation::Create => format!(
+            "correct what the reason names; delete the remains: hubkeeper destroy --stack {name}; then deploy again"
+        ),
+        Operation::Update => "correct what the reason names, then deploy again; the stack is what it was before".to_owned(),
+    };
+    let ended = match operation {
+        Operation::Create => "was not created",
+        Operation::Update => "was not updated",
+    };
+    Err(Failure::new(Code::Person, format!("the stack {name} {ended}, and is {}:\n  {reasons}", stack.status), remedy))
+}
+
+/// The end where nothing was to change.
+async fn unchanged(
+    run: &mut Run<'_>,
+    login: &Login,
+    existing: Option<&Stack>,
+    release: &Release,
+    azure: Option<Value>,
+) -> Result<Code, Failure> {
+    let Some(stack) = existing else {
+        return Err(Failure::new(Code::Person, "the template has no resources", "take the whole release again"));
+    };
+    if run.arguments.plan {
+        let value = json!({"action": "deploy", "outcome": "unchanged", "stack": run.stack, "version": release.version, "azure": azure});
+        run.context.print(&value, String::new);
+        return Ok(Code::Done);
+    }
+    let bucket = bucket_name(run, login, existing);
+    remember(run, login, &bucket)?;
+    let done = Done { outcome: "unchanged", version: Some(&release.version), changes: json!([]), azure };
+    finish(run, stack, done).await
+}
