@@ -138,6 +138,13 @@ def resources(world):
     return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in listed}
 
 
+def knows_status(world):
+    """Whether today's function runs: the earlier one did not know this event."""
+    answer = world.invoke({"action": "status"})
+    assert not answer.is_error or answer.error()[0] == "BadEvent", answer
+    return not answer.is_error
+
+
 def remembered(world, organization):
     """The connector that today's function remembers in a tag of the secret, which the earlier one did not know."""
     tags = world.secretsmanager.describe_secret(SecretId=organization.arn)["Tags"]
@@ -164,6 +171,7 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
     before, outputs = resources(world), world.outputs
     configuration = world.lambda_.get_function_configuration(FunctionName=world.function)
 
+    assert not knows_status(world)
     fleet.allow(*(found for found in fleet if found not in (fleet.forgotten, fleet.by_hand)))
     assert not any(remembered(world, organization) for organization in fleet)
     fleet.interrupt()
@@ -175,6 +183,7 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
     after = resources(world)
     assert {name: after.get(name) for name in before} == before
     assert {name: world.outputs[name] for name in outputs} == outputs
+    assert knows_status(world)
     fleet.no_gap()
 
     # a manager secret without usedBy: refused before any login, and nothing is lost
@@ -186,6 +195,7 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
     fleet.has_rotated()
     onboard_again()
     fleet.reconcile()
+    assert knows_status(world)
     missing = [organization.name for organization in fleet if not remembered(world, organization)]
     assert not missing, (missing, [line for line in world.log_lines() if line.get("hub.organization") == missing[0]])
 
@@ -194,6 +204,7 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
     world.install(template=EARLIER, code="earlier.zip")
     assert world.lambda_.get_function_configuration(FunctionName=world.function)["CodeSha256"] == configuration["CodeSha256"]
     assert resources(world) == before and world.outputs == outputs
+    assert not knows_status(world)
     fleet.no_gap()
     fleet.resume()
     fleet.has_rotated()
@@ -206,3 +217,4 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
         fleet.take(organization, STEPS)
     fleet.has_rotated()
     fleet.retire()
+    assert not knows_status(world)
