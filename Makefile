@@ -16,7 +16,14 @@ CARGO_FUZZ := cargo-fuzz-0.13.2
 CARGO_DENY := cargo-deny-0.20.2
 CARGO_CYCLONEDX := cargo-cyclonedx-0.5.9
 CARGO_MUTANTS := cargo-mutants-27.1.0
+CARGO_AUDITABLE := cargo-auditable-0.7.7
 export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
+# Releases: one folder for each version.
+DIST := $(TARGET)/dist
+# The version for `make release`, which must be that of Cargo.toml and have a section in CHANGELOG.md.
+VERSION ?=
+# `make release QUICK=1` packs the tests' build, which is no release.
+QUICK ?=
 # The exchanges that the tests record, for `make conformance`. A folder in HUBKEEPER_RECORD is used as it is.
 RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
 # Runs a command without recording.
@@ -35,14 +42,14 @@ TRANSCRIPT ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy clean function record tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record tools release-tools
 .DEFAULT_GOAL := help
 
-# A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks.
+# A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks, 4 release.
 help: ##1 List the targets
-	@awk 'BEGIN { FS = ":.*##[123] "; title[1] = "Every day"; title[2] = "Deploy (docs/deploy.md)"; title[3] = "Deep checks (tests/README.md)" } \
-		match($$0, /^[a-z0-9-]+:.*##[123] /) { group = substr($$0, RLENGTH - 1, 1); list[group] = list[group] sprintf("  make %-12s %s\n", $$1, $$2) } \
-		END { for (group = 1; group <= 3; group++) printf "%s%s\n%s", (group > 1 ? "\n" : ""), title[group], list[group] }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*##[123] "; title[1] = "Every day"; title[2] = "Deploy (docs/deploy.md)"; title[3] = "Deep checks (tests/README.md)"; title[4] = "Release (docs/releasing.md)" } \
+		match($$0, /^[a-z0-9-]+:.*##[1234] /) { group = substr($$0, RLENGTH - 1, 1); list[group] = list[group] sprintf("  make %-12s %s\n", $$1, $$2) } \
+		END { for (group = 1; group <= 4; group++) printf "%s%s\n%s", (group > 1 ? "\n" : ""), title[group], list[group] }' $(MAKEFILE_LIST)
 
 demo: ##1 Show the whole life of a token in the sandbox; EVENT=events/onboard.json sends one event
 	@crates/sandbox/before-demo.sh $(TOOLS) $(if $(EVENT),"$(EVENT)")
@@ -61,7 +68,7 @@ install: ##1 Install the command line hubkeeper into cargo's bin folder
 # variables.
 test: ##1 Run every test, quick ones first
 	$(CARGO) test --workspace --locked --no-run
-	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox
+	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox --test reproducible
 	$(APART) $(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --test functional
 	@$(MAKE) --no-print-directory tools
@@ -81,8 +88,8 @@ setup: ##1 Install what the Python tests need, once
 	@tests/page/run.sh --setup
 	@infra/lint/run.sh --setup
 
-lint-infra: ##3 Lint the AWS template: cfn-lint, sam validate, checkov
-	@infra/lint/run.sh
+lint-infra: release-tools ##3 Lint the AWS template and its packaged form: cfn-lint, sam validate, checkov
+	@infra/lint/run.sh $(TOOLS)/release $(TARGET)
 
 test-infra: ##3 Test scripts and ARM template of infra
 	@infra/test.sh
@@ -141,8 +148,8 @@ sessions: ##3 Renew the sessions and options in docs/cli.md
 schemas: ##3 Renew the JSON Schemas in docs/schema
 	$(APART) HUBKEEPER_RENEW_SCHEMAS=1 $(CARGO) test --workspace --locked --test commands the_files_are_those_of_the_types
 
-audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) ##3 Check dependencies: licences, sources, advisories; write target/sbom
-	@infra/audit.sh $(TARGET)/sbom
+audit: $(INSTALLED)/$(CARGO_DENY) $(INSTALLED)/$(CARGO_CYCLONEDX) release-tools ##3 Check dependencies: licences, sources, advisories; write target/sbom
+	@infra/audit.sh $(TOOLS)/release $(TARGET)/sbom
 
 mutants: $(INSTALLED)/$(CARGO_MUTANTS) ##3 Mutate the core and prove that a test fails each time
 	$(CARGO) mutants --package hubkeeper-core --output $(TARGET)
@@ -175,17 +182,30 @@ logs: ##2 Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
 destroy: ##2 Delete the stack in AWS; CONFIRM=<stack>
 	@infra/aws/destroy.sh
 
+release: $(if $(QUICK),tools,$(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) release-tools) ##4 Build a release: VERSION=0.1.0; QUICK=1 packs the tests' build
+	@infra/release/release.sh $(TOOLS) $(DIST) "$(VERSION)" $(if $(QUICK),--quick)
+
+check-release: release-tools ##4 Verify a release; FOLDER=target/dist/hubkeeper-0.1.0
+	@$(TOOLS)/release check "$(FOLDER)"
+
+reproducible: $(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) release-tools ##4 Build a release twice, in two folders, and compare; VERSION=0.1.0
+	@infra/release/reproducible.sh $(TOOLS) $(DIST) "$(VERSION)"
+
 clean: ##1 Remove everything that was built
 	$(CARGO) clean
 
 # the empty handler adds no crate and no feature, so the function is the same as if it were built alone
 function:
-	$(CARGO) build --release --locked -p hubkeeper -p hubkeeper-floor --bins
+	infra/release/remapped.sh $(CARGO) build --release --locked -p hubkeeper -p hubkeeper-floor --bins
 
 # `make target/tools-bin/cargo-deny-0.20.2` installs that version and leaves a stamp file
 $(INSTALLED)/cargo-%:
 	$(CARGO) install --locked --root $(INSTALLED) --target-dir $(INSTALLED)/build $(shell echo cargo-$* | sed 's/-\([0-9.]*\)$$/@\1/')
 	@touch $@
+
+# --workspace for the features of `make tools`, so that no crate is built twice
+release-tools:
+	$(CARGO) build --locked --workspace --bin release --bin package
 
 # the whole workspace, so that each crate has the same features as for the tests, and is built once
 tools:

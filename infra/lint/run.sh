@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Lints the template and the example beside it: cfn-lint, `sam validate --lint`, checkov, in virtual environments with pinned
 # versions below target. Each accepted finding of checkov has its reason in the template. A reason without a finding fails too.
+# The packaged template of a release is linted too, and must mean the same.
+# Usage: run.sh <the program release> <folder for the packaged template>
 # `run.sh --setup` installs the tools and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,6 +30,12 @@ export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION="${AWS_DEFAULT_REGION:-eu-west-1}"
 "$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$template" infra/aws/onboarded-organization.yaml
 echo 'cfn-lint: clean'
 "$cloudformation/bin/sam" validate --lint --template-file "$template"
+
+packaged="$2/lint/packaged.template.json"
+"$1" template "$packaged"
+"$cloudformation/bin/cfn-lint" --non-zero-exit-code informational "$packaged"
+"$cloudformation/bin/sam" validate --lint --template-file "$packaged"
+"$cloudformation/bin/python" infra/lint/packaged.py "$template" "$packaged"
 
 # hides checkov's complaints about the missing network; its findings are in the output file
 scan() { "$checkov/bin/checkov" --framework cloudformation --skip-download --quiet --compact --file "$1" --output json 2>/dev/null || true; }

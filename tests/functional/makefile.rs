@@ -88,6 +88,27 @@ fn the_command_line_is_installed_tried_and_deployed_from_its_package() {
 }
 
 #[test]
+fn a_release_is_built_without_paths_from_locked_crates_and_checked_at_its_end() {
+    for target in ["function", "release", "reproducible", "check-release", "lint-infra"] {
+        let recipe = recipe(target);
+        assert!(recipe.contains("infra/release/") || recipe.contains("$(TOOLS)/release "), "{target}: {recipe}");
+    }
+    // the same flags for what is measured, packaged and released
+    assert!(recipe("function").contains("infra/release/remapped.sh $(CARGO) build --release --locked "));
+    let script = read("infra/release/release.sh");
+    assert!(script.contains("infra/release/remapped.sh cargo-auditable auditable \"$1\" --locked "), "{script}");
+    assert!(script.trim_end().ends_with("\"$release\" check \"$folder\""), "{script}");
+    let (ready, build) = (script.find("\"$release\" ready").unwrap(), script.find("build \"$command\"").unwrap());
+    assert!(ready < build, "what stops a release is said before the build");
+    // fixed versions, as of the other tools
+    let makefile = read("Makefile");
+    for tool in ["CARGO_AUDITABLE := cargo-auditable-", "CARGO_CYCLONEDX := cargo-cyclonedx-"] {
+        let version = makefile.split(tool).nth(1).unwrap().lines().next().unwrap();
+        assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3, "{version}");
+    }
+}
+
+#[test]
 fn the_page_about_tests_names_every_folder_and_only_commands_that_exist() {
     let page = read("tests/README.md");
     let folders = |parent: &str| entries(&root().join(parent)).into_iter().filter(|path| path.is_dir());
