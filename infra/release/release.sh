@@ -57,7 +57,7 @@ manual() {
     "$1" completions bash >"$2/completions/hubkeeper.bash"
     "$1" completions zsh >"$2/completions/_hubkeeper"
     "$1" completions fish >"$2/completions/hubkeeper.fish"
-    "$1" man "$2/man" >/dev/null
+    "$1" man --dir "$2/man" >/dev/null
 }
 
 if [ -n "$quick" ]; then
