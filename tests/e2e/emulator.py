@@ -12,7 +12,7 @@ import time
 from ministack import app
 from ministack.core.responses import error_response_json, json_response, new_uuid
 from ministack.core import iam_actions
-from ministack.services import eventbridge, lambda_svc, secretsmanager
+from ministack.services import eventbridge, iam, lambda_svc, secretsmanager
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 
@@ -173,6 +173,15 @@ def put_events(original, data, allow_aws_source=False):
     ``aws.`` from every other sender."""
     return original(data, allow_aws_source=True)
 
+
+# the emulator does not know the issuer of an account
+ISSUER = "https://00000000-0000-4000-8000-000000000002.tokens.sts.global.api.aws"
+assert "GetOutboundWebIdentityFederationInfo" not in iam._IAM_HANDLERS
+iam._IAM_HANDLERS["GetOutboundWebIdentityFederationInfo"] = lambda _request: iam._xml(
+    200, "GetOutboundWebIdentityFederationInfoResponse",
+    f"<GetOutboundWebIdentityFederationInfoResult><IssuerIdentifier>{ISSUER}</IssuerIdentifier><JwtVendingEnabled>true</JwtVendingEnabled>"
+    "</GetOutboundWebIdentityFederationInfoResult>",
+)
 
 # the emulator does not know saved queries, which nothing depends on: each has only its id
 provisioners._RESOURCE_HANDLERS["AWS::Logs::QueryDefinition"] = {

@@ -89,27 +89,28 @@ class World:
 
     # --- the stack
 
+    def parameters(self):
+        """The parameters of a stack in this world."""
+        endpoints = {
+            "HubUrl": "HUBKEEPER_HUB_URL", "HubAuthUrl": "HUBKEEPER_HUB_AUTH_URL", "RegistryUrl": "HUBKEEPER_REGISTRY_URL",
+            "ArmUrl": "HUBKEEPER_ARM_URL", "AzureAuthorityHost": "AZURE_AUTHORITY_HOST", "AzureTenantId": "AZURE_TENANT_ID",
+            "AzureClientId": "AZURE_CLIENT_ID", "CaBundle": "HUBKEEPER_CA_BUNDLE", "StsEndpointUrl": "AWS_ENDPOINT_URL_STS",
+        }
+        return {parameter: self.sandbox.environment[variable] for parameter, variable in endpoints.items()} | {
+            "Architecture": "arm64" if os.uname().machine == "aarch64" else "x86_64",
+            "ManagerSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{MANAGER_PREFIX}*",
+            "AwsEndpointUrl": self.emulator.url,
+            # the emulator has no rotation schedules
+            "ManagedRotationDays": "0",
+        }
+
     def deploy(self, stack, template=TEMPLATE, code="hubkeeper.zip", **parameters):
         """Creates or updates a stack from the template, with the package instead of the source. Returns its outputs."""
         source = "CodeUri: ../.."
         template = template.read_text()
         assert template.count(source) == 1
         template = template.replace(source, f"CodeUri: s3://code/{code}")
-        machine = "arm64" if os.uname().machine == "aarch64" else "x86_64"
-        endpoints = {
-            "HubUrl": "HUBKEEPER_HUB_URL", "HubAuthUrl": "HUBKEEPER_HUB_AUTH_URL", "RegistryUrl": "HUBKEEPER_REGISTRY_URL",
-            "ArmUrl": "HUBKEEPER_ARM_URL", "AzureAuthorityHost": "AZURE_AUTHORITY_HOST", "AzureTenantId": "AZURE_TENANT_ID",
-            "AzureClientId": "AZURE_CLIENT_ID", "CaBundle": "HUBKEEPER_CA_BUNDLE", "StsEndpointUrl": "AWS_ENDPOINT_URL_STS",
-        }
-        values = {
-            "Architecture": machine,
-            "ManagerSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{MANAGER_PREFIX}*",
-            "AwsEndpointUrl": self.emulator.url,
-            # the emulator has no rotation schedules
-            "ManagedRotationDays": "0",
-        }
-        values |= {parameter: self.sandbox.environment[variable] for parameter, variable in endpoints.items()}
-        values |= parameters
+        values = self.parameters() | parameters
         # longer than the 51,200 bytes of TemplateBody: SAM uploads it, too
         self.s3.put_object(Bucket="code", Key="template.yaml", Body=template.encode())
         request = {
@@ -138,10 +139,12 @@ class World:
 
     def install(self, stack="hubkeeper", **parameters):
         """The stack that the tests share. Entra trusts its role."""
-        self.stack = stack
-        self.outputs = self.deploy(stack, **parameters)
-        self.function = self.outputs["FunctionName"]
+        self.knows(stack, self.deploy(stack, **parameters))
         self.sandbox("role", roleArn=self.outputs["RoleArn"])
+
+    def knows(self, stack, outputs):
+        """The stack that the methods below are about."""
+        self.stack, self.outputs, self.function = stack, outputs, outputs["FunctionName"]
 
     # --- the function
 
