@@ -112,15 +112,20 @@ pub fn glibc_needed(program: &[u8]) -> Option<(u32, u32)> {
     versions.max()
 }
 
+/// The folders that a build writes instead of the machine's (`infra/release/remapped.sh`).
+const WRITTEN: [&str; 4] = ["/cargo/", "/crates/", "/hubkeeper/", "/target/"];
+
 /// The paths of the building machine that must not be in a binary: their folders, each with a slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine(Vec<String>);
 
 impl Machine {
-    /// Returns the folders, without those that are too short to mean this machine, such as `/`.
+    /// Returns the folders, without those that do not mean this machine, such as `/`.
     pub fn new(folders: impl IntoIterator<Item = String>) -> Self {
         let folders = folders.into_iter().map(|folder| format!("{}/", folder.trim_end_matches('/')));
-        let mut folders: Vec<String> = folders.filter(|folder| folder.starts_with('/') && folder.len() > 4).collect();
+        let means_it =
+            |folder: &String| folder.starts_with('/') && folder.len() > 4 && !WRITTEN.contains(&folder.as_str());
+        let mut folders: Vec<String> = folders.filter(means_it).collect();
         folders.sort();
         folders.dedup();
         Self(folders)
@@ -176,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_path_of_the_machine_is_found_with_the_text_around_it() {
-        let folders = ["/home/ann", "/home/ann/", "/", "/x", "/build/hubkeeper"].map(str::to_owned);
+        let folders = ["/home/ann", "/home/ann/", "/", "/x", "/build/hubkeeper", "/target"].map(str::to_owned);
         let machine = Machine::new(folders);
         assert_eq!(machine, Machine(vec!["/build/hubkeeper/".to_owned(), "/home/ann/".to_owned()]));
         assert_eq!(machine.path_in(b"\x01/rustc/library/core.rs\0/crates/ring-1/lib.rs\0/home/anna/x\0"), None);

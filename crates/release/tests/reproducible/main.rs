@@ -3,6 +3,7 @@
 
 mod checks;
 mod fixture;
+mod remapped;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
