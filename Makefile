@@ -9,7 +9,6 @@ PACKAGE := $(TARGET)/lambda/hubkeeper.zip
 # The build for tests and demo: function and tools in the tests' profile, so that no crate is built twice.
 TOOLS := $(TARGET)/debug
 QUICK_FUNCTION := $(TOOLS)/bootstrap
-QUICK_PACKAGE := $(TARGET)/lambda/quick.zip
 # Tools from crates.io for `make fuzz`, `make audit` and `make mutants`, in fixed versions, installed on first use.
 INSTALLED := $(TARGET)/tools-bin
 CARGO_FUZZ := cargo-fuzz-0.13.2
@@ -24,6 +23,7 @@ DIST := $(TARGET)/dist
 VERSION ?=
 # `make release QUICK=1` packs the tests' build, which is no release.
 QUICK ?=
+QUICK_RELEASE := $(DIST)/hubkeeper-$(shell sed -n '/^\[package\]/,/^\[dep/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)-quick
 # The exchanges that the tests record, for `make conformance`. A folder in HUBKEEPER_RECORD is used as it is.
 RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
 # Runs a command without recording.
@@ -41,6 +41,8 @@ ONLY ?=
 TRANSCRIPT ?=
 # An event file for `make demo`, such as events/onboard.json.
 EVENT ?=
+# Options of hubkeeper for `make deploy`, `make deploy-azure` and `make destroy`.
+ARGS ?=
 
 .PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record tools release-tools
 .DEFAULT_GOAL := help
@@ -78,9 +80,9 @@ test: ##1 Run every test, quick ones first
 	$(APART) $(CARGO) test --workspace --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
 
-e2e: tools ##3 Deploy a package into a local AWS emulator and test it
-	@$(TOOLS)/package $(QUICK_FUNCTION) $(QUICK_PACKAGE) --quick
-	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper --quiet
+e2e: tools ##3 Deploy a release into a local AWS emulator, update it from an earlier commit, and test it
+	@infra/release/release.sh $(TOOLS) $(DIST) --quick >/dev/null
+	@$(APART) tests/e2e/run.sh $(QUICK_RELEASE) $(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper --quiet
 
 setup: ##1 Install what the Python tests need, once
 	@tests/e2e/run.sh --setup
@@ -155,13 +157,13 @@ mutants: $(INSTALLED)/$(CARGO_MUTANTS) ##3 Mutate the core and prove that a test
 	$(CARGO) mutants --package hubkeeper-core --output $(TARGET)
 	$(CARGO) mutants --package hubkeeper --output $(TARGET)/pace
 
-# The five below reach AWS and Azure. They need more tools and settings: docs/deploy.md.
+# The five below reach AWS and Azure: docs/deploy.md. ARGS holds options of hubkeeper.
 
-deploy-azure: ##2 Create identity and role in Azure; AZURE_RESOURCE_GROUP=rg-security
-	@infra/azure/deploy.sh
+deploy: tools ##2 Build a release here and deploy it to both clouds; ARGS='--resource-group rg-security'
+	@$(TOOLS)/hubkeeper deploy --build $(ARGS)
 
-deploy: ##2 Build and deploy the stack in AWS; parameters are in samconfig.toml
-	@infra/aws/deploy.sh
+deploy-azure: tools ##2 Create identity and role in Azure alone; ARGS='--resource-group rg-security'
+	@$(TOOLS)/hubkeeper deploy --build --azure-only $(ARGS)
 
 # the secret's name is the prefix of the stack (SecretNamePrefix) and the organization; the variables reach the shell as they are
 onboard: ##2 Show the plan for an organization, ask, and run it; ORG=acme, MODE=plan, YES=1
@@ -179,8 +181,8 @@ onboard: ##2 Show the plan for an organization, ask, and run it; ORG=acme, MODE=
 logs: ##2 Show the function's log; SINCE=1h, ORG=acme, FOLLOW=1
 	@infra/aws/logs.sh
 
-destroy: ##2 Delete the stack in AWS; CONFIRM=<stack>
-	@infra/aws/destroy.sh
+destroy: tools ##2 Delete the stack in AWS, and say what remains; asks for its name
+	@$(TOOLS)/hubkeeper destroy $(ARGS)
 
 release: $(if $(QUICK),tools,$(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) release-tools) ##4 Build a release: VERSION=0.1.0; QUICK=1 packs the tests' build
 	@infra/release/release.sh $(TOOLS) $(DIST) "$(VERSION)" $(if $(QUICK),--quick)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Shared by the scripts of infra/. They run from any folder, work with bash 3.2 (macOS) and later, and read no secret value.
+# What infra/aws/logs.sh needs. It runs from any folder, works with bash 3.2 (macOS) and later, and reads no secret value.
 # Settings are environment variables or variables of make's command line; docs/deploy.md lists them.
-# shellcheck disable=SC2034 # used by the scripts that read this file
+# shellcheck disable=SC2034 # used by the script that reads this file
 
 me="$(basename "$0")"
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -61,22 +61,14 @@ aws_login() {
     esac
 }
 
-# The ARN that the function's role has, or will have: the template names the role after the stack and the Region.
-role_arn() {
-    local name="$STACK-$region"
-    [ "${#name}" -le 64 ] || fail "the role's name $name is longer than 64 characters: choose a shorter STACK"
-    say "arn:$partition:iam::$account:role/$name"
-}
-
-# The stack's status in $status, its architecture in $built_for. Both are empty if the stack does not exist.
+# The stack's status in $status. It is empty if the stack does not exist.
 look_at_stack() {
-    status='' built_for=''
-    if try aws cloudformation describe-stacks --stack-name "$STACK" \
-        --query "Stacks[0].[StackStatus, Parameters[?ParameterKey=='Architecture'].ParameterValue | [0]]" --output text; then
-        read -r status built_for <<<"$answer"
+    status=''
+    if try aws cloudformation describe-stacks --stack-name "$STACK" --query 'Stacks[0].StackStatus' --output text; then
+        status="$answer"
         if [ "$status" = REVIEW_IN_PROGRESS ]; then
             # a change set was created and never executed
-            status='' built_for=''
+            status=''
         fi
     else
         case "$complaint" in
@@ -90,7 +82,7 @@ look_at_stack() {
 read_outputs() {
     look_at_stack
     [ -n "$status" ] ||
-        fail "there is no stack $STACK in $region of account $account: run make deploy, or set STACK, AWS_REGION or AWS_PROFILE"
+        fail "there is no stack $STACK in $region of account $account: run hubkeeper deploy, or set STACK, AWS_REGION or AWS_PROFILE"
     try aws cloudformation describe-stacks --stack-name "$STACK" --query 'Stacks[0].Outputs[].[OutputKey, OutputValue]' --output text ||
         fail "the outputs of the stack cannot be read: $complaint"
     outputs="$answer"

@@ -121,7 +121,7 @@ Examples:
   hubkeeper deploy --plan
   hubkeeper deploy --rollback
 
-The Azure CLI (az) creates the identity in Azure with your login. Your answers are kept in hubkeeper-deploy.toml, without secrets.")]
+The Azure CLI (az) creates the identity in Azure with your login. Your choices are kept in hubkeeper-deploy.toml, without secrets.")]
     Deploy(Box<Deploy>),
     /// Delete the stack in AWS, and say what remains; asks for the stack's name first
     #[command(after_help = "\

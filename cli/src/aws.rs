@@ -116,7 +116,8 @@ impl Refusal {
 
     /// Whether what was asked for does not exist.
     pub fn is_missing(&self) -> bool {
-        let missing = ["NotFound", "NoSuchEntity", "ResourceNotFoundException", "ResourceNotFound", "NoSuchKey", "NoSuchBucket"];
+        let missing =
+            ["NotFound", "NoSuchEntity", "ResourceNotFoundException", "ResourceNotFound", "NoSuchKey", "NoSuchBucket"];
         missing.contains(&self.code.as_str())
     }
 }
@@ -213,7 +214,8 @@ impl<'a> Reads<'a> {
         let (base, signed_region) = self.endpoint(service);
         let policy = Policy { attempts: 2, ..Policy::SAFE };
         let (url, headers, body) = (format!("{base}{path}"), Vec::new(), Bytes::new());
-        let answer = self.send(Call { service, method: "GET", url, signed_region, headers, body, policy, what }).await?;
+        let answer =
+            self.send(Call { service, method: "GET", url, signed_region, headers, body, policy, what }).await?;
         let unreadable =
             || Refusal { code: String::new(), what: format!("{what}: the response of AWS cannot be read") };
         if answer.status == 200 {

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Deploys the packaged function into a local AWS emulator and drives it; no account, no container, nothing but the loopback
-# interface. Usage: run.sh <package> <sandbox> <command line> [pytest arguments]. The last line is `N passed, N failed`.
+# interface. Usage: run.sh <release> <sandbox> <command line> [pytest arguments]. The last line is `N passed, N failed`.
 # `run.sh --setup` installs the emulator and runs nothing.
 #
 # If the tools cannot be installed, the tests are skipped with a message; with CI=true they fail.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 if [ "$1" != --setup ]; then
-    package="$(realpath "$1")"
+    release="$(realpath "$1")"
+    package="$(echo "$release"/hubkeeper-function-*.zip)"
     sandbox="$(realpath "$2")"
     cli="$(realpath "$3")"
     shift 3
@@ -45,5 +46,6 @@ case "$built" in
     3) leave_out "commit ${earlier:0:7} is not in this clone (git fetch --unshallow)" update ;;
     *) exit "$built" ;;
 esac
-export HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" HUBKEEPER_CLI="$cli" PYTHONPATH="$here/../conformance" PYTHONDONTWRITEBYTECODE=1
+export HUBKEEPER_RELEASE="$release" HUBKEEPER_PACKAGE="$package" HUBKEEPER_SANDBOX="$sandbox" HUBKEEPER_CLI="$cli"
+export PYTHONPATH="$here/../conformance" PYTHONDONTWRITEBYTECODE=1
 exec "$tools/bin/python" -m pytest -p no:cacheprovider --rootdir "$here" "$here" "$@"

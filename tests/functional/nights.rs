@@ -482,7 +482,7 @@ async fn schedule_disabled() -> Row {
     assert_eq!(night.states["ReconcileMissingAlarm"], State::InsufficientData);
     night.next_reconcile = Some(night.scene.now() + DAY);
     assert_eq!(night.reconcile().await["outcome"], "unchanged");
-    let steps = ["aws scheduler list-schedules", "make deploy", "hubkeeper reconcile --all"];
+    let steps = ["aws scheduler list-schedules", "hubkeeper deploy", "hubkeeper reconcile --all"];
     let words = ["No reconcile of hubkeeper succeeded in 26 hours", "check the schedule"];
     night.ends("schedule disabled", "ReconcileMissingAlarm", &words, ("reconciles", "unchanged"), &steps).await
 }

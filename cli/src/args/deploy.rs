@@ -17,9 +17,9 @@ pub struct Deploy {
     /// Name of the stack; HUBKEEPER_STACK, else `hubkeeper`, is the default
     #[arg(long, value_name = "NAME")]
     pub stack: Option<String>,
-    /// File that keeps your answers, without secrets
-    #[arg(long, value_name = "FILE", default_value = crate::deploy::answers::FILE)]
-    pub answers: PathBuf,
+    /// File that keeps your choices, without secrets
+    #[arg(long, alias = "answers", value_name = "FILE", default_value = crate::deploy::config::FILE)]
+    pub config: PathBuf,
     /// Parameter of the stack; without `=value` from the environment, or asked for and not shown
     #[arg(long = "set", value_name = "NAME=VALUE", conflicts_with = "rollback")]
     pub parameters: Vec<String>,

@@ -104,7 +104,8 @@ async fn confirmed(context: &Context, arguments: &Destroy, name: &str) -> Result
             format!("to delete all of this, run it again with --confirm {name}"),
         ));
     }
-    let typed = context.terminal.line(format!("Type the stack's name, {name}, to delete all of this"), |_| Ok(())).await?;
+    let typed =
+        context.terminal.line(format!("Type the stack's name, {name}, to delete all of this"), |_| Ok(())).await?;
     Ok(typed.trim() == name)
 }
 
@@ -151,9 +152,10 @@ fn is_managed(secret: &SecretListEntry, prefix: &str) -> bool {
 
 /// What is deleted, what stays, and what is still managed.
 fn plan(name: &str, login: &Login, stack: &Stack, managed: &[Managed]) -> String {
-    let made = stack.outputs.get("ManagedSecretArn").map_or_else(String::new, |arn| {
-        format!("\n         (among the secrets: {arn}, which the stack created)")
-    });
+    let made = stack
+        .outputs
+        .get("ManagedSecretArn")
+        .map_or_else(String::new, |arn| format!("\n         (among the secrets: {arn}, which the stack created)"));
     let mut text = format!(
         "account  {}\nRegion   {}\nstack    {name} ({})\n\
          deletes  the function and its role, the triggers and the schedule, both queues with what is in them, the topic and its\n\
@@ -184,7 +186,8 @@ fn plan(name: &str, login: &Login, stack: &Stack, managed: &[Managed]) -> String
 
 /// What a person removes, if nothing else needs it.
 fn remains(managed: &[Managed]) -> String {
-    let secrets = if managed.is_empty() { String::new() } else { ", and cancel the rotations that the warning names".to_owned() };
+    let secrets =
+        if managed.is_empty() { String::new() } else { ", and cancel the rotations that the warning names".to_owned() };
     format!(
         "\nwhat remains\n  1. Azure: \"Remove\" in infra/azure/README.md{secrets}\n  2. each secret that nobody needs: aws secretsmanager delete-secret --secret-id <name>\n  3. the Docker Hub user and its tokens"
     )
@@ -201,15 +204,13 @@ async fn delete(context: &Context, stacks: &Stacks<'_>, stack: &Stack) -> Result
         "interrupted: CloudFormation continues to delete {name} by itself; run the command again to see what is left"
     ));
     stacks.delete().await?;
-    let (settled, events) =
-        stacks.follow(&stack.id, &known, |events| line.message(&changes::progress(events))).await?;
+    let (settled, events) = stacks.follow(&stack.id, &known, |events| line.message(&changes::progress(events))).await?;
     line.clear();
     if settled.status == "DELETE_COMPLETE" {
         return Ok(());
     }
     let reasons = changes::failures(&events);
-    let reasons =
-        if reasons.is_empty() { "CloudFormation named no reason".to_owned() } else { reasons.join("\n  ") };
+    let reasons = if reasons.is_empty() { "CloudFormation named no reason".to_owned() } else { reasons.join("\n  ") };
     Err(Failure::new(
         Code::Person,
         format!("the stack {name} is not deleted, and is {}:\n  {reasons}", settled.status),

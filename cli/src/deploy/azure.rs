@@ -94,7 +94,8 @@ pub async fn account() -> Result<Account, Unusable> {
         Ok(Err(complaint)) => return Err(Unusable(format!("the Azure CLI has no login (run az login): {complaint}"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Unusable(
-                "the Azure CLI is not installed, or az is not on the PATH (https://learn.microsoft.com/cli/azure/)".to_owned(),
+                "the Azure CLI is not installed, or az is not on the PATH (https://learn.microsoft.com/cli/azure/)"
+                    .to_owned(),
             ));
         }
         Err(error) => return Err(Unusable(format!("the Azure CLI does not run: {}", error.kind()))),
@@ -119,7 +120,13 @@ fn parsed(shown: &str, cloud: &str) -> Option<Account> {
 /// The arguments that name the deployment and its parameters.
 fn arguments(wanted: &Wanted, account: &Account, template: &Path) -> Vec<String> {
     let mut arguments: Vec<String> = [
-        "--name", &wanted.identity, "--resource-group", &wanted.group, "--subscription", &account.id, "--template-file",
+        "--name",
+        &wanted.identity,
+        "--resource-group",
+        &wanted.group,
+        "--subscription",
+        &account.id,
+        "--template-file",
     ]
     .map(str::to_owned)
     .into();
@@ -157,7 +164,19 @@ pub async fn before(wanted: &Wanted, account: &Account, template: &Path) -> Resu
                 )
             })?;
     // one credential trusts one role: another stack's trust is not overwritten
-    let show = ["identity", "federated-credential", "show", "--identity-name", identity, "--name", "hubkeeper", "--query", "subject", "--output", "tsv"];
+    let show = [
+        "identity",
+        "federated-credential",
+        "show",
+        "--identity-name",
+        identity,
+        "--name",
+        "hubkeeper",
+        "--query",
+        "subject",
+        "--output",
+        "tsv",
+    ];
     if let Ok(subject) = ask(&[&show[..], &of_group].concat()).await
         && !subject.is_empty()
         && subject != *role
@@ -170,13 +189,26 @@ pub async fn before(wanted: &Wanted, account: &Account, template: &Path) -> Resu
             ),
         ));
     }
-    let provider = ["provider", "show", "--namespace", "Microsoft.Security", "--subscription", &account.id, "--query", "registrationState", "--output", "tsv"];
+    let provider = [
+        "provider",
+        "show",
+        "--namespace",
+        "Microsoft.Security",
+        "--subscription",
+        &account.id,
+        "--query",
+        "registrationState",
+        "--output",
+        "tsv",
+    ];
     let unregistered = ask(&provider).await.ok().filter(|state| state != "Registered" && !state.is_empty());
     let common = arguments(wanted, account, template);
     let common = common.iter().map(String::as_str);
-    let plan: Vec<&str> = ["deployment", "group", "what-if", "--no-pretty-print", "--output", "json"].into_iter().chain(common).collect();
+    let plan: Vec<&str> =
+        ["deployment", "group", "what-if", "--no-pretty-print", "--output", "json"].into_iter().chain(common).collect();
     let plan = ask(&plan).await.map_err(|complaint| refused("planned", &complaint))?;
-    let changes = changes(&plan).ok_or_else(|| refused("planned", "the output of az deployment group what-if cannot be read"))?;
+    let changes =
+        changes(&plan).ok_or_else(|| refused("planned", "the output of az deployment group what-if cannot be read"))?;
     let outputs = outputs(wanted, account).await;
     let is_unchanged = changes.is_empty() && outputs.is_some();
     Ok(Before { location, unregistered, changes: (!is_unchanged).then_some(changes), outputs })
@@ -227,9 +259,9 @@ pub async fn deploy(wanted: &Wanted, account: &Account, template: &Path) -> Resu
     let common = common.iter().map(String::as_str);
     let create: Vec<&str> = ["deployment", "group", "create", "--output", "none"].into_iter().chain(common).collect();
     ask(&create).await.map_err(|complaint| refused("deployed", &complaint))?;
-    let outputs = outputs(wanted, account).await.ok_or_else(|| {
-        refused("read", &format!("the outputs of the deployment {} cannot be read", wanted.identity))
-    })?;
+    let outputs = outputs(wanted, account)
+        .await
+        .ok_or_else(|| refused("read", &format!("the outputs of the deployment {} cannot be read", wanted.identity)))?;
     checked(wanted, outputs)
 }
 
@@ -251,7 +283,19 @@ pub fn checked(wanted: &Wanted, outputs: BTreeMap<String, String>) -> Result<BTr
 
 async fn outputs(wanted: &Wanted, account: &Account) -> Option<BTreeMap<String, String>> {
     let show = [
-        "deployment", "group", "show", "--name", &wanted.identity, "--resource-group", &wanted.group, "--subscription", &account.id, "--query", "properties.outputs", "--output", "json",
+        "deployment",
+        "group",
+        "show",
+        "--name",
+        &wanted.identity,
+        "--resource-group",
+        &wanted.group,
+        "--subscription",
+        &account.id,
+        "--query",
+        "properties.outputs",
+        "--output",
+        "json",
     ];
     let shown: Value = serde_json::from_str(&ask(&show).await.ok()?).ok()?;
     let outputs: BTreeMap<String, String> = shown

@@ -222,8 +222,7 @@ impl<'a> Bucket<'a> {
                 return Ok(deleted);
             }
             for (key, version) in versions {
-                let mut request =
-                    Bucket { login: self.login, name: self.name }.request("DELETE", &key, "DeleteObject");
+                let mut request = Bucket { login: self.login, name: self.name }.request("DELETE", &key, "DeleteObject");
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
                 query.append_pair("versionId", &version);
                 request.query = query.finish();
@@ -253,9 +252,9 @@ impl<'a> Bucket<'a> {
 /// Keys and versions of a list, with those of delete markers. Only keys that begin as requested count.
 fn versions(text: &str, prefix: &str) -> Vec<(String, String)> {
     let Ok(document) = roxmltree::Document::parse(text) else { return Vec::new() };
-    let entries = document.descendants().filter(|node| {
-        node.has_tag_name_in_any("Version") || node.has_tag_name_in_any("DeleteMarker")
-    });
+    let entries = document
+        .descendants()
+        .filter(|node| node.has_tag_name_in_any("Version") || node.has_tag_name_in_any("DeleteMarker"));
     entries
         .filter_map(|entry| Some((entry.text_of_child("Key")?, entry.text_of_child("VersionId")?)))
         .filter(|(key, _)| key.starts_with(prefix))

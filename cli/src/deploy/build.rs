@@ -11,7 +11,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The checkout around a folder.
 pub fn checkout(folder: &Path) -> Option<PathBuf> {
-    let is_checkout = |folder: &&Path| folder.join("infra/aws/template.yaml").is_file() && folder.join("Cargo.toml").is_file();
+    let is_checkout =
+        |folder: &&Path| folder.join("infra/aws/template.yaml").is_file() && folder.join("Cargo.toml").is_file();
     folder.ancestors().find(is_checkout).map(Path::to_owned)
 }
 

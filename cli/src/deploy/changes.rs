@@ -70,9 +70,7 @@ pub fn table(stack: &str, changes: &[Change], parameters: &[Difference]) -> Stri
 
 /// The changes for programs.
 pub fn to_json(changes: &[Change]) -> Value {
-    let change = |change: &Change| {
-        json!({"action": change.action, "resource": change.name, "type": change.kind, "replacement": change.replacement})
-    };
+    let change = |change: &Change| json!({"action": change.action, "resource": change.name, "type": change.kind, "replacement": change.replacement});
     changes.iter().map(change).collect()
 }
 
@@ -110,7 +108,12 @@ pub fn progress(events: &[Event]) -> String {
     done.sort_unstable();
     done.dedup();
     match resources().next_back() {
-        Some(event) => format!("{} is {}, {} done", event.resource, event.status, style::count(done.len(), "resource", "resources")),
+        Some(event) => format!(
+            "{} is {}, {} done",
+            event.resource,
+            event.status,
+            style::count(done.len(), "resource", "resources")
+        ),
         None => "waiting for CloudFormation".to_owned(),
     }
 }
@@ -130,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_change_set_is_a_table() {
-        let changes = [change("Add", "A", ""), change("Modify", "LongName", "True"), change("Remove", "C", "Conditional")];
+        let changes =
+            [change("Add", "A", ""), change("Modify", "LongName", "True"), change("Remove", "C", "Conditional")];
         let parameters = [
             Difference { name: "Mail".to_owned(), before: Some(String::new()), after: "a@b".to_owned() },
             Difference { name: "New".to_owned(), before: None, after: "x".to_owned() },

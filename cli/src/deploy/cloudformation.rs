@@ -292,7 +292,9 @@ impl<'a> Stacks<'a> {
             "AccessDenied" | "AccessDeniedException" => Failure::new(
                 Code::Person,
                 format!("{action} ({name}): AWS returned {code}"),
-                format!("you need the right cloudformation:{action} on the stack; docs/deploy.md#rights-to-deploy lists all"),
+                format!(
+                    "you need the right cloudformation:{action} on the stack; docs/deploy.md#rights-to-deploy lists all"
+                ),
             ),
             "Throttling" | "ThrottlingException" => {
                 Failure::new(Code::Retry, format!("{action} ({name}): AWS returned {code}"), "run the command again")

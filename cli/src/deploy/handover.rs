@@ -21,7 +21,8 @@ pub struct Handover<'a> {
 pub fn text(handover: &Handover<'_>) -> String {
     let Handover { group, identity, template, issuer, role, options } = handover;
     let group = group.unwrap_or("<resource group of the connectors>");
-    let issuer = issuer.unwrap_or("<aws iam get-outbound-web-identity-federation-info --query IssuerIdentifier --output text>");
+    let issuer =
+        issuer.unwrap_or("<aws iam get-outbound-web-identity-federation-info --query IssuerIdentifier --output text>");
     format!(
         "an administrator of Azure runs this, with the file {template} (it creates no secret):\n\n\
          \x20 az deployment group create --name {identity} --resource-group {group} --template-file {template} \\\n\

@@ -1,17 +1,17 @@
 //! What `hubkeeper deploy` and `hubkeeper destroy` decide and call.
 //!
 //! - [`release`] is a release's folder, [`template`] what is inside of it: only files whose checksum is right are used.
-//! - [`answers`] is the file that keeps a person's answers; [`parameters`] what each parameter of the stack gets.
+//! - [`config`] is the file that keeps a person's choices; [`parameters`] what each parameter of the stack gets.
 //! - [`stack`] decides by the stack's status, and [`changes`] shows a change set. Both are pure.
 //! - [`cloudformation`] and [`bucket`] call AWS, [`azure`] runs the Azure CLI, [`build`] builds a release's folder.
 //! - [`handover`] is the text for an administrator of Azure.
 
-pub mod answers;
 pub mod azure;
 pub mod bucket;
 pub mod build;
 pub mod changes;
 pub mod cloudformation;
+pub mod config;
 pub mod handover;
 pub mod login;
 pub mod parameters;

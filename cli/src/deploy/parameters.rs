@@ -86,7 +86,9 @@ pub fn check(name: &str, value: Option<&str>, source: &str) -> Result<(), Failur
     if has_password(value) || value.contains("dckr_") {
         return Err(Failure::usage(
             format!("the value of {name} in {source} holds a password or a token, which others could read there"),
-            format!("write --set {name} without a value: it is then read from the environment variable {name}, or asked for and not shown"),
+            format!(
+                "write --set {name} without a value: it is then read from the environment variable {name}, or asked for and not shown"
+            ),
         ));
     }
     Ok(())
@@ -139,7 +141,9 @@ pub fn missing(names: &[String]) -> Failure {
     Failure::new(
         Code::Usage,
         format!("missing: {}", names.join(", ")),
-        format!("add {options}, or run the command on a terminal, where it asks; docs/deploy.md explains each parameter"),
+        format!(
+            "add {options}, or run the command on a terminal, where it asks; docs/deploy.md explains each parameter"
+        ),
     )
 }
 

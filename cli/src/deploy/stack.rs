@@ -74,7 +74,9 @@ pub fn busy(name: &str, status: &str) -> Failure {
     Failure::new(
         Code::Retry,
         format!("the stack {name} is {status}"),
-        format!("wait until it has finished (aws cloudformation describe-stacks --stack-name {name}), then run this again"),
+        format!(
+            "wait until it has finished (aws cloudformation describe-stacks --stack-name {name}), then run this again"
+        ),
     )
 }
 
@@ -113,7 +115,11 @@ pub fn architecture(given: Option<&str>, stack: Option<&str>, offered: &[&str]) 
         ));
     }
     let Some(wanted) = given.or(stack).or(offered.first().copied()) else {
-        return Err(Failure::new(Code::Person, "the release holds no package of the function", "take the whole release again"));
+        return Err(Failure::new(
+            Code::Person,
+            "the release holds no package of the function",
+            "take the whole release again",
+        ));
     };
     if offered.contains(&wanted) {
         return Ok(wanted.to_owned());
@@ -121,7 +127,10 @@ pub fn architecture(given: Option<&str>, stack: Option<&str>, offered: &[&str]) 
     Err(Failure::new(
         Code::Person,
         format!("the release has no package for {wanted}, only for {}", offered.join(" and ")),
-        format!("take the release with that package, or move the function: --set Architecture={}", offered.first().unwrap_or(&"arm64")),
+        format!(
+            "take the release with that package, or move the function: --set Architecture={}",
+            offered.first().unwrap_or(&"arm64")
+        ),
     ))
 }
 

@@ -133,7 +133,7 @@ fn of_arm() -> Vec<Mistake> {
             world: |state, _| arm::revoke_grants(state, scene::CLIENT),
             fails: "role",
             detail: "has no role anywhere in subscription",
-            remedy: "make deploy-azure AZURE_RESOURCE_GROUP=rg-defender",
+            remedy: "hubkeeper deploy --azure-only --resource-group rg-defender",
             ..NONE
         },
         Mistake {

@@ -5,6 +5,8 @@
 
 mod act;
 mod azure;
+mod deploy;
+mod destroy;
 mod doctor;
 mod init;
 mod leaks;

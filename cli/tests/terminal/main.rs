@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test panics when it fails")]
 
 mod acting;
+mod deploying;
 mod init;
 mod interrupted;
 mod pictures;

@@ -1,8 +1,8 @@
 //! The function as a deployed one: AWS's APIs for Lambda and `CloudFormation` over a real binary, the rules of `EventBridge`, and
 //! rotations that run by themselves. For programs that talk to a deployed function, such as the command line.
 //!
-//! Of Lambda it knows `Invoke` and `GetFunctionConfiguration`, of `CloudFormation` `DescribeStacks` and `DescribeStackResources` with
-//! one stack. They show [`crate::aws::deployment::Deployment`].
+//! Of Lambda it knows `Invoke` and `GetFunctionConfiguration`, of `CloudFormation` what [`crate::aws::cloudformation`] does. They show
+//! [`crate::aws::deployment::Deployment`].
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,12 +22,12 @@ use time::macros::format_description;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::aws::query::{Denied, Form, body as xml_body, denied, invalid, list, tag};
-use crate::aws::{self, Signed, time_text};
+use crate::aws::query::{Form, body as xml_body};
+use crate::aws::{self, Signed, cloudformation};
 use crate::lambda::LambdaHost;
 use crate::listen::{Reply, serve};
 use crate::rotation::{self, FunctionError};
-use crate::{Recorded, Service, State, World, record, scene};
+use crate::{Recorded, Service, World, record, scene};
 
 /// The function's name.
 pub const FUNCTION: &str = "hubkeeper-HubkeeperFunction-sandbox";
@@ -231,9 +231,8 @@ async fn answer(shared: &Arc<Shared>, request: &http::Request<Bytes>) -> Reply {
     if request.method() == http::Method::POST && request.uri().path() == "/" {
         let form = Form::new(body);
         let action = form.field("Action").unwrap_or_default();
-        let result = shared.world.with(|state| cloud_formation(state, &signed, action, &form));
-        let (status, body) =
-            xml_body("http://cloudformation.amazonaws.com/doc/2010-05-15/", action, REQUEST_ID, result);
+        let result = shared.world.with(|state| cloudformation::answer(state, &signed, action, &form));
+        let (status, body) = xml_body(cloudformation::NAMESPACE, action, REQUEST_ID, result);
         let builder = http::Response::builder().status(status).header("content-type", "text/xml");
         return builder.body(Full::from(body)).unwrap_or_default();
     }
@@ -315,63 +314,6 @@ fn configuration(shared: &Shared) -> Reply {
     });
     let builder = http::Response::builder().header("content-type", "application/json");
     builder.body(Full::from(body.to_string())).unwrap_or_default()
-}
-
-/// The content of a response of `CloudFormation`.
-fn cloud_formation(state: &State, signed: &Signed<'_>, action: &str, form: &Form) -> Result<String, Denied> {
-    if form.field("Version") != Some("2010-05-15") || !["DescribeStacks", "DescribeStackResources"].contains(&action) {
-        return Err(denied(400, "InvalidAction", format!("Could not find operation {action}")));
-    }
-    if signed.service != "cloudformation" {
-        return Err(denied(403, "SignatureDoesNotMatch", signed.for_another_service("cloudformation")));
-    }
-    let deployment = &state.aws.deployment;
-    // DescribeStackResources also finds the stack of a resource
-    let physical = form.field("PhysicalResourceId").filter(|_| action == "DescribeStackResources");
-    let of_resource = physical.filter(|id| deployment.resources.iter().any(|resource| resource.physical_id == *id));
-    let stack = of_resource.map(|_| deployment.stack.as_str()).or(form.field("StackName")).unwrap_or_default();
-    let id = format!(
-        "arn:aws:cloudformation:{}:{}:stack/{stack}/0c3e0f11-0000-4000-a000-00000000000f",
-        signed.region, state.aws.account
-    );
-    if let Some(message) = aws::denial(state, &format!("cloudformation:{action}"), Some(&id)) {
-        return Err(denied(403, "AccessDenied", message));
-    }
-    if signed.region != state.aws.region || stack != deployment.stack || stack.is_empty() {
-        return Err(invalid(format!("Stack with id {stack} does not exist")));
-    }
-    let common = [tag("StackName", stack), tag("StackId", &id)].concat();
-    if action == "DescribeStacks" {
-        let output = |(key, value): (&String, &String)| [tag("OutputKey", key), tag("OutputValue", value)].concat();
-        let stack = [
-            common,
-            tag("CreationTime", &time_text(deployment.deployed_at)),
-            tag("StackStatus", "CREATE_COMPLETE"),
-            list("Outputs", deployment.outputs.iter().map(output)),
-        ];
-        return Ok(list("Stacks", [stack.concat()]));
-    }
-    let wanted = form.field("LogicalResourceId");
-    let found: Vec<_> = deployment
-        .resources
-        .iter()
-        .filter(|resource| wanted.is_none_or(|id| id == resource.logical_id))
-        .map(|resource| {
-            [
-                common.clone(),
-                tag("LogicalResourceId", &resource.logical_id),
-                tag("PhysicalResourceId", &resource.physical_id),
-                tag("ResourceType", &resource.kind),
-                tag("Timestamp", &time_text(deployment.deployed_at)),
-                tag("ResourceStatus", &resource.status),
-            ]
-            .concat()
-        })
-        .collect();
-    match wanted.filter(|_| found.is_empty()) {
-        Some(id) => Err(invalid(format!("Resource {id} does not exist for stack {stack}"))),
-        None => Ok(list("StackResources", found)),
-    }
 }
 
 fn refuse(status: u16, code: &str, message: &str) -> Reply {

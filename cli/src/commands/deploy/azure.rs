@@ -19,7 +19,7 @@ pub(super) struct Trusted<'a> {
 
 /// The identity's name: the option, the file, the stack's name.
 pub(super) fn identity(run: &Run<'_>) -> String {
-    let named = run.arguments.identity.clone().or_else(|| run.answers.identity.clone());
+    let named = run.arguments.identity.clone().or_else(|| run.config.identity.clone());
     named.unwrap_or_else(|| run.stack.to_owned())
 }
 
@@ -32,19 +32,19 @@ pub(super) async fn run(run: &mut Run<'_>, origin: &Origin, trusted: Trusted<'_>
     let parameters = given::pairs(&run.arguments.azure_parameters)?;
     let wanted = wanted(run, trusted, parameters).await?;
     let template = origin.azure_template()?;
-    let account = azure::account().await.map_err(|why| {
-        Failure::new(Code::Person, why.0, "install it, run az login, and run this again")
-    })?;
-    if let Some(kept) = run.answers.subscription.as_deref().filter(|kept| *kept != account.id) {
+    let account = azure::account()
+        .await
+        .map_err(|why| Failure::new(Code::Person, why.0, "install it, run az login, and run this again"))?;
+    if let Some(kept) = run.config.subscription.as_deref().filter(|kept| *kept != account.id) {
         return Err(Failure::new(
             Code::Person,
             format!(
                 "{} is about the subscription {kept}, and the Azure CLI has chosen {} ({})",
-                run.arguments.answers.display(),
+                run.arguments.config.display(),
                 account.name,
                 account.id
             ),
-            format!("run az account set --subscription {kept}; or name another file with --answers"),
+            format!("run az account set --subscription {kept}; or name another file with --config"),
         ));
     }
     let line = context.line(run.stack);
@@ -86,12 +86,8 @@ pub(super) async fn run(run: &mut Run<'_>, origin: &Origin, trusted: Trusted<'_>
     Ok(Some(json!({"outcome": "applied", "changes": changes, "outputs": outputs})))
 }
 
-async fn wanted(
-    run: &Run<'_>,
-    trusted: Trusted<'_>,
-    parameters: BTreeMap<String, String>,
-) -> Result<Wanted, Failure> {
-    let named = run.arguments.resource_group.clone().or_else(|| run.answers.resource_group.clone());
+async fn wanted(run: &Run<'_>, trusted: Trusted<'_>, parameters: BTreeMap<String, String>) -> Result<Wanted, Failure> {
+    let named = run.arguments.resource_group.clone().or_else(|| run.config.resource_group.clone());
     let group = match named {
         Some(group) => group,
         None if run.context.terminal.answers => {
@@ -119,7 +115,8 @@ async fn wanted(
             "aws iam get-outbound-web-identity-federation-info shows it",
         ));
     }
-    let is_role = trusted.role.starts_with("arn:aws") && trusted.role.contains(":iam::") && trusted.role.contains(":role/");
+    let is_role =
+        trusted.role.starts_with("arn:aws") && trusted.role.contains(":iam::") && trusted.role.contains(":role/");
     if !is_role {
         return Err(Failure::usage(
             "--role-arn is not the ARN of an IAM role",
@@ -160,7 +157,7 @@ fn plan(wanted: &Wanted, account: &Account, before: &Before) -> String {
 
 /// The parameters of the stack that Azure determines.
 fn learn(run: &mut Run<'_>, account: &Account, outputs: &BTreeMap<String, String>) {
-    let parameters = &mut run.answers.parameters;
+    let parameters = &mut run.config.parameters;
     for (name, output) in IDS.iter().zip(["tenantId", "clientId"]) {
         if let Some(value) = outputs.get(output) {
             parameters.insert((*name).to_owned(), value.clone());
@@ -179,12 +176,12 @@ fn remember(
     outputs: &BTreeMap<String, String>,
 ) -> Result<(), Failure> {
     learn(run, account, outputs);
-    run.answers.resource_group = Some(wanted.group.clone());
-    run.answers.subscription = Some(account.id.clone());
-    run.answers.identity = Some(wanted.identity.clone());
-    run.answers.stack = Some(run.stack.to_owned());
+    run.config.resource_group = Some(wanted.group.clone());
+    run.config.subscription = Some(account.id.clone());
+    run.config.identity = Some(wanted.identity.clone());
+    run.config.stack = Some(run.stack.to_owned());
     if !run.arguments.plan {
-        run.answers.write(&run.arguments.answers)?;
+        run.config.write(&run.arguments.config)?;
     }
     Ok(())
 }

@@ -71,7 +71,10 @@ pub(super) fn pairs(options: &[String]) -> Result<std::collections::BTreeMap<Str
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         parameters::check(name, Some(value), "--azure-set")?;
         if !option.contains('=') {
-            return Err(Failure::usage("--azure-set needs a name and a value", "write it as in --azure-set allowDelete=false"));
+            return Err(Failure::usage(
+                "--azure-set needs a name and a value",
+                "write it as in --azure-set allowDelete=false",
+            ));
         }
         if own.contains(&name) {
             return Err(Failure::usage(

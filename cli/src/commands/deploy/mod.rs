@@ -15,8 +15,8 @@ use self::origin::Origin;
 use super::doctor;
 use crate::args::{Deploy, Doctor, Function};
 use crate::context::Context;
-use crate::deploy::answers::Answers;
 use crate::deploy::cloudformation::Stacks;
+use crate::deploy::config::DeployConfig;
 use crate::deploy::handover::{self, Handover};
 use crate::deploy::login::Login;
 use crate::deploy::parameters::Values;
@@ -40,7 +40,7 @@ struct Run<'a> {
     context: &'a Context,
     arguments: &'a Deploy,
     stack: &'a str,
-    answers: Answers,
+    config: DeployConfig,
     given: Given,
 }
 
@@ -50,10 +50,10 @@ struct Run<'a> {
 /// Returns why nothing was deployed, or what failed.
 pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> {
     context.doing("interrupted before anything was changed");
-    let answers = Answers::read(&arguments.answers)?;
-    let stack = stack_name(arguments.stack.as_deref(), answers.stack.as_deref(), &context.environment);
+    let config = DeployConfig::read(&arguments.config)?;
+    let stack = stack_name(arguments.stack.as_deref(), config.stack.as_deref(), &context.environment);
     let given = Given::parse(context, &arguments.parameters).await?;
-    let mut run = Run { context, arguments: &arguments, stack: &stack, answers, given };
+    let mut run = Run { context, arguments: &arguments, stack: &stack, config, given };
     if let (Some(issuer), Some(role)) = (&arguments.issuer, &arguments.role_arn) {
         let origin = Origin::find(&arguments)?;
         let done = azure::run(&mut run, &origin, azure::Trusted { issuer, role }).await?;
@@ -63,8 +63,8 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
     line.message("reading what exists");
     let shared = context.shared(&line)?;
     let login = Login::new(&context.environment, local::http_client(&shared)).await?;
-    run.answers.fit(&arguments.answers, &login.account, &login.region, &stack)?;
     let role = role_arn(&stack, &login.region, &login.account, &login.partition)?;
+    run.config.fit(&arguments.config, &login.account, &login.region, &stack)?;
     let stacks = Stacks::new(&login, &stack);
     let existing = stacks.describe(None).await?.filter(|stack| !stack.is_only_reviewed());
     line.clear();
@@ -96,7 +96,14 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
             Err(Stopped::NoCli(why)) => return Err(handed_over(&run, &login, &origin, &role, &why).await),
         }
     } else if !known {
-        return Err(handed_over(&run, &login, &origin, &role, "Azure is left out (--aws-only), and the ids of the identity are not known").await);
+        return Err(handed_over(
+            &run,
+            &login,
+            &origin,
+            &role,
+            "Azure is left out (--aws-only), and the ids of the identity are not known",
+        )
+        .await);
     }
     Box::pin(stack::run(&mut run, &login, &origin, existing.as_ref(), done_in_azure)).await
 }
@@ -116,12 +123,7 @@ impl From<Failure> for Stopped {
 }
 
 /// The half in Azure, with the issuer of the account.
-async fn in_azure(
-    run: &mut Run<'_>,
-    login: &Login,
-    origin: &Origin,
-    role: &str,
-) -> Result<Option<Value>, Stopped> {
+async fn in_azure(run: &mut Run<'_>, login: &Login, origin: &Origin, role: &str) -> Result<Option<Value>, Stopped> {
     // whether az can be used decides first: without it nothing else matters
     crate::deploy::azure::account().await.map_err(|why| Stopped::NoCli(why.0))?;
     let issuer = login.issuer().await.map_err(|refusal| {
@@ -141,14 +143,14 @@ async fn in_azure(
 fn ids(run: &Run<'_>, existing: Option<&Stack>) -> bool {
     IDS.iter().all(|name| {
         run.given.contains(name)
-            || run.answers.parameters.contains_key(*name)
+            || run.config.parameters.contains_key(*name)
             || existing.is_some_and(|stack| stack.parameters.contains_key(*name))
     })
 }
 
 /// Whether the identity is deployed: where somebody named its resource group, or where its ids are not known yet.
 fn wants_azure(run: &Run<'_>, known: bool) -> bool {
-    let is_named = run.arguments.resource_group.is_some() || run.answers.resource_group.is_some();
+    let is_named = run.arguments.resource_group.is_some() || run.config.resource_group.is_some();
     !run.arguments.aws_only && (run.arguments.azure_only || is_named || !known)
 }
 
@@ -161,8 +163,9 @@ async fn handed_over(run: &Run<'_>, login: &Login, origin: &Origin, role: &str, 
         }
         Err(_) => None,
     };
-    let template = origin.azure_template().map_or_else(|_| "azuredeploy.json".to_owned(), |path| path.display().to_string());
-    let group = run.arguments.resource_group.as_deref().or(run.answers.resource_group.as_deref());
+    let template =
+        origin.azure_template().map_or_else(|_| "azuredeploy.json".to_owned(), |path| path.display().to_string());
+    let group = run.arguments.resource_group.as_deref().or(run.config.resource_group.as_deref());
     let handover = Handover {
         group,
         identity: &azure::identity(run),
@@ -196,7 +199,8 @@ fn finish_azure(context: &Context, run: &Run<'_>, done: Option<&Value>) -> Code 
         None => "unchanged",
     };
     let value = json!({"action": "deploy", "outcome": outcome, "stack": run.stack, "azure": done});
-    let outputs: Values = serde_json::from_value(done.map_or(Value::Null, |done| done["outputs"].clone())).unwrap_or_default();
+    let outputs: Values =
+        serde_json::from_value(done.map_or(Value::Null, |done| done["outputs"].clone())).unwrap_or_default();
     context.print(&value, || listed("outputs of Azure", &outputs));
     if context.is_for_people() && !outputs.is_empty() {
         context.say(&format!(

@@ -34,7 +34,10 @@ impl Origin {
             return Release::find(folder)?.map(Origin::Release).ok_or_else(|| {
                 Failure::new(
                     Code::Person,
-                    format!("{} is not the folder of a release: it has no {SUMS} that lists a template", folder.display()),
+                    format!(
+                        "{} is not the folder of a release: it has no {SUMS} that lists a template",
+                        folder.display()
+                    ),
                     "unpack the whole release into one folder, and name that",
                 )
             });

@@ -66,7 +66,10 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     line.clear();
     let Some(changed) = change_set.changes.clone() else {
         stacks.discard(&change_set.id, Operation::Update).await;
-        context.say(&format!("{} nothing to change in {name}: it is what it was before its last update\n", style::good("✓")));
+        context.say(&format!(
+            "{} nothing to change in {name}: it is what it was before its last update\n",
+            style::good("✓")
+        ));
         let done = Done { outcome: "unchanged", version: None, changes: json!([]), azure: None };
         return if run.arguments.plan { Ok(Code::Done) } else { finish(run, stack, done).await };
     };

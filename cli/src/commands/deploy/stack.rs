@@ -15,7 +15,7 @@ use crate::deploy::template::{OF_THE_PACKAGE, Template};
 use crate::exit::{Code, Failure};
 use crate::render::style;
 
-/// What is asked for a new stack, though it has a default: the parameter, and the question.
+/// Parameters of a new stack that are asked though they have a default: the parameter, and the question.
 const ASKED: [(&str, &str); 2] = [
     ("NotificationEmail", "E-mail address that gets every notice (empty: none)"),
     ("ManagerSecretArns", "ARNs of the manager secrets that the function may read (a,b; empty: none)"),
@@ -108,7 +108,7 @@ async fn package(
     origin: &Origin,
     existing: Option<&Stack>,
 ) -> Result<(Release, Verified, Template), Failure> {
-    let kept = run.answers.parameters.get("Architecture").map(String::as_str);
+    let kept = run.config.parameters.get("Architecture").map(String::as_str);
     let given = run.given.value("Architecture").or(kept);
     let of_stack = existing.and_then(|stack| stack.parameters.get("Architecture")).map(String::as_str);
     let release = match origin {
@@ -128,18 +128,18 @@ async fn package(
 /// The bucket: the option, the file, the stack's, the default.
 pub(super) fn bucket_name(run: &Run<'_>, login: &Login, existing: Option<&Stack>) -> String {
     let of_stack = existing.and_then(|stack| stack.parameters.get(OF_THE_PACKAGE[0]));
-    let named = run.arguments.bucket.as_ref().or(run.answers.bucket.as_ref()).or(of_stack);
+    let named = run.arguments.bucket.as_ref().or(run.config.bucket.as_ref()).or(of_stack);
     named.cloned().unwrap_or_else(|| bucket::default_name(&login.account, &login.region))
 }
 
 /// The values of file and options.
 fn settings(run: &Run<'_>, template: &Template) -> Result<Settings, Failure> {
     let mut settings = Settings::new();
-    for (name, value) in &run.answers.parameters {
+    for (name, value) in &run.config.parameters {
         if template.parameter(name).is_some_and(|parameter| parameter.is_hidden) {
             return Err(Failure::new(
                 Code::Person,
-                format!("{} holds {name}, which AWS hides because it may be a secret", run.arguments.answers.display()),
+                format!("{} holds {name}, which AWS hides because it may be a secret", run.arguments.config.display()),
                 format!("take it out of the file, and pass it with --set {name}; the stack keeps it from then on"),
             ));
         }
@@ -159,7 +159,7 @@ fn settings(run: &Run<'_>, template: &Template) -> Result<Settings, Failure> {
 
 /// Asks for what is missing, and for a new stack also for what most people want to set.
 async fn ask(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     template: &Template,
     settings: &mut Settings,
     existing: Option<&Stack>,
@@ -173,16 +173,24 @@ async fn ask(
         for (name, prompt) in ASKED {
             if template.parameter(name).is_some() && !settings.contains_key(name) {
                 let value = terminal.value(prompt.to_owned(), None, |_| Ok(())).await?;
-                settings.insert(name.to_owned(), Setting::Value(value));
+                parameters::check(name, Some(&value), "the answer")?;
+                settings.insert(name.to_owned(), Setting::Value(value.clone()));
+                run.given.0.insert(name.to_owned(), Setting::Value(value));
             }
         }
     }
     for name in parameters::resolve(template, settings, existing.map(|stack| &stack.parameters)).missing {
         let description = template.parameter(&name).map(|parameter| parameter.description.as_str()).unwrap_or_default();
+        if template.parameter(&name).is_some_and(|parameter| parameter.is_hidden) {
+            let typed = terminal.hidden(format!("{name} (not shown)")).await?;
+            settings.insert(name, Setting::Secret(parameters::trimmed(&typed)));
+            continue;
+        }
         let check = |text: &str| if text.is_empty() { Err("a value is required".to_owned()) } else { Ok(()) };
         let value = terminal.value(format!("{name} ({})", description.trim_end_matches('.')), None, check).await?;
         parameters::check(&name, Some(&value), "the answer")?;
-        settings.insert(name, Setting::Value(value));
+        settings.insert(name.clone(), Setting::Value(value.clone()));
+        run.given.0.insert(name, Setting::Value(value));
     }
     Ok(())
 }
@@ -220,7 +228,10 @@ fn plan(
     }
     let hidden = resolved.settings.iter().filter(|(_, setting)| matches!(setting, Setting::Secret(_)));
     for (name, _) in hidden {
-        text.push_str(&format!("note           {name} is hidden: the stack keeps it, {} does not\n", run.arguments.answers.display()));
+        text.push_str(&format!(
+            "note           {name} is hidden: the stack keeps it, {} does not\n",
+            run.arguments.config.display()
+        ));
     }
     text.push_str(
         "costs          about 1 USD a month: 0.80 for the alarms, the rest for metrics; 3 more for the dashboard from the fourth of an\n\
@@ -244,7 +255,7 @@ async fn federation(login: &Login, resolved: &Resolved) -> Option<String> {
     })
 }
 
-/// Writes what the execution needs: the answers, the bucket, the package, and what the stack is now.
+/// Writes what the execution needs: the choices, the bucket, the package, and what the stack is now.
 async fn prepare(
     run: &mut Run<'_>,
     login: &Login,
@@ -274,19 +285,19 @@ async fn keep(run: &Run<'_>, login: &Login, existing: Option<&Stack>, bucket: &B
     bucket.keep(run.stack, &Previous { template, parameters: stack.parameters.clone() }).await
 }
 
-/// Writes the answers.
+/// Writes the choices.
 fn remember(run: &mut Run<'_>, login: &Login, bucket: &str) -> Result<(), Failure> {
-    run.answers.account = Some(login.account.clone());
-    run.answers.region = Some(login.region.clone());
-    run.answers.stack = Some(run.stack.to_owned());
-    run.answers.bucket = Some(bucket.to_owned());
+    run.config.account = Some(login.account.clone());
+    run.config.region = Some(login.region.clone());
+    run.config.stack = Some(run.stack.to_owned());
+    run.config.bucket = Some(bucket.to_owned());
     for (name, setting) in &run.given.0 {
         if let Setting::Value(value) = setting {
-            run.answers.parameters.insert(name.clone(), value.clone());
+            run.config.parameters.insert(name.clone(), value.clone());
         }
     }
-    if run.answers.write(&run.arguments.answers)? {
-        run.context.say(&format!("your answers are in {}", run.arguments.answers.display()));
+    if run.config.write(&run.arguments.config)? {
+        run.context.say(&format!("your choices are in {}", run.arguments.config.display()));
     }
     Ok(())
 }
@@ -315,14 +326,15 @@ pub(super) async fn execute(
         return Ok(stack);
     }
     let reasons = changes::failures(&events);
-    let reasons =
-        if reasons.is_empty() { "CloudFormation named no reason".to_owned() } else { reasons.join("\n  ") };
+    let reasons = if reasons.is_empty() { "CloudFormation named no reason".to_owned() } else { reasons.join("\n  ") };
     let name = run.stack;
     let remedy = match operation {
         Operation::Create => format!(
             "correct what the reason names; delete the remains: hubkeeper destroy --stack {name}; then deploy again"
         ),
-        Operation::Update => "correct what the reason names, then deploy again; the stack is what it was before".to_owned(),
+        Operation::Update => {
+            "correct what the reason names, then deploy again; the stack is what it was before".to_owned()
+        }
     };
     let ended = match operation {
         Operation::Create => "was not created",

@@ -94,7 +94,7 @@ impl Reader<'_> {
         let id = &self.document.connector.id;
         match self.client {
             Some(_) => format!(
-                "make deploy-azure AZURE_RESOURCE_GROUP={} creates role and assignment in subscription {}; a new assignment takes minutes to apply",
+                "hubkeeper deploy --azure-only --resource-group {} creates role and assignment in subscription {}; a new assignment takes minutes to apply",
                 id.resource_group, id.subscription_id
             ),
             None => format!("ask for Security Reader on {}", self.scope()),

@@ -1,5 +1,5 @@
-//! AWS: Secrets Manager, SQS, STS, IAM, `CloudWatch`, SNS and `EventBridge` Scheduler behind one endpoint. `X-Amz-Target`, the
-//! form's `Version`, or the path distinguishes them.
+//! AWS: Secrets Manager, SQS, STS, IAM, `CloudFormation`, `CloudWatch`, SNS, `EventBridge` Scheduler and S3 behind one endpoint.
+//! `X-Amz-Target`, the form's `Version`, the path, or the scope of the signature distinguishes them.
 //!
 //! A request must carry a Signature Version 4 in its `Authorization` header. The sandbox does not verify the signature. It reads
 //! its scope: the service must be the one that the request addresses, and in a Region other than [`Aws::region`] there are no
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Request, Response, State};
 
+pub mod cloudformation;
 mod cloudwatch;
 pub mod deployment;
 mod events;
@@ -24,6 +25,7 @@ pub mod model;
 mod person;
 pub(crate) mod query;
 mod rotate;
+pub mod s3;
 mod scheduler;
 mod sns;
 pub mod sqs;
@@ -69,6 +71,12 @@ pub struct Aws {
     pub kms_denied: bool,
     /// What the stack deployed.
     pub deployment: deployment::Deployment,
+    /// The stacks (`CloudFormation`).
+    pub stacks: cloudformation::Stacks,
+    /// The buckets (S3) by name.
+    pub buckets: BTreeMap<String, s3::Bucket>,
+    /// Names of buckets that belong to other accounts.
+    pub foreign_buckets: BTreeSet<String>,
     /// The security token service (STS).
     pub sts: sts::Sts,
     /// The queues (SQS).
@@ -93,6 +101,9 @@ impl Default for Aws {
             denied: BTreeSet::new(),
             kms_denied: false,
             deployment: deployment::Deployment::default(),
+            stacks: cloudformation::Stacks::default(),
+            buckets: BTreeMap::new(),
+            foreign_buckets: BTreeSet::new(),
             sts: sts::Sts::default(),
             sqs: sqs::Sqs::default(),
             rotation_tokens_given: Vec::new(),
@@ -214,6 +225,9 @@ fn target(request: &Request) -> Option<(Kind, &str)> {
 /// Handles one request.
 pub fn handle(state: &mut State, request: &Request) -> Response {
     let request_id = state.uuid();
+    if s3::is_addressed(request) {
+        return s3::handle(state, request);
+    }
     if has_path(request) {
         return scheduler::handle(state, request, &request_id);
     }
@@ -241,9 +255,9 @@ pub fn handle(state: &mut State, request: &Request) -> Response {
     answer(content_type, &request_id, result)
 }
 
-/// Whether the path addresses a service: Scheduler's API has no action.
+/// Whether the path addresses a service: the APIs of Scheduler and S3 have no action.
 pub(crate) fn has_path(request: &Request) -> bool {
-    request.uri().path().starts_with(scheduler::PATH)
+    request.uri().path().starts_with(scheduler::PATH) || s3::is_addressed(request)
 }
 
 /// Checks what every request of the JSON protocols must be: a signed POST of a JSON object in the service's own content type. Returns

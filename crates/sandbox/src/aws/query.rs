@@ -1,9 +1,9 @@
-//! The query protocol of STS, IAM, `CloudWatch` and SNS: a form as the request, XML as the response. The form's `Version` names the
+//! The query protocol of STS, IAM, `CloudFormation`, `CloudWatch` and SNS: a form as the request, XML as the response. The form's `Version` names the
 //! service.
 
 use bytes::Bytes;
 
-use super::{Signed, cloudwatch, iam, sns, sts};
+use super::{Signed, cloudformation, cloudwatch, iam, sns, sts};
 use crate::world::{Request, Response, State};
 
 /// The services with this protocol.
@@ -148,9 +148,19 @@ pub(crate) fn body(namespace: &str, action: &str, request_id: &str, result: Resu
 pub(super) fn handle(state: &mut State, request: &Request, request_id: &str) -> Response {
     let form = Form::new(request.body());
     let action = form.field("Action").unwrap_or_default();
+    if form.field("Version") == Some("2010-05-15") {
+        let result = match Signed::of(request) {
+            Some(signed) => cloudformation::answer(state, &signed, action, &form),
+            None => Err(denied(403, "MissingAuthenticationToken", "Request is missing Authentication Token")),
+        };
+        return response(body(cloudformation::NAMESPACE, action, request_id, result), request_id);
+    }
     let api = Api::of_version(form.field("Version").unwrap_or_default());
     let result = answer(state, request, api, action, &form);
-    let (status, body) = body(api.unwrap_or(Api::Sts).namespace(), action, request_id, result);
+    response(body(api.unwrap_or(Api::Sts).namespace(), action, request_id, result), request_id)
+}
+
+fn response((status, body): (u16, String), request_id: &str) -> Response {
     http::Response::builder()
         .status(status)
         .header("content-type", "text/xml")

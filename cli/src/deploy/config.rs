@@ -1,4 +1,4 @@
-//! The file that keeps a person's answers, so that the next deployment asks nothing. It holds no secret.
+//! The file that keeps a person's choices, so that the next deployment asks nothing. It holds no secret.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,13 +14,13 @@ use crate::exit::{Code, Failure};
 pub const FILE: &str = "hubkeeper-deploy.toml";
 
 const HEAD: &str = "\
-# The answers of `hubkeeper deploy` (docs/deploy.md). Change values here; deploy writes the file anew, without other comments.
+# What `hubkeeper deploy` was told (docs/deploy.md). Change values here; deploy writes the file anew, without other comments.
 # It holds no secret: never write a token or a password into it.
 ";
 
 /// The file's content.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Answers {
+pub struct DeployConfig {
     /// The AWS account.
     pub account: Option<String>,
     /// The Region.
@@ -39,8 +39,8 @@ pub struct Answers {
     pub parameters: Values,
 }
 
-impl Answers {
-    /// Reads the file. There are no answers yet if it does not exist.
+impl DeployConfig {
+    /// Reads the file. Nothing is kept yet if it does not exist.
     ///
     /// # Errors
     /// Returns a failure that names the field that is wrong.
@@ -50,7 +50,7 @@ impl Answers {
                 Failure::new(
                     Code::Person,
                     format!("{}: {what}", path.display()),
-                    "correct the file, or name another one with --answers; docs/deploy.md shows an example",
+                    "correct the file, or name another one with --config; docs/deploy.md shows an example",
                 )
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
@@ -74,20 +74,20 @@ impl Answers {
         // the parser's message would quote the file
         let document: Map<String, Value> =
             basic_toml::from_str(text).map_err(|_| "it is not a file of TOML".to_owned())?;
-        let mut answers = Self::default();
+        let mut config = Self::default();
         for (name, value) in document {
             match (name.as_str(), value) {
-                ("account", value) => answers.account = Some(text_of(&name, &value)?),
-                ("region", value) => answers.region = Some(text_of(&name, &value)?),
-                ("stack", value) => answers.stack = Some(text_of(&name, &value)?),
-                ("bucket", value) => answers.bucket = Some(text_of(&name, &value)?),
+                ("account", value) => config.account = Some(text_of(&name, &value)?),
+                ("region", value) => config.region = Some(text_of(&name, &value)?),
+                ("stack", value) => config.stack = Some(text_of(&name, &value)?),
+                ("bucket", value) => config.bucket = Some(text_of(&name, &value)?),
                 ("azure", Value::Object(fields)) => {
                     for (name, value) in fields {
                         let value = text_of(&name, &value)?;
                         match name.as_str() {
-                            "subscription" => answers.subscription = Some(value),
-                            "resource_group" => answers.resource_group = Some(value),
-                            "identity" => answers.identity = Some(value),
+                            "subscription" => config.subscription = Some(value),
+                            "resource_group" => config.resource_group = Some(value),
+                            "identity" => config.identity = Some(value),
                             _ => return Err(unknown(&name)),
                         }
                     }
@@ -96,13 +96,13 @@ impl Answers {
                     for (name, value) in fields {
                         let value = text_of(&name, &value)?;
                         parameters::check(&name, Some(&value), "the file").map_err(|failure| failure.what)?;
-                        answers.parameters.insert(name, value);
+                        config.parameters.insert(name, value);
                     }
                 }
                 _ => return Err(unknown(&name)),
             }
         }
-        Ok(answers)
+        Ok(config)
     }
 
     fn text(&self) -> String {
@@ -155,14 +155,18 @@ impl Answers {
                     kept(&self.account),
                     kept(&self.region)
                 ),
-                "choose the login with AWS_PROFILE and AWS_REGION, or name another file with --answers",
+                "choose the login with AWS_PROFILE and AWS_REGION, or name another file with --config",
             ));
         }
         if other(&self.stack, stack) {
             return Err(Failure::new(
                 Code::Person,
-                format!("{} is about the stack {}, not {stack}", path.display(), self.stack.clone().unwrap_or_default()),
-                "give each stack a file of its own with --answers",
+                format!(
+                    "{} is about the stack {}, not {stack}",
+                    path.display(),
+                    self.stack.clone().unwrap_or_default()
+                ),
+                "give each stack a file of its own with --config",
             ));
         }
         Ok(())
@@ -187,7 +191,7 @@ fn unusable(path: &Path, error: &io::Error, verb: &str) -> Failure {
     Failure::new(
         Code::Person,
         format!("{} cannot be {verb}: {}", path.display(), error.kind()),
-        "name another file with --answers",
+        "name another file with --config",
     )
 }
 
@@ -195,9 +199,9 @@ fn unusable(path: &Path, error: &io::Error, verb: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn answers() -> Answers {
+    fn config() -> DeployConfig {
         let text = |value: &str| Some(value.to_owned());
-        Answers {
+        DeployConfig {
             account: text("111122223333"),
             region: text("eu-west-1"),
             stack: text("hubkeeper"),
@@ -213,15 +217,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let text = answers().text();
-        assert_eq!(Answers::parse(&text), Ok(answers()), "{text}");
+        let text = config().text();
+        assert_eq!(DeployConfig::parse(&text), Ok(config()), "{text}");
         assert!(text.starts_with("# ") && text.contains("\n[parameters]\nNoticeFormat = \"chat\"\n"), "{text}");
-        assert_eq!(Answers::parse(&Answers::default().text()), Ok(Answers::default()));
+        assert_eq!(DeployConfig::parse(&DeployConfig::default().text()), Ok(DeployConfig::default()));
     }
 
     #[test]
     fn numbers_and_truth_values_are_texts() {
-        let read = Answers::parse("[parameters]\nMemorySize = 512\nX = true\n").unwrap();
+        let read = DeployConfig::parse("[parameters]\nMemorySize = 512\nX = true\n").unwrap();
         assert_eq!((read.parameters["MemorySize"].as_str(), read.parameters["X"].as_str()), ("512", "true"));
     }
 
@@ -235,7 +239,7 @@ mod tests {
             ("[parameters]\nHttpsProxy = \"http://me:secret@proxy\"", "HttpsProxy"),
             ("[parameters]\nCodeBucket = \"secret\"", "CodeBucket"),
         ] {
-            let why = Answers::parse(text).unwrap_err();
+            let why = DeployConfig::parse(text).unwrap_err();
             assert!(why.contains(words) && !why.contains("secret"), "{text}: {why}");
         }
     }
@@ -243,14 +247,14 @@ mod tests {
     #[test]
     fn another_account_region_or_stack_is_refused() {
         let path = Path::new(FILE);
-        assert_eq!(answers().fit(path, "111122223333", "eu-west-1", "hubkeeper"), Ok(()));
-        assert_eq!(Answers::default().fit(path, "1", "r", "s"), Ok(()));
+        assert_eq!(config().fit(path, "111122223333", "eu-west-1", "hubkeeper"), Ok(()));
+        assert_eq!(DeployConfig::default().fit(path, "1", "r", "s"), Ok(()));
         for (account, region, stack, word) in [
             ("444455556666", "eu-west-1", "hubkeeper", "444455556666"),
             ("111122223333", "us-east-1", "hubkeeper", "us-east-1"),
             ("111122223333", "eu-west-1", "other", "not other"),
         ] {
-            let failure = answers().fit(path, account, region, stack).unwrap_err();
+            let failure = config().fit(path, account, region, stack).unwrap_err();
             assert!(failure.code == Code::Person && failure.what.contains(word), "{failure:?}");
         }
     }
