@@ -259,6 +259,11 @@ class World:
             self.step(organization, version, step).ok()
         return version
 
+    def clean_up(self, organization):
+        """Takes AWSPENDING off the version of a rotation that is over, as Secrets Manager does some time later."""
+        version = self.labels(organization)["AWSPENDING"]
+        self.secretsmanager.update_secret_version_stage(SecretId=organization.arn, VersionStage="AWSPENDING", RemoveFromVersionId=version)
+
     # --- people
 
     def inbox(self, name):

@@ -65,9 +65,14 @@ class Steps(threading.Thread):
         self.world, self.acme, self.failure = world, acme, None
         self.start()
 
+    def pending(self):
+        """The version of the rotation. The label may still be on the version of the last one, which is AWSCURRENT."""
+        labels = self.world.labels(self.acme)
+        return labels.get("AWSPENDING") if labels.get("AWSPENDING") != labels["AWSCURRENT"] else None
+
     def run(self):
         try:
-            version = eventually("a rotation has started", lambda: self.world.labels(self.acme).get("AWSPENDING"))
+            version = eventually("a rotation has started", self.pending)
             for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
                 self.world.step(self.acme, version, step).ok()
         except BaseException as failure:  # noqa: BLE001 told by the test, in its own thread

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 from azure import AzureCli
-from harness import ACCOUNT, MANAGER_PREFIX, PREFIX, REGION, Organization
+from harness import ACCOUNT, MANAGER_PREFIX, PREFIX, REGION, ROOT, Organization
 from people import Person, Steps
 from programs import KEEP
 
@@ -48,6 +49,16 @@ def later(release, folder, version="9.9.9"):
     return folder
 
 
+def rights():
+    """The actions that the pages name for a person who deploys, runs the commands, and checks. The emulator asks for no more: it creates
+    what a template contains with rights of its own."""
+    deploy, doctor = ((ROOT / "docs" / page).read_text() for page in ("deploy.md", "doctor.md"))
+    found = [deploy.split("\n## Rights of a person\n")[1].split("\n## ")[0], doctor.split("\n## Rights\n")[1].split("\n## ")[0]]
+    actions = sorted(set(re.findall(r"`([a-z0-9]+:[A-Z][A-Za-z]+)`", "".join(found))))
+    assert {"cloudformation:ExecuteChangeSet", "secretsmanager:CreateSecret", "lambda:InvokeFunction"} <= set(actions), actions
+    return actions
+
+
 class Administrator(Person):
     """Somebody with a release in an empty folder and the Azure CLI, and with neither Rust nor a checkout."""
 
@@ -55,7 +66,7 @@ class Administrator(Person):
         super().__init__(world, folder)
         self.program, self.path = program, f"{azure.bin}:/usr/bin:/bin"
         assert shutil.which("az", path=self.path) and not shutil.which("cargo", path=self.path)
-        self.allow({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+        self.allow({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": rights(), "Resource": "*"}]})
 
     def hubkeeper(self, *arguments):
         """Runs the release's command line. Returns its JSON."""
@@ -108,6 +119,7 @@ def across(world, organization, change):
     for step in ("testSecret", "finishSecret"):
         world.step(organization, version, step).ok()
     assert world.carries(organization, version) and world.labels(organization)["AWSCURRENT"] == version
+    world.clean_up(organization)
     return report
 
 
