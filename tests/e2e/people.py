@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import threading
 import uuid
 from dataclasses import dataclass
 
-from harness import REGION
+from harness import REGION, ROOT
 from programs import KEEP, NO_PROXY, eventually
 
 
@@ -55,6 +56,28 @@ class Person:
         )
         self.world.no_secret_in(done.stdout, done.stderr, " ".join(arguments))
         return Ended(done.returncode, done.stdout, done.stderr)
+
+
+class Administrator(Person):
+    """A person with the rights that the pages name for deploying, for the commands, and for `doctor`. The emulator asks for no more: it
+    creates what a template contains with rights of its own."""
+
+    def __init__(self, world, folder, program=None, path=None):
+        super().__init__(world, folder)
+        self.program, self.path = program, path
+        self.allow({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": self.rights(), "Resource": "*"}]})
+
+    @staticmethod
+    def rights():
+        deploy, doctor = ((ROOT / "docs" / page).read_text() for page in ("deploy.md", "doctor.md"))
+        found = [deploy.split("\n## Rights of a person\n")[1].split("\n## ")[0], doctor.split("\n## Rights\n")[1].split("\n## ")[0]]
+        actions = sorted(set(re.findall(r"`([a-z0-9]+:[A-Z][A-Za-z]+)`", "".join(found))))
+        assert {"cloudformation:ExecuteChangeSet", "secretsmanager:CreateSecret", "lambda:InvokeFunction"} <= set(actions), actions
+        return actions
+
+    def hubkeeper(self, *arguments):
+        """Runs the command line. Returns its JSON."""
+        return self.run(*arguments, "--output", "json", program=self.program, path=self.path).report()
 
 
 class Steps(threading.Thread):

@@ -3,15 +3,14 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
 from azure import AzureCli
-from harness import ACCOUNT, MANAGER_PREFIX, PREFIX, REGION, ROOT, Organization
-from people import Person, Steps
+from harness import ACCOUNT, MANAGER_PREFIX, PREFIX, REGION, Organization
+from people import Administrator, Steps
 from programs import KEEP
 
 NAME = "journey"
@@ -47,30 +46,6 @@ def later(release, folder, version="9.9.9"):
         sums.append(f"{hashlib.sha256(copy.read_bytes()).hexdigest()}  {copy.name}\n")
     (folder / "SHA256SUMS").write_text("".join(sums))
     return folder
-
-
-def rights():
-    """The actions that the pages name for a person who deploys, runs the commands, and checks. The emulator asks for no more: it creates
-    what a template contains with rights of its own."""
-    deploy, doctor = ((ROOT / "docs" / page).read_text() for page in ("deploy.md", "doctor.md"))
-    found = [deploy.split("\n## Rights of a person\n")[1].split("\n## ")[0], doctor.split("\n## Rights\n")[1].split("\n## ")[0]]
-    actions = sorted(set(re.findall(r"`([a-z0-9]+:[A-Z][A-Za-z]+)`", "".join(found))))
-    assert {"cloudformation:ExecuteChangeSet", "secretsmanager:CreateSecret", "lambda:InvokeFunction"} <= set(actions), actions
-    return actions
-
-
-class Administrator(Person):
-    """Somebody with a release in an empty folder and the Azure CLI, and with neither Rust nor a checkout."""
-
-    def __init__(self, world, folder, program, azure):
-        super().__init__(world, folder)
-        self.program, self.path = program, f"{azure.bin}:/usr/bin:/bin"
-        assert shutil.which("az", path=self.path) and not shutil.which("cargo", path=self.path)
-        self.allow({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": rights(), "Resource": "*"}]})
-
-    def hubkeeper(self, *arguments):
-        """Runs the release's command line. Returns its JSON."""
-        return self.run(*arguments, "--output", "json", program=self.program, path=self.path).report()
 
 
 def sha(world):
@@ -128,7 +103,9 @@ def test_a_release_alone_leads_from_nothing_to_a_rotation_an_update_its_rollback
     release = Path(os.environ["HUBKEEPER_RELEASE"])
     folder, program = unpacked(release, tmp_path / "release")
     update = str(later(release, tmp_path / "later"))
-    me = Administrator(world, folder, program, azure)
+    path = f"{azure.bin}:/usr/bin:/bin"
+    assert shutil.which("az", path=path) and not shutil.which("cargo", path=path)
+    me = Administrator(world, folder, program, path)
 
     # both clouds, in one go. The parameters are those of the emulator and the sandbox; ids of the identity come from Azure
     parameters = {name: value for name, value in world.parameters().items() if name not in ("AzureTenantId", "AzureClientId")}

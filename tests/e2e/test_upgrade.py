@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import MANAGER_PREFIX, PREFIX, without
+from people import Administrator
 from programs import eventually
 
 EARLIER = Path(__file__).with_name("data") / "template-7b65c54.yaml"
@@ -166,8 +167,8 @@ def earlier(empty_world):
     return fleet
 
 
-def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
-    fleet, world = earlier, earlier.world
+def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier, tmp_path):
+    fleet, world, me = earlier, earlier.world, Administrator(earlier.world, tmp_path)
     before, outputs = resources(world), world.outputs
     configuration = world.lambda_.get_function_configuration(FunctionName=world.function)
 
@@ -176,7 +177,9 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
     assert not any(remembered(world, organization) for organization in fleet)
     fleet.interrupt()
     onboard_again = fleet.onboard_by_halves("fromearlier")
-    world.install()
+    report = me.hubkeeper("deploy", "--release", os.environ["HUBKEEPER_RELEASE"], "--yes")
+    assert report["outcome"] == "applied" and not [change for change in report["changes"] if change["action"] == "Remove"], report
+    world.knows(world.stack, report["outputs"])
     updated = world.lambda_.get_function_configuration(FunctionName=world.function)
     assert updated["CodeSha256"] != configuration["CodeSha256"]
     # in place: nothing was replaced or removed that people, Entra or Secrets Manager know
@@ -201,7 +204,9 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier):
 
     fleet.interrupt()
     onboard_again = fleet.onboard_by_halves("fromtoday")
-    world.install(template=EARLIER, code="earlier.zip")
+    report = me.hubkeeper("deploy", "--rollback", "--yes")
+    assert report["outcome"] == "applied", report
+    world.knows(world.stack, report["outputs"])
     assert world.lambda_.get_function_configuration(FunctionName=world.function)["CodeSha256"] == configuration["CodeSha256"]
     assert resources(world) == before and world.outputs == outputs
     assert not knows_status(world)
