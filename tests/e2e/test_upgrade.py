@@ -167,6 +167,15 @@ def earlier(empty_world):
     return fleet
 
 
+def test_today_s_command_line_says_what_the_earlier_function_does_not_know(earlier, tmp_path):
+    me, secret = Administrator(earlier.world, tmp_path), earlier.by_hand.arn
+    status, doctor = me.run("status"), me.run("doctor")
+    assert (status.code, status.out) == (2, "") and "action" in status.err, status
+    assert doctor.code == 4 and "the function is older than this command line" in doctor.out, doctor
+    assert me.hubkeeper("onboard", secret, "--plan")["outcome"] == "unchanged"
+    assert me.hubkeeper("verify", "--secret", secret, "--stack", earlier.world.stack)["outcome"] == "proven"
+
+
 def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier, tmp_path):
     fleet, world, me = earlier, earlier.world, Administrator(earlier.world, tmp_path)
     before, outputs = resources(world), world.outputs
@@ -178,7 +187,8 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier, t
     fleet.interrupt()
     onboard_again = fleet.onboard_by_halves("fromearlier")
     report = me.hubkeeper("deploy", "--release", os.environ["HUBKEEPER_RELEASE"], "--yes")
-    assert report["outcome"] == "applied" and not [change for change in report["changes"] if change["action"] == "Remove"], report
+    assert report["outcome"] == "applied", report
+    assert not [change for change in report["changes"] if change["action"] == "Remove" or str(change["replacement"]) == "True"], report
     world.knows(world.stack, report["outputs"])
     updated = world.lambda_.get_function_configuration(FunctionName=world.function)
     assert updated["CodeSha256"] != configuration["CodeSha256"]
