@@ -24,6 +24,8 @@ VERSION ?=
 # `make release QUICK=1` packs the tests' build, which is no release.
 QUICK ?=
 QUICK_RELEASE := $(DIST)/hubkeeper-$(shell sed -n '/^\[package\]/,/^\[dep/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)-quick
+# The release that `make check-release` verifies.
+FOLDER ?= $(DIST)/hubkeeper-$(VERSION)
 # The exchanges that the tests record, for `make conformance`. A folder in HUBKEEPER_RECORD is used as it is.
 RECORD := $(or $(HUBKEEPER_RECORD),$(TARGET)/record)
 # Runs a command without recording.
@@ -49,8 +51,8 @@ ARGS ?=
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks, 4 release.
 help: ##1 List the targets
-	@awk 'BEGIN { FS = ":.*##[123] "; title[1] = "Every day"; title[2] = "Deploy (docs/deploy.md)"; title[3] = "Deep checks (tests/README.md)"; title[4] = "Release (docs/releasing.md)" } \
-		match($$0, /^[a-z0-9-]+:.*##[1234] /) { group = substr($$0, RLENGTH - 1, 1); list[group] = list[group] sprintf("  make %-12s %s\n", $$1, $$2) } \
+	@awk 'BEGIN { FS = ":.*##[1234] "; title[1] = "Every day"; title[2] = "Deploy (docs/deploy.md)"; title[3] = "Deep checks (tests/README.md)"; title[4] = "Release (docs/releasing.md)" } \
+		match($$0, /^[a-z0-9-]+:.*##[1234] /) { group = substr($$0, RLENGTH - 1, 1); list[group] = list[group] sprintf("  make %-13s %s\n", $$1, $$2) } \
 		END { for (group = 1; group <= 4; group++) printf "%s%s\n%s", (group > 1 ? "\n" : ""), title[group], list[group] }' $(MAKEFILE_LIST)
 
 demo: ##1 Show the whole life of a token in the sandbox; EVENT=events/onboard.json sends one event
@@ -187,7 +189,7 @@ destroy: tools ##2 Delete the stack in AWS, and say what remains; asks for its n
 release: $(if $(QUICK),tools,$(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) release-tools) ##4 Build a release: VERSION=0.1.0; QUICK=1 packs the tests' build
 	@infra/release/release.sh $(TOOLS) $(DIST) "$(VERSION)" $(if $(QUICK),--quick)
 
-check-release: release-tools ##4 Verify a release; FOLDER=target/dist/hubkeeper-0.1.0
+check-release: release-tools ##4 Verify a release; FOLDER=folder, or VERSION=0.1.0
 	@$(TOOLS)/release check "$(FOLDER)"
 
 reproducible: $(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) release-tools ##4 Build a release twice, in two folders, and compare; VERSION=0.1.0

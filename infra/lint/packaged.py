@@ -3,7 +3,8 @@
 Usage: packaged.py <template.yaml> <packaged template>
 
 The loader of the AWS SAM CLI reads both, independently of the program that converts one into the other. They may differ in what a
-release changes, and in nothing else. The check also plants differences, and must find each.
+release changes, and in nothing else. AWS's translator of serverless templates must take the package from the bucket. The check also
+plants differences, and must find each.
 """
 
 import copy
@@ -13,6 +14,8 @@ import sys
 from pathlib import Path
 
 from samcli.yamlhelper import yaml_parse
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 
 NOT_DEPLOYED = {"BuildMethod", "BuildProperties", "checkov"}
 KEY = re.compile(r"\$\{CodePrefix\}hubkeeper-function-\d+\.\d+\.\d+[0-9A-Za-z.-]*?-\$\{Architecture\}\.zip")
@@ -62,6 +65,12 @@ def problems(source, packaged):
     if code["Bucket"] != {"Ref": "CodeBucket"} or not KEY.fullmatch(code["Key"].get("Fn::Sub", "")):
         yield f"the code is {code}"
     yield from difference(wanted, found, "")
+
+
+def deployed_code(packaged):
+    """What CloudFormation makes of CodeUri."""
+    translated = Translator({}, Parser()).translate(copy.deepcopy(packaged), parameter_values={})
+    return translated["Resources"]["HubkeeperFunction"]["Properties"]["Code"]
 
 
 def difference(wanted, found, path):
@@ -125,6 +134,9 @@ if __name__ == "__main__":
     source = yaml_parse(Path(sys.argv[1]).read_text())
     packaged = json.loads(Path(sys.argv[2]).read_text())
     found = list(problems(source, packaged))
+    code = packaged["Resources"]["HubkeeperFunction"]["Properties"]["CodeUri"]
+    if deployed_code(packaged) != {"S3Bucket": code["Bucket"], "S3Key": code["Key"]}:
+        found.append(f"the function's code is {deployed_code(packaged)}")
     count = 0
     for template, words in plants(packaged):
         count += 1

@@ -68,6 +68,11 @@ fn make_help_lists_the_targets_of_the_command_line() {
         let line = help.lines().find(|line| line.trim_start().starts_with(&format!("make {target} ")));
         assert!(line.is_some_and(|line| line.contains(words)), "{target}: {help}");
     }
+    let of_releases = help.split("\n\n").last().unwrap();
+    for target in ["release", "check-release", "reproducible"] {
+        assert!(of_releases.contains(&format!("make {target} ")), "{target}: {of_releases}");
+    }
+    assert!(of_releases.starts_with("Release (docs/releasing.md)\n"), "{of_releases}");
     let every_day = help.split("\n\n").next().unwrap();
     assert!(every_day.contains("make try ") && every_day.contains("make install "), "{every_day}");
 }

@@ -1,6 +1,8 @@
 //! Compares two releases byte by byte, and says what differs: the file, the file in its archive, the section of a binary.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -29,16 +31,17 @@ pub fn differences(first: &BTreeMap<String, Vec<u8>>, second: &BTreeMap<String, 
 
 /// Returns what differs in a file.
 fn file(name: &str, first: &[u8], second: &[u8]) -> Vec<String> {
-    let read = |bytes: &[u8]| match name {
-        zip if zip.ends_with(".zip") => read_zip(name, bytes).ok(),
-        tar if tar.ends_with(".tar.gz") => read_tar_gz(name, bytes).ok(),
+    let extension = Path::new(name).extension().and_then(OsStr::to_str);
+    let read = |bytes: &[u8]| match extension {
+        Some("zip") => read_zip(name, bytes).ok(),
+        Some("gz") => read_tar_gz(name, bytes).ok(),
         _ => None,
     };
     let (Some(one), Some(other)) = (read(first), read(second)) else {
         return vec![format!("{name}: {}", content(first, second))];
     };
     let mut found = members(name, &one, &other);
-    if name.ends_with(".tar.gz") && gzip_time(first) != gzip_time(second) {
+    if extension == Some("gz") && gzip_time(first) != gzip_time(second) {
         found.push(format!("{name}: the time in the gzip header is {}, then {}", gzip_time(first), gzip_time(second)));
     }
     if found.is_empty() {
@@ -84,7 +87,7 @@ fn content(first: &[u8], second: &[u8]) -> String {
         return section(&one, &other);
     }
     let at = first_difference(first, second);
-    let line = first[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = first[..at].split(|byte| *byte == b'\n').count();
     format!("line {line} is `{}`, then `{}`", text_around(first, at), text_around(second, at))
 }
 
@@ -115,10 +118,8 @@ fn section(first: &[(String, &[u8])], second: &[(String, &[u8])]) -> String {
         return format!("the sections are {}, then {}", names(first).join(" "), names(second).join(" "));
     }
     // a build id is the digest of the rest
-    let differs = |own: &&((String, &[u8]), (String, &[u8]))| own.0.1 != own.1.1;
-    let pairs: Vec<_> = first.iter().cloned().zip(second.iter().cloned()).collect();
-    let mut differing: Vec<_> = pairs.iter().filter(differs).collect();
-    differing.sort_by_key(|(section, _)| section.0 == ".note.gnu.build-id");
+    let mut differing: Vec<_> = first.iter().zip(second).filter(|(one, other)| one.1 != other.1).collect();
+    differing.sort_by_key(|((name, _), _)| name == ".note.gnu.build-id");
     let Some(((name, one), (_, other))) = differing.first() else {
         return "the headers of the binary differ".to_owned();
     };

@@ -1,4 +1,4 @@
-//! The bill of materials of a binary, in the format CycloneDX: made the same on each machine, and compared with the binary.
+//! The bill of materials of a binary, in the format `CycloneDX`: made the same on each machine, and compared with the binary.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub fn normalized(texts: &[String], workspace: &str, epoch: u64) -> Result<Strin
         }
         match &mut merged {
             None => merged = Some(bom),
-            Some(merged) => merge(merged, bom),
+            Some(merged) => merge(merged, &bom),
         }
     }
     let mut bom = merged.ok_or("names no bill of materials")?;
@@ -53,7 +53,7 @@ pub fn normalized(texts: &[String], workspace: &str, epoch: u64) -> Result<Strin
 }
 
 /// Adds the components of another target, and what they depend on.
-fn merge(into: &mut Value, other: Value) {
+fn merge(into: &mut Value, other: &Value) {
     for (list, key) in LISTS {
         let (Some(items), Some(others)) = (into[list].as_array_mut(), other[list].as_array()) else { continue };
         for each in others {

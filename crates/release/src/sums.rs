@@ -18,8 +18,11 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// Returns one line for each file, sorted by name. `SHA256SUMS` itself has no line.
 pub fn sums(files: &BTreeMap<String, Vec<u8>>) -> String {
-    let lines = files.iter().filter(|(name, _)| *name != SUMS);
-    lines.map(|(name, bytes)| format!("{}  {name}\n", sha256(bytes))).collect()
+    let listed = files.iter().filter(|(name, _)| *name != SUMS);
+    listed.fold(String::new(), |mut text, (name, bytes)| {
+        let _ = writeln!(text, "{}  {name}", sha256(bytes));
+        text
+    })
 }
 
 /// Reads the checksum of each file.

@@ -12,14 +12,14 @@ use crate::problem::Problem;
 /// The template in the repository.
 pub const SOURCE: &str = "infra/aws/template.yaml";
 
-/// The largest template that CloudFormation accepts without a bucket, in bytes.
+/// The largest template that `CloudFormation` accepts without a bucket, in bytes.
 pub const MOST_BYTES: usize = 51_200;
 
 /// What only the build and the policy check read, in the metadata of resources. The settings of cfn-lint stay, so that whoever lints
 /// the packaged template gets the same result.
 const NOT_DEPLOYED: [&str; 3] = ["BuildMethod", "BuildProperties", "checkov"];
 
-/// The intrinsic functions of CloudFormation with a short form in YAML, besides `Ref`, `Condition` and `GetAtt`.
+/// The intrinsic functions of `CloudFormation` with a short form in YAML, besides `Ref`, `Condition` and `GetAtt`.
 const FUNCTIONS: [&str; 19] = [
     "And",
     "Base64",

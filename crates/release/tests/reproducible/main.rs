@@ -1,6 +1,8 @@
 //! A release depends on its inputs alone, and what would break that is found and named. Without a build: small ELF files stand for
 //! the binaries. `make reproducible` compares two real builds.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod checks;
 mod fixture;
 mod remapped;

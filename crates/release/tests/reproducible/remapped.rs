@@ -35,7 +35,7 @@ impl Machines {
         );
         write(&format!("{registry}/picky/.cargo-checksum.json"), "{\"files\": {}}");
         let replaced = "[source.crates-io]\nreplace-with = \"here\"\n\n[source.here]\n";
-        write("cargo/config.toml", &format!("{replaced}directory = {:?}\n", folder.join(registry)));
+        write("cargo/config.toml", &format!("{replaced}directory = '{}'\n", folder.join(registry).display()));
         write("work/src/main.rs", PROGRAM);
         write(
             "work/Cargo.toml",
