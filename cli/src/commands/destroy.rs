@@ -1,5 +1,7 @@
 //! `hubkeeper destroy`: says what is deleted and what stays, asks for the stack's name, deletes the stack and its packages.
 
+use std::fmt::Write as _;
+
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
 use hubkeeper::sdk_client;
@@ -171,12 +173,13 @@ fn plan(name: &str, login: &Login, stack: &Stack, managed: &[Managed]) -> String
              \x20        renewed or retired, and scans end when a token does. Offboard them first, or deploy another stack for them.\n",
         );
         for secret in managed {
-            text.push_str(&format!("         {}: hubkeeper offboard {}", secret.name, secret.name));
+            let _ = write!(text, "         {}: hubkeeper offboard {}", secret.name, secret.name);
             if secret.is_rotated {
-                text.push_str(&format!(
+                let _ = write!(
+                    text,
                     "\n           its rotation would fail: aws secretsmanager cancel-rotate-secret --secret-id {} --region {}",
                     secret.name, login.region
-                ));
+                );
             }
             text.push('\n');
         }

@@ -1,6 +1,7 @@
 //! The identity in Azure, by the person's own Azure CLI: what is there, what would change, and the deployment.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
@@ -237,7 +238,7 @@ pub fn table(group: &str, changes: &[(String, String)]) -> String {
             "Unsupported" => style::dim("?"),
             _ => style::warn("~"),
         };
-        text.push_str(&format!("  {sign} {resource}\n"));
+        let _ = writeln!(text, "  {sign} {resource}");
     }
     if changes.is_empty() {
         text.push_str("  none that Azure can predict; the deployment's outputs are missing\n");

@@ -90,7 +90,7 @@ impl<'a> Bucket<'a> {
                 format!("the bucket {} belongs to another account, or you may not use it", self.name),
                 "you need the right s3:ListBucket on it; or name another bucket with --bucket",
             )),
-            Err(refusal) => Err(self.failed("s3:ListBucket", refusal)),
+            Err(refusal) => Err(self.failed("s3:ListBucket", &refusal)),
         }
     }
 
@@ -111,7 +111,7 @@ impl<'a> Bucket<'a> {
         match self.login.reads().s3(create).await {
             Ok(_) => {}
             Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => {}
-            Err(refusal) => return Err(self.failed("s3:CreateBucket", refusal)),
+            Err(refusal) => return Err(self.failed("s3:CreateBucket", &refusal)),
         }
         let block = "<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>";
         let versions = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
@@ -125,7 +125,7 @@ impl<'a> Bucket<'a> {
             request.headers.push(("x-amz-checksum-sha256", STANDARD.encode(Sha256::digest(body))));
             request.headers.push(("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()));
             request.body = Bytes::from_static(body.as_bytes());
-            self.login.reads().s3(request).await.map_err(|refusal| self.failed(right, refusal))?;
+            self.login.reads().s3(request).await.map_err(|refusal| self.failed(right, &refusal))?;
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ impl<'a> Bucket<'a> {
     pub async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Failure> {
         let mut request = Bucket { login: self.login, name: self.name }.request("PUT", key, "PutObject");
         request.body = Bytes::from(body);
-        self.login.reads().s3(request).await.map(|_| ()).map_err(|refusal| self.failed("s3:PutObject", refusal))
+        self.login.reads().s3(request).await.map(|_| ()).map_err(|refusal| self.failed("s3:PutObject", &refusal))
     }
 
     /// Reads an object. `None` if there is none.
@@ -149,7 +149,7 @@ impl<'a> Bucket<'a> {
         match self.login.reads().s3(request).await {
             Ok(body) => Ok(Some(body)),
             Err(refusal) if refusal.is_missing() => Ok(None),
-            Err(refusal) => Err(self.failed("s3:GetObject", refusal)),
+            Err(refusal) => Err(self.failed("s3:GetObject", &refusal)),
         }
     }
 
@@ -215,7 +215,7 @@ impl<'a> Bucket<'a> {
             let body = match self.login.reads().s3(list).await {
                 Ok(body) => body,
                 Err(refusal) if refusal.is_missing() => return Ok(deleted),
-                Err(refusal) => return Err(self.failed("s3:ListBucketVersions", refusal)),
+                Err(refusal) => return Err(self.failed("s3:ListBucketVersions", &refusal)),
             };
             let versions = versions(&String::from_utf8_lossy(&body), prefix);
             if versions.is_empty() {
@@ -227,13 +227,13 @@ impl<'a> Bucket<'a> {
                 query.append_pair("versionId", &version);
                 request.query = query.finish();
                 let gone = self.login.reads().s3(request).await;
-                gone.map_err(|refusal| self.failed("s3:DeleteObjectVersion", refusal))?;
+                gone.map_err(|refusal| self.failed("s3:DeleteObjectVersion", &refusal))?;
                 deleted += 1;
             }
         }
     }
 
-    fn failed(&self, right: &str, refusal: Refusal) -> Failure {
+    fn failed(&self, right: &str, refusal: &Refusal) -> Failure {
         let what = format!("the bucket {}: {}", self.name, refusal.what);
         if refusal.is_denied() {
             return Failure::new(

@@ -25,7 +25,7 @@ pub async fn release(checkout: &Path, architecture: &str) -> Result<Release, Fai
     let mut command = tokio::process::Command::new("make");
     command
         .arg("--no-print-directory")
-        .arg("release")
+        .arg("release-folder")
         .arg(format!("VERSION={VERSION}"))
         .arg(format!("ARCH={architecture}"))
         .arg(format!("FOLDER={}", folder.display()))

@@ -1,5 +1,6 @@
 //! `hubkeeper deploy` against stand-ins of `CloudFormation`, S3 and IAM, with a small release, and a stand-in of the Azure CLI.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use hubkeeper_sandbox::aws::cloudformation::Stack;
@@ -62,8 +63,11 @@ fn release_with(site: &Site, version: &str, architectures: &[&str], change: impl
     }
     let mut sums = String::new();
     for (name, text) in files {
-        let sum: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-        sums += &format!("{sum}  {name}\n");
+        let sum = Sha256::digest(&text).iter().fold(String::new(), |mut sum, byte| {
+            let _ = write!(sum, "{byte:02x}");
+            sum
+        });
+        let _ = writeln!(sums, "{sum}  {name}");
         fs::write(folder.join(name), text).unwrap();
     }
     fs::write(folder.join("SHA256SUMS"), sums).unwrap();
@@ -112,7 +116,7 @@ fn told_azure(site: &Site) -> String {
 async fn empty() -> Site {
     let mut site = Site::hub().await;
     site.log_in();
-    site.world.with(|state| state.aws.sts.role_arn = ROLE.to_owned());
+    site.world.with(|state| ROLE.clone_into(&mut state.aws.sts.role_arn));
     release(&site, "1.0.0", &["arm64", "x86_64"]);
     azure(&site);
     site
@@ -121,7 +125,7 @@ async fn empty() -> Site {
 /// The same, with a function that the stack will name.
 async fn with_function() -> Site {
     let site = Site::deployed_with(|state| {
-        state.aws.sts.role_arn = ROLE.to_owned();
+        ROLE.clone_into(&mut state.aws.sts.role_arn);
         scene::trust_role(state);
     })
     .await;
@@ -595,19 +599,19 @@ async fn a_checkout_builds_its_release_for_the_processor_of_the_function() {
         fs::create_dir_all(site.folder.join(name).parent().unwrap()).unwrap();
         fs::write(site.folder.join(name), text).unwrap();
     }
-    let build = ["deploy", "--build", "--resource-group", "rg-defender", "--yes", "--set", "Architecture=x86_64"];
+    let arguments = ["deploy", "--build", "--resource-group", "rg-defender", "--yes", "--set", "Architecture=x86_64"];
     site.program("make", "echo \"$*\" >> make.log; echo 'error: it does not compile' >&2; exit 2");
-    run(&site, &build).ends(4).await.says(&["it does not compile", "the build failed", "nothing was deployed"]);
+    run(&site, &arguments).ends(4).await.says(&["it does not compile", "the build failed", "nothing was deployed"]);
     assert_eq!(status(&site), "");
     site.program(
         "make",
         "echo \"$*\" >> make.log; for word; do case $word in FOLDER=*) mkdir -p \"${word#FOLDER=}\"; cp 1.0.0/* \"${word#FOLDER=}\" ;; esac; done; echo built",
     );
-    let built = run(&site, &build).ends(0).await.says(&["builds the function for x86_64", "built"]);
+    let built = run(&site, &arguments).ends(0).await.says(&["builds the function for x86_64", "built"]);
     assert!(!built.out.contains("built\n"), "results alone go to standard output: {}", built.out);
     let made = fs::read_to_string(site.folder.join("make.log")).unwrap();
     let made = made.lines().last().unwrap();
-    assert!(made.contains(" release VERSION=") && made.contains(" ARCH=x86_64 FOLDER="), "{made}");
+    assert!(made.contains(" release-folder VERSION=") && made.contains(" ARCH=x86_64 FOLDER="), "{made}");
     assert_eq!(stack(&site).unwrap().parameters["Architecture"], "x86_64");
     assert!(told_azure(&site).contains("infra/azure/azuredeploy.json"), "{}", told_azure(&site));
 }

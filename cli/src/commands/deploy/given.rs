@@ -17,17 +17,13 @@ impl Given {
     pub(super) async fn parse(context: &Context, options: &[String]) -> Result<Self, Failure> {
         let mut settings = Settings::new();
         for option in options {
-            let setting = match option.split_once('=') {
-                Some((name, value)) => {
-                    parameters::check(name, Some(value), "--set")?;
-                    (name.to_owned(), Setting::Value(value.to_owned()))
-                }
-                None => {
-                    parameters::check(option, None, "--set")?;
-                    (option.clone(), Setting::Secret(secret(context, option).await?))
-                }
-            };
-            settings.insert(setting.0, setting.1);
+            if let Some((name, value)) = option.split_once('=') {
+                parameters::check(name, Some(value), "--set")?;
+                settings.insert(name.to_owned(), Setting::Value(value.to_owned()));
+            } else {
+                parameters::check(option, None, "--set")?;
+                settings.insert(option.clone(), Setting::Secret(secret(context, option).await?));
+            }
         }
         Ok(Self(settings))
     }
@@ -89,8 +85,6 @@ pub(super) fn pairs(options: &[String]) -> Result<std::collections::BTreeMap<Str
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn parameters_of_azure_are_pairs() {
         let pairs = |text: &str| super::pairs(&[text.to_owned()]);

@@ -6,6 +6,8 @@ mod origin;
 mod rollback;
 mod stack;
 
+use std::fmt::Write as _;
+
 use hubkeeper_core::config::Environment;
 use hubkeeper_core::doctor::State;
 use serde_json::{Value, json};
@@ -181,13 +183,13 @@ async fn handed_over(run: &Run<'_>, login: &Login, origin: &Origin, role: &str, 
 fn options(run: &Run<'_>) -> String {
     let mut text = String::new();
     if run.stack != STACK {
-        text.push_str(&format!(" --stack {}", run.stack));
+        let _ = write!(text, " --stack {}", run.stack);
     }
     if run.arguments.build {
         text.push_str(" --build");
     }
     if let Some(release) = &run.arguments.release {
-        text.push_str(&format!(" --release {}", release.display()));
+        let _ = write!(text, " --release {}", release.display());
     }
     text
 }
@@ -221,7 +223,7 @@ fn listed(heading: &str, values: &Values) -> String {
     let width = values.keys().map(String::len).max().unwrap_or(0);
     let mut text = format!("{}\n", render::style::bold(heading));
     for (name, value) in values {
-        text.push_str(&format!("  {name:<width$}  {value}\n"));
+        let _ = writeln!(text, "  {name:<width$}  {value}");
     }
     text
 }
@@ -249,13 +251,12 @@ async fn finish(run: &Run<'_>, stack: &Stack, done: Done<'_>) -> Result<Code, Fa
         "changes": done.changes, "azure": done.azure, "outputs": stack.outputs, "doctor": checked,
     });
     context.print(&value, || {
-        let mut text = listed(&format!("outputs of {} ({})", run.stack, stack.status), &stack.outputs);
-        text.push('\n');
-        text.push_str(&match &checks {
+        let outputs = listed(&format!("outputs of {} ({})", run.stack, stack.status), &stack.outputs);
+        let checks = match &checks {
             Ok(ledger) => render::doctor::doctor(ledger),
             Err(failure) => format!("{}\n", render::failure(failure)),
-        });
-        text
+        };
+        format!("{outputs}\n{checks}")
     });
     if context.is_for_people() {
         let of_stack = if run.stack == STACK { String::new() } else { format!(" --stack {}", run.stack) };

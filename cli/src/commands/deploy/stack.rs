@@ -1,5 +1,7 @@
 //! The half in AWS: package and template, the change set, the question, the execution.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::origin::Origin;
@@ -220,18 +222,19 @@ fn plan(
         && let Some(Setting::Value(after)) = resolved.settings.get("Architecture")
         && before != after
     {
-        text.push_str(&format!("note           the stack is built for {before} now, and moves to {after}\n"));
+        let _ = writeln!(text, "note           the stack is built for {before} now, and moves to {after}");
     }
     if !resolved.dropped.is_empty() {
         let dropped = resolved.dropped.join(", ");
-        text.push_str(&format!("note           this version has no parameter {dropped}: left out\n"));
+        let _ = writeln!(text, "note           this version has no parameter {dropped}: left out");
     }
     let hidden = resolved.settings.iter().filter(|(_, setting)| matches!(setting, Setting::Secret(_)));
     for (name, _) in hidden {
-        text.push_str(&format!(
-            "note           {name} is hidden: the stack keeps it, {} does not\n",
+        let _ = writeln!(
+            text,
+            "note           {name} is hidden: the stack keeps it, {} does not",
             run.arguments.config.display()
-        ));
+        );
     }
     text.push_str(
         "costs          about 1 USD a month: 0.80 for the alarms, the rest for metrics; 3 more for the dashboard from the fourth of an\n\
