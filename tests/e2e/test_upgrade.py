@@ -92,14 +92,14 @@ class Fleet:
             self.take(organization, STEPS[max(cut - 1, 0):])
 
     def has_rotated(self):
-        """Every rotation ended where it should, and each made exactly one token."""
+        """Every rotation ended where it should, and made exactly one token."""
         for organization, versions in self.made.items():
             labels = self.world.labels(organization)
             assert (labels["AWSCURRENT"], labels["AWSPREVIOUS"]) == (versions[-1], versions[-2]), (organization, versions, labels)
             assert self.world.carries(organization, versions[-1])
             if organization is not self.by_hand:
                 made = [token["label"].split("/")[2] for token in self.tokens(organization) if token["label"].startswith("hubkeeper/")]
-                assert all(made.count(version) == 1 for version in versions), (organization, versions, made)
+                assert [made.count(version) for version in versions[-2:]] == [1, 1], (organization, versions, made)
 
     def tokens(self, organization):
         return self.world.sandbox("tokens", user=organization.user)["tokens"]
@@ -208,6 +208,7 @@ def test_an_update_and_its_rollback_lose_nothing_while_secrets_rotate(earlier, t
     fleet.has_rotated()
     onboard_again()
     fleet.reconcile()
+    fleet.retire()
     assert knows_status(world)
     missing = [organization.name for organization in fleet if not remembered(world, organization)]
     assert not missing, (missing, [line for line in world.log_lines() if line.get("hub.organization") == missing[0]])
