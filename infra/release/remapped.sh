@@ -13,7 +13,7 @@ esac
 separator=$'\x1f'
 
 # the folders of the registry are named by the index that Cargo downloads from
-if ! compgen -G "$cargo_home/registry/src/*/" >/dev/null; then
+if ! ls -d "$cargo_home"/registry/src/*/ >/dev/null 2>&1; then
     (cd "$root" && cargo fetch --quiet --locked --target x86_64-unknown-linux-gnu)
 fi
 
@@ -21,7 +21,8 @@ rust=() c=()
 # remap FOLDER NAME: of several that match, the last one counts
 remap() {
     local folder
-    for folder in "$1" "$(realpath -m "$1")"; do
+    # as it is named, and without symbolic links
+    for folder in "$1" "$(cd "$1" 2>/dev/null && pwd -P || printf '%s' "$1")"; do
         rust+=("--remap-path-prefix=$folder=$2")
         # the C compiler's options are separated by spaces
         case "$folder" in
