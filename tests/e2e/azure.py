@@ -1,8 +1,10 @@
 """A stand-in of the Azure CLI: `az` on a PATH, whose commands change the sandbox's Azure. It knows what `hubkeeper deploy` calls."""
 
 import json
+import shutil
 import socketserver
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -28,10 +30,10 @@ class Failed(Exception):
 class AzureCli:
     """The Azure CLI of a person who is logged in to the sandbox's subscription."""
 
-    def __init__(self, sandbox, folder):
+    def __init__(self, sandbox):
         self.sandbox, self.calls, self.trusted, self.outputs = sandbox, [], None, {}
-        self.bin = Path(folder) / "azure"
-        self.bin.mkdir()
+        # a short path: that of a socket has at most about a hundred bytes
+        self.bin = Path(tempfile.mkdtemp(prefix="az"))
         address = str(self.bin / "socket")
         script = self.bin / "az"
         script.write_text(AZ.format(python=sys.executable, address=address))
@@ -48,6 +50,7 @@ class AzureCli:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+        shutil.rmtree(self.bin)
 
     def run(self, arguments):
         self.calls.append(arguments)

@@ -52,6 +52,8 @@ def merged(manifest):
     for name, needed in manifest["dependencies"].items():
         needed = {"version": needed} if isinstance(needed, str) else needed
         add(name, needed["version"], needed.get("features", []), needed.get("default-features", True), needed.get("package"))
+        # if today's version is not compatible with the commit any more, Cargo says so here
+        found[name]["version"] = needed["version"]
     return found
 
 

@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
 from azure import AzureCli
 from harness import ACCOUNT, MANAGER_PREFIX, PREFIX, REGION, Organization
 from people import Administrator, Steps
@@ -98,14 +99,20 @@ def across(world, organization, change):
     return report
 
 
-def test_a_release_alone_leads_from_nothing_to_a_rotation_an_update_its_rollback_and_back(empty_world, tmp_path):
-    world, azure = empty_world, AzureCli(empty_world.sandbox, tmp_path)
+@pytest.fixture
+def azure(empty_world):
+    cli = AzureCli(empty_world.sandbox)
+    yield cli
+    cli.stop()
+
+
+def test_a_release_alone_leads_from_nothing_to_a_rotation_an_update_its_rollback_and_back(empty_world, azure, tmp_path):
+    world = empty_world
     release = Path(os.environ["HUBKEEPER_RELEASE"])
     folder, program = unpacked(release, tmp_path / "release")
     update = str(later(release, tmp_path / "later"))
-    path = f"{azure.bin}:/usr/bin:/bin"
-    assert shutil.which("az", path=path) and not shutil.which("cargo", path=path)
-    me = Administrator(world, folder, program, path)
+    # nothing but the command line and az: no Rust, no other tool of AWS, not even a shell
+    me = Administrator(world, folder, program, path=str(azure.bin))
 
     # both clouds, in one go. The parameters are those of the emulator and the sandbox; ids of the identity come from Azure
     parameters = {name: value for name, value in world.parameters().items() if name not in ("AzureTenantId", "AzureClientId")}
