@@ -103,6 +103,13 @@ impl Context {
         }
     }
 
+    /// Prints a result that people have read already, for programs alone.
+    pub fn print_for_programs(&self, value: &Value) {
+        if !self.is_for_people() {
+            self.print(value, String::new);
+        }
+    }
+
     /// Whether the result is for people.
     pub fn is_for_people(&self) -> bool {
         self.global.output == Format::Table

@@ -41,7 +41,7 @@ const COMMAND_LINE: [&[&str]; 10] = [
     &["commands"],
     &["target"],
     &["context", "secrets"],
-    &["doctor"],
+    &["doctor", "deploy"],
     &["function", "local", "render", "manual", "token", "aws"],
     &["progress", "hints", "schema"],
     &["terminal"],

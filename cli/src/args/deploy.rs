@@ -18,7 +18,7 @@ pub struct Deploy {
     #[arg(long, value_name = "NAME")]
     pub stack: Option<String>,
     /// File that keeps your choices, without secrets
-    #[arg(long, alias = "answers", value_name = "FILE", default_value = crate::deploy::config::FILE)]
+    #[arg(long, alias = "answers", value_name = "FILE", default_value = "hubkeeper-deploy.toml")]
     pub config: PathBuf,
     /// Parameter of the stack; without `=value` from the environment, or asked for and not shown
     #[arg(long = "set", value_name = "NAME=VALUE", conflicts_with = "rollback")]

@@ -63,7 +63,7 @@ pub async fn run(context: &Context, arguments: Destroy) -> Result<Code, Failure>
     context.say(&plan(&name, &login, &stack, &managed));
     if arguments.plan {
         context.say("nothing was deleted");
-        context.print(&result("planned", &name, &managed, None), String::new);
+        context.print_for_programs(&result("planned", &name, &managed, None));
         return Ok(Code::Done);
     }
     if !confirmed(context, &arguments, &name).await? {

@@ -10,9 +10,6 @@ use serde_json::{Map, Value};
 use super::parameters::{self, Values};
 use crate::exit::{Code, Failure};
 
-/// The file's name, in the current folder.
-pub const FILE: &str = "hubkeeper-deploy.toml";
-
 const HEAD: &str = "\
 # What `hubkeeper deploy` was told (docs/deploy.md). Change values here; deploy writes the file anew, without other comments.
 # It holds no secret: never write a token or a password into it.
@@ -246,7 +243,7 @@ mod tests {
 
     #[test]
     fn another_account_region_or_stack_is_refused() {
-        let path = Path::new(FILE);
+        let path = Path::new("hubkeeper-deploy.toml");
         assert_eq!(config().fit(path, "111122223333", "eu-west-1", "hubkeeper"), Ok(()));
         assert_eq!(DeployConfig::default().fit(path, "1", "r", "s"), Ok(()));
         for (account, region, stack, word) in [

@@ -101,6 +101,11 @@ impl Release {
         ARCHITECTURES.into_iter().filter(|name| self.sums.contains_key(&self.package(name))).collect()
     }
 
+    /// Whether the folder says that it holds a build, not a release.
+    pub fn is_a_build(&self) -> bool {
+        self.sums.contains_key("NOT-A-RELEASE.txt")
+    }
+
     /// Reads a file, and compares its checksum.
     ///
     /// # Errors

@@ -203,7 +203,11 @@ fn finish_azure(context: &Context, run: &Run<'_>, done: Option<&Value>) -> Code 
     let value = json!({"action": "deploy", "outcome": outcome, "stack": run.stack, "azure": done});
     let outputs: Values =
         serde_json::from_value(done.map_or(Value::Null, |done| done["outputs"].clone())).unwrap_or_default();
-    context.print(&value, || listed("outputs of Azure", &outputs));
+    if outputs.is_empty() {
+        context.print_for_programs(&value);
+    } else {
+        context.print(&value, || listed("outputs of Azure", &outputs));
+    }
     if context.is_for_people() && !outputs.is_empty() {
         context.say(&format!(
             "\nwhat comes next\n  1. deploy the stack: hubkeeper deploy --aws-only --set AzureTenantId={} --set AzureClientId={}{}\n     The credential and the role take some minutes to propagate.",

@@ -71,19 +71,24 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
             style::good("✓")
         ));
         let done = Done { outcome: "unchanged", version: None, changes: json!([]), azure: None };
-        return if run.arguments.plan { Ok(Code::Done) } else { finish(run, stack, done).await };
+        if run.arguments.plan {
+            context.print_for_programs(&json!({"action": "deploy", "outcome": "unchanged", "stack": name}));
+            return Ok(Code::Done);
+        }
+        return finish(run, stack, done).await;
     };
     let is_hidden = |name: &str| stack.parameters.get(name).is_some_and(|value| value == HIDDEN);
     let differences = parameters::differences(&settings, Some(&stack.parameters), is_hidden);
-    context.say(&changes::table(name, &changed, &differences));
+    let table = changes::table(name, &changed, &differences);
     let shown = changes::to_json(&changed);
     if run.arguments.plan {
         stacks.discard(&change_set.id, Operation::Update).await;
-        context.say("nothing was changed");
         let value = json!({"action": "deploy", "outcome": "planned", "stack": name, "changes": shown});
-        context.print(&value, String::new);
+        context.print(&value, || table);
+        context.say("nothing was changed");
         return Ok(Code::Done);
     }
+    context.say(&table);
     let question = format!("Roll {name} back in account {} ({})?", login.account, login.region);
     let agreed = context.terminal.confirm(question, run.arguments.yes).await;
     if !matches!(agreed, Ok(true)) {

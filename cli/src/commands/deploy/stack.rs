@@ -53,7 +53,7 @@ pub(super) async fn run(
     if !resolved.missing.is_empty() && run.arguments.plan && azure.is_some() {
         context.say(&format!("the stack was not planned: {} will come from Azure", resolved.missing.join(" and ")));
         let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "azure": azure});
-        context.print(&value, String::new);
+        context.print_for_programs(&value);
         return Ok(Code::Done);
     }
     if !resolved.missing.is_empty() {
@@ -76,16 +76,18 @@ pub(super) async fn run(
         context.say(&format!("{} nothing to change in {}\n", style::good("✓"), run.stack));
         return unchanged(run, login, existing, &release, azure).await;
     };
-    context.say(&changes::table(run.stack, &changed, &differences));
+    let table = changes::table(run.stack, &changed, &differences);
     let shown = changes::to_json(&changed);
     if run.arguments.plan {
         stacks.discard(&change_set.id, operation).await;
-        context.say("nothing was changed");
         let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "version": release.version,
             "changes": shown, "azure": azure});
-        context.print(&value, String::new);
+        context.print(&value, || table);
+        context.say("nothing was changed");
         return Ok(Code::Done);
     }
+    // the changes are part of the question, so they go where the question goes
+    context.say(&table);
     let question = format!("Execute this change set on {} in account {} ({})?", run.stack, login.account, login.region);
     let agreed = context.terminal.confirm(question, run.arguments.yes).await;
     if !matches!(agreed, Ok(true)) {
@@ -218,6 +220,9 @@ fn plan(
          \x20              (the federated credential at Entra trusts exactly this ARN)\nbucket         {bucket}{made}\n",
         login.account, login.region, run.stack, release.version, package.name
     );
+    if release.is_a_build() && !run.arguments.build {
+        text.push_str("note           this folder is a build for tests, not a release\n");
+    }
     if let Some(before) = existing.and_then(|stack| stack.parameters.get("Architecture"))
         && let Some(Setting::Value(after)) = resolved.settings.get("Architecture")
         && before != after
@@ -359,7 +364,7 @@ async fn unchanged(
     };
     if run.arguments.plan {
         let value = json!({"action": "deploy", "outcome": "unchanged", "stack": run.stack, "version": release.version, "azure": azure});
-        run.context.print(&value, String::new);
+        run.context.print_for_programs(&value);
         return Ok(Code::Done);
     }
     let bucket = bucket_name(run, login, existing);

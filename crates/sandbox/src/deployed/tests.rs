@@ -123,7 +123,7 @@ async fn the_stack_shows_outputs_and_resources() {
     assert_eq!(stack(&deployed, "eu-west-1", one).await.1.matches("<member>").count(), 1);
     let (head, _) = stack(&deployed, "eu-west-1", &one.replace("NoticeTopic", "Nothing")).await;
     assert!(is(&head, 400));
-    let (head, body) = stack(&deployed, "eu-west-1", "Action=DeleteStack&StackName=hubkeeper").await;
+    let (head, body) = stack(&deployed, "eu-west-1", "Action=CreateStack&StackName=hubkeeper").await;
     assert!(is(&head, 400) && body.contains("InvalidAction"), "{body}");
 }
 

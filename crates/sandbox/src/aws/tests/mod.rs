@@ -15,6 +15,7 @@ mod queries;
 mod queues;
 mod refusals;
 mod schedules;
+mod stacks;
 mod tokens;
 mod values;
 
