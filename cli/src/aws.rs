@@ -260,7 +260,7 @@ impl<'a> Reads<'a> {
     }
 
     /// The endpoint that a variable or the profile names.
-    fn own_endpoint(&self, service: Service) -> Option<&str> {
+    pub fn own_endpoint(&self, service: Service) -> Option<&str> {
         let own = self.environment.get(service.variable()).map(String::as_str).filter(|url| !url.is_empty());
         own.or(self.aws.endpoint_url())
     }

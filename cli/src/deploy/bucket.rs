@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::login::Login;
 use super::parameters::{HIDDEN, Setting, Settings, Values};
-use crate::aws::{Element, Refusal, S3Request};
+use super::release::hex;
+use super::template::LARGEST;
+use crate::aws::{Element, Refusal, S3Request, Service};
 use crate::exit::{Code, Failure};
 
 /// The bucket's name where nobody chose one.
@@ -43,6 +45,12 @@ pub struct Previous {
 }
 
 impl Previous {
+    /// The key of the template, if it is too long for a request. It changes with the content.
+    pub fn key(&self, stack: &str) -> Option<String> {
+        let digest = hex(self.template.as_bytes());
+        (self.template.len() > LARGEST).then(|| format!("{}previous/{}.template", folder(stack), &digest[..16]))
+    }
+
     /// What each parameter gets when the stack is brought back: a hidden one keeps its value.
     pub fn settings(&self) -> Settings {
         let setting = |value: &str| if value == HIDDEN { Setting::Previous } else { Setting::Value(value.to_owned()) };
@@ -153,11 +161,14 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// Keeps what the stack is now, for `--rollback`.
+    /// Keeps what the stack is now, for `--rollback`. A template that is too long for a request is also an object of its own.
     ///
     /// # Errors
     /// Returns a failure if S3 refuses.
     pub async fn keep(&self, stack: &str, previous: &Previous) -> Result<(), Failure> {
+        if let Some(key) = previous.key(stack) {
+            self.put(&key, previous.template.clone().into_bytes()).await?;
+        }
         // one object, so that template and parameters are always of the same deployment
         let document = json!({"template": previous.template, "parameters": previous.parameters});
         self.put(&format!("{}previous/stack.json", folder(stack)), document.to_string().into_bytes()).await
@@ -197,6 +208,9 @@ impl<'a> Bucket<'a> {
     /// The URL by which `CloudFormation` reads an object.
     pub fn url(&self, key: &str) -> String {
         let (region, name) = (&self.login.region, self.name);
+        if let Some(own) = self.login.reads().own_endpoint(Service::S3) {
+            return format!("{}/{name}/{key}", own.trim_end_matches('/'));
+        }
         let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         format!("https://s3.{region}.{suffix}/{name}/{key}")
     }

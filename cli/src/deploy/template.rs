@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::exit::{Code, Failure};
 
-/// What `CloudFormation` accepts inside of a request.
-const LARGEST: usize = 51_200;
+/// The bytes that `CloudFormation` accepts inside of a request; a longer template must be in a bucket.
+pub const LARGEST: usize = 51_200;
 
 /// The bucket of the function's package, and the key before its name: parameters of a packaged template alone.
 pub const OF_THE_PACKAGE: [&str; 2] = ["CodeBucket", "CodePrefix"];

@@ -73,6 +73,31 @@ fn release_with(site: &Site, version: &str, architectures: &[&str], change: impl
     fs::write(folder.join("SHA256SUMS"), sums).unwrap();
 }
 
+/// Checks that docs/deploy.md shows, below a command, lines that are printed. Ids and names of the page replace the site's.
+pub(crate) fn is_on_the_page(site: &Site, command: &str, printed: &str) {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/deploy.md")).unwrap();
+    let (_, after) = page.split_once(&format!("```sh\n{command}")).unwrap_or_else(|| panic!("no {command}"));
+    let shown = after.split("```text\n").nth(1).unwrap().split("\n```").next().unwrap();
+    let uuid = |number: u8| format!("00000000-0000-4000-8000-00000000000{number}");
+    let issuer = site.world.with(|state| state.aws.sts.issuer.clone());
+    let issuer = &issuer["https://".len()..][..36];
+    let of_page = [
+        (scene::SUBSCRIPTION, uuid(1)),
+        (issuer, uuid(2)),
+        (scene::TENANT, uuid(3)),
+        (scene::GROUP, "rg-security".to_owned()),
+        ("1.0.0", "0.1.0".to_owned()),
+        ("HubkeeperFunction-sandbox", "HubkeeperFunction-1A2b3C4d5E6f".to_owned()),
+    ];
+    let printed = of_page.iter().fold(printed.to_owned(), |text, (own, other)| text.replace(own, other));
+    let asked = |line: &str| line.ends_with("? yes") || line.starts_with("Type the stack's name");
+    let lines: Vec<&str> = shown.lines().filter(|line| !line.is_empty() && *line != "…" && !asked(line)).collect();
+    assert!(lines.len() > 5, "{shown}");
+    for line in lines {
+        assert!(printed.lines().any(|printed| printed == line), "{line:?} is not printed:\n{printed}");
+    }
+}
+
 /// An Azure CLI that keeps one deployment, and writes its arguments into `az.log`.
 pub(crate) fn azure(site: &Site) {
     let outputs = json!({
@@ -178,6 +203,7 @@ async fn a_first_deployment_of_both_clouds_and_a_repetition_that_changes_nothing
         "your choices are in hubkeeper-deploy.toml",
         "hubkeeper init <organization>",
     ]);
+    is_on_the_page(&site, "hubkeeper deploy --resource-group", &format!("{}{}", first.err, first.out));
     // the outputs, then the checks of doctor
     let first = first.shows(&["outputs of hubkeeper (CREATE_COMPLETE)", "FunctionName", "Deployed function", "✓"]);
     assert!(first.out.find("outputs of").unwrap() < first.out.find("✓").unwrap());
@@ -304,7 +330,18 @@ async fn the_rollback_of_a_first_update_returns_to_sam_s_template() {
         .ends(4)
         .await
         .says(&["no earlier deployment of hubkeeper", "--release"]);
+    // SAM reads a template from a bucket, so it may be longer than a request
+    run(&site, &["destroy", "--plan"]).ends(0).await;
+    site.world.with(|state| {
+        let template = &mut state.aws.stacks.stacks.get_mut("hubkeeper").unwrap().template;
+        let mut longer: Value = serde_json::from_str(template).unwrap();
+        longer["Description"] = json!("x".repeat(60_000));
+        *template = longer.to_string();
+    });
     run(&site, &FIRST).ends(0).await;
+    let _ = site.writes();
+    run(&site, &["deploy", "--rollback", "--plan"]).ends(0).await.says(&["nothing was changed"]);
+    assert_eq!(site.writes(), ["POST CreateChangeSet", "POST DeleteChangeSet"], "a plan writes no object");
     run(&site, &["deploy", "--rollback", "--yes"]).ends(0).await.says(&["Retired"]);
     let back = stack(&site).unwrap();
     assert!(back.template.contains("s3://aws-sam-cli-managed-default/"), "{}", back.template);

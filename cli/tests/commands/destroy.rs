@@ -3,7 +3,7 @@
 use hubkeeper_sandbox::{aws, scene};
 use serde_json::json;
 
-use crate::deploy::{azure, release};
+use crate::deploy::{azure, is_on_the_page, release};
 use crate::site::{Run, Site};
 
 const BUCKET: &str = "hubkeeper-111122223333-eu-west-1";
@@ -60,6 +60,7 @@ async fn the_stack_and_its_packages_are_deleted_and_nothing_else() {
     let secrets = site.world.with(|state| state.aws.secrets.len());
     let ended = run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(0).await;
     let ended = ended.shows(&["✓ deleted hubkeeper, and 1 object of its packages"]);
+    is_on_the_page(&site, "hubkeeper destroy", &format!("{}{}", ended.err, ended.out));
     assert!(!ended.err.contains("WARNING"), "{}", ended.err);
     ended.says(&["what remains", "infra/azure/README.md"]);
     assert_eq!(status(&site), "DELETE_COMPLETE");

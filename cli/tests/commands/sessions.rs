@@ -136,7 +136,8 @@ fn times(text: &str, now: OffsetDateTime) -> String {
         match parse_rfc3339(whole) {
             None => result.push_str(word),
             Some(time) => {
-                let is_date = time.time() == Time::MIDNIGHT;
+                // a date is further away than the hour of a metric that happens to be midnight
+                let is_date = time.time() == Time::MIDNIGHT && (time - now).abs() > Duration::DAY;
                 let days = if is_date {
                     (time.date() - now.date()).whole_days()
                 } else {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::stack::{bucket_name, execute};
 use super::{Done, Run, finish};
-use crate::deploy::bucket::{self, Bucket};
+use crate::deploy::bucket::Bucket;
 use crate::deploy::changes;
 use crate::deploy::cloudformation::{Source, Stacks};
 use crate::deploy::login::Login;
@@ -12,9 +12,6 @@ use crate::deploy::parameters::{self, HIDDEN, Setting};
 use crate::deploy::stack::{Operation, Stack, operation};
 use crate::exit::{Code, Failure};
 use crate::render::style;
-
-/// The longest template that a request may hold; a longer one is read from the bucket.
-const LONGEST: usize = 51_200;
 
 /// Runs it.
 ///
@@ -54,14 +51,8 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     let stacks = Stacks::new(login, name);
     let line = context.line(name);
     line.message("computing the change set");
-    let key = format!("{}previous/template", bucket::folder(name));
-    let url = bucket.url(&key);
-    let source = if previous.template.len() <= LONGEST {
-        Source::Body(&previous.template)
-    } else {
-        bucket.put(&key, previous.template.clone().into_bytes()).await?;
-        Source::Url(&url)
-    };
+    let url = previous.key(name).map(|key| bucket.url(&key));
+    let source = url.as_deref().map_or(Source::Body(&previous.template), Source::Url);
     let change_set = stacks.change_set(Operation::Update, source, &settings).await?;
     line.clear();
     let Some(changed) = change_set.changes.clone() else {

@@ -42,7 +42,7 @@ fn change_set(world: &World, kind: &str, more: &[(&str, &str)]) -> Result<String
     if status == 200 { Ok(between(&text, "Id").to_owned()) } else { Err(text) }
 }
 
-fn named<'a>(name: &'a str) -> [(&'static str, &'a str); 2] {
+fn named(name: &str) -> [(&'static str, &str); 2] {
     [("Parameters.member.1.ParameterKey", "Name"), ("Parameters.member.1.ParameterValue", name)]
 }
 
