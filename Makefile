@@ -9,7 +9,6 @@ PACKAGE := $(TARGET)/lambda/hubkeeper.zip
 # The build for tests and demo: function and tools in the tests' profile, so that no crate is built twice.
 TOOLS := $(TARGET)/debug
 QUICK_FUNCTION := $(TOOLS)/bootstrap
-QUICK_PACKAGE := $(TARGET)/lambda/quick.zip
 # Tools from crates.io for `make fuzz`, `make audit` and `make mutants`, in fixed versions, installed on first use.
 INSTALLED := $(TARGET)/tools-bin
 CARGO_FUZZ := cargo-fuzz-0.13.2
@@ -24,6 +23,7 @@ DIST := $(TARGET)/dist
 VERSION ?=
 # `make release QUICK=1` packs the tests' build, which is no release.
 QUICK ?=
+QUICK_RELEASE := $(DIST)/hubkeeper-$(shell sed -n '/^\[package\]/,/^\[dep/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)-quick
 # The release that `make check-release` verifies.
 FOLDER ?= $(DIST)/hubkeeper-$(VERSION)
 # The exchanges that the tests record, for `make conformance`. A folder in HUBKEEPER_RECORD is used as it is.
@@ -82,9 +82,9 @@ test: ##1 Run every test, quick ones first
 	$(APART) $(CARGO) test --workspace --locked --test simulation
 	@$(MAKE) --no-print-directory e2e
 
-e2e: tools ##3 Deploy a package into a local AWS emulator and test it
-	@$(TOOLS)/package $(QUICK_FUNCTION) $(QUICK_PACKAGE) --quick
-	@$(APART) tests/e2e/run.sh $(QUICK_PACKAGE) $(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper --quiet
+e2e: tools ##3 Deploy a release into a local AWS emulator, update it from an earlier commit, and test it
+	@infra/release/release.sh $(TOOLS) $(DIST) --quick >/dev/null
+	@$(APART) tests/e2e/run.sh $(QUICK_RELEASE) $(TOOLS)/serve_sandbox $(TOOLS)/hubkeeper --quiet
 
 setup: ##1 Install what the Python tests need, once
 	@tests/e2e/run.sh --setup

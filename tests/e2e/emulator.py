@@ -170,11 +170,33 @@ def route_async_failure(original, target, function, event, result):
     return None
 
 
+@replace(lambda_svc, "_execute_function_provided_warm")
+def execute_function(original, function, event, request_id):
+    """A retry of an asynchronous event runs what is deployed by then. The emulator runs the code of the first attempt, and then keeps
+    that environment for later events."""
+    latest = lambda_svc._functions.get(function["config"]["FunctionName"])
+    if latest and function["config"].get("Version", "$LATEST") == "$LATEST" and function.get("code_zip") != latest.get("code_zip"):
+        # an alias has an ARN of its own
+        config = latest["config"] | {"FunctionArn": function["config"]["FunctionArn"]}
+        function = {**function, "code_zip": latest["code_zip"], "config": config}
+    return original(function, event, request_id)
+
+
 @replace(eventbridge, "_put_events")
 def put_events(original, data, allow_aws_source=False):
     """The emulator has no CloudTrail. The test sends its events, such as RotationFailed: AWS rejects a source that begins with
     ``aws.`` from every other sender."""
     return original(data, allow_aws_source=True)
+
+
+# the emulator does not know the issuer of an account
+ISSUER = "https://00000000-0000-4000-8000-000000000002.tokens.sts.global.api.aws"
+assert "GetOutboundWebIdentityFederationInfo" not in iam._IAM_HANDLERS
+iam._IAM_HANDLERS["GetOutboundWebIdentityFederationInfo"] = lambda _request: iam._xml(
+    200, "GetOutboundWebIdentityFederationInfoResponse",
+    f"<GetOutboundWebIdentityFederationInfoResult><IssuerIdentifier>{ISSUER}</IssuerIdentifier><JwtVendingEnabled>true</JwtVendingEnabled>"
+    "</GetOutboundWebIdentityFederationInfoResult>",
+)
 
 
 def completed(kind, field, complete):

@@ -68,7 +68,7 @@ class Answer:
         return self.payload["errorType"], self.payload["errorMessage"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Organization:
     """A Docker Hub organization, its dedicated user, and its secret."""
 
@@ -116,27 +116,28 @@ class World:
             self.cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
             self.sandbox("role", roleArn=self.outputs["RoleArn"])
 
-    def deploy(self, stack, **parameters):
-        """Creates or updates a stack from the template, with the package instead of the source. Returns its outputs."""
-        source = "CodeUri: ../.."
-        template = TEMPLATE.read_text()
-        assert template.count(source) == 1
-        template = template.replace(source, f"CodeUri: s3://{self.bucket}/hubkeeper.zip")
-        machine = "arm64" if os.uname().machine == "aarch64" else "x86_64"
+    def parameters(self):
+        """The parameters of a stack in this world."""
         endpoints = {
             "HubUrl": "HUBKEEPER_HUB_URL", "HubAuthUrl": "HUBKEEPER_HUB_AUTH_URL", "RegistryUrl": "HUBKEEPER_REGISTRY_URL",
             "ArmUrl": "HUBKEEPER_ARM_URL", "AzureAuthorityHost": "AZURE_AUTHORITY_HOST", "AzureTenantId": "AZURE_TENANT_ID",
             "AzureClientId": "AZURE_CLIENT_ID", "CaBundle": "HUBKEEPER_CA_BUNDLE", "StsEndpointUrl": "AWS_ENDPOINT_URL_STS",
         }
-        values = {
-            "Architecture": machine,
+        return {parameter: self.sandbox.environment[variable] for parameter, variable in endpoints.items()} | {
+            "Architecture": "arm64" if os.uname().machine == "aarch64" else "x86_64",
             "ManagerSecretArns": f"arn:aws:secretsmanager:{self.region}:{ACCOUNT}:secret:{MANAGER_PREFIX}*",
             "AwsEndpointUrl": self.emulator.url,
             # the emulator has no rotation schedules
             "ManagedRotationDays": "0",
         }
-        values |= {parameter: self.sandbox.environment[variable] for parameter, variable in endpoints.items()}
-        values |= parameters
+
+    def deploy(self, stack, template=TEMPLATE, code="hubkeeper.zip", **parameters):
+        """Creates or updates a stack from the template, with the package instead of the source. Returns its outputs."""
+        source = "CodeUri: ../.."
+        template = template.read_text()
+        assert template.count(source) == 1
+        template = template.replace(source, f"CodeUri: s3://{self.bucket}/{code}")
+        values = self.parameters() | parameters
         # longer than the 51,200 bytes of TemplateBody: SAM uploads it, too
         self.s3.put_object(Bucket=self.bucket, Key="template.yaml", Body=template.encode())
         request = {
@@ -165,10 +166,12 @@ class World:
 
     def install(self, stack="hubkeeper", **parameters):
         """The stack that the tests share. Entra trusts its role."""
-        self.stack = stack
-        self.outputs = self.deploy(stack, **parameters)
-        self.function = self.outputs["FunctionName"]
+        self.knows(stack, self.deploy(stack, **parameters))
         self.sandbox("role", roleArn=self.outputs["RoleArn"])
+
+    def knows(self, stack, outputs):
+        """The stack that the methods below are about."""
+        self.stack, self.outputs, self.function = stack, outputs, outputs["FunctionName"]
 
     # --- the function
 
@@ -186,15 +189,18 @@ class World:
 
     # --- Docker Hub and its secrets
 
-    def organization(self, name, manager=True, scope=None, prefix=PREFIX, manager_prefix=MANAGER_PREFIX):
-        """Creates an organization with its secret: with a manager, with a token made by hand (of this scope), or with both."""
+    def organization(self, name, manager=True, scope=None, prefix=PREFIX, manager_prefix=MANAGER_PREFIX, used_by=True):
+        """Creates an organization with its secret: with a manager, with a token made by hand (of this scope), or with both.
+
+        Without ``used_by`` the manager secret lists no secret that may use it, as before hubkeeper required that.
+        """
         user = f"{name}-scanner"
         password = self.sandbox("organization", name=name, user=user)["password"]
         self.known.append(password)
         document = self.document(name, user)
         if manager:
-            login = json.dumps({"username": user, "password": password, "usedBy": [f"{prefix}{name}"]})
-            created = self.secretsmanager.create_secret(Name=f"{manager_prefix}{name}", SecretString=login)
+            login = {"username": user, "password": password} | ({"usedBy": [f"{prefix}{name}"]} if used_by else {})
+            created = self.secretsmanager.create_secret(Name=f"{manager_prefix}{name}", SecretString=json.dumps(login))
             document["manager"] = created["ARN"]
         if scope:
             document["accessToken"] = self.token(user, scope)
@@ -280,6 +286,11 @@ class World:
             self.step(organization, version, step).ok()
         return version
 
+    def clean_up(self, organization):
+        """Takes AWSPENDING off the version of a rotation that is over, as Secrets Manager does some time later."""
+        version = self.labels(organization)["AWSPENDING"]
+        self.secretsmanager.update_secret_version_stage(SecretId=organization.arn, VersionStage="AWSPENDING", RemoveFromVersionId=version)
+
     # --- people
 
     def inbox(self, name):
@@ -311,3 +322,25 @@ class World:
 def example(name):
     """A file of events/."""
     return json.loads((ROOT / "events" / name).read_text())
+
+
+@contextlib.contextmanager
+def without(world, action, sid):
+    """The role without one action of one statement."""
+    role = world.outputs["RoleArn"].rsplit("/", 1)[1]
+    for policy in world.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = world.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        kept = json.loads(json.dumps(document))
+        for statement in kept["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            if statement["Sid"] == sid:
+                assert action in actions
+                statement["Action"] = [other for other in actions if other != action] or ["none:None"]
+        if kept != document:
+            world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(kept))
+            try:
+                yield
+            finally:
+                world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+            return
+    raise AssertionError(f"no statement {sid}")

@@ -6,14 +6,12 @@ Before a command runs with all its rights, it runs once without each of them: it
 import json
 import os
 import re
-import subprocess
-import threading
-import uuid
-from dataclasses import dataclass
 
+import people
 import pytest
 from harness import ACCOUNT, PREFIX, REGION, ROOT, Organization
-from programs import KEEP, NO_PROXY, eventually
+from people import Steps
+from programs import eventually
 
 PAGE = ROOT / "docs" / "deploy.md"
 FIND = "cloudformation:DescribeStacks"
@@ -59,28 +57,8 @@ def policy(world, actions):
     return {"Version": "2012-10-17", "Statement": statements or [nothing]}
 
 
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def report(self):
-        assert self.code == 0, self
-        return json.loads(self.out)
-
-
-class Person:
-    """An IAM user with its own access key, in front of a terminal that answers no questions."""
-
-    def __init__(self, world, folder):
-        self.world, self.folder, self.name = world, folder, f"person-{uuid.uuid4()}"
-        world.iam.create_user(UserName=self.name)
-        self.key = world.iam.create_access_key(UserName=self.name)["AccessKey"]
-        self.azure = {}
-        world.known.append(self.key["SecretAccessKey"])
+class Person(people.Person):
+    """A person with rights of the page."""
 
     def log_in_at_azure(self):
         """With the Azure CLI, as somebody who may read."""
@@ -94,25 +72,7 @@ class Person:
         self.azure = {"PATH": f"{self.folder}:{os.environ['PATH']}", "HUBKEEPER_ARM_URL": self.world.sandbox.environment["HUBKEEPER_ARM_URL"]}
 
     def may(self, *actions):
-        document = json.dumps(policy(self.world, actions))
-        self.world.iam.put_user_policy(UserName=self.name, PolicyName="rights", PolicyDocument=document)
-        return self
-
-    def run(self, *arguments, token=None):
-        sandbox = self.world.sandbox.environment
-        environment = {
-            "HOME": str(self.folder), "AWS_ENDPOINT_URL": self.world.emulator.url, "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": self.key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": self.key["SecretAccessKey"],
-            "AWS_EC2_METADATA_DISABLED": "true",
-            # where the token is proven on this machine
-            **{name: sandbox[name] for name in ("HUBKEEPER_HUB_URL", "HUBKEEPER_HUB_AUTH_URL", "HUBKEEPER_REGISTRY_URL", "HUBKEEPER_CA_BUNDLE")},
-        }
-        done = subprocess.run(
-            [os.environ["HUBKEEPER_CLI"], *arguments], env=KEEP | NO_PROXY | environment | self.azure, cwd=self.folder, input=token or "",
-            capture_output=True, text=True, timeout=180, check=False,
-        )
-        self.world.no_secret_in(done.stdout, done.stderr, " ".join(arguments))
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return self.allow(policy(self.world, actions))
 
 
 @pytest.fixture
@@ -133,23 +93,6 @@ def rotating(world, name):
         SecretId=acme.arn, RotationLambdaARN=world.outputs["FunctionArn"], RotationRules={"AutomaticallyAfterDays": 30}, RotateImmediately=False
     )
     return acme
-
-
-class Steps(threading.Thread):
-    """Makes the four calls as soon as a rotation is in progress, as Secrets Manager does."""
-
-    def __init__(self, world, acme):
-        super().__init__(daemon=True)
-        self.world, self.acme, self.failure = world, acme, None
-        self.start()
-
-    def run(self):
-        try:
-            version = eventually("a rotation has started", lambda: self.world.labels(self.acme).get("AWSPENDING"))
-            for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
-                self.world.step(self.acme, version, step).ok()
-        except BaseException as failure:  # noqa: BLE001 told by the test, in its own thread
-            self.failure = failure
 
 
 # --- what each command is run on, its arguments, and what must be true afterwards

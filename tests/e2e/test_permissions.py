@@ -1,11 +1,10 @@
 """Least privilege: each action of the role that the emulator authorises is removed once, and a step fails that names it."""
 
-import contextlib
 import json
 import re
 
 import pytest
-from harness import REGION, TEMPLATE
+from harness import REGION, TEMPLATE, without
 
 # Actions that the emulator does not authorise, so no run here can show that they are needed. tests/functional/infra.rs compares
 # each of them, with its resource and conditions, with the template.
@@ -31,28 +30,6 @@ KEYS_NOT_KNOWN = {
     "kms:EncryptionContext:SecretARN": "the same",
     "lambda:SourceFunctionArn": "the emulator's Lambda adds no such key, and its EC2 makes no network interface for a function",
 }
-
-
-@contextlib.contextmanager
-def without(world, action, sid):
-    """The role without one action of one statement."""
-    role = world.outputs["RoleArn"].rsplit("/", 1)[1]
-    for policy in world.iam.list_role_policies(RoleName=role)["PolicyNames"]:
-        document = world.iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-        kept = json.loads(json.dumps(document))
-        for statement in kept["Statement"]:
-            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            if statement["Sid"] == sid:
-                assert action in actions
-                statement["Action"] = [other for other in actions if other != action] or ["none:None"]
-        if kept != document:
-            world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(kept))
-            try:
-                yield
-            finally:
-                world.iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
-            return
-    raise AssertionError(f"no statement {sid}")
 
 
 def role_actions(world):

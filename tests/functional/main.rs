@@ -39,6 +39,7 @@ mod status;
 mod transcript;
 mod transport;
 mod truth;
+mod upgrading;
 mod widget;
 mod words;
 mod zero;

@@ -74,7 +74,7 @@ macro_rules! checks {
 checks! {
     Login "login" Function "Your login at AWS" [] "docs/cli.md"
     Function "function" Function "Function and its settings" [Login] "docs/deploy.md"
-    Version "version" Function "Version" [Function] "docs/deploy.md"
+    Version "version" Function "Version" [Function] "docs/upgrading.md"
     Rights "rights" Function "Rights of its role" [Function] "docs/deploy.md"
     Schedule "schedule" Function "Schedule of the reconcile" [Function] "docs/operating.md"
     Alarms "alarms" Function "Alarms" [Function] "docs/operating.md"
