@@ -71,7 +71,9 @@ install: ##1 Install the command line hubkeeper into cargo's bin folder
 # Quick ones first. Each test target has its own line (tests/functional/makefile.rs), since they use different environment
 # variables.
 test: ##1 Run every test, quick ones first
-	$(CARGO) test --workspace --locked --no-run
+	@mkdir -p $(TARGET)
+	@# the emulator of the last part is downloaded while the compiler runs; that part says what is missing
+	@tests/e2e/run.sh --setup >$(TARGET)/e2e-setup.log 2>&1 & $(CARGO) test --workspace --locked --no-run; built=$$?; wait; exit $$built
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox --test reproducible
 	$(APART) $(CARGO) test --workspace --locked --doc
 	$(CARGO) test --workspace --locked --test functional
