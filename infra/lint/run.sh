@@ -67,7 +67,7 @@ PYTHONDONTWRITEBYTECODE=1 "$workflows/bin/python" infra/lint/test_workflows.py
 "$checkov/bin/checkov" --framework terraform --skip-download --quiet --compact --directory infra/terraform 2>/dev/null
 # an update keeps every resource; and the check notices one that it would replace, and one that it would remove
 replaced() { "$cloudformation/bin/python" -B infra/lint/replaced.py tests/e2e/data/template-7b65c54.yaml "$1"; }
-sed 's/RoleName: .*/RoleName: another/; s/^  WorkQueue:/  OtherQueue:/' "$template" > "$bare/template.yaml"
+sed 's/^      RoleName: .*/      RoleName: another/; s/^  WorkQueue:/  OtherQueue:/' "$template" > "$bare/template.yaml"
 replaced "$template"
 noticed="$(replaced "$bare/template.yaml" || true)"
 for expected in 'FunctionRole: the update replaces it, since RoleName changes' 'WorkQueue: the update removes it'; do
