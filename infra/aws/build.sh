@@ -19,7 +19,8 @@ case "$architecture" in
 esac
 case "$(rustc -vV)" in
     *"host: $machine-"*linux*)
-        cargo build --release --locked -p hubkeeper -p hubkeeper-floor --bins
+        # as `make function` does: the same options, so nothing is built twice, and no folder of this machine in the binary
+        infra/release/remapped.sh cargo build --release --locked -p hubkeeper -p hubkeeper-floor --bins
         function="$target/release/bootstrap"
         ;;
     *)

@@ -23,6 +23,8 @@ SUMS = "SHA256SUMS"
 VERSION = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
 # the glibc of provided.al2023
 GLIBC = (2, 34)
+# Lambda's architectures, the default of a release first
+ARCHITECTURES = ("arm64", "x86_64")
 # the field e_machine of an ELF header
 MACHINES = {"x86_64": 62, "arm64": 183, "aarch64": 183}
 
@@ -134,12 +136,32 @@ def check_program(archive: Path, name: str, architecture: str) -> None:
         )
 
 
+def template(builds: list[Path]) -> str:
+    """The template for the architectures of all builds. A build has one, and its template allows and names no other."""
+    texts = [build.read_text() for build in builds]
+    documents = [json.loads(text) for text in texts]
+    try:
+        architectures = [document["Parameters"]["Architecture"] for document in documents]
+        allowed = [name for name in ARCHITECTURES if any(name in found["AllowedValues"] for found in architectures)]
+    except (KeyError, TypeError):
+        raise Refused(f"a {builds[0].name} has no parameter Architecture: it is not a packaged template") from None
+    for found in architectures:
+        found |= {"AllowedValues": allowed, "Default": allowed[0]}
+    # as the program release writes it: one line, without spaces
+    merged = {json.dumps(document, separators=(",", ":"), ensure_ascii=False) for document in documents}
+    if len(merged) != 1:
+        raise Refused(f"{builds[0].name} differs between {builds[0].parent} and {builds[-1].parent} in more than the parameter Architecture")
+    return merged.pop()
+
+
 def assemble(version: str, out: Path, folders: list[Path]) -> int:
-    """Copies the files of all builds into one folder and returns their number. A file of several builds must be the same in each."""
+    """Copies the files of all builds into one folder and returns their number. A file of several builds must be the same in each,
+    except the template, which names the architectures."""
     origins: dict[str, Path] = {}
+    of_template = f"hubkeeper-{version}.template.json"
     for folder in folders:
         for name, found in files(folder).items():
-            if name in origins and digest(origins[name]) != found:
+            if name != of_template and name in origins and digest(origins[name]) != found:
                 raise Refused(f"{name} differs between {origins[name].parent} and {folder}: it must not depend on the architecture")
             origins[name] = folder / name
     if missing := sorted(names(version) - origins.keys()):
@@ -153,9 +175,11 @@ def assemble(version: str, out: Path, folders: list[Path]) -> int:
         # actions/attest recognizes CycloneDX by these
         if absent := [field for field in ("bomFormat", "specVersion", "serialNumber") if not bill.get(field)]:
             raise Refused(f"{name} has no {', '.join(absent)}: it cannot be attested")
+    merged = template([folder / of_template for folder in folders if (folder / of_template).is_file()])
     out.mkdir(parents=True)
     for name in sorted(origins):
         (out / name).write_bytes(origins[name].read_bytes())
+    (out / of_template).write_text(merged)
     (out / SUMS).write_text("".join(f"{digest(out / name)}  {name}\n" for name in sorted(origins)))
     return len(origins)
 

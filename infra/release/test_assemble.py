@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -43,6 +44,12 @@ def tarred(program: bytes, name: str = "hubkeeper") -> bytes:
     return gzip.compress(archive.getvalue(), mtime=0)
 
 
+def packaged(*architectures: str, **fields: str) -> str:
+    """A packaged template, as the program release writes it."""
+    parameter = {"AllowedValues": architectures, "Default": architectures[0], "Type": "String"}
+    return json.dumps({"Description": "ü", "Parameters": {"Architecture": parameter}, **fields}, separators=(",", ":"), ensure_ascii=False)
+
+
 class Folders(unittest.TestCase):
     def setUp(self) -> None:
         self.root = Path(tempfile.mkdtemp())
@@ -54,7 +61,7 @@ class Folders(unittest.TestCase):
         content: dict[str, bytes | str | None] = {
             f"hubkeeper-function-{VERSION}-{architecture}.zip": zipped(elf(architecture)),
             f"hubkeeper-cli-{VERSION}-{cli}-unknown-linux-gnu.tar.gz": tarred(elf(architecture)),
-            f"hubkeeper-{VERSION}.template.json": "{}",
+            f"hubkeeper-{VERSION}.template.json": packaged(architecture),
             f"hubkeeper-{VERSION}.function.cdx.json": SBOM,
             f"hubkeeper-{VERSION}.cli.cdx.json": SBOM,
             f"hubkeeper-azure-{VERSION}.json": "{}",
@@ -84,7 +91,7 @@ class Compare(Folders):
 
     def test_a_file_that_differs_or_is_missing_is_named_and_no_other(self) -> None:
         first = self.build("a", "arm64")
-        other = self.build("b", "arm64", template="{} ")
+        other = self.build("b", "arm64", template=packaged("arm64") + " ")
         self.refused(lambda: assemble.compare(first, other), f"differ in: hubkeeper-{VERSION}.template.json.")
         less = self.build("c", "arm64", template=None)
         self.refused(lambda: assemble.compare(first, less), f"differ in: hubkeeper-{VERSION}.template.json.")
@@ -112,9 +119,14 @@ class Assemble(Folders):
         checked = subprocess.run(["sha256sum", "--check", "--strict", assemble.SUMS], cwd=out, capture_output=True, text=True)
         self.assertEqual((checked.returncode, checked.stdout.count(": OK\n")), (0, 9))
 
+    def test_the_template_of_a_release_is_for_all_its_architectures(self) -> None:
+        out = self.assemble(self.build("x", "x86_64"), self.build("a", "arm64"))
+        self.assertEqual((out / f"hubkeeper-{VERSION}.template.json").read_text(), packaged("arm64", "x86_64"))
+
     def test_what_must_not_be_released_is_refused_and_nothing_is_written(self) -> None:
         cases = [
-            ({"template": "{} "}, ["template.json differs between"]),
+            ({"template": packaged("arm64", Outputs="other")}, ["template.json differs between", "more than the parameter Architecture"]),
+            ({"template": "{}"}, ["has no parameter Architecture"]),
             ({"function-": None}, [f"no build made hubkeeper-function-{VERSION}-arm64.zip"]),
             ({"QUICK": "x"}, [f"not a file of release {VERSION}: QUICK"]),
             ({"function-": zipped(elf("x86_64"))}, ["bootstrap is not a program for arm64"]),
