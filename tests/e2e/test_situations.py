@@ -286,7 +286,7 @@ def test_a_replica_is_promoted_in_another_region(world):
     # AWS removes the label some time after a rotation
     world.secretsmanager.update_secret_version_stage(SecretId=acme.arn, VersionStage="AWSPENDING", RemoveFromVersionId=current)
     fingerprint = world.connector(acme)["tags"]["hubkeeper-secret"]
-    with there.deployed("situation-region") as other:
+    with there.deployed("situation-region", **parameters("second-region")) as other:
         assert other.outputs["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/situation-region-{OTHER_REGION}"
         # the events of the new value would do the same at the same moment
         resources = other.cloudformation.list_stack_resources(StackName=other.stack)["StackResourceSummaries"]
