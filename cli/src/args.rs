@@ -12,7 +12,7 @@ use crate::exit::Failure;
 
 mod deploy;
 
-pub use deploy::{Deploy, Destroy};
+pub use deploy::{CONFIG, Deploy, Destroy};
 
 const AFTER: &str = "\
 Exit codes: 0 done, or the token is complete; 1 refused; 2 wrong usage; 3 not known, try again; 4 misconfigured, or a person is \

@@ -65,6 +65,8 @@ impl Terminal {
             dialoguer::Confirm::new()
                 .with_prompt(question)
                 .default(false)
+                // without this the Enter key after the y answers the next question
+                .wait_for_newline(true)
                 .interact_on(&dialoguer::console::Term::stderr())
         })
         .await

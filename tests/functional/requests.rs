@@ -132,7 +132,7 @@ fn tags(names: &Value) -> Response {
 }
 
 fn cases() -> Vec<Case> {
-    let fallback: [(&'static str, Says, usize); 8] = [
+    let fallback: [(&'static str, Says, usize); 10] = [
         ("no tags", || tags(&json!([])), 1),
         ("null", || tags(&json!(null)), 1),
         ("unknown name", || answer(404, &json!({"errors": [{"code": "NAME_UNKNOWN"}]})), 1),
@@ -140,6 +140,8 @@ fn cases() -> Vec<Case> {
         ("an edge", || answer(403, &json!({})), 1),
         ("gone for good", || answer(410, &json!({})), 1),
         ("another shape", || answer(200, &json!([1, 2])), 1),
+        ("a redirect", || answer(307, &json!({})), 1),
+        ("cut off", || Response::new(bytes::Bytes::from_static(b"{\"tags\":[\"1.")), 1),
         ("an outage", || answer(500, &json!({})), 4),
     ];
     let mut cases: Vec<Case> = fallback

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// The file of choices where nobody names another.
+pub const CONFIG: &str = "hubkeeper-deploy.toml";
+
 /// `hubkeeper deploy`.
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -18,7 +21,7 @@ pub struct Deploy {
     #[arg(long, value_name = "NAME")]
     pub stack: Option<String>,
     /// File that keeps your choices, without secrets
-    #[arg(long, alias = "answers", value_name = "FILE", default_value = "hubkeeper-deploy.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
     /// Parameter of the stack; without `=value` from the environment, or asked for and not shown
     #[arg(long = "set", value_name = "NAME=VALUE", conflicts_with = "rollback")]

@@ -1,6 +1,7 @@
 //! `hubkeeper destroy`: says what is deleted and what stays, asks for the stack's name, deletes the stack and its packages.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
@@ -9,11 +10,12 @@ use hubkeeper_core::redact;
 use serde_json::{Value, json};
 
 use super::deploy::stack_name;
-use crate::args::Destroy;
+use crate::args::{CONFIG, Destroy};
 use crate::context::Context;
 use crate::deploy::bucket::{self, Bucket};
 use crate::deploy::changes;
 use crate::deploy::cloudformation::Stacks;
+use crate::deploy::config::DeployConfig;
 use crate::deploy::login::Login;
 use crate::deploy::stack::{Stack, busy};
 use crate::deploy::template::OF_THE_PACKAGE;
@@ -34,7 +36,8 @@ struct Managed {
 /// Returns why nothing was deleted, or what is left.
 pub async fn run(context: &Context, arguments: Destroy) -> Result<Code, Failure> {
     context.doing("interrupted before anything was deleted");
-    let name = stack_name(arguments.stack.as_deref(), None, &context.environment);
+    let kept = DeployConfig::read(Path::new(CONFIG))?.stack;
+    let name = stack_name(arguments.stack.as_deref(), kept.as_deref(), &context.environment);
     let line = context.line(&name);
     line.message("reading what exists");
     let shared = context.shared(&line)?;

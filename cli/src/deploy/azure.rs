@@ -14,7 +14,7 @@ use crate::render::style;
 /// The audience of the assertion in the public cloud.
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 /// The audience in Azure US Government.
-const AUDIENCE_OF_GOVERNMENT: &str = "api://AzureADTokenExchangeUSGov";
+pub const AUDIENCE_OF_GOVERNMENT: &str = "api://AzureADTokenExchangeUSGov";
 
 /// What the deployment is about.
 #[derive(Clone, PartialEq, Eq, Debug)]

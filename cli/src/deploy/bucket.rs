@@ -118,9 +118,19 @@ impl<'a> Bucket<'a> {
         }
         match self.login.reads().s3(create).await {
             Ok(_) => {}
-            Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => {}
+            Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => return self.protect().await,
             Err(refusal) => return Err(self.failed("s3:CreateBucket", &refusal)),
         }
+        let protected = self.protect().await;
+        if protected.is_err() {
+            // the next run would find it, and take it for one that a person made
+            let _ = self.login.reads().s3(self.request("DELETE", "", "DeleteBucket")).await;
+        }
+        protected
+    }
+
+    /// Blocks public access, and keeps every version.
+    async fn protect(&self) -> Result<(), Failure> {
         let block = "<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>";
         let versions = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
         for (query, body, what, right) in [

@@ -11,6 +11,8 @@ pub struct Handover<'a> {
     pub template: &'a str,
     /// The issuer of the AWS account; `None` if it could not be read.
     pub issuer: Option<&'a str>,
+    /// The audience of its Azure cloud.
+    pub audience: &'a str,
     /// The role of the function.
     pub role: &'a str,
     /// The options that name the stack and its file, for the next command: empty, or with a space in front.
@@ -19,7 +21,7 @@ pub struct Handover<'a> {
 
 /// The text for the administrator, and the next command.
 pub fn text(handover: &Handover<'_>) -> String {
-    let Handover { group, identity, template, issuer, role, options } = handover;
+    let Handover { group, identity, template, issuer, audience, role, options } = handover;
     let group = group.unwrap_or("<resource group of the connectors>");
     let issuer =
         issuer.unwrap_or("<aws iam get-outbound-web-identity-federation-info --query IssuerIdentifier --output text>");
@@ -27,12 +29,11 @@ pub fn text(handover: &Handover<'_>) -> String {
         "an administrator of Azure runs this, with the file {template} (it creates no secret):\n\n\
          \x20 az deployment group create --name {identity} --resource-group {group} --template-file {template} \\\n\
          \x20     --parameters identityName={identity} awsIssuer={issuer} \\\n\
-         \x20         awsRoleArn={role} audience={}\n\n\
+         \x20         awsRoleArn={role} audience={audience}\n\n\
          \x20 az deployment group show --name {identity} --resource-group {group} \\\n\
          \x20     --query \"properties.outputs.[tenantId.value, clientId.value]\" --output tsv\n\n\
          \x20 Then continue with the two ids that the second command prints:\n\n\
-         \x20 hubkeeper deploy --aws-only --set AzureTenantId=<the first> --set AzureClientId=<the second>{options}",
-        super::azure::AUDIENCE
+         \x20 hubkeeper deploy --aws-only --set AzureTenantId=<the first> --set AzureClientId=<the second>{options}"
     )
 }
 
@@ -47,6 +48,7 @@ mod tests {
             identity: "hubkeeper",
             template: "hubkeeper-azure-1.0.0.json",
             issuer: Some("https://issuer"),
+            audience: crate::deploy::azure::AUDIENCE,
             role: "arn:aws:iam::1:role/r",
             options: " --stack other",
         };

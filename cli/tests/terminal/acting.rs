@@ -14,7 +14,7 @@ async fn the_plan_is_shown_then_the_question_then_the_report() {
         let screen = terminal.wait_for(&["Run this with the function on 1 secret?"], LONGEST).unwrap();
         assert!(screen.contains("+ create connector") && !screen.contains("planning"), "{screen}");
         assert!(sandbox.writes().is_empty(), "{:?}", sandbox.writes());
-        terminal.type_in("y").unwrap();
+        terminal.type_in("y\r").unwrap();
         let end = terminal.end(LONGEST).unwrap();
         assert_eq!(end.code, Some(0), "{}", end.screen);
         let (_, report) = end.screen.split_once("on 1 secret?").unwrap();

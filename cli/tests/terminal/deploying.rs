@@ -81,7 +81,7 @@ async fn a_deployment_asks_what_is_missing_and_then_once_more() {
         terminal.type_in("\r").unwrap();
         terminal.wait_for(&["+ NoticeTopic", EXECUTE], LONGEST).unwrap();
         assert!(sandbox.world.with(|state| state.aws.buckets.is_empty()), "nothing is uploaded before the question");
-        terminal.type_in(agrees).unwrap();
+        terminal.type_in(&format!("{agrees}\r")).unwrap();
         let end = terminal.end(LONGEST).unwrap();
         assert_eq!(end.code, Some(0), "{}", end.screen);
         sandbox.assert_no_leak(&end);

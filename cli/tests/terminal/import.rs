@@ -61,10 +61,10 @@ async fn what_azure_does_not_show_is_asked_for_and_two_questions_come_before_the
     told(&terminal, &token);
     terminal.wait_for(&["username: jane → acme-scanner", "what stays", CREATE], LONGEST).unwrap();
     assert_eq!(sandbox.writes(), Vec::<String>::new());
-    terminal.type_in("y").unwrap();
+    terminal.type_in("y\r").unwrap();
     terminal.wait_for(&["created the secret", "~ update connector hub in rg-defender", RUN], LONGEST).unwrap();
     assert_eq!((sandbox.writes(), user(&sandbox).as_str()), (vec!["POST CreateSecret".to_owned()], "jane"));
-    terminal.type_in("y").unwrap();
+    terminal.type_in("y\r").unwrap();
     let end = terminal.end(LONGEST).unwrap();
     assert_eq!(end.code, Some(0), "{}", end.screen);
     sandbox.assert_no_leak(&end);
@@ -79,7 +79,7 @@ async fn a_no_leaves_the_connector_and_says_how_to_continue() {
     let terminal = start(&["import", "--connector", ID], &sandbox.everything(), 100);
     told(&terminal, &token);
     terminal.wait_for(&[CREATE], LONGEST).unwrap();
-    terminal.type_in("n").unwrap();
+    terminal.type_in("n\r").unwrap();
     let end = terminal.end(LONGEST).unwrap();
     assert_eq!(end.code, Some(0), "{}", end.screen);
     assert!(end.screen.ends_with("nothing was created"), "{}", end.screen);
@@ -88,9 +88,9 @@ async fn a_no_leaves_the_connector_and_says_how_to_continue() {
     let manager = ["import", "--connector", ID, "--manager", scene::MANAGER, "-u", scene::USER, "--expect", "billing"];
     let terminal = start(&manager, &sandbox.everything(), 100);
     terminal.wait_for(&[CREATE], LONGEST).unwrap();
-    terminal.type_in("y").unwrap();
+    terminal.type_in("y\r").unwrap();
     terminal.wait_for(&[RUN], LONGEST).unwrap();
-    terminal.type_in("n").unwrap();
+    terminal.type_in("n\r").unwrap();
     let end = terminal.end(LONGEST).unwrap();
     assert_eq!(end.code, Some(0), "{}", end.screen);
     assert!(end.screen.contains("continue with hubkeeper onboard hubkeeper/acme"), "{}", end.screen);

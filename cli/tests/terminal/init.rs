@@ -59,14 +59,14 @@ async fn every_question_has_a_check_and_leads_to_one_secret() {
         }
     }
     terminal.wait_for(&[HAS_TOKEN], LONGEST).unwrap();
-    terminal.type_in("y").unwrap();
+    terminal.type_in("y\r").unwrap();
     terminal.wait_for(&[TOKEN], LONGEST).unwrap();
     terminal.type_in(&format!("{token}\r")).unwrap();
     terminal.wait_for(&[EXPIRY], LONGEST).unwrap();
     terminal.type_in("2999-12-31\r").unwrap();
     terminal.wait_for(&["Create the secret hubkeeper/acme?"], LONGEST).unwrap();
     assert_eq!(sandbox.writes(), Vec::<String>::new());
-    terminal.type_in("y").unwrap();
+    terminal.type_in("y\r").unwrap();
     let end = terminal.end(LONGEST).unwrap();
     assert_eq!(end.code, Some(0), "{}", end.screen);
     sandbox.assert_no_leak(&end);
@@ -105,7 +105,7 @@ async fn only_what_is_missing_is_asked_and_no_creates_nothing() {
     terminal.wait_for(&[LOCATION], LONGEST).unwrap();
     terminal.type_in("\r").unwrap();
     terminal.wait_for(&["Create the secret hubkeeper/acme?"], LONGEST).unwrap();
-    terminal.type_in("n").unwrap();
+    terminal.type_in("n\r").unwrap();
     let end = terminal.end(LONGEST).unwrap();
     assert_eq!(end.code, Some(0), "{}", end.screen);
     assert!(end.screen.ends_with("nothing was created"), "{}", end.screen);

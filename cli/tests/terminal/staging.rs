@@ -30,7 +30,7 @@ async fn a_token_is_proven_staged_and_adopted() {
         let terminal = start(&STAGE, &sandbox.everything(), columns);
         until_the_question(&terminal, &token);
         assert!(sandbox.writes().is_empty(), "before the answer: {:?}", sandbox.writes());
-        terminal.type_in("y").unwrap();
+        terminal.type_in("y\r").unwrap();
         let end = terminal.end(LONGEST).unwrap();
         assert_eq!(end.code, Some(0), "{}", end.screen);
         sandbox.assert_no_leak(&end);
@@ -59,7 +59,7 @@ async fn no_writes_nothing() {
     let before = sandbox.version("AWSCURRENT");
     let terminal = start(&STAGE, &sandbox.everything(), 100);
     until_the_question(&terminal, &sandbox.token("repo:read"));
-    terminal.type_in("n").unwrap();
+    terminal.type_in("n\r").unwrap();
     let end = terminal.end(LONGEST).unwrap();
     assert_eq!(end.code, Some(0), "{}", end.screen);
     assert!(end.screen.ends_with("\nnothing was written"), "{}", end.screen);
@@ -79,7 +79,7 @@ async fn an_end_that_is_no_time_or_is_past_is_asked_again() {
     terminal.wait_for(&["it (2020-01-31T00:00:00Z) is in the past"], LONGEST).unwrap();
     terminal.type_in("never\r").unwrap();
     terminal.wait_for(&[QUESTION], LONGEST).unwrap();
-    terminal.type_in("n").unwrap();
+    terminal.type_in("n\r").unwrap();
     assert_eq!(terminal.end(LONGEST).unwrap().code, Some(0));
 }
 

@@ -7,6 +7,7 @@ mod rollback;
 mod stack;
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use hubkeeper_core::config::Environment;
 use hubkeeper_core::doctor::State;
@@ -15,8 +16,9 @@ use serde_json::{Value, json};
 use self::given::Given;
 use self::origin::Origin;
 use super::doctor;
-use crate::args::{Deploy, Doctor, Function};
+use crate::args::{CONFIG, Deploy, Doctor, Function};
 use crate::context::Context;
+use crate::deploy::azure::{AUDIENCE, AUDIENCE_OF_GOVERNMENT};
 use crate::deploy::cloudformation::Stacks;
 use crate::deploy::config::DeployConfig;
 use crate::deploy::handover::{self, Handover};
@@ -74,6 +76,11 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
     }
     let origin = Origin::find(&arguments)?;
     let role = role(&run, &login, existing.as_ref())?;
+    if let Origin::Release(release) = &origin
+        && !arguments.azure_only
+    {
+        stack::check(&run, release, existing.as_ref())?;
+    }
 
     let known = ids(&run, existing.as_ref());
     let mut done_in_azure = None;
@@ -97,14 +104,8 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
             Err(Stopped::NoCli(why)) => return Err(handed_over(&run, &login, &origin, &role, &why).await),
         }
     } else if !known {
-        return Err(handed_over(
-            &run,
-            &login,
-            &origin,
-            &role,
-            "Azure is left out (--aws-only), and the ids of the identity are not known",
-        )
-        .await);
+        let why = "Azure is left out (--aws-only), and the ids of the identity are not known";
+        return Err(handed_over(&run, &login, &origin, &role, why).await);
     }
     Box::pin(stack::run(&mut run, &login, &origin, existing.as_ref(), done_in_azure)).await
 }
@@ -177,11 +178,13 @@ async fn handed_over(run: &Run<'_>, login: &Login, origin: &Origin, role: &str, 
     let template =
         origin.azure_template().map_or_else(|_| "azuredeploy.json".to_owned(), |path| path.display().to_string());
     let group = run.arguments.resource_group.as_deref().or(run.config.resource_group.as_deref());
+    let cloud = run.given.value("AzureCloud").or(run.config.parameters.get("AzureCloud").map(String::as_str));
     let handover = Handover {
         group,
         identity: &azure::identity(run),
         template: &template,
         issuer: issuer.as_deref(),
+        audience: if cloud == Some("us-government") { AUDIENCE_OF_GOVERNMENT } else { AUDIENCE },
         role,
         options: &options(run),
     };
@@ -198,9 +201,19 @@ fn options(run: &Run<'_>) -> String {
         text.push_str(" --build");
     }
     if let Some(release) = &run.arguments.release {
-        let _ = write!(text, " --release {}", release.display());
+        let _ = write!(text, " --release {}", quoted(release));
+    }
+    if run.arguments.config.as_os_str() != CONFIG {
+        let _ = write!(text, " --config {}", quoted(&run.arguments.config));
     }
     text
+}
+
+/// A path as a word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+@%,:=~".contains(letter);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// The end of a deployment of Azure alone.

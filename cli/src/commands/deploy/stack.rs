@@ -40,6 +40,7 @@ pub(super) async fn run(
     let name = bucket_name(run, login, existing);
     let bucket = Bucket::new(login, &name)?;
     let exists = bucket.exists().await?;
+    hide(run, &template);
     let mut settings = settings(run, &template)?;
     let folder = bucket::package_folder(run.stack, &package.sha256);
     let of_package = OF_THE_PACKAGE.iter().zip([name.clone(), folder.clone()]);
@@ -48,18 +49,20 @@ pub(super) async fn run(
     if template.parameter("Architecture").is_some() {
         settings.insert("Architecture".to_owned(), Setting::Value(architecture.to_owned()));
     }
-    ask(run, &template, &mut settings, existing, operation).await?;
-    let resolved = parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters));
-    if !resolved.missing.is_empty() && run.arguments.plan && azure.is_some() {
-        context.say(&format!("the stack was not planned: {} will come from Azure", resolved.missing.join(" and ")));
+    let known = parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters));
+    let waits = known.missing.iter().any(|name| super::IDS.contains(&name.as_str()));
+    if run.arguments.plan && azure.is_some() && waits {
+        context.say(&format!("the stack was not planned: {} will come from Azure", known.missing.join(" and ")));
         let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "azure": azure});
         context.print_for_programs(&value);
         return Ok(Code::Done);
     }
+    ask(run, &template, &mut settings, existing, operation).await?;
+    let resolved = parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters));
     if !resolved.missing.is_empty() {
         return Err(parameters::missing(&resolved.missing));
     }
-    context.say(&plan(run, login, existing, &release, &package, (&name, exists), &resolved));
+    context.say(&plan(run, login, existing, &release, &package, (&name, exists), &resolved)?);
     if let Some(note) = federation(login, &resolved).await {
         context.say(&note);
     }
@@ -97,13 +100,53 @@ pub(super) async fn run(
         return Ok(Code::Done);
     }
     let prepared = prepare(run, login, existing, (&bucket, exists), (&folder, package)).await;
-    if let Err(failure) = prepared {
-        stacks.discard(&change_set.id, operation).await;
-        return Err(failure);
-    }
-    let settled = execute(run, &stacks, &change_set, operation).await?;
+    let earlier = match prepared {
+        Ok(earlier) => earlier,
+        Err(failure) => {
+            stacks.discard(&change_set.id, operation).await;
+            return Err(failure);
+        }
+    };
+    let settled = match execute(run, &stacks, &change_set, operation).await {
+        Ok(settled) => settled,
+        Err(failure) => {
+            put_back(run, &stacks, &bucket, earlier).await;
+            return Err(failure);
+        }
+    };
     let done = Done { outcome: "applied", version: Some(&release.version), changes: shown, azure };
     finish(run, &settled, done).await
+}
+
+/// Checks status, package and parameters before anything is deployed in either cloud.
+///
+/// # Errors
+/// Returns why the stack cannot be deployed.
+pub(super) fn check(run: &Run<'_>, release: &Release, existing: Option<&Stack>) -> Result<(), Failure> {
+    operation(run.stack, existing)?;
+    let (given, of_stack) = architectures(run, existing);
+    let wanted = architecture(given, of_stack, &release.architectures())?;
+    release.read(&release.package(&wanted))?;
+    settings(run, &Template::parse(release.read(&release.template())?.text()?)?).map(|_| ())
+}
+
+/// The processor that the person chose, and that of the stack.
+fn architectures<'a>(run: &'a Run<'_>, existing: Option<&'a Stack>) -> (Option<&'a str>, Option<&'a str>) {
+    let kept = run.config.parameters.get("Architecture").map(String::as_str);
+    let of_stack = existing.and_then(|stack| stack.parameters.get("Architecture")).map(String::as_str);
+    (run.given.value("Architecture").or(kept), of_stack)
+}
+
+/// A parameter that the template hides is a secret, also if it was given in the open: the file does not keep it.
+fn hide(run: &mut Run<'_>, template: &Template) {
+    for (name, setting) in &mut run.given.0 {
+        let is_hidden = template.parameter(name).is_some_and(|parameter| parameter.is_hidden);
+        if let Setting::Value(value) = setting
+            && is_hidden
+        {
+            *setting = Setting::Secret(std::mem::take(value).into());
+        }
+    }
 }
 
 /// The release's files for the processor of the function, each with its right checksum.
@@ -112,9 +155,7 @@ async fn package(
     origin: &Origin,
     existing: Option<&Stack>,
 ) -> Result<(Release, Verified, Template), Failure> {
-    let kept = run.config.parameters.get("Architecture").map(String::as_str);
-    let given = run.given.value("Architecture").or(kept);
-    let of_stack = existing.and_then(|stack| stack.parameters.get("Architecture")).map(String::as_str);
+    let (given, of_stack) = architectures(run, existing);
     let release = match origin {
         Origin::Release(release) => release.clone(),
         Origin::Checkout(_) => {
@@ -208,12 +249,9 @@ fn plan(
     package: &Verified,
     (bucket, exists): (&str, bool),
     resolved: &Resolved,
-) -> String {
+) -> Result<String, Failure> {
     let status = existing.map_or("new", |stack| stack.status.as_str());
-    let role = existing.and_then(|stack| stack.outputs.get("RoleArn")).cloned();
-    let role = role.unwrap_or_else(|| {
-        format!("arn:{}:iam::{}:role/{}-{}", login.partition, login.account, run.stack, login.region)
-    });
+    let role = super::role(run, login, existing)?;
     let made = if exists { "" } else { " (new: no public access, every version kept)" };
     let mut text = format!(
         "account        {}\nRegion         {}\nstack          {} ({status})\nrelease        {}, {}\nrole           {role}\n\
@@ -245,7 +283,7 @@ fn plan(
         "costs          about 1 USD a month: 0.80 for the alarms, the rest for metrics; 3 more for the dashboard from the fourth of an\n\
          \x20              account on; 0.40 for each secret\n",
     );
-    text
+    Ok(text)
 }
 
 /// What is to be said of the federation, which the function needs to log in at Entra.
@@ -263,14 +301,15 @@ async fn federation(login: &Login, resolved: &Resolved) -> Option<String> {
     })
 }
 
-/// Writes what the execution needs: the choices, the bucket, the package, and what the stack is now.
+/// Writes what the execution needs: the choices, the bucket, the package, and what the stack is now. Returns what was kept
+/// before.
 async fn prepare(
     run: &mut Run<'_>,
     login: &Login,
     existing: Option<&Stack>,
     (bucket, exists): (&Bucket<'_>, bool),
     (folder, package): (&str, Verified),
-) -> Result<(), Failure> {
+) -> Result<Option<Previous>, Failure> {
     let context = run.context;
     context.doing("interrupted before the stack was changed; run the command again");
     remember(run, login, bucket.name)?;
@@ -281,16 +320,33 @@ async fn prepare(
     }
     line.message("uploading the package");
     bucket.put(&format!("{folder}{}", package.name), package.bytes).await?;
-    keep(run, login, existing, bucket).await?;
+    let earlier = keep(run, login, existing, bucket).await?;
     line.clear();
-    Ok(())
+    Ok(earlier)
 }
 
-/// Keeps what the stack is now, so that `--rollback` can bring it back.
-async fn keep(run: &Run<'_>, login: &Login, existing: Option<&Stack>, bucket: &Bucket<'_>) -> Result<(), Failure> {
-    let Some(stack) = existing else { return Ok(()) };
+/// Keeps what the stack is now, so that `--rollback` can bring it back. Returns what was kept before.
+async fn keep(
+    run: &Run<'_>,
+    login: &Login,
+    existing: Option<&Stack>,
+    bucket: &Bucket<'_>,
+) -> Result<Option<Previous>, Failure> {
+    let Some(stack) = existing else { return Ok(None) };
     let template = Stacks::new(login, run.stack).template().await?;
-    bucket.keep(run.stack, &Previous { template, parameters: stack.parameters.clone() }).await
+    let earlier = bucket.previous(run.stack).await.ok();
+    bucket.keep(run.stack, &Previous { template, parameters: stack.parameters.clone() }).await?;
+    Ok(earlier)
+}
+
+/// After an update that `CloudFormation` rolled back, the stack is what it was: `--rollback` leads where it led before.
+async fn put_back(run: &Run<'_>, stacks: &Stacks<'_>, bucket: &Bucket<'_>, earlier: Option<Previous>) {
+    let Some(earlier) = earlier else { return };
+    let settled = stacks.describe(None).await.ok().flatten();
+    if settled.is_some_and(|stack| stack.status == "UPDATE_ROLLBACK_COMPLETE") {
+        // if this fails, `--rollback` finds nothing to change: it never leads to another state
+        let _ = bucket.keep(run.stack, &earlier).await;
+    }
 }
 
 /// Writes the choices.
