@@ -81,8 +81,10 @@ test: ##1 Run every test, quick ones first
 	$(CARGO) test --workspace --locked --test commands
 	$(APART) $(CARGO) test --workspace --locked --test terminal
 	@$(MAKE) --no-print-directory test-infra
-	$(APART) $(CARGO) test --workspace --locked --test simulation
-	@$(MAKE) --no-print-directory e2e
+	@# the end-to-end tests wait half of their time, so they run beside the simulation
+	@$(MAKE) --no-print-directory e2e >$(TARGET)/e2e.log 2>&1 & deployed=$$!; \
+		$(APART) $(CARGO) test --workspace --locked --test simulation; simulated=$$?; \
+		wait $$deployed; deployed=$$?; cat $(TARGET)/e2e.log; [ "$$simulated $$deployed" = '0 0' ]
 
 e2e: tools ##3 Deploy a release into a local AWS emulator, update it from an earlier commit, and test it
 	@infra/release/release.sh $(TOOLS) $(DIST) --quick >/dev/null

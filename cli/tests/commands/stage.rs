@@ -64,7 +64,7 @@ async fn nothing_is_put_without_a_yes() {
 async fn without_a_wait_it_only_stages() {
     let mut site = Site::onboarded().await;
     // nobody adopts: the rules of EventBridge end with the function
-    site.deployed = None;
+    site.deployed.take().unwrap().stop().await;
     let token = site.token("repo:read");
     let report = site.run(&with(&["--yes", "--wait", "0", "-o", "json"])).input(&token).ends(0).await.json();
     let version = site.world.with(|state| aws::version_with(state, &site.arn, "HUBKEEPER_CANDIDATE").unwrap());

@@ -148,7 +148,7 @@ async fn a_function_that_cannot_be_used_is_told_with_the_remedy() {
         .ends(3)
         .await
         .says(&["the function x cannot be used"]);
-    site.deployed = None;
+    site.deployed.take().unwrap().stop().await;
     site.run(&["status"]).ends(3).await.says(&["the deployed function is not known"]);
 }
 

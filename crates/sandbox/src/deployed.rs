@@ -159,6 +159,17 @@ impl Deployed {
     }
 }
 
+impl Deployed {
+    /// Ends it, and returns once its sockets are closed. Dropping it closes them a moment later.
+    pub async fn stop(mut self) {
+        for task in &mut self.tasks {
+            task.abort();
+            // an aborted task ends with an error
+            let _ = task.await;
+        }
+    }
+}
+
 impl Drop for Deployed {
     fn drop(&mut self) {
         for task in &self.tasks {
