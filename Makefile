@@ -83,7 +83,7 @@ test: ##1 Run every test, quick ones first
 	@$(MAKE) --no-print-directory test-infra
 	@# the end-to-end tests wait half of their time, so they run beside the simulation
 	@$(MAKE) --no-print-directory e2e >$(TARGET)/e2e.log 2>&1 & deployed=$$!; \
-		$(APART) $(CARGO) test --workspace --locked --test simulation; simulated=$$?; \
+		$(APART) $(CARGO) test --workspace --locked --test simulation ; simulated=$$?; \
 		wait $$deployed; deployed=$$?; cat $(TARGET)/e2e.log; [ "$$simulated $$deployed" = '0 0' ]
 
 e2e: tools ##3 Deploy a release into a local AWS emulator, update it from an earlier commit, and test it
