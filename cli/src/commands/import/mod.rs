@@ -142,7 +142,7 @@ impl Site {
         match &function {
             None if tag.is_some() => return Err(checks::tagged(reading, tag.unwrap_or_default(), &[])),
             None => {
-                context.say("no function was found: whether a secret manages the connector already was not checked")
+                context.say("no function was found: whether a secret manages the connector already was not checked");
             }
             Some(function) => match checks::unmanaged(function, &store, reading, tag).await {
                 Err(failure) if arguments.plan && failure.what.starts_with("the function ") => {
