@@ -1,6 +1,6 @@
 //! What a takeover changes in a connector that somebody made without hubkeeper. Pure.
 //!
-//! It compares the connector with the body that [`merge`](super::merge::merge) would write, so the list of changes and the
+//! It compares the connector with the body that [`merge`] would write, so the list of changes and the
 //! write follow the same rules.
 
 use secrecy::SecretString;
