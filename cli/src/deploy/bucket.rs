@@ -158,7 +158,7 @@ impl<'a> Bucket<'a> {
         self.login.reads().s3(request).await.map(|_| ()).map_err(|refusal| self.failed("s3:PutObject", &refusal))
     }
 
-    /// Reads an object. `None` if there is none.
+    /// Reads an object. `None` if it does not exist.
     ///
     /// # Errors
     /// Returns a failure if S3 refuses.

@@ -50,7 +50,7 @@ impl<'a> Stacks<'a> {
         Self { client: sdk_client!(aws_sdk_cloudformation, &login.aws, login.http_client), login, name }
     }
 
-    /// Reads the stack by its name, or by its ARN, by which a deleted one is found as well. `None` if there is none.
+    /// Reads the stack by its name, or by its ARN, which finds a deleted one, too. `None` if it does not exist.
     ///
     /// # Errors
     /// Returns a failure if it cannot be read.

@@ -154,7 +154,7 @@ pub fn read_tar_gz(name: &str, bytes: &[u8]) -> Result<Vec<Found>, Problem> {
     read().map_err(|error| Problem::of(name, format!("cannot be read as a tar archive: {error}")))
 }
 
-/// Returns the time in the header of gzip, in seconds since 1970; 0 if there is none.
+/// Returns the time in the header of gzip, in seconds since 1970; 0 if the header has no time.
 pub fn gzip_time(bytes: &[u8]) -> u32 {
     GzDecoder::new(bytes).header().map_or(0, flate2::GzHeader::mtime)
 }

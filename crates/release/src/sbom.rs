@@ -157,30 +157,30 @@ mod tests {
 
     #[test]
     fn folder_time_and_number_of_the_run_do_not_matter() {
-        let here = normalized(&[made("/work/here", "urn:uuid:1", "2026-01-01T00:00:00Z")], "/work/here", 1_790_000_000)
-            .unwrap();
+        let here =
+            normalized(&[made("/src/here", "urn:uuid:1", "2026-01-01T00:00:00Z")], "/src/here", 1_790_000_000).unwrap();
         let there =
-            normalized(&[made("/tmp/x", "urn:uuid:2", "2027-01-01T00:00:00Z")], "/tmp/x/", 1_790_000_000).unwrap();
+            normalized(&[made("/other/x", "urn:uuid:2", "2027-01-01T00:00:00Z")], "/other/x/", 1_790_000_000).unwrap();
         assert_eq!(here, there);
         assert!(here.contains("2026-09-21T") && here.contains("path+file:///hubkeeper/crates/core#0.1.0"), "{here}");
         let bom: Value = serde_json::from_str(&here).unwrap();
         let serial = bom["serialNumber"].as_str().unwrap();
         assert_eq!((serial.len(), &serial[23..24], &serial[28..29]), (45, "8", "a"), "{serial}");
-        let later = normalized(&[made("/tmp/x", "urn:uuid:2", "2027")], "/tmp/x", 1_790_000_001).unwrap();
+        let later = normalized(&[made("/other/x", "urn:uuid:2", "2027")], "/other/x", 1_790_000_001).unwrap();
         assert!(!later.contains(serial), "other content has another number");
     }
 
     #[test]
     fn the_list_is_read_back_only_if_the_next_build_has_the_same() {
-        let text = normalized(&[made("/work/here", "urn:uuid:1", "2026")], "/work/here", 1_790_000_000).unwrap();
+        let text = normalized(&[made("/src/here", "urn:uuid:1", "2026")], "/src/here", 1_790_000_000).unwrap();
         let listed_here = |text: &str| listed(text, Part::Function, &version());
         let names: Vec<String> = listed_here(&text).unwrap().into_iter().map(|each| each.name).collect();
         assert_eq!(names, ["hubkeeper", "hubkeeper-core", "ring"]);
         let serial = text.find("urn:uuid:").unwrap() + 9;
         let other_serial = format!("{}0000{}", &text[..serial], &text[serial + 4..]);
         assert!(listed_here(&other_serial).unwrap_err().contains("serial number"));
-        let left = normalized(&[made("/work/here", "urn:uuid:1", "2026")], "/elsewhere", 1_790_000_000).unwrap();
-        assert!(listed_here(&left).unwrap_err().contains("file:///work/here"));
+        let left = normalized(&[made("/src/here", "urn:uuid:1", "2026")], "/elsewhere", 1_790_000_000).unwrap();
+        assert!(listed_here(&left).unwrap_err().contains("file:///src/here"));
         assert!(listed(&text, Part::CommandLine, &version()).unwrap_err().contains("not hubkeeper-cli 0.1.0"));
         assert!(listed(&text, Part::Function, &Version::parse("0.2.0").unwrap()).is_err());
         for bad in [vec![], vec![String::new()], vec!["{}".to_owned()]] {

@@ -16,7 +16,7 @@ use crate::fixture::{CRATES, TEXT, auditable, elf, function, release, source};
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn checked(files: &Files) -> Result<Checked, Vec<Problem>> {
-    check(files, &Machine::new(["/home/ann".to_owned(), "/work/hubkeeper".to_owned()]))
+    check(files, &Machine::new(["/home/ann".to_owned(), "/src/hubkeeper".to_owned()]))
 }
 
 /// Changes the source of a release, and returns what is found in the release.
@@ -109,8 +109,8 @@ fn a_binary_must_be_the_one_that_its_name_says() {
         (vec![(".rodata", TEXT), (".dep-v0", b"{}")], "has a damaged section .dep-v0"),
         (vec![(".rodata", b"hubkeeper/0.1.0\0GLIBC_2.38\0"), (".dep-v0", &crates)], "needs glibc 2.38"),
         (
-            vec![(".rodata", b"hubkeeper/0.1.0\0/work/hubkeeper/src/x.rs\0"), (".dep-v0", &crates)],
-            "holds a path of the machine that built it: /work/hubkeeper/src/x.rs",
+            vec![(".rodata", b"hubkeeper/0.1.0\0/src/hubkeeper/src/x.rs\0"), (".dep-v0", &crates)],
+            "holds a path of the machine that built it: /src/hubkeeper/src/x.rs",
         ),
         (
             vec![(".rodata", b"hubkeeper/0.1.0\0/opt/cargo/registry/src/x\0"), (".dep-v0", &crates)],

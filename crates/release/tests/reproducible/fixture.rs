@@ -133,7 +133,7 @@ fn built_files() -> Vec<(String, Vec<u8>)> {
         files.push((format!("man/{page}"), page.as_bytes().to_vec()));
     }
     for (part, package) in [("function", "hubkeeper"), ("cli", "hubkeeper-cli")] {
-        let text = normalized(&[sbom(package, "/work/here")], "/work/here", EPOCH).unwrap();
+        let text = normalized(&[sbom(package, "/src/here")], "/src/here", EPOCH).unwrap();
         files.push((format!("{part}.cdx.json"), text.into_bytes()));
     }
     files
