@@ -46,7 +46,7 @@ EVENT ?=
 # Options of hubkeeper for `make deploy`, `make deploy-azure` and `make destroy`.
 ARGS ?=
 
-.PHONY: help demo try install test e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions cost schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
+.PHONY: help demo try install test test-cli e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions cost schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks, 4 release.
@@ -76,15 +76,17 @@ test: ##1 Run every test, quick ones first
 	@tests/e2e/run.sh --setup >$(TARGET)/e2e-setup.log 2>&1 & $(CARGO) test --workspace --locked --no-run; built=$$?; wait; exit $$built
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox --test reproducible
 	$(APART) $(CARGO) test --workspace --locked --doc
-	$(CARGO) test --workspace --locked --test functional
 	@$(MAKE) --no-print-directory tools
+	@# the tests of the command line wait most of their time, and the end-to-end tests half of it
+	tests/beside.sh $(TARGET)/command-line.log $(MAKE) --no-print-directory test-cli -- \
+		$(CARGO) test --workspace --locked --test functional
+	@$(MAKE) --no-print-directory test-infra
+	tests/beside.sh $(TARGET)/e2e.log $(MAKE) --no-print-directory e2e -- \
+		$(APART) $(CARGO) test --workspace --locked --test simulation
+
+test-cli: tools ##3 Test the command line as processes and on a terminal
 	$(CARGO) test --workspace --locked --test commands
 	$(APART) $(CARGO) test --workspace --locked --test terminal
-	@$(MAKE) --no-print-directory test-infra
-	@# the end-to-end tests wait half of their time, so they run beside the simulation
-	@$(MAKE) --no-print-directory e2e >$(TARGET)/e2e.log 2>&1 & deployed=$$!; \
-		$(APART) $(CARGO) test --workspace --locked --test simulation ; simulated=$$?; \
-		wait $$deployed; deployed=$$?; cat $(TARGET)/e2e.log; [ "$$simulated $$deployed" = '0 0' ]
 
 e2e: tools ##3 Deploy a release into a local AWS emulator, update it from an earlier commit, and test it
 	@infra/release/release.sh $(TOOLS) $(DIST) --quick >/dev/null

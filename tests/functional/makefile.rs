@@ -38,8 +38,9 @@ fn test_targets() -> Vec<String> {
 
 #[test]
 fn make_test_runs_every_test_target() {
-    let makefile = read("Makefile");
-    let recipe = makefile.split("\ntest: ").nth(1).unwrap().split("\n\n").next().unwrap();
+    let test = recipe("test");
+    assert!(test.contains(" test-cli -- "), "{test}");
+    let recipe = format!("{test}\n{}", recipe("test-cli"));
     let targets = test_targets();
     assert!(targets.len() > 4, "{targets:?}");
     for target in targets {

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs two commands at the same time, one that waits most of its time and one that computes: beside.sh LOG WAITS … -- COMPUTES …
+# LOG takes what the first prints, which appears when both have ended. Fails if either fails.
+set -euo pipefail
+log="$1"
+shift
+waits=()
+while [ "$1" != -- ]; do
+    waits+=("$1")
+    shift
+done
+shift
+
+"${waits[@]}" >"$log" 2>&1 &
+process=$!
+computed=0
+"$@" || computed=$?
+waited=0
+wait "$process" || waited=$?
+cat "$log"
+[ "$waited" = 0 ] || echo "${waits[*]} failed (exit code $waited)" >&2
+[ "$computed" = 0 ] || echo "$* failed (exit code $computed)" >&2
+[ "$waited $computed" = '0 0' ]
