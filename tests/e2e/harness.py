@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import sys
+import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,10 @@ class Emulator:
 
     def __init__(self, folder):
         self.url = f"http://127.0.0.1:{(port := free_port())}"
+        # ministack unpacks every package into the folder for temporary files, and leaves it there
+        self.scratch = tempfile.TemporaryDirectory(prefix="hubkeeper-e2e-")
         environment = {
+            "TMPDIR": self.scratch.name,
             "AUTH": "true",
             "GATEWAY_PORT": str(port),
             "BIND_HOST": "127.0.0.1",
@@ -50,6 +54,7 @@ class Emulator:
 
     def stop(self):
         self.program.stop()
+        self.scratch.cleanup()
 
 
 @dataclass

@@ -157,7 +157,9 @@ async fn ready(store: &SecretStore, secret: &Secret, function: Option<&Deployed>
             format!("turn it on: {}", hints::turn_on_rotation(arn, function.map(|function| function.name.as_str()))),
         ));
     }
-    if let Some(pending) = secret.rotation_in_progress().or(secret.leftover_pending()) {
+    // beside AWSCURRENT it may stay for a while after a rotation, and RotateSecret accepts that
+    let pending = secret.version(Label::Pending).filter(|pending| !secret.bears(pending, Label::Current));
+    if let Some(pending) = pending {
         let command = hubkeeper_core::plan::refusals::unstick(secret, pending);
         return Err(Failure::new(
             Code::Person,

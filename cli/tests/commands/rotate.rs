@@ -44,6 +44,30 @@ async fn a_rotation_that_does_not_end_is_told_with_the_step_it_waits_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pending_label_stops_a_rotation_except_beside_awscurrent() {
+    let site = Site::onboarded().await;
+    site.run(&["rotate", scene::SECRET, "--yes"]).ends(0).await;
+    let arn = site.arn.clone();
+    let leave = |beside: &str| {
+        site.world.with(|state| {
+            let version = aws::version_with(state, &arn, beside).unwrap();
+            state.aws.secrets.get_mut(&arn).unwrap().move_label("AWSPENDING", &version);
+            version
+        })
+    };
+    let previous = leave("AWSPREVIOUS");
+    let refused = site.run(&["rotate", scene::SECRET, "--yes"]).ends(4).await;
+    refused.says(&[
+        &format!("version {previous} of arn:"),
+        "is AWSPENDING",
+        &format!("--remove-from-version-id {previous}"),
+    ]);
+    let current = leave("AWSCURRENT");
+    site.run(&["rotate", scene::SECRET, "--yes"]).ends(0).await.shows(&["the new version is AWSCURRENT"]);
+    assert_eq!(site.world.with(|state| aws::version_with(state, &arn, "AWSPREVIOUS")), Some(current));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_alone_waits_for_nothing() {
     let site = Site::onboarded().await;
     site.run(&["rotate", scene::SECRET, "--yes", "--wait", "0"]).ends(0).await.shows(&["the rotation was started"]);
