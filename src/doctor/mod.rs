@@ -6,6 +6,7 @@
 mod azure;
 mod docker_hub;
 pub mod network;
+mod run;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,27 +14,17 @@ use hubkeeper_core::config::AzureAuth;
 use hubkeeper_core::doctor::{Check, Ledger};
 use hubkeeper_core::error::Error;
 use hubkeeper_core::event::DoctorQuery;
-use hubkeeper_core::secret::document::ConnectorId;
 use hubkeeper_core::secret::{Document, Label, LoginSecret, Managed, Purpose, Secret, Subject};
 use hubkeeper_core::time::{Timestamp, rfc3339};
 use hubkeeper_core::transcript::Transcript;
 use serde_json::{Value, json};
 
+use self::run::Run;
+pub use self::run::{AzureLogin, Named};
 use crate::clients::azure::assertion::{assertion, identity};
 use crate::clients::sdk::failed;
-use crate::clients::{Services, Sessions};
+use crate::clients::Sessions;
 use crate::process::Process;
-
-/// How the run gets a bearer token for ARM.
-#[derive(Clone, PartialEq, Debug)]
-pub enum AzureLogin {
-    /// As the function: a new assertion and a new exchange.
-    Exchange,
-    /// The bearer token in the process's cache, from the login of a person.
-    Cached,
-    /// There is no login of a person, for this reason.
-    Missing(Error),
-}
 
 /// What the checks found, and which secret and connector they are about.
 pub struct Diagnosis {
@@ -45,30 +36,6 @@ pub struct Diagnosis {
     pub subject: Option<Named>,
     /// The exchanges, if the event asks for them.
     pub transcript: Option<Transcript>,
-}
-
-/// What plans and policies are checked with.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Named {
-    /// The organization.
-    pub organization: String,
-    /// The connector.
-    pub connector: ConnectorId,
-    /// The connector as hubkeeper would write it, without the credential.
-    pub resource: Value,
-}
-
-impl Named {
-    /// Reads the field `subject` of a response; `None` if it is missing.
-    pub fn from_json(fields: &Value) -> Option<Self> {
-        let subject = fields.get("subject")?;
-        let connector = ConnectorId::parse(subject["connector"].as_str()?)?;
-        Some(Self {
-            organization: subject["organization"].as_str()?.to_owned(),
-            connector,
-            resource: subject["resource"].clone(),
-        })
-    }
 }
 
 impl Diagnosis {
@@ -137,24 +104,7 @@ pub async fn run_account(process: &Process, named: &Named, ledger: &Ledger, end:
     run.ledger
 }
 
-/// One run. The parts record into its ledger.
-struct Run<'a> {
-    process: &'a Process,
-    services: &'a Services,
-    ledger: Ledger,
-}
-
 impl Run<'_> {
-    /// Adds the proxy's remedy, where a proxy is the cause.
-    fn explained(&self, error: Error) -> Error {
-        self.services.http_client.explain(error)
-    }
-
-    fn result<T>(&mut self, check: Check, result: Result<T, Error>, detail: impl FnOnce(&T) -> String) -> Option<T> {
-        let result = result.map_err(|error| self.explained(error));
-        self.ledger.result(check, result, detail)
-    }
-
     async fn identity(&mut self) {
         if !self.ledger.is_open(Check::Identity) {
             return;

@@ -4,6 +4,7 @@
 //! Each report goes to the caller as soon as its secret ends, so that what a fleet holds does not grow with its size, and
 //! so that an invocation that is killed has logged what it did.
 
+pub mod ended;
 pub mod queue;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use hubkeeper_core::request::{Mode, Request};
 use hubkeeper_core::time::{Timestamp, until};
 use hubkeeper_core::traffic::Traffic;
 
+use self::ended::Ended;
 use crate::clients::Sessions;
 use crate::process::Process;
 use crate::run;
@@ -28,9 +30,6 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// Offset between the starting points of two days in the list. A prime, so that every secret comes first at some time.
 const STRIDE: usize = 7919;
-
-/// Receives the report of a secret when it ends, with the position of the secret in the event.
-pub type Ended<'a> = dyn FnMut(usize, Report) + Send + 'a;
 
 /// Handles one event about several secrets or all of them, through the queue if one is configured.
 ///

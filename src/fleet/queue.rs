@@ -12,7 +12,7 @@ use hubkeeper_core::outcome::Outcome;
 
 use crate::clients::Services;
 use crate::clients::sdk::failed;
-use crate::fleet::Ended;
+use crate::fleet::ended::Ended;
 
 /// Maximum number of messages in a batch (AWS's reference of `SendMessageBatch`). Their bodies are far below its limit
 /// of 1 MiB.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::{SecretId, Time, Version};
+use super::text::{SecretId, Time, Version};
 
 /// An event that the function accepts.
 #[derive(JsonSchema)]

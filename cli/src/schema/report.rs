@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::{Time, Uuid};
+use super::text::{Time, Uuid};
 
 /// What the function returns, and what `--output json` prints.
 #[derive(JsonSchema)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::{Time, Uuid};
+use super::text::{Time, Uuid};
 
 /// The secret of one Docker Hub organization and its one Defender for Cloud connector.
 #[derive(JsonSchema)]

@@ -5,7 +5,8 @@ use secrecy::SecretString;
 
 use super::reading::Reading;
 use crate::args::Import;
-use crate::commands::init::draft::{self, Draft, Field};
+use crate::commands::init::draft::{self, Draft};
+use crate::commands::init::field::Field;
 use crate::commands::stage;
 use crate::context::Context;
 use crate::exit::Failure;

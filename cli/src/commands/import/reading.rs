@@ -7,7 +7,7 @@ use hubkeeper_core::ids::is_repository_part;
 use hubkeeper_core::secret::KeptConnector;
 use hubkeeper_core::secret::document::{ConnectorId, Plan};
 
-use crate::commands::init::draft::Field;
+use crate::commands::init::field::Field;
 use crate::exit::{Code, Failure};
 use crate::render::plan::name_of_connector;
 

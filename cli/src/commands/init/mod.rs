@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod draft;
+pub mod field;
 
 use hubkeeper::clients::secrets_manager::SecretStore;
 use hubkeeper::prove::examine_token;
@@ -14,7 +15,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use self::checks::Finding;
-use self::draft::{Draft, Field};
+use self::draft::Draft;
+use self::field::Field;
 use super::several::own_report;
 use super::{stage, verify};
 use crate::args::{self, Init};

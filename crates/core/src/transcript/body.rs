@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Message;
+use super::exchange::Message;
 
 /// Larger bodies are not read.
 const LARGEST: usize = 1 << 20;

@@ -35,6 +35,7 @@ use crate::config::{Config, ProofConfig};
 
 mod body;
 mod errors;
+mod exchange;
 mod secrets;
 mod service;
 mod shape;
@@ -42,6 +43,7 @@ mod words;
 
 use body::Body;
 use errors::Told;
+pub use exchange::{Exchange, Message};
 use secrets::{Mask, Secrets};
 use service::Address;
 pub use service::Service;
@@ -58,39 +60,6 @@ const LONGEST: usize = 4 << 20;
 
 /// Fields whose JWT is read for the names of its claims.
 const TOKENS: [&str; 4] = ["token", "access_token", "id_token", "WebIdentityToken"];
-
-/// Headers and body of a request or a response. No `Debug`: it holds secrets.
-#[derive(Clone, Default)]
-pub struct Message<'a> {
-    /// The headers.
-    pub headers: Vec<(&'a str, &'a [u8])>,
-    /// The whole body.
-    pub body: &'a [u8],
-}
-
-impl<'a> Message<'a> {
-    /// Returns the value of a header, if it is text.
-    fn header(&self, name: &str) -> Option<&'a str> {
-        self.texts().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    fn texts(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.headers.iter().filter_map(|(name, value)| Some((*name, std::str::from_utf8(value).ok()?)))
-    }
-}
-
-/// One HTTP exchange. No `Debug`: it holds secrets.
-#[derive(Clone)]
-pub struct Exchange<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// The absolute URI.
-    pub uri: &'a str,
-    /// The request.
-    pub request: Message<'a>,
-    /// The response and its status. `None` if no response arrived.
-    pub response: Option<(u16, Message<'a>)>,
-}
 
 /// The reduced exchanges of one or several processes. No `Debug`: it holds the credentials that it hides.
 #[derive(Clone, Default)]

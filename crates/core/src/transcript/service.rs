@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Exchange, words};
+use super::exchange::Exchange;
+use super::words;
 
 /// What replaces a segment of a path, or the name of a parameter, that is not kept.
 const SEGMENT: &str = "{}";
