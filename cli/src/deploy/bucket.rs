@@ -118,12 +118,13 @@ impl<'a> Bucket<'a> {
         }
         match self.login.reads().s3(create).await {
             Ok(_) => {}
-            Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => return self.protect().await,
+            // the response to an earlier attempt was lost
+            Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => {}
             Err(refusal) => return Err(self.failed("s3:CreateBucket", &refusal)),
         }
         let protected = self.protect().await;
         if protected.is_err() {
-            // the next run would find it, and take it for one that a person made
+            // the next run would find it, and take it for one that a person made; S3 deletes none that holds an object
             let _ = self.login.reads().s3(self.request("DELETE", "", "DeleteBucket")).await;
         }
         protected
@@ -184,34 +185,21 @@ impl<'a> Bucket<'a> {
         self.put(&format!("{}previous/stack.json", folder(stack)), document.to_string().into_bytes()).await
     }
 
-    /// What the stack was before its last update.
+    /// What the stack was before its last update. `None` if nothing is kept, or nothing that deploy writes.
     ///
     /// # Errors
-    /// Returns a failure if nothing is kept, or it cannot be read.
-    pub async fn previous(&self, stack: &str) -> Result<Previous, Failure> {
-        let key = format!("{}previous/stack.json", folder(stack));
-        let nothing = |what: String| {
-            Failure::new(
-                Code::Person,
-                what,
-                "deploy the release that you want instead: hubkeeper deploy --release <its folder>",
-            )
-        };
-        let Some(body) = self.get(&key).await? else {
-            return Err(nothing(format!(
-                "there is no earlier deployment of {stack} in the bucket {}: only an update by hubkeeper deploy keeps one",
-                self.name
-            )));
-        };
+    /// Returns a failure if S3 refuses.
+    pub async fn previous(&self, stack: &str) -> Result<Option<Previous>, Failure> {
+        let Some(body) = self.get(&format!("{}previous/stack.json", folder(stack))).await? else { return Ok(None) };
         let document: Value = serde_json::from_slice(&body).unwrap_or_default();
         let parameters = document["parameters"].as_object();
         match (document["template"].as_str(), parameters) {
             (Some(template), Some(parameters)) if !template.is_empty() => {
                 let parameters =
                     parameters.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-                Ok(Previous { template: template.to_owned(), parameters: parameters.collect() })
+                Ok(Some(Previous { template: template.to_owned(), parameters: parameters.collect() }))
             }
-            _ => Err(nothing(format!("{key} in the bucket {} is not what deploy writes", self.name))),
+            _ => Ok(None),
         }
     }
 

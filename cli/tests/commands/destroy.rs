@@ -1,5 +1,7 @@
 //! `hubkeeper destroy`: what it says, what it asks, what it deletes.
 
+use std::fs;
+
 use hubkeeper_sandbox::{aws, scene};
 use serde_json::json;
 
@@ -68,6 +70,29 @@ async fn the_stack_and_its_packages_are_deleted_and_nothing_else() {
     assert_eq!(left, [other]);
     assert_eq!(site.world.with(|state| state.aws.secrets.len()), secrets);
     run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(4).await.says(&["there is no stack hubkeeper"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stack_of_the_file_of_choices_is_the_one_that_is_deleted() {
+    let site = deployed().await;
+    fs::remove_file(site.folder.join("hubkeeper-deploy.toml")).unwrap();
+    let ids = [format!("AzureTenantId={}", scene::TENANT), format!("AzureClientId={}", scene::CLIENT)];
+    let other = ["deploy", "--release", "1.0.0", "--yes", "--aws-only", "--set", &ids[0], "--set", &ids[1]];
+    run(&site, &[&other[..], &["--stack", "other"]].concat()).ends(0).await;
+    let of = |name: &str| site.world.with(|state| state.aws.stacks.stacks[name].status.clone());
+    let planned =
+        run(&site, &["destroy", "--plan", "-o", "json"]).ends(0).await.says(&["stack    other (CREATE_COMPLETE)"]);
+    assert_eq!(planned.json()["stack"], "other");
+    let wrong = run(&site, &["destroy", "--confirm", "hubkeeper"]).with("HUBKEEPER_STACK", "hubkeeper").ends(2).await;
+    wrong.says(&["--confirm is not the name of the stack, other"]);
+    assert_eq!((of("hubkeeper"), of("other")), ("CREATE_COMPLETE".to_owned(), "CREATE_COMPLETE".to_owned()));
+    run(&site, &["destroy", "--confirm", "other"])
+        .ends(0)
+        .await
+        .shows(&["✓ deleted other, and 1 object of its packages"]);
+    assert_eq!((of("hubkeeper"), of("other")), ("CREATE_COMPLETE".to_owned(), "DELETE_COMPLETE".to_owned()));
+    // an option counts before the file
+    run(&site, &["destroy", "--plan", "--stack", "hubkeeper"]).ends(0).await.says(&["stack    hubkeeper (CREATE"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stack::{bucket_name, execute};
-use super::{Done, Run, finish};
+use super::{Done, Run, finish, options_with};
 use crate::deploy::bucket::Bucket;
 use crate::deploy::changes;
 use crate::deploy::cloudformation::{Source, Stacks};
@@ -29,7 +29,16 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     operation(name, existing)?;
     let bucket_name = bucket_name(run, login, existing);
     let bucket = Bucket::new(login, &bucket_name)?;
-    let previous = bucket.previous(name).await?;
+    let another = format!("hubkeeper deploy{}", options_with(run, " --release <its folder>"));
+    let previous = bucket.previous(name).await?.ok_or_else(|| {
+        Failure::new(
+            Code::Person,
+            format!(
+                "there is no earlier deployment of {name} in the bucket {bucket_name}: only an update by hubkeeper deploy keeps one"
+            ),
+            format!("deploy the release that you want instead: {another}"),
+        )
+    })?;
     let settings = previous.settings();
     // a hidden value is in no file: the stack has it, or it is lost
     let lost: Vec<&str> = settings
@@ -41,7 +50,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
         return Err(Failure::new(
             Code::Person,
             format!("the stack no longer has the hidden value of {}", lost.join(", ")),
-            "deploy that release with it instead: hubkeeper deploy --release <its folder> --set <name>",
+            format!("deploy that release with it instead: {another} --set <name>"),
         ));
     }
     context.say(&format!(

@@ -23,23 +23,30 @@ const ASKED: [(&str, &str); 2] = [
     ("ManagerSecretArns", "ARNs of the manager secrets that the function may read (a,b; empty: none)"),
 ];
 
+/// What the half starts from.
+#[derive(Clone, Copy)]
+pub(super) struct Half<'a> {
+    /// The login at AWS.
+    pub(super) login: &'a Login,
+    /// What is deployed.
+    pub(super) origin: &'a Origin,
+    /// The stack, if it exists.
+    pub(super) existing: Option<&'a Stack>,
+    /// Whether the bucket of the packages exists.
+    pub(super) has_bucket: bool,
+}
+
 /// Runs the half.
 ///
 /// # Errors
 /// Returns why nothing was deployed, or what failed.
-pub(super) async fn run(
-    run: &mut Run<'_>,
-    login: &Login,
-    origin: &Origin,
-    existing: Option<&Stack>,
-    azure: Option<Value>,
-) -> Result<Code, Failure> {
+pub(super) async fn run(run: &mut Run<'_>, half: Half<'_>, azure: Option<Value>) -> Result<Code, Failure> {
     let context = run.context;
+    let Half { login, origin, existing, has_bucket: exists } = half;
     let operation = operation(run.stack, existing)?;
     let (release, package, template) = package(run, origin, existing).await?;
     let name = bucket_name(run, login, existing);
     let bucket = Bucket::new(login, &name)?;
-    let exists = bucket.exists().await?;
     hide(run, &template);
     let mut settings = settings(run, &template)?;
     let folder = bucket::package_folder(run.stack, &package.sha256);
@@ -118,16 +125,43 @@ pub(super) async fn run(
     finish(run, &settled, done).await
 }
 
-/// Checks status, package and parameters before anything is deployed in either cloud.
+/// Checks status, bucket, package and parameters before anything is deployed in either cloud. Returns whether the bucket exists.
 ///
 /// # Errors
 /// Returns why the stack cannot be deployed.
-pub(super) fn check(run: &Run<'_>, release: &Release, existing: Option<&Stack>) -> Result<(), Failure> {
+pub(super) async fn check(
+    run: &Run<'_>,
+    login: &Login,
+    origin: &Origin,
+    existing: Option<&Stack>,
+) -> Result<bool, Failure> {
     operation(run.stack, existing)?;
+    let name = bucket_name(run, login, existing);
+    let bucket = Bucket::new(login, &name)?;
     let (given, of_stack) = architectures(run, existing);
-    let wanted = architecture(given, of_stack, &release.architectures())?;
-    release.read(&release.package(&wanted))?;
-    settings(run, &Template::parse(release.read(&release.template())?.text()?)?).map(|_| ())
+    match origin {
+        // its template does not exist before the build
+        Origin::Checkout(_) => drop(architecture(given, of_stack, &ARCHITECTURES)?),
+        Origin::Release(release) => {
+            let wanted = architecture(given, of_stack, &release.architectures())?;
+            release.read(&release.package(&wanted))?;
+            let template = Template::parse(release.read(&release.template())?.text()?)?;
+            let settings = settings(run, &template)?;
+            let mut missing =
+                parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters)).missing;
+            // Azure gives the ids, and deploy chooses the package
+            missing.retain(|name| !super::IDS.contains(&name.as_str()) && !OF_THE_PACKAGE.contains(&name.as_str()));
+            if !missing.is_empty() && !is_asked(run) {
+                return Err(parameters::missing(&missing));
+            }
+        }
+    }
+    bucket.exists().await
+}
+
+/// Whether a person is asked for what is missing.
+fn is_asked(run: &Run<'_>) -> bool {
+    run.context.terminal.answers && !run.arguments.yes
 }
 
 /// The processor that the person chose, and that of the stack.
@@ -211,7 +245,7 @@ async fn ask(
     operation: Operation,
 ) -> Result<(), Failure> {
     let terminal = run.context.terminal;
-    if !terminal.answers || run.arguments.yes {
+    if !is_asked(run) {
         return Ok(());
     }
     if operation == Operation::Create {
@@ -334,7 +368,7 @@ async fn keep(
 ) -> Result<Option<Previous>, Failure> {
     let Some(stack) = existing else { return Ok(None) };
     let template = Stacks::new(login, run.stack).template().await?;
-    let earlier = bucket.previous(run.stack).await.ok();
+    let earlier = bucket.previous(run.stack).await?;
     bucket.keep(run.stack, &Previous { template, parameters: stack.parameters.clone() }).await?;
     Ok(earlier)
 }
