@@ -127,13 +127,14 @@ async fn managed(login: &Login, prefix: &str, function: Option<&str>) -> Result<
             .set_next_token(next);
         let page = call.send().await.map_err(|error| {
             let code = error.as_service_error().and_then(ProvideErrorMetadata::code).and_then(redact::code);
-            let kind = if code.is_some() { Code::Person } else { Code::Retry };
             let why = code.map_or_else(|| "got no response".to_owned(), |code| format!("AWS returned {code}"));
-            Failure::new(
-                kind,
-                format!("the secrets cannot be listed, so it is not known which of them still need the stack: ListSecrets: {why}"),
-                "you need the right secretsmanager:ListSecrets",
-            )
+            let kind = Code::of_aws(code);
+            let remedy = match kind {
+                Code::Retry => "run the command again",
+                _ => "you need the right secretsmanager:ListSecrets",
+            };
+            let what = format!("the secrets cannot be listed, so it is not known which of them still need the stack: ListSecrets: {why}");
+            Failure::new(kind, what, remedy)
         })?;
         // both filters match by prefix and independently, so the tag is checked again
         let ours = page.secret_list().iter().filter(|secret| is_managed(secret, prefix));

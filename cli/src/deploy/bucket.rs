@@ -131,7 +131,10 @@ impl<'a> Bucket<'a> {
     }
 
     /// Blocks public access, and keeps every version.
-    async fn protect(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Returns a failure if S3 refuses.
+    pub async fn protect(&self) -> Result<(), Failure> {
         let block = "<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>";
         let versions = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
         for (query, body, what, right) in [
@@ -254,7 +257,7 @@ impl<'a> Bucket<'a> {
                 format!("you need the right {right} on it; docs/deploy.md#rights-to-deploy lists all"),
             );
         }
-        if refusal.code.is_empty() {
+        if Code::of_aws(Some(&refusal.code)) == Code::Retry {
             return Failure::new(Code::Retry, what, "run the command again");
         }
         Failure::new(Code::Person, what, "correct what the code names, or name another bucket with --bucket")

@@ -280,13 +280,16 @@ impl<'a> Stacks<'a> {
         error: &SdkError<E>,
     ) -> Failure {
         let name = self.name;
-        let Some(code) = error.code().and_then(redact::code) else {
-            return Failure::new(
-                Code::Retry,
-                format!("{action} ({name}): {}", redact::prose(&DisplayErrorContext(error).to_string())),
-                "run the command again: it reads first what has happened",
-            );
+        let again = |why: String| {
+            let remedy = "run the command again: it reads first what has happened";
+            Failure::new(Code::Retry, format!("{action} ({name}): {why}"), remedy)
         };
+        let Some(code) = error.code().and_then(redact::code) else {
+            return again(redact::prose(&DisplayErrorContext(error).to_string()));
+        };
+        if Code::of_aws(Some(code)) == Code::Retry {
+            return again(format!("AWS returned {code}"));
+        }
         let message = super::plain(error.message().unwrap_or_default());
         match code {
             "AccessDenied" | "AccessDeniedException" => Failure::new(
@@ -296,9 +299,6 @@ impl<'a> Stacks<'a> {
                     "you need the right cloudformation:{action} on the stack; docs/deploy.md#rights-to-deploy lists all"
                 ),
             ),
-            "Throttling" | "ThrottlingException" => {
-                Failure::new(Code::Retry, format!("{action} ({name}): AWS returned {code}"), "run the command again")
-            }
             _ => Failure::new(
                 Code::Person,
                 format!("{action} ({name}): AWS returned {code}: {message}"),

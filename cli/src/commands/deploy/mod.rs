@@ -138,9 +138,13 @@ async fn in_azure(run: &mut Run<'_>, login: &Login, origin: &Origin, role: &str)
         if crate::deploy::login::is_off(&refusal) {
             return crate::deploy::login::federation_is_off(&login.account);
         }
+        let what = format!("the issuer of the account cannot be read: {}", refusal.what);
+        if Code::of_aws(Some(&refusal.code)) == Code::Retry {
+            return Failure::new(Code::Retry, what, "run the command again");
+        }
         Failure::new(
-            if refusal.code.is_empty() { Code::Retry } else { Code::Person },
-            format!("the issuer of the account cannot be read: {}", refusal.what),
+            Code::Person,
+            what,
             format!(
                 "you need the right iam:GetOutboundWebIdentityFederationInfo; or deploy Azure apart: hubkeeper deploy --azure-only --issuer <URL> --role-arn <ARN>{}",
                 options(run)

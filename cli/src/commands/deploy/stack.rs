@@ -351,12 +351,21 @@ async fn prepare(
     if !exists {
         line.message("creating the bucket");
         bucket.create().await?;
+    } else if is_in_the_making(login, existing, bucket.name) {
+        bucket.protect().await?;
     }
     line.message("uploading the package");
     bucket.put(&format!("{folder}{}", package.name), package.bytes).await?;
     let earlier = keep(run, login, existing, bucket).await?;
     line.clear();
     Ok(earlier)
+}
+
+/// Whether an earlier run may have created the bucket and ended before it was protected: nobody else gives it this name, and no
+/// deployment of this stack has used it yet.
+fn is_in_the_making(login: &Login, existing: Option<&Stack>, name: &str) -> bool {
+    let of_stack = existing.and_then(|stack| stack.parameters.get(OF_THE_PACKAGE[0]));
+    name == bucket::default_name(&login.account, &login.region) && of_stack.is_none_or(|used| used != name)
 }
 
 /// Keeps what the stack is now, so that `--rollback` can bring it back. Returns what was kept before.

@@ -53,7 +53,7 @@ pub(crate) fn release(site: &Site, version: &str, architectures: &[&str]) {
     release_with(site, version, architectures, |_| ());
 }
 
-fn release_with(site: &Site, version: &str, architectures: &[&str], change: impl FnOnce(&mut Value)) {
+pub(crate) fn release_with(site: &Site, version: &str, architectures: &[&str], change: impl FnOnce(&mut Value)) {
     let folder = site.folder.join(version);
     fs::create_dir_all(&folder).unwrap();
     let mut files = vec![

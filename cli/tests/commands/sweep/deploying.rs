@@ -1,0 +1,183 @@
+//! Faults while a stack is created, updated, rolled back and deleted, and while the identity in Azure is deployed.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use hubkeeper_sandbox::aws::cloudformation::Stacks;
+use hubkeeper_sandbox::aws::deployment::Deployment;
+use hubkeeper_sandbox::aws::s3::Bucket;
+use hubkeeper_sandbox::scene;
+use serde_json::{Map, Value, json};
+
+use super::faults::{Kind, Point};
+use super::{Ended, Flow, sweep};
+use crate::deploy::{ROLE, azure, release, release_with};
+use crate::site::{Run, Site};
+
+const BUCKET: &str = "hubkeeper-111122223333-eu-west-1";
+const FILE: &str = "hubkeeper-deploy.toml";
+/// A hidden parameter, which no output holds.
+const PROXY: &str = "http://me:password-of-the-sweep@proxy.example.com:3128";
+/// What belongs to another stack, and stays.
+const OF_OTHERS: &str = "hubkeeper/hubkeeper-2/previous/stack.json";
+
+/// A world after some commands.
+#[derive(Clone, Default)]
+struct Before {
+    stacks: Stacks,
+    buckets: BTreeMap<String, Bucket>,
+    deployment: Option<Deployment>,
+    file: String,
+}
+
+impl Before {
+    /// The world that these commands lead to.
+    async fn of(commands: &[&[&str]]) -> Self {
+        let site = Self::default().site().await;
+        for command in commands {
+            deploy(&site, command).ends(0).await;
+        }
+        site.world.with(|state| Self {
+            stacks: state.aws.stacks.clone(),
+            buckets: state.aws.buckets.clone(),
+            deployment: Some(state.aws.deployment.clone()),
+            file: fs::read_to_string(site.folder.join(FILE)).unwrap(),
+        })
+    }
+
+    /// A person in that world, who has the releases 1.0.0 and 1.1.0.
+    async fn site(&self) -> Site {
+        let mut site = Site::hub().await;
+        site.log_in();
+        site.is_secret("password-of-the-sweep");
+        release(&site, "1.0.0", &["arm64"]);
+        release_with(&site, "1.1.0", &["arm64"], |template| {
+            template["Resources"].as_object_mut().unwrap().remove("NoticeTopic");
+            template["Resources"]["Queue"] = json!({"Type": "AWS::SQS::Queue"});
+        });
+        site.world.with(|state| {
+            ROLE.clone_into(&mut state.aws.sts.role_arn);
+            state.aws.stacks = self.stacks.clone();
+            state.aws.buckets = self.buckets.clone();
+            if let Some(deployment) = &self.deployment {
+                state.aws.deployment = deployment.clone();
+            }
+            // the ids of this world are others than those of what it starts with
+            for _ in 0..if self.deployment.is_some() { 1_000 } else { 0 } {
+                let _ = state.uuid();
+            }
+        });
+        if !self.file.is_empty() {
+            site.file(FILE, &self.file);
+        }
+        site
+    }
+}
+
+fn deploy<'a>(site: &'a Site, arguments: &[&str]) -> Run<'a> {
+    site.run(arguments).without("AWS_ENDPOINT_URL_CLOUDFORMATION").with("HttpsProxy", PROXY)
+}
+
+fn first() -> Vec<String> {
+    let ids = [format!("AzureTenantId={}", scene::TENANT), format!("AzureClientId={}", scene::CLIENT)];
+    let options = ["deploy", "--release", "1.0.0", "--yes", "--aws-only", "--set", &ids[0], "--set", &ids[1]];
+    options.into_iter().chain(["--set", "HttpsProxy"]).map(str::to_owned).collect()
+}
+
+const UPDATE: [&str; 6] = ["deploy", "--release", "1.1.0", "--yes", "--set", "NotificationEmail=a@b"];
+
+/// Stacks, buckets, and the file of choices.
+fn state(site: &Site) -> Value {
+    site.world.with(|state| {
+        let stacks = state.aws.stacks.stacks.iter().map(|(name, stack)| {
+            let value = json!({"status": stack.status, "template": stack.template, "parameters": stack.parameters,
+                "waiting": stack.change_sets()});
+            (name.clone(), value)
+        });
+        let buckets = state.aws.buckets.iter().map(|(name, bucket)| {
+            let objects = bucket
+                .objects
+                .keys()
+                .map(|key| (key.clone(), json!(String::from_utf8_lossy(bucket.object(key).unwrap()))));
+            let value = json!({"blocked": bucket.public_access_blocked, "versioned": bucket.versioned,
+                "objects": objects.collect::<Map<_, _>>()});
+            (name.clone(), value)
+        });
+        json!({
+            "stacks": stacks.collect::<Map<_, _>>(), "buckets": buckets.collect::<Map<_, _>>(),
+            "function": state.aws.deployment.function.name, "outputs": state.aws.deployment.outputs,
+            "secrets": state.aws.secrets.values().map(|secret| secret.name.clone()).collect::<Vec<_>>(),
+            "file": fs::read_to_string(site.folder.join(FILE)).unwrap_or_default(),
+            "azure": site.folder.join("az.deployed").exists(),
+        })
+    })
+}
+
+/// A command of `deploy` or `destroy`.
+struct Command {
+    name: &'static str,
+    before: Before,
+    arguments: Vec<String>,
+}
+
+impl Command {
+    fn new(name: &'static str, before: Before, arguments: &[impl AsRef<str>]) -> Self {
+        let arguments = arguments.iter().map(|argument| argument.as_ref().to_owned()).collect();
+        Self { name, before, arguments }
+    }
+}
+
+impl Flow for Command {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn site(&self) -> Site {
+        self.before.site().await
+    }
+
+    fn run<'a>(&self, site: &'a Site) -> Run<'a> {
+        deploy(site, &self.arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn state(&self, site: &Site) -> Value {
+        state(site)
+    }
+
+    fn wrong(&self, site: &Site, ended: &Ended) -> Option<String> {
+        // a stack that was never created is nothing that a person has to clean up
+        let waits = site.world.with(|state| {
+            state
+                .aws
+                .stacks
+                .stacks
+                .values()
+                .any(|stack| stack.status == "REVIEW_IN_PROGRESS" || stack.change_sets() > 0)
+        });
+        let _ = (waits, ended);
+        None
+    }
+}
+
+/// Every kind at writes, two kinds at reads. The checks at the end of a deployment are reads that nothing depends on: every fifth, one
+/// kind.
+fn kinds(points: &[(Point, bool)]) -> Vec<(Point, Kind)> {
+    let over = points.iter().rposition(|(point, _)| point.line == "POST DescribeStackEvents").unwrap_or(points.len());
+    let over = over.max(points.iter().rposition(|(_, writes)| *writes).unwrap_or_default());
+    let mut cases = Vec::new();
+    for (at, (point, writes)) in points.iter().enumerate() {
+        let kinds = match (at <= over, *writes) {
+            (true, true) => &Kind::ALL[..],
+            (true, false) => &[Kind::Broken, Kind::Denied],
+            (false, _) if at.is_multiple_of(5) => &[Kind::Broken],
+            (false, _) => &[],
+        };
+        cases.extend(kinds.iter().map(|kind| (point.clone(), *kind)));
+    }
+    cases
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_with_a_fault_at_each_request() {
+    sweep(Command::new("deploy (create)", Before::default(), &first()), kinds).await;
+}
