@@ -223,16 +223,7 @@ impl<'a> Bucket<'a> {
     pub async fn empty(&self, prefix: &str) -> Result<usize, Failure> {
         let mut deleted = 0;
         loop {
-            let mut list = self.request("GET", "", "ListObjectVersions");
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.append_pair("prefix", prefix).append_pair("versions", "");
-            list.query = query.finish();
-            let body = match self.login.reads().s3(list).await {
-                Ok(body) => body,
-                Err(refusal) if refusal.is_missing() => return Ok(deleted),
-                Err(refusal) => return Err(self.failed("s3:ListBucketVersions", &refusal)),
-            };
-            let versions = versions(&String::from_utf8_lossy(&body), prefix);
+            let versions = self.versions(prefix).await?;
             if versions.is_empty() {
                 return Ok(deleted);
             }
@@ -245,6 +236,27 @@ impl<'a> Bucket<'a> {
                 gone.map_err(|refusal| self.failed("s3:DeleteObjectVersion", &refusal))?;
                 deleted += 1;
             }
+        }
+    }
+
+    /// Whether there is anything below a key, whatever its version.
+    ///
+    /// # Errors
+    /// Returns a failure if S3 refuses.
+    pub async fn holds(&self, prefix: &str) -> Result<bool, Failure> {
+        Ok(!self.versions(prefix).await?.is_empty())
+    }
+
+    /// Keys and versions below a key: the first page, or none if there is no bucket.
+    async fn versions(&self, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
+        let mut list = self.request("GET", "", "ListObjectVersions");
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("prefix", prefix).append_pair("versions", "");
+        list.query = query.finish();
+        match self.login.reads().s3(list).await {
+            Ok(body) => Ok(versions(&String::from_utf8_lossy(&body), prefix)),
+            Err(refusal) if refusal.is_missing() => Ok(Vec::new()),
+            Err(refusal) => Err(self.failed("s3:ListBucketVersions", &refusal)),
         }
     }
 

@@ -147,13 +147,22 @@ async fn what_prevents_a_deletion_is_said() {
     failed.says(&["is not deleted, and is DELETE_FAILED", "FunctionRole (AWS::IAM::Role): it is still used"]);
     // once the cause is gone, the same command ends it; packages that may not be deleted are said
     site.world.with(|state| assert!(state.aws.denied.insert("s3:ListBucketVersions".to_owned())));
-    let ended = run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(0).await;
+    let ended = run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(4).await.shows_nothing();
     ended.says(&[
-        "were not deleted",
-        "aws s3 rm --recursive s3://hubkeeper-111122223333-eu-west-1/hubkeeper/hubkeeper/",
+        "the stack hubkeeper is deleted, and its packages are not",
+        "you need the right s3:ListBucketVersions",
+        "then run the command again",
     ]);
+    assert_eq!(status(&site), "DELETE_COMPLETE");
+    site.world.with(|state| state.aws.denied.clear());
+    let left = ["stack    hubkeeper (deleted)", "its packages, which are still in the bucket hubkeeper-111122223333"];
+    let planned = run(&site, &["destroy", "--plan", "-o", "json"]).ends(0).await.says(&left);
+    assert_eq!(planned.json()["outcome"], "planned");
+    run(&site, &["destroy", "--confirm", "hubkeepers"]).ends(2).await.shows_nothing().says(&["--confirm hubkeeper"]);
+    let ended = run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(0).await.says(&left);
+    ended.shows(&["✓ deleted 1 object of the packages of hubkeeper"]);
+    run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(4).await.says(&["there is no stack hubkeeper"]);
     site.world.with(|state| {
-        state.aws.denied.clear();
         "CREATE_COMPLETE".clone_into(&mut state.aws.stacks.stacks.entry("foreign".to_owned()).or_default().status);
     });
     run(&site, &["destroy", "--stack", "foreign", "--confirm", "foreign"])

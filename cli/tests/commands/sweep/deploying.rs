@@ -10,7 +10,7 @@ use hubkeeper_sandbox::scene;
 use serde_json::{Map, Value, json};
 
 use super::faults::{Kind, Point};
-use super::{Ended, Flow, sweep};
+use super::{Flow, again, sweep};
 use crate::deploy::{ROLE, azure, release, release_with};
 use crate::site::{Run, Site};
 
@@ -144,18 +144,12 @@ impl Flow for Command {
         state(site)
     }
 
-    fn wrong(&self, site: &Site, ended: &Ended) -> Option<String> {
-        // a stack that was never created is nothing that a person has to clean up
-        let waits = site.world.with(|state| {
-            state
-                .aws
-                .stacks
-                .stacks
-                .values()
-                .any(|stack| stack.status == "REVIEW_IN_PROGRESS" || stack.change_sets() > 0)
-        });
-        let _ = (waits, ended);
-        None
+    fn again(&self, site: &Site) -> Result<(), String> {
+        match again(self, site) {
+            // nothing is left to do
+            Err(why) if self.arguments[0] == "destroy" && why.contains("there is no stack hubkeeper") => Ok(()),
+            done => done,
+        }
     }
 }
 
@@ -180,4 +174,31 @@ fn kinds(points: &[(Point, bool)]) -> Vec<(Point, Kind)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creation_with_a_fault_at_each_request() {
     sweep(Command::new("deploy (create)", Before::default(), &first()), kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_with_a_fault_at_each_request() {
+    let first = first();
+    let before = Before::of(&[&words(&first)]).await;
+    sweep(Command::new("deploy (update)", before, &UPDATE), kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_with_a_fault_at_each_request() {
+    let first = first();
+    let before = Before::of(&[&words(&first), &UPDATE]).await;
+    sweep(Command::new("deploy --rollback", before, &["deploy", "--rollback", "--yes"]), kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destruction_with_a_fault_at_each_request() {
+    let first = first();
+    let mut before = Before::of(&[&words(&first), &UPDATE]).await;
+    let of_others = vec![("v".to_owned(), "x".into())];
+    before.buckets.get_mut(BUCKET).unwrap().objects.insert(OF_OTHERS.to_owned(), of_others);
+    sweep(Command::new("destroy", before, &["destroy", "--confirm", "hubkeeper"]), kinds).await;
+}
+
+fn words(command: &[String]) -> Vec<&str> {
+    command.iter().map(String::as_str).collect()
 }

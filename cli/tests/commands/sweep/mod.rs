@@ -78,23 +78,31 @@ pub(super) trait Flow: Send + Sync + 'static {
     ///
     /// # Errors
     /// Returns why that did not lead there.
-    fn again(&self, site: &Site) -> Result<(), String> {
-        for _ in 0..AGAIN {
-            let ended = run(self.run(site), &self.input(site), |_| ());
-            told(site, &ended);
-            match ended.code {
-                Some(0) => return Ok(()),
-                Some(3) => {}
-                code => return Err(format!("run again, it ends with {code:?}: {}", ended.err.trim())),
-            }
-        }
-        Err(format!("run again {AGAIN} times, it is not done"))
+    fn again(&self, site: &Site) -> Result<(), String>
+    where
+        Self: Sized,
+    {
+        again(self, site)
     }
     /// What is wrong in the world right after a fault, whatever follows.
     fn wrong(&self, site: &Site, ended: &Ended) -> Option<String> {
         let _ = (site, ended);
         None
     }
+}
+
+/// Runs the command again, as long as it asks for that.
+fn again(flow: &impl Flow, site: &Site) -> Result<(), String> {
+    for _ in 0..AGAIN {
+        let ended = run(flow.run(site), &flow.input(site), |_| ());
+        told(site, &ended);
+        match ended.code {
+            Some(0) => return Ok(()),
+            Some(3) => {}
+            code => return Err(format!("run again, it ends with {code:?}: {}", ended.err.trim())),
+        }
+    }
+    Err(format!("run again {AGAIN} times, it is not done"))
 }
 
 /// Everything that was printed is searched for secrets when the site ends.
