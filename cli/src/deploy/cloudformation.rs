@@ -120,7 +120,17 @@ impl<'a> Stacks<'a> {
             };
             call = call.parameters(parameter.build());
         }
-        let created = call.send().await.map_err(|error| self.refused("CreateChangeSet", &error))?;
+        let created = match call.send().await {
+            Ok(created) => created,
+            Err(error) => {
+                let failure = self.refused("CreateChangeSet", &error);
+                if failure.code == Code::Retry {
+                    // it may exist nevertheless
+                    self.discard(&name, operation).await;
+                }
+                return Err(failure);
+            }
+        };
         let id = created.id.unwrap_or_default();
         let stack_id = created.stack_id.unwrap_or_default();
         for look in 0..LOOKS {
@@ -183,9 +193,9 @@ impl<'a> Stacks<'a> {
         }
     }
 
-    /// Deletes a change set, and the empty stack that it was for. What cannot be deleted costs nothing and stays.
+    /// Deletes a change set, by its name or ARN, and the empty stack that it was for. What cannot be deleted costs nothing and stays.
     pub async fn discard(&self, id: &str, operation: Operation) {
-        let _ = self.client.delete_change_set().change_set_name(id).send().await;
+        let _ = self.client.delete_change_set().stack_name(self.name).change_set_name(id).send().await;
         if operation == Operation::Create
             && let Ok(Some(stack)) = self.describe(None).await
             && stack.is_only_reviewed()

@@ -425,7 +425,13 @@ pub(super) async fn execute(
         run.stack
     ));
     line.message("executing the change set");
-    stacks.execute(&change_set.id).await?;
+    if let Err(failure) = stacks.execute(&change_set.id).await {
+        if failure.code == Code::Person {
+            // it was refused; without a clear response it may be executed
+            stacks.discard(&change_set.id, operation).await;
+        }
+        return Err(failure);
+    }
     let (stack, events) =
         stacks.follow(&change_set.stack_id, &known, |events| line.message(&changes::progress(events))).await?;
     line.clear();

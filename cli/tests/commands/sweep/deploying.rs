@@ -10,12 +10,13 @@ use hubkeeper_sandbox::scene;
 use serde_json::{Map, Value, json};
 
 use super::faults::{Kind, Point};
-use super::{Flow, again, sweep};
+use super::{Ended, Flow, again, sweep};
 use crate::deploy::{ROLE, azure, release, release_with};
 use crate::site::{Run, Site};
 
 const BUCKET: &str = "hubkeeper-111122223333-eu-west-1";
 const FILE: &str = "hubkeeper-deploy.toml";
+const WAY_BACK: &str = "hubkeeper/hubkeeper/previous/stack.json";
 /// A hidden parameter, which no output holds.
 const PROXY: &str = "http://me:password-of-the-sweep@proxy.example.com:3128";
 /// What belongs to another stack, and stays.
@@ -144,6 +145,24 @@ impl Flow for Command {
         state(site)
     }
 
+    /// Whatever the command cannot do, it leaves nothing that a person has to clean up; unless it was killed, or could not clean up.
+    fn wrong(&self, site: &Site, point: &Point, kind: Kind) -> Option<String> {
+        if kind.kills() || point.line.contains("Delete") {
+            return None;
+        }
+        // whether it is executed is not known: a deletion would be a guess
+        let may_run = point.line == "POST ExecuteChangeSet" && kind != Kind::Denied;
+        site.world.with(|state| {
+            let left = state
+                .aws
+                .stacks
+                .stacks
+                .iter()
+                .find(|(_, stack)| stack.change_sets() > 0 || stack.status == "REVIEW_IN_PROGRESS");
+            left.filter(|_| !may_run).map(|(name, stack)| format!("it leaves a change set of {name}, {}", stack.status))
+        })
+    }
+
     fn again(&self, site: &Site) -> Result<(), String> {
         match again(self, site) {
             // nothing is left to do
@@ -201,4 +220,58 @@ async fn a_destruction_with_a_fault_at_each_request() {
 
 fn words(command: &[String]) -> Vec<&str> {
     command.iter().map(String::as_str).collect()
+}
+
+/// An update that `CloudFormation` cannot do.
+struct Impossible(Command);
+
+impl Impossible {
+    fn fails(site: &Site) {
+        let reason = ("NoticeTopic".to_owned(), "quota".to_owned());
+        site.world.with(|state| state.aws.stacks.fails = Some(reason));
+    }
+}
+
+impl Flow for Impossible {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    async fn site(&self) -> Site {
+        let site = self.0.site().await;
+        Self::fails(&site);
+        site
+    }
+
+    fn run<'a>(&self, site: &'a Site) -> Run<'a> {
+        Self::fails(site);
+        self.0.run(site)
+    }
+
+    fn is_done(&self, ended: &Ended) -> bool {
+        ended.code == Some(4) && ended.err.contains("was not updated, and is UPDATE_ROLLBACK_COMPLETE")
+    }
+
+    fn state(&self, site: &Site) -> Value {
+        let mut state = state(site);
+        let way_back = &mut state["buckets"][BUCKET]["objects"][WAY_BACK];
+        let kept: Value = serde_json::from_str(way_back.as_str().unwrap()).unwrap();
+        let address = &kept["parameters"]["NotificationEmail"];
+        // a run that was killed may leave one that leads to what the stack is; none leads elsewhere
+        *way_back = if *address == "" || *address == "first@example.com" { json!("as before") } else { kept };
+        state
+    }
+
+    fn wrong(&self, site: &Site, point: &Point, kind: Kind) -> Option<String> {
+        self.0.wrong(site, point, kind)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_is_rolled_back_with_a_fault_at_each_request() {
+    let first = first();
+    let change = |address: &'static str| ["deploy", "--release", "1.0.0", "--yes", "--set", address];
+    let before = Before::of(&[&words(&first), &change("NotificationEmail=first@example.com")]).await;
+    let second = change("NotificationEmail=second@example.com");
+    sweep(Impossible(Command::new("deploy (update that is rolled back)", before, &second)), kinds).await;
 }

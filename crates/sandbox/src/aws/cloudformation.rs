@@ -114,8 +114,9 @@ pub(crate) fn answer(state: &mut State, signed: &Signed<'_>, action: &str, form:
         "DescribeChangeSet" if is_here => return describe_change_set(state, form, &name),
         "ExecuteChangeSet" if is_here => return execute(state, form, &name),
         "DeleteChangeSet" if is_here => {
+            let wanted = form.field("ChangeSetName").unwrap_or_default();
             if let Some(stack) = state.aws.stacks.stacks.get_mut(&name) {
-                stack.change_sets.remove(form.field("ChangeSetName").unwrap_or_default());
+                stack.change_sets.retain(|id, set| id != wanted && set.name != wanted);
             }
             return Ok(String::new());
         }
