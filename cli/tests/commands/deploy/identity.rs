@@ -54,6 +54,13 @@ async fn what_stands_against_the_half_in_azure_is_said_before_anything_is_made()
         .ends(4)
         .await
         .says(&["trusts arn:aws:iam::111122223333:role/other already", "--identity"]);
+    // where it cannot be read, it is not taken for none
+    site.file("az.hidden", "ERROR: (ServerTimeout) The request timed out.\n");
+    run(&site, &both("rg-defender")).ends(4).await.says(&[
+        "cannot be read which role the identity hubkeeper trusts: ERROR: (ServerTimeout)",
+        "run the command again",
+    ]);
+    fs::remove_file(site.folder.join("az.hidden")).unwrap();
     fs::remove_file(site.folder.join("az.subject")).unwrap();
     run(&site, &FIRST).ends(2).await.says(&["missing: --resource-group"]);
     run(&site, &[&both("rg-defender")[..], &["--identity", "ab"]].concat()).ends(2).await.says(&["3 to 64 characters"]);

@@ -124,7 +124,7 @@ case "$*" in
 "cloud show"*) cat az.cloud 2>/dev/null || echo AzureCloud ;;
 "group show --name rg-missing"*) echo "ERROR: (ResourceGroupNotFound) Resource group 'rg-missing' could not be found." >&2; exit 3 ;;
 "group show"*) echo westeurope ;;
-"identity federated-credential show"*) cat az.subject 2>/dev/null || {{ echo "ERROR: (ResourceNotFound)" >&2; exit 3; }} ;;
+"identity federated-credential show"*) [ -e az.hidden ] && {{ cat az.hidden >&2; exit 1; }}; cat az.subject 2>/dev/null || {{ echo "ERROR: (ResourceNotFound)" >&2; exit 3; }} ;;
 "provider show"*) cat az.provider 2>/dev/null || echo Registered ;;
 "deployment group what-if"*) if [ -e az.deployed ]; then echo '{none}'; else echo '{create}'; fi ;;
 "deployment group create"*) if [ -e az.fails ]; then cat az.fails >&2; exit 1; fi; touch az.deployed ;;

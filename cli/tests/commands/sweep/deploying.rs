@@ -9,7 +9,7 @@ use hubkeeper_sandbox::aws::s3::Bucket;
 use hubkeeper_sandbox::scene;
 use serde_json::{Map, Value, json};
 
-use super::faults::{Kind, Point};
+use super::faults::{AZ, Kind, Point, may_break_az};
 use super::{Ended, Flow, again, sweep};
 use crate::deploy::{ROLE, azure, release, release_with};
 use crate::site::{Run, Site};
@@ -274,4 +274,45 @@ async fn an_update_that_is_rolled_back_with_a_fault_at_each_request() {
     let before = Before::of(&[&words(&first), &change("NotificationEmail=first@example.com")]).await;
     let second = change("NotificationEmail=second@example.com");
     sweep(Impossible(Command::new("deploy (update that is rolled back)", before, &second)), kinds).await;
+}
+
+/// Both clouds, with faults in the calls of the Azure CLI.
+struct BothClouds(Command);
+
+impl Flow for BothClouds {
+    fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    async fn site(&self) -> Site {
+        let site = self.0.site().await;
+        azure(&site);
+        may_break_az(&site);
+        site
+    }
+
+    fn run<'a>(&self, site: &'a Site) -> Run<'a> {
+        self.0.run(site)
+    }
+
+    fn state(&self, site: &Site) -> Value {
+        state(site)
+    }
+
+    fn wrong(&self, site: &Site, point: &Point, kind: Kind) -> Option<String> {
+        self.0.wrong(site, point, kind)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_of_both_clouds_with_a_fault_at_each_call_of_the_azure_cli() {
+    let arguments = ["deploy", "--release", "1.0.0", "--yes", "--resource-group", "rg-defender"];
+    let flow = BothClouds(Command::new("deploy (both clouds)", Before::default(), &arguments));
+    let site = flow.site().await;
+    flow.run(&site).ends(0).await;
+    let calls = fs::read_to_string(site.folder.join("az.calls")).unwrap().lines().count();
+    let kinds = [Kind::Denied, Kind::Lost, Kind::KilledBefore, Kind::KilledAfter];
+    let point = |nth| Point { line: AZ.to_owned(), nth };
+    let cases = (1..=calls).flat_map(|nth| kinds.map(|kind| (point(nth), kind))).collect::<Vec<_>>();
+    sweep(flow, |_| cases.clone()).await;
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Child;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use hubkeeper_sandbox::{Fault, Recorded, Request, Response, Service, World, world};
+use hubkeeper_sandbox::{Fault, Recorded, Request, Response, Service, world};
 
 use super::Ended;
+use crate::site::Site;
 
 /// One request: what it is, and which of its kind.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -133,6 +136,13 @@ impl Kind {
             return wrong;
         }
         let Some(code) = ended.code else { return vec!["it crashed".to_owned()] };
+        if point.line == AZ {
+            // its words are free, so that nothing tells what passes
+            if code == 0 || !ended.err.contains("what to do") {
+                wrong.push(format!("it ends with {code}: {}", ended.err));
+            }
+            return wrong;
+        }
         // one lost response is no reason to fail
         let expected = match self {
             Kind::LostOnce => 0,
@@ -160,14 +170,16 @@ impl Kind {
 
 /// A fault that waits for its request.
 pub(super) struct Planted {
-    hits: Arc<AtomicUsize>,
+    happened: Arc<AtomicBool>,
     child: Arc<Mutex<Option<Arc<Mutex<Child>>>>>,
+    /// The file that the Azure CLI's stand-in leaves.
+    file: PathBuf,
 }
 
 impl Planted {
-    /// How often it happened.
-    pub(super) fn hits(&self) -> usize {
-        self.hits.load(Ordering::Relaxed)
+    /// Whether it happened.
+    pub(super) fn happened(&self) -> bool {
+        self.happened.load(Ordering::Relaxed) || self.file.exists()
     }
 
     /// The process that a fault may kill.
@@ -176,12 +188,42 @@ impl Planted {
     }
 }
 
+/// The calls of the Azure CLI, as points.
+pub(super) const AZ: &str = "az";
+
+/// Puts faults into the Azure CLI's stand-in: the file `az.fault` holds the number of a call, and the kind.
+pub(super) fn may_break_az(site: &Site) {
+    fs::rename(site.folder.join("bin/az"), site.folder.join("bin/az.real")).unwrap();
+    site.program(
+        "az",
+        r#"echo call >> az.calls
+if [ -e az.fault ]; then
+    read -r at kind < az.fault
+    calls=0; while read -r _; do calls=$((calls + 1)); done < az.calls
+    if [ "$calls" = "$at" ]; then
+        mv az.fault az.happened
+        case $kind in
+        Denied) echo 'ERROR: (AuthorizationFailed) The client has no authorization.' >&2; exit 1 ;;
+        Lost) az.real "$@" > /dev/null 2>&1; echo 'ERROR: (ConnectionError) The connection was reset.' >&2; exit 1 ;;
+        KilledBefore) kill -9 $PPID; exit 1 ;;
+        KilledAfter) az.real "$@"; kill -9 $PPID; exit 1 ;;
+        esac
+    fi
+fi
+exec az.real "$@""#,
+    );
+}
+
 /// Plants a fault.
-pub(super) fn plant(world: &World, point: &Point, kind: Kind) -> Planted {
-    let planted = Planted { hits: Arc::default(), child: Arc::default() };
-    let (hits, child, point) = (Arc::clone(&planted.hits), Arc::clone(&planted.child), point.clone());
+pub(super) fn plant(site: &Site, point: &Point, kind: Kind) -> Planted {
+    let planted = Planted { happened: Arc::default(), child: Arc::default(), file: site.folder.join("az.happened") };
+    if point.line == AZ {
+        site.file("az.fault", &format!("{} {kind:?}\n", point.nth));
+        return planted;
+    }
+    let (happened, child, point) = (Arc::clone(&planted.happened), Arc::clone(&planted.child), point.clone());
     let mut seen = 0;
-    world.script(move |_, service, request| {
+    site.world.script(move |_, service, request| {
         if name(&world::line(service, request)) != point.line {
             return None;
         }
@@ -190,7 +232,7 @@ pub(super) fn plant(world: &World, point: &Point, kind: Kind) -> Planted {
         if !is_hit {
             return None;
         }
-        hits.fetch_add(1, Ordering::Relaxed);
+        happened.store(true, Ordering::Relaxed);
         if kind.kills() {
             // it waits for the response: nothing else has it
             let child = child.lock().unwrap().clone().unwrap();

@@ -93,6 +93,11 @@ pub(super) trait Flow: Send + Sync + 'static {
         let _ = (site, point, kind);
         None
     }
+    /// What is wrong with how it says that it is not done.
+    fn dishonest(&self, site: &Site, point: &Point, kind: Kind, ended: &Ended) -> Vec<String> {
+        let _ = site;
+        kind.dishonest(point, ended)
+    }
 }
 
 /// Runs the command again, as long as it asks for that.
@@ -128,18 +133,18 @@ async fn undisturbed(flow: &impl Flow) -> (Vec<Recorded>, Value) {
 /// One fault in a new world. Returns what is wrong.
 async fn disturbed(flow: &impl Flow, point: &Point, kind: Kind, expected: &Value) -> Vec<String> {
     let site = flow.site().await;
-    let plan = faults::plant(&site.world, point, kind);
+    let plan = faults::plant(&site, point, kind);
     let input = flow.input(&site);
     let ended = tokio::task::block_in_place(|| run(flow.run(&site), &input, |child| plan.may_kill(child)));
     site.world.calm();
     told(&site, &ended);
     let mut wrong = Vec::new();
-    if plan.hits() == 0 {
+    if !plan.happened() {
         wrong.push("the request was not sent: the command is not the same each time".to_owned());
     }
     let is_done = flow.is_done(&ended);
     if !is_done || kind.kills() {
-        wrong.extend(kind.dishonest(point, &ended));
+        wrong.extend(flow.dishonest(&site, point, kind, &ended));
     }
     wrong.extend(flow.wrong(&site, point, kind));
     let said = ended.err.lines().last().unwrap_or_default().trim().to_owned();
