@@ -147,8 +147,15 @@ impl Flow for Command {
 
     /// Whatever the command cannot do, it leaves nothing that a person has to clean up; unless it was killed, or could not clean up.
     fn wrong(&self, site: &Site, point: &Point, kind: Kind) -> Option<String> {
-        if kind.kills() || point.line.contains("Delete") {
+        if kind.kills() || point.line.starts_with("DELETE") || point.line.contains("Delete") {
             return None;
+        }
+        let is_open = |bucket: &Bucket| !(bucket.public_access_blocked && bucket.versioned);
+        let open = site.world.with(|state| state.aws.buckets.values().any(is_open));
+        // whether the bucket was created is not known: a deletion would be a guess
+        let may_exist = kind == Kind::Lost && point.line == format!("PUT /{BUCKET}/");
+        if open && !may_exist {
+            return Some("it leaves a bucket that is not protected".to_owned());
         }
         // whether it is executed is not known: a deletion would be a guess
         let may_run = point.line == "POST ExecuteChangeSet" && kind != Kind::Denied;

@@ -188,6 +188,8 @@ impl Planted {
     }
 }
 
+/// The invocations of the function, as points: kinds that break connections do not happen to them.
+pub(super) const INVOKE: &str = "invoke";
 /// The calls of the Azure CLI, as points.
 pub(super) const AZ: &str = "az";
 
@@ -219,6 +221,16 @@ pub(super) fn plant(site: &Site, point: &Point, kind: Kind) -> Planted {
     let planted = Planted { happened: Arc::default(), child: Arc::default(), file: site.folder.join("az.happened") };
     if point.line == AZ {
         site.file("az.fault", &format!("{} {kind:?}\n", point.nth));
+        return planted;
+    }
+    if point.line == INVOKE {
+        let (status, code) = match kind {
+            Kind::Throttled => (429, "TooManyRequestsException"),
+            Kind::Denied => (403, "AccessDeniedException"),
+            _ => (500, "ServiceException"),
+        };
+        let deployed = site.deployed.as_ref().unwrap();
+        deployed.refuse_after(point.nth - 1, status, code, kind == Kind::Lost);
         return planted;
     }
     let (happened, child, point) = (Arc::clone(&planted.happened), Arc::clone(&planted.child), point.clone());

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use hubkeeper_sandbox::{aws, scene};
 use serde_json::{Value, json};
 
-use super::faults::{Kind, Point};
+use super::faults::{INVOKE, Kind, Point};
 use super::{AGAIN, Ended, Flow, run, sweep, told};
 use crate::import::{self, USUAL};
 use crate::site::{Run, Site};
@@ -78,6 +78,11 @@ impl Flow for Import {
         })
     }
 
+    /// The events of AWS reach the function beside the command.
+    fn is_steady(&self) -> bool {
+        false
+    }
+
     /// The function's words are those of its errors. Once there is a secret, the next command is another one.
     fn dishonest(&self, site: &Site, point: &Point, kind: Kind, ended: &Ended) -> Vec<String> {
         if kind.kills() {
@@ -123,25 +128,26 @@ impl Flow for Import {
     }
 }
 
-/// Every kind at writes; at reads one kind, every third. The simulation has the function's own requests.
+/// Every kind at writes and invocations. At reads one kind each, by turns, and what is asked about each repository is asked about one of
+/// them: the simulation has the function's own requests.
 fn kinds(points: &[(Point, bool)]) -> Vec<(Point, Kind)> {
-    let mut cases = Vec::new();
-    for (at, (point, writes)) in points.iter().enumerate() {
-        let kinds = match *writes {
-            true => &Kind::ALL[..],
-            false if at.is_multiple_of(3) => &[Kind::Broken, Kind::Denied][at % 2..=at % 2],
-            false => &[],
-        };
-        cases.extend(kinds.iter().map(|kind| (point.clone(), *kind)));
-    }
-    cases
+    // the requests about repositories and the events of AWS have no order of their own
+    let mut points = points.to_vec();
+    points.sort();
+    let others = scene::REPOSITORIES.map(|(name, ..)| format!("/{name}")).into_iter().filter(|name| name != "/api");
+    let others: Vec<String> = others.collect();
+    points.retain(|(point, _)| !others.iter().any(|name| point.line.contains(name)));
+    let reads = points.iter().filter(|(_, writes)| !writes).map(|(point, _)| point.clone());
+    let by_turns = reads.zip([Kind::Broken, Kind::Denied].into_iter().cycle());
+    let writes = points.iter().filter(|(_, writes)| *writes);
+    let at_writes = writes.flat_map(|(point, _)| Kind::ALL.map(|kind| (point.clone(), kind)));
+    let invocation = |nth| Point { line: INVOKE.to_owned(), nth };
+    let invoked = [Kind::Lost, Kind::Broken, Kind::Throttled, Kind::Denied];
+    let at_invocations = (1..=3).flat_map(|nth| invoked.map(|kind| (invocation(nth), kind)));
+    by_turns.chain(at_writes).chain(at_invocations).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_with_a_fault_at_each_request() {
-    sweep(Import::default(), |points| {
-        points.iter().for_each(|(point, writes)| println!("  {point} {writes}"));
-        kinds(points)
-    })
-    .await;
+    sweep(Import::default(), kinds).await;
 }
