@@ -33,6 +33,8 @@ impl Flow for Import {
 
     async fn site(&self) -> Site {
         let (site, id) = import::site(&USUAL).await;
+        // the function would handle them beside the command: each run would send other requests
+        site.deployed.as_ref().unwrap().hold_events(true);
         site.file("connector", &id);
         site.file("token", &site.token("repo:read"));
         let (gaps, folder) = (Arc::clone(&self.gaps), site.folder.clone());
@@ -76,11 +78,6 @@ impl Flow for Import {
                 "tags": connector.tags.keys().collect::<Vec<_>>(),
             })
         })
-    }
-
-    /// The events of AWS reach the function beside the command.
-    fn is_steady(&self) -> bool {
-        false
     }
 
     /// The function's words are those of its errors. Once there is a secret, the next command is another one.
@@ -131,7 +128,7 @@ impl Flow for Import {
 /// Every kind at writes and invocations. At reads one kind each, by turns, and what is asked about each repository is asked about one of
 /// them: the simulation has the function's own requests.
 fn kinds(points: &[(Point, bool)]) -> Vec<(Point, Kind)> {
-    // the requests about repositories and the events of AWS have no order of their own
+    // the requests about repositories have no order of their own
     let mut points = points.to_vec();
     points.sort();
     let others = scene::REPOSITORIES.map(|(name, ..)| format!("/{name}")).into_iter().filter(|name| name != "/api");

@@ -94,10 +94,6 @@ pub(super) trait Flow: Send + Sync + 'static {
         let _ = (site, point, kind);
         None
     }
-    /// Whether each run sends the same requests.
-    fn is_steady(&self) -> bool {
-        true
-    }
     /// What is wrong with how it says that it is not done.
     fn dishonest(&self, site: &Site, point: &Point, kind: Kind, ended: &Ended) -> Vec<String> {
         let _ = site;
@@ -145,7 +141,7 @@ async fn disturbed(flow: &impl Flow, point: &Point, kind: Kind, expected: &Value
     told(&site, &ended);
     let mut wrong = Vec::new();
     let happened = site.deployed.as_ref().is_some_and(Deployed::calm) || plan.happened();
-    if !happened && flow.is_steady() {
+    if !happened {
         wrong.push("the request was not sent: the command is not the same each time".to_owned());
     }
     let is_done = flow.is_done(&ended);
