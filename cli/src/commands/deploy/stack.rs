@@ -159,7 +159,7 @@ pub(super) async fn check(
     bucket.exists().await
 }
 
-/// Whether a person is asked for what is missing.
+/// Whether a person can answer questions about what is missing.
 fn is_asked(run: &Run<'_>) -> bool {
     run.context.terminal.answers && !run.arguments.yes
 }

@@ -21,7 +21,7 @@ struct Import {
 }
 
 impl Import {
-    fn onboard<'a>(site: &'a Site) -> Run<'a> {
+    fn onboard(site: &Site) -> Run<'_> {
         site.run(&["onboard", scene::SECRET, "--yes"])
     }
 }
@@ -105,13 +105,13 @@ impl Flow for Import {
 
     fn again(&self, site: &Site) -> Result<(), String> {
         for _ in 0..AGAIN {
-            let ended = run(self.run(site), &self.input(site), |_| ());
+            let ended = run(&self.run(site), &self.input(site), |_| ());
             told(site, &ended);
             match ended.code {
                 Some(0) => return Ok(()),
                 Some(1) if ended.err.contains("manages it already") => return Ok(()),
                 Some(4) if ended.err.contains("hubkeeper onboard hubkeeper/acme") => {
-                    let ended = run(Self::onboard(site), "", |_| ());
+                    let ended = run(&Self::onboard(site), "", |_| ());
                     told(site, &ended);
                     if ended.code == Some(0) {
                         return Ok(());

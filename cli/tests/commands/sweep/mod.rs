@@ -30,7 +30,7 @@ const AT_A_TIME: usize = 20;
 const AGAIN: usize = 6;
 
 /// How a process ended.
-pub(super) struct Ended {
+struct Ended {
     /// The exit code; `None` if it was killed.
     code: Option<i32>,
     out: String,
@@ -38,7 +38,7 @@ pub(super) struct Ended {
 }
 
 /// Runs a process to its end. `started` gets it, to kill it.
-fn run(run: Run<'_>, input: &str, started: impl FnOnce(Arc<Mutex<Child>>)) -> Ended {
+fn run(run: &Run<'_>, input: &str, started: impl FnOnce(Arc<Mutex<Child>>)) -> Ended {
     fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
         thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -61,7 +61,7 @@ fn run(run: Run<'_>, input: &str, started: impl FnOnce(Arc<Mutex<Child>>)) -> En
 }
 
 /// One command, the world it starts from, and what it leads to.
-pub(super) trait Flow: Send + Sync + 'static {
+trait Flow: Send + Sync + 'static {
     /// Its name, for messages.
     fn name(&self) -> &'static str;
     /// A new world.
@@ -104,7 +104,7 @@ pub(super) trait Flow: Send + Sync + 'static {
 /// Runs the command again, as long as it asks for that.
 fn again(flow: &impl Flow, site: &Site) -> Result<(), String> {
     for _ in 0..AGAIN {
-        let ended = run(flow.run(site), &flow.input(site), |_| ());
+        let ended = run(&flow.run(site), &flow.input(site), |_| ());
         told(site, &ended);
         match ended.code {
             _ if flow.is_done(&ended) => return Ok(()),
@@ -125,7 +125,7 @@ fn told(site: &Site, ended: &Ended) {
 async fn undisturbed(flow: &impl Flow) -> (Vec<Recorded>, Value) {
     let site = flow.site().await;
     let _ = site.world.take_record();
-    let ended = run(flow.run(&site), &flow.input(&site), |_| ());
+    let ended = run(&flow.run(&site), &flow.input(&site), |_| ());
     assert!(flow.is_done(&ended), "{}: {}", flow.name(), ended.err);
     told(&site, &ended);
     (site.world.take_record(), flow.state(&site))
@@ -136,7 +136,7 @@ async fn disturbed(flow: &impl Flow, point: &Point, kind: Kind, expected: &Value
     let site = flow.site().await;
     let plan = faults::plant(&site, point, kind);
     let input = flow.input(&site);
-    let ended = tokio::task::block_in_place(|| run(flow.run(&site), &input, |child| plan.may_kill(child)));
+    let ended = tokio::task::block_in_place(|| run(&flow.run(&site), &input, |child| plan.may_kill(child)));
     site.world.calm();
     told(&site, &ended);
     let mut wrong = Vec::new();
@@ -191,6 +191,7 @@ fn differences(expected: &Value, found: &Value) -> Option<String> {
 }
 
 /// Sweeps over a command: `kinds` says which faults a request gets.
+#[expect(clippy::print_stdout, reason = "its numbers are what it is for")]
 async fn sweep<F: Flow>(flow: F, kinds: impl Fn(&[(Point, bool)]) -> Vec<(Point, Kind)>) {
     let began = Instant::now();
     let flow = Arc::new(flow);
