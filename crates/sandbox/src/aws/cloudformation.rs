@@ -339,21 +339,12 @@ fn create_change_set(state: &mut State, form: &Form, name: &str, id: &str) -> Re
     let template = template(state, form)?;
     let (called, token) =
         (form.field("ChangeSetName").unwrap_or_default(), form.field("ClientToken").unwrap_or_default());
-    // a request that is repeated creates no second one (AWS's reference of CreateChangeSet)
     let stack = state.aws.stacks.stacks.get(name);
     let same = stack.and_then(|stack| stack.change_sets.iter().find(|(_, set)| set.name == called));
-    match same {
-        Some((set, known)) if known.token == token && !token.is_empty() => {
-            return Ok([tag("Id", set), tag("StackId", id)].concat());
-        }
-        Some(_) => {
-            return Err(denied(
-                400,
-                "AlreadyExistsException",
-                format!("ChangeSet {called} cannot be created due to a mismatch with existing attribute Name"),
-            ));
-        }
-        None => {}
+    let is_taken = same.is_some();
+    // a request that is repeated with its token creates no second one (AWS's reference of CreateChangeSet)
+    if let Some((set, _)) = same.filter(|(_, set)| set.token == token && !token.is_empty()) {
+        return Ok([tag("Id", set), tag("StackId", id)].concat());
     }
     let capabilities = form.members("Capabilities");
     for (words, capability) in
@@ -376,6 +367,9 @@ fn create_change_set(state: &mut State, form: &Form, name: &str, id: &str) -> Re
         None if !is_create => return Err(invalid(format!("Stack [{name}] does not exist"))),
         Some(stack) if !is_create && (stack.operation.is_some() || stack.status == "ROLLBACK_COMPLETE") => {
             return Err(invalid(format!("Stack:{id} is in {} state and can not be updated.", stack.status)));
+        }
+        _ if is_taken => {
+            return Err(denied(400, "AlreadyExistsException", format!("ChangeSet [{called}] already exists")));
         }
         _ => {}
     }
