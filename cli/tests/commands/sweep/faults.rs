@@ -55,6 +55,8 @@ pub(super) enum Kind {
     Lost,
     /// The service fails, each time.
     Broken,
+    /// The service limits the rate, once.
+    ThrottledOnce,
     /// The service limits the rate, each time.
     Throttled,
     /// The caller has no right to it.
@@ -67,11 +69,12 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Each kind, for writes.
-    pub(super) const ALL: [Kind; 8] = [
+    pub(super) const ALL: [Kind; 9] = [
         Kind::Unsent,
         Kind::LostOnce,
         Kind::Lost,
         Kind::Broken,
+        Kind::ThrottledOnce,
         Kind::Throttled,
         Kind::Denied,
         Kind::KilledBefore,
@@ -79,7 +82,7 @@ impl Kind {
     ];
 
     fn is_once(self) -> bool {
-        matches!(self, Kind::LostOnce | Kind::KilledBefore | Kind::KilledAfter)
+        matches!(self, Kind::LostOnce | Kind::ThrottledOnce | Kind::KilledBefore | Kind::KilledAfter)
     }
 
     pub(super) fn kills(self) -> bool {
@@ -90,7 +93,9 @@ impl Kind {
         match self {
             Kind::Unsent | Kind::KilledBefore => Fault::ResetBefore,
             Kind::LostOnce | Kind::Lost | Kind::KilledAfter => Fault::ResetAfter,
-            Kind::Broken | Kind::Throttled | Kind::Denied => Fault::Answer(self.answer(service, request)),
+            Kind::Broken | Kind::ThrottledOnce | Kind::Throttled | Kind::Denied => {
+                Fault::Answer(self.answer(service, request))
+            }
         }
     }
 
@@ -100,16 +105,18 @@ impl Kind {
         let is_s3 = header("authorization").contains("/s3/aws4_request");
         let (status, code) = match (service, self) {
             (Service::Aws, Kind::Broken) if is_s3 => (500, "InternalError"),
-            (Service::Aws, Kind::Throttled) if is_s3 => (503, "SlowDown"),
+            (Service::Aws, Kind::ThrottledOnce | Kind::Throttled) if is_s3 => (503, "SlowDown"),
             (Service::Aws, Kind::Denied) if is_s3 => (403, "AccessDenied"),
             (Service::Aws, Kind::Broken) if !header("x-amz-target").is_empty() => (500, "InternalServiceError"),
-            (Service::Aws, Kind::Throttled) if !header("x-amz-target").is_empty() => (400, "ThrottlingException"),
+            (Service::Aws, Kind::ThrottledOnce | Kind::Throttled) if !header("x-amz-target").is_empty() => {
+                (400, "ThrottlingException")
+            }
             (Service::Aws, Kind::Denied) if !header("x-amz-target").is_empty() => (400, "AccessDeniedException"),
             (Service::Aws, Kind::Broken) => (500, "InternalFailure"),
-            (Service::Aws, Kind::Throttled) => (400, "Throttling"),
+            (Service::Aws, Kind::ThrottledOnce | Kind::Throttled) => (400, "Throttling"),
             (Service::Aws, _) => (403, "AccessDenied"),
             (_, Kind::Broken) => (500, "InternalServerError"),
-            (_, Kind::Throttled) => (429, "TooManyRequests"),
+            (_, Kind::ThrottledOnce | Kind::Throttled) => (429, "TooManyRequests"),
             (_, _) => (403, "AuthorizationFailed"),
         };
         let body = match service {
@@ -143,9 +150,9 @@ impl Kind {
             }
             return wrong;
         }
-        // one lost response is no reason to fail
+        // what happens once is no reason to fail
         let expected = match self {
-            Kind::LostOnce => 0,
+            Kind::LostOnce | Kind::ThrottledOnce => 0,
             Kind::Denied => 4,
             _ => 3,
         };

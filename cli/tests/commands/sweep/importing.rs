@@ -88,7 +88,9 @@ impl Flow for Import {
         let text = format!("{}{}", ended.out, ended.err);
         let mut wrong = Vec::new();
         match (kind, ended.code) {
-            (Kind::LostOnce, code) => wrong.push(format!("one lost response, and it ends with {code:?}: {text}")),
+            (Kind::LostOnce | Kind::ThrottledOnce, code) => {
+                wrong.push(format!("it happened once, and it ends with {code:?}: {text}"));
+            }
             (Kind::Denied, Some(1 | 3 | 4)) | (_, Some(3)) => {}
             (_, code) => wrong.push(format!("it ends with {code:?}: {text}")),
         }
