@@ -42,6 +42,12 @@ pub async fn run(context: &Context, arguments: Destroy) -> Result<Code, Failure>
     line.message("reading what exists");
     let shared = context.shared(&line)?;
     let login = Login::new(&context.environment, local::http_client(&shared)).await?;
+    if arguments.stack.is_none() {
+        kept.fit(Path::new(CONFIG), &login.account, &login.region, &name).map_err(|failure| {
+            let remedy = "choose the login with AWS_PROFILE and AWS_REGION, or name the stack with --stack";
+            Failure::new(failure.code, failure.what, remedy)
+        })?;
+    }
     let stacks = Stacks::new(&login, &name);
     let Some(stack) = stacks.describe(None).await? else {
         let bucket = kept.bucket.filter(|_| kept.stack.is_none_or(|stack| stack == name));

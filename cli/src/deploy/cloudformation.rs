@@ -126,7 +126,7 @@ impl<'a> Stacks<'a> {
                 let failure = self.refused("CreateChangeSet", &error);
                 if failure.code == Code::Retry {
                     // it may exist nevertheless
-                    self.discard(&name, operation).await;
+                    return Err(leaving(failure, self.discard(&name, operation).await));
                 }
                 return Err(failure);
             }
@@ -137,8 +137,7 @@ impl<'a> Stacks<'a> {
             let found = match self.computed(&id, &stack_id).await {
                 Ok(found) => found,
                 Err(failure) => {
-                    self.discard(&id, operation).await;
-                    return Err(failure);
+                    return Err(leaving(failure, self.discard(&id, operation).await));
                 }
             };
             if let Some(change_set) = found {
@@ -146,12 +145,12 @@ impl<'a> Stacks<'a> {
             }
             pause(look).await;
         }
-        self.discard(&id, operation).await;
-        Err(Failure::new(
+        let failure = Failure::new(
             Code::Retry,
             format!("CloudFormation did not compute the change set of {} in time", self.name),
             "run the command again",
-        ))
+        );
+        Err(leaving(failure, self.discard(&id, operation).await))
     }
 
     /// The change set, once it is computed.
@@ -193,14 +192,26 @@ impl<'a> Stacks<'a> {
         }
     }
 
-    /// Deletes a change set, by its name or ARN, and the empty stack that it was for. What cannot be deleted costs nothing and stays.
-    pub async fn discard(&self, id: &str, operation: Operation) {
-        let _ = self.client.delete_change_set().stack_name(self.name).change_set_name(id).send().await;
-        if operation == Operation::Create
-            && let Ok(Some(stack)) = self.describe(None).await
-            && stack.is_only_reviewed()
-        {
-            let _ = self.client.delete_stack().stack_name(self.name).send().await;
+    /// Deletes a change set, by its name or ARN, and the empty stack that it was for. Returns what stays, with the command that deletes
+    /// it: neither costs anything, nor is in the way of the next deployment.
+    pub async fn discard(&self, id: &str, operation: Operation) -> Option<String> {
+        let name = self.name;
+        let deleted = self.client.delete_change_set().stack_name(name).change_set_name(id).send().await;
+        if operation == Operation::Update {
+            let stays = || {
+                format!(
+                    "a change set stays: aws cloudformation delete-change-set --stack-name {name} --change-set-name {id}"
+                )
+            };
+            return deleted.is_err().then(stays);
+        }
+        let stays = format!("an empty stack stays: aws cloudformation delete-stack --stack-name {name}");
+        match self.describe(None).await {
+            Ok(Some(stack)) if stack.is_only_reviewed() => {
+                self.client.delete_stack().stack_name(name).send().await.is_err().then_some(stays)
+            }
+            Ok(_) => None,
+            Err(_) => Some(stays.replace("stays", "may stay")),
         }
     }
 
@@ -316,4 +327,12 @@ impl<'a> Stacks<'a> {
             ),
         }
     }
+}
+
+/// A failure that leaves something behind.
+fn leaving(mut failure: Failure, left: Option<String>) -> Failure {
+    if let Some(left) = left {
+        failure.remedy = format!("{}; {left}", failure.remedy);
+    }
+    failure
 }

@@ -91,6 +91,13 @@ async fn the_stack_of_the_file_of_choices_is_the_one_that_is_deleted() {
         .await
         .shows(&["✓ deleted other, and 1 object of its packages"]);
     assert_eq!((of("hubkeeper"), of("other")), ("CREATE_COMPLETE".to_owned(), "DELETE_COMPLETE".to_owned()));
+    // a login that the file is not about finds another stack of the same name
+    let elsewhere = run(&site, &["destroy", "--confirm", "other"]).with("AWS_REGION", "us-east-1").ends(4).await;
+    elsewhere.says(&[
+        "about account 111122223333 in Region eu-west-1",
+        "Region us-east-1",
+        "name the stack with --stack",
+    ]);
     // an option counts before the file
     run(&site, &["destroy", "--plan", "--stack", "hubkeeper"]).ends(0).await.says(&["stack    hubkeeper (CREATE"]);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::stack::{bucket_name, execute};
+use super::stack::{bucket_name, discard, execute};
 use super::{Done, Run, finish, options_with};
 use crate::deploy::bucket::Bucket;
 use crate::deploy::changes;
@@ -65,7 +65,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     let change_set = stacks.change_set(Operation::Update, source, &settings).await?;
     line.clear();
     let Some(changed) = change_set.changes.clone() else {
-        stacks.discard(&change_set.id, Operation::Update).await;
+        discard(run, &stacks, &change_set, Operation::Update).await;
         context.say(&format!(
             "{} nothing to change in {name}: it is what it was before its last update\n",
             style::good("✓")
@@ -82,7 +82,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     let table = changes::table(name, &changed, &differences);
     let shown = changes::to_json(&changed);
     if run.arguments.plan {
-        stacks.discard(&change_set.id, Operation::Update).await;
+        discard(run, &stacks, &change_set, Operation::Update).await;
         let value = json!({"action": "deploy", "outcome": "planned", "stack": name, "changes": shown});
         context.print(&value, || table);
         context.say("nothing was changed");
@@ -92,7 +92,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     let question = format!("Roll {name} back in account {} ({})?", login.account, login.region);
     let agreed = context.terminal.confirm(question, run.arguments.yes).await;
     if !matches!(agreed, Ok(true)) {
-        stacks.discard(&change_set.id, Operation::Update).await;
+        discard(run, &stacks, &change_set, Operation::Update).await;
         agreed?;
         context.say("nothing was changed");
         return Ok(Code::Done);

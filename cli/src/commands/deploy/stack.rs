@@ -82,14 +82,14 @@ pub(super) async fn run(run: &mut Run<'_>, half: Half<'_>, azure: Option<Value>)
     let is_hidden = |name: &str| template.parameter(name).is_some_and(|parameter| parameter.is_hidden);
     let differences = parameters::differences(&resolved.settings, existing.map(|stack| &stack.parameters), is_hidden);
     let Some(changed) = change_set.changes.clone() else {
-        stacks.discard(&change_set.id, operation).await;
+        discard(run, &stacks, &change_set, operation).await;
         context.say(&format!("{} nothing to change in {}\n", style::good("✓"), run.stack));
         return unchanged(run, login, existing, &release, azure).await;
     };
     let table = changes::table(run.stack, &changed, &differences);
     let shown = changes::to_json(&changed);
     if run.arguments.plan {
-        stacks.discard(&change_set.id, operation).await;
+        discard(run, &stacks, &change_set, operation).await;
         let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "version": release.version,
             "changes": shown, "azure": azure});
         context.print(&value, || table);
@@ -101,7 +101,7 @@ pub(super) async fn run(run: &mut Run<'_>, half: Half<'_>, azure: Option<Value>)
     let question = format!("Execute this change set on {} in account {} ({})?", run.stack, login.account, login.region);
     let agreed = context.terminal.confirm(question, run.arguments.yes).await;
     if !matches!(agreed, Ok(true)) {
-        stacks.discard(&change_set.id, operation).await;
+        discard(run, &stacks, &change_set, operation).await;
         agreed?;
         context.say("nothing was changed");
         return Ok(Code::Done);
@@ -110,7 +110,7 @@ pub(super) async fn run(run: &mut Run<'_>, half: Half<'_>, azure: Option<Value>)
     let earlier = match prepared {
         Ok(earlier) => earlier,
         Err(failure) => {
-            stacks.discard(&change_set.id, operation).await;
+            discard(run, &stacks, &change_set, operation).await;
             return Err(failure);
         }
     };
@@ -409,6 +409,13 @@ fn remember(run: &mut Run<'_>, login: &Login, bucket: &str) -> Result<(), Failur
     Ok(())
 }
 
+/// Deletes a change set that is not executed, and says what stays.
+pub(super) async fn discard(run: &Run<'_>, stacks: &Stacks<'_>, change_set: &ChangeSet, operation: Operation) {
+    if let Some(left) = stacks.discard(&change_set.id, operation).await {
+        run.context.say(&left);
+    }
+}
+
 /// Executes a change set, and follows it until the stack has settled.
 pub(super) async fn execute(
     run: &Run<'_>,
@@ -428,7 +435,7 @@ pub(super) async fn execute(
     if let Err(failure) = stacks.execute(&change_set.id).await {
         if failure.code == Code::Person {
             // it was refused; without a clear response it may be executed
-            stacks.discard(&change_set.id, operation).await;
+            discard(run, stacks, change_set, operation).await;
         }
         return Err(failure);
     }

@@ -126,6 +126,10 @@ impl Command {
         let arguments = arguments.iter().map(|argument| argument.as_ref().to_owned()).collect();
         Self { name, before, arguments }
     }
+
+    fn is_plan(&self) -> bool {
+        self.arguments.iter().any(|word| word == "--plan")
+    }
 }
 
 impl Flow for Command {
@@ -143,6 +147,16 @@ impl Flow for Command {
 
     fn state(&self, site: &Site) -> Value {
         state(site)
+    }
+
+    /// A plan may leave something, if it says so.
+    fn is_done(&self, ended: &Ended) -> bool {
+        ended.code == Some(0) && !(self.is_plan() && ended.err.contains(" stays: aws cloudformation delete-"))
+    }
+
+    fn dishonest(&self, _: &Site, point: &Point, kind: Kind, ended: &Ended) -> Vec<String> {
+        let says_what_stays = self.is_plan() && ended.code == Some(0) && !kind.kills();
+        if says_what_stays { Vec::new() } else { kind.dishonest(point, ended) }
     }
 
     /// Whatever the command cannot do, it leaves nothing that a person has to clean up; unless it was killed, or could not clean up.
@@ -197,23 +211,45 @@ fn kinds(points: &[(Point, bool)]) -> Vec<(Point, Kind)> {
     cases
 }
 
+/// The same with one of the two kinds at reads, by turns: the creation has both.
+fn by_turns(points: &[(Point, bool)]) -> Vec<(Point, Kind)> {
+    let reads: Vec<&Point> = points.iter().filter(|(_, writes)| !writes).map(|(point, _)| point).collect();
+    let mut cases = kinds(points);
+    cases.retain(|(point, kind)| {
+        let read = reads.iter().position(|read| *read == point);
+        read.is_none_or(|at| *kind == [Kind::Broken, Kind::Denied][at % 2])
+    });
+    cases
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_creation_with_a_fault_at_each_request() {
     sweep(Command::new("deploy (create)", Before::default(), &first()), kinds).await;
+}
+
+/// A plan leaves nothing, whichever of its writes fails.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_a_fault_at_each_write() {
+    let plan: Vec<String> = first().into_iter().map(|word| word.replace("--yes", "--plan")).collect();
+    let at_writes = |points: &[(Point, bool)]| {
+        let writes = points.iter().filter(|(_, writes)| *writes).cloned().collect::<Vec<_>>();
+        kinds(&writes)
+    };
+    sweep(Command::new("deploy --plan", Before::default(), &plan), at_writes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_with_a_fault_at_each_request() {
     let first = first();
     let before = Before::of(&[&words(&first)]).await;
-    sweep(Command::new("deploy (update)", before, &UPDATE), kinds).await;
+    sweep(Command::new("deploy (update)", before, &UPDATE), by_turns).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_with_a_fault_at_each_request() {
     let first = first();
     let before = Before::of(&[&words(&first), &UPDATE]).await;
-    sweep(Command::new("deploy --rollback", before, &["deploy", "--rollback", "--yes"]), kinds).await;
+    sweep(Command::new("deploy --rollback", before, &["deploy", "--rollback", "--yes"]), by_turns).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,7 +258,7 @@ async fn a_destruction_with_a_fault_at_each_request() {
     let mut before = Before::of(&[&words(&first), &UPDATE]).await;
     let of_others = vec![("v".to_owned(), "x".into())];
     before.buckets.get_mut(BUCKET).unwrap().objects.insert(OF_OTHERS.to_owned(), of_others);
-    sweep(Command::new("destroy", before, &["destroy", "--confirm", "hubkeeper"]), kinds).await;
+    sweep(Command::new("destroy", before, &["destroy", "--confirm", "hubkeeper"]), by_turns).await;
 }
 
 fn words(command: &[String]) -> Vec<&str> {
@@ -280,7 +316,7 @@ async fn an_update_that_is_rolled_back_with_a_fault_at_each_request() {
     let change = |address: &'static str| ["deploy", "--release", "1.0.0", "--yes", "--set", address];
     let before = Before::of(&[&words(&first), &change("NotificationEmail=first@example.com")]).await;
     let second = change("NotificationEmail=second@example.com");
-    sweep(Impossible(Command::new("deploy (update that is rolled back)", before, &second)), kinds).await;
+    sweep(Impossible(Command::new("deploy (update that is rolled back)", before, &second)), by_turns).await;
 }
 
 /// Both clouds, with faults in the calls of the Azure CLI.
