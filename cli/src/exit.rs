@@ -46,6 +46,29 @@ impl Code {
         }
     }
 
+    /// The code of a refused call of AWS, by AWS's code; `None` without one.
+    pub fn of_aws(code: Option<&str>) -> Self {
+        /// Faults of a service, and limits on the rate: the same call may succeed a moment later.
+        const PASSING: [&str; 15] = [
+            "InternalError",
+            "InternalFailure",
+            "InternalServerError",
+            "InternalServiceError",
+            "OperationAborted",
+            "RequestLimitExceeded",
+            "RequestTimeout",
+            "ServiceException",
+            "ServiceFailure",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "TooManyRequestsException",
+        ];
+        if code.is_none_or(|code| code.is_empty() || PASSING.contains(&code)) { Code::Retry } else { Code::Person }
+    }
+
     /// The code of a verdict.
     pub fn of_finding(finding: Finding) -> Self {
         match finding {
@@ -179,6 +202,16 @@ mod tests {
         assert!(unknown.remedy.contains("aws sso login"), "{unknown:?}");
         for failure in [denied, unknown] {
             assert!(!failure.remedy.contains("role") && failure.code == Code::Person, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_aws_that_passes_is_worth_another_try() {
+        for code in [None, Some(""), Some("Throttling"), Some("SlowDown"), Some("InternalFailure")] {
+            assert_eq!(Code::of_aws(code), Code::Retry, "{code:?}");
+        }
+        for code in ["AccessDenied", "ValidationError", "NoSuchBucket"] {
+            assert_eq!(Code::of_aws(Some(code)), Code::Person, "{code}");
         }
     }
 

@@ -161,8 +161,7 @@ impl Deployed {
             _ => "try again".to_owned(),
         };
         let why = code.map_or_else(|| reason(error), |code| format!("AWS returned {code}"));
-        let kind = if code.is_some() { Code::Person } else { Code::Retry };
-        Failure::new(kind, format!("the function {} cannot be used: {why}", self.name), remedy)
+        Failure::new(Code::of_aws(code), format!("the function {} cannot be used: {why}", self.name), remedy)
     }
 }
 
@@ -220,13 +219,13 @@ async fn of_stack(stack: &str, aws: &SdkConfig, http_client: &HttpClient) -> Res
                 code => format!("AWS returned {code}"),
             },
         );
-        let kind = if code.is_some() { Code::Person } else { Code::Retry };
+        let kind = Code::of_aws(code);
         let right = if matches!(code, Some("AccessDenied" | "AccessDeniedException")) {
             "you need the right cloudformation:DescribeStacks on it, or "
         } else {
             ""
         };
-        let remedy = format!("{right}{remedy}");
+        let remedy = if kind == Code::Retry { "run the command again".to_owned() } else { format!("{right}{remedy}") };
         Failure::new(
             kind,
             format!("the deployed function is not known; the stack {stack} cannot be read: {why}"),

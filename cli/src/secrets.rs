@@ -140,8 +140,7 @@ fn not_created(name: &str, code: Option<&str>) -> Failure {
         "LimitExceededException" => "delete secrets that nobody needs, or ask AWS for a higher quota".to_owned(),
         _ => "run the command again".to_owned(),
     };
-    let kind = if code == "InternalServiceError" { Code::Retry } else { Code::Person };
-    Failure::new(kind, format!("{what}: CreateSecret: AWS returned {code}"), remedy)
+    Failure::new(Code::of_aws(Some(code)), format!("{what}: CreateSecret: AWS returned {code}"), remedy)
 }
 
 /// AWS refuses a name that is scheduled for deletion as an invalid request.

@@ -120,7 +120,9 @@ fn is_throttled(response: &crate::http::exchange::Response) -> bool {
     response.status() == 400 && {
         let head = &response.body()[..response.body().len().min(200)];
         let head = String::from_utf8_lossy(head);
-        ["ThrottlingException", "RequestLimitExceeded", "TooManyRequests"].iter().any(|code| head.contains(code))
+        // the last one is that of the query protocol, as of CloudFormation
+        let codes = ["ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "<Code>Throttling</Code>"];
+        codes.iter().any(|code| head.contains(code))
     }
 }
 

@@ -36,14 +36,26 @@ struct Managed {
 /// Returns why nothing was deleted, or what is left.
 pub async fn run(context: &Context, arguments: Destroy) -> Result<Code, Failure> {
     context.doing("interrupted before anything was deleted");
-    let kept = DeployConfig::read(Path::new(CONFIG))?.stack;
-    let name = stack_name(arguments.stack.as_deref(), kept.as_deref(), &context.environment);
+    let kept = DeployConfig::read(Path::new(CONFIG))?;
+    let name = stack_name(arguments.stack.as_deref(), kept.stack.as_deref(), &context.environment);
     let line = context.line(&name);
     line.message("reading what exists");
     let shared = context.shared(&line)?;
     let login = Login::new(&context.environment, local::http_client(&shared)).await?;
+    if arguments.stack.is_none() {
+        kept.fit(Path::new(CONFIG), &login.account, &login.region, &name).map_err(|failure| {
+            let remedy = "choose the login with AWS_PROFILE and AWS_REGION, or name the stack with --stack";
+            Failure::new(failure.code, failure.what, remedy)
+        })?;
+    }
     let stacks = Stacks::new(&login, &name);
     let Some(stack) = stacks.describe(None).await? else {
+        let bucket = kept.bucket.filter(|_| kept.stack.is_none_or(|stack| stack == name));
+        let bucket = bucket.unwrap_or_else(|| bucket::default_name(&login.account, &login.region));
+        if left(&login, &bucket, &name).await? {
+            line.clear();
+            return finish(context, &arguments, &login, &name, &bucket).await;
+        }
         return Err(Failure::new(
             Code::Person,
             format!("there is no stack {name} in {} of account {}", login.region, login.account),
@@ -74,7 +86,10 @@ pub async fn run(context: &Context, arguments: Destroy) -> Result<Code, Failure>
         return Ok(Code::Done);
     }
     delete(context, &stacks, &stack).await?;
-    let deleted = packages(context, &login, &name, &stack).await;
+    let deleted = match stack.parameters.get(OF_THE_PACKAGE[0]) {
+        Some(bucket) => Some(packages(context, &login, &name, bucket).await?),
+        None => None,
+    };
     context.print(&result("applied", &name, &managed, deleted), || {
         let packages = deleted.map_or_else(String::new, |count| {
             format!(", and {} of its packages", render::style::count(count, "object", "objects"))
@@ -127,13 +142,14 @@ async fn managed(login: &Login, prefix: &str, function: Option<&str>) -> Result<
             .set_next_token(next);
         let page = call.send().await.map_err(|error| {
             let code = error.as_service_error().and_then(ProvideErrorMetadata::code).and_then(redact::code);
-            let kind = if code.is_some() { Code::Person } else { Code::Retry };
             let why = code.map_or_else(|| "got no response".to_owned(), |code| format!("AWS returned {code}"));
-            Failure::new(
-                kind,
-                format!("the secrets cannot be listed, so it is not known which of them still need the stack: ListSecrets: {why}"),
-                "you need the right secretsmanager:ListSecrets",
-            )
+            let kind = Code::of_aws(code);
+            let remedy = match kind {
+                Code::Retry => "run the command again",
+                _ => "you need the right secretsmanager:ListSecrets",
+            };
+            let what = format!("the secrets cannot be listed, so it is not known which of them still need the stack: ListSecrets: {why}");
+            Failure::new(kind, what, remedy)
         })?;
         // both filters match by prefix and independently, so the tag is checked again
         let ours = page.secret_list().iter().filter(|secret| is_managed(secret, prefix));
@@ -224,25 +240,63 @@ async fn delete(context: &Context, stacks: &Stacks<'_>, stack: &Stack) -> Result
     ))
 }
 
-/// Deletes the stack's packages. The stack is gone already, so a refusal is only said.
-async fn packages(context: &Context, login: &Login, name: &str, stack: &Stack) -> Option<usize> {
-    let bucket = stack.parameters.get(OF_THE_PACKAGE[0])?;
+/// Deletes the packages of a stack that is gone already. Returns how many objects it deleted.
+async fn packages(context: &Context, login: &Login, name: &str, bucket: &str) -> Result<usize, Failure> {
+    context.doing(format!(
+        "interrupted: the stack {name} is deleted, and its packages in the bucket {bucket} are not; run the command again"
+    ));
     let line = context.line(name);
     line.message("deleting the packages");
-    let emptied = match Bucket::new(login, bucket) {
-        Ok(bucket) => bucket.empty(&bucket::folder(name)).await,
-        Err(failure) => Err(failure),
-    };
+    let emptied = Bucket::new(login, bucket)?.empty(&bucket::folder(name)).await;
     line.clear();
-    match emptied {
-        Ok(count) => Some(count),
-        Err(failure) => {
-            context.say(&format!(
-                "the packages in the bucket {bucket} were not deleted: {}; delete them: aws s3 rm --recursive s3://{bucket}/{}",
-                failure.what,
-                bucket::folder(name)
-            ));
-            None
-        }
+    emptied.map_err(|failure| {
+        let what = format!("the stack {name} is deleted, and its packages are not: {}", failure.what);
+        let again = match failure.code {
+            Code::Retry => "run the command again".to_owned(),
+            _ => format!("{}; then run the command again", failure.remedy),
+        };
+        Failure::new(failure.code, what, format!("{again}: it deletes what is below {}", bucket::folder(name)))
+    })
+}
+
+/// Whether an earlier run deleted the stack, and ended before it deleted all packages.
+async fn left(login: &Login, bucket: &str, name: &str) -> Result<bool, Failure> {
+    let held = async {
+        let bucket = Bucket::new(login, bucket)?;
+        Ok(bucket.exists().await? && bucket.holds(&bucket::folder(name)).await?)
+    };
+    match held.await {
+        // a bucket that may not be read is not one whose packages this person deletes
+        Err(Failure { code: Code::Person | Code::Usage, .. }) => Ok(false),
+        held => held,
     }
+}
+
+/// Deletes the packages that an earlier run left.
+async fn finish(
+    context: &Context,
+    arguments: &Destroy,
+    login: &Login,
+    name: &str,
+    bucket: &str,
+) -> Result<Code, Failure> {
+    context.say(&format!(
+        "account  {}\nRegion   {}\nstack    {name} (deleted)\ndeletes  its packages, which are still in the bucket {bucket}\n",
+        login.account, login.region
+    ));
+    if arguments.plan {
+        context.say("nothing was deleted");
+        context.print_for_programs(&result("planned", name, &[], None));
+        return Ok(Code::Done);
+    }
+    if !confirmed(context, arguments, name).await? {
+        context.say("nothing was deleted: this is not the stack's name");
+        return Ok(Code::Done);
+    }
+    let deleted = packages(context, login, name, bucket).await?;
+    context.print(&result("applied", name, &[], Some(deleted)), || {
+        let packages = render::style::count(deleted, "object", "objects");
+        format!("{} deleted {packages} of the packages of {name}\n", render::style::good("✓"))
+    });
+    Ok(Code::Done)
 }

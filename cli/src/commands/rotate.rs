@@ -136,7 +136,9 @@ fn not_started(arn: &str, code: Option<&str>) -> Failure {
     let Some(code) = code else {
         return Failure::new(Code::Retry, format!("{what}: RotateSecret got no response"), "run the command again");
     };
+    let kind = Code::of_aws(Some(code));
     let remedy = match code {
+        _ if kind == Code::Retry => "run the command again".into(),
         // AWS's reference of RotateSecret, "Required permissions"
         "AccessDeniedException" => {
             "you need the right secretsmanager:RotateSecret on the secret, and lambda:InvokeFunction on the function"
@@ -144,7 +146,7 @@ fn not_started(arn: &str, code: Option<&str>) -> Failure {
         }
         _ => format!("see whether a rotation is in progress or stuck: hubkeeper status {arn}"),
     };
-    Failure::new(Code::Person, format!("{what}: RotateSecret: AWS returned {code}"), remedy)
+    Failure::new(kind, format!("{what}: RotateSecret: AWS returned {code}"), remedy)
 }
 
 /// Checks that a rotation can start: it is turned on, and none is in progress or left over. Returns the secret's organization.
@@ -292,5 +294,6 @@ mod tests {
             "{busy:?}"
         );
         assert_eq!((denied.code, busy.code, not_started("arn", None).code), (Code::Person, Code::Person, Code::Retry));
+        assert_eq!(not_started("arn", Some("InternalServiceError")).code, Code::Retry);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
@@ -68,20 +68,40 @@ pub struct Before {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unusable(pub String);
 
-/// Runs `az`, and returns its standard output; or what it complained about.
-async fn az(arguments: &[&str]) -> io::Result<Result<String, String>> {
+/// Runs `az`.
+async fn run(arguments: &[&str]) -> io::Result<Output> {
     let mut command = tokio::process::Command::new("az");
     // Ctrl-C ends the child as well
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await?;
+    command.output().await
+}
+
+/// Runs `az`, and returns its standard output; or what it complained about.
+async fn az(arguments: &[&str]) -> io::Result<Result<String, String>> {
+    Ok(said(&run(arguments).await?))
+}
+
+fn said(output: &Output) -> Result<String, String> {
     if output.status.success() {
-        return Ok(Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()));
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
-    Ok(Err(super::plain(&String::from_utf8_lossy(&output.stderr))))
+    Err(super::plain(&String::from_utf8_lossy(&output.stderr)))
 }
 
 async fn ask(arguments: &[&str]) -> Result<String, String> {
     az(arguments).await.unwrap_or_else(|error| Err(error.kind().to_string()))
+}
+
+/// The same for what may not exist: `None` then.
+async fn find(arguments: &[&str]) -> Result<Option<String>, String> {
+    /// How `az` ends if there is no such resource (its documentation, "Exit codes").
+    const MISSING: i32 = 3;
+    let output = run(arguments).await.map_err(|error| error.kind().to_string())?;
+    match said(&output) {
+        Ok(text) => Ok(Some(text)),
+        Err(complaint) if output.status.code() == Some(MISSING) || complaint.contains("NotFound") => Ok(None),
+        Err(complaint) => Err(complaint),
+    }
 }
 
 /// The subscription of the login.
@@ -178,10 +198,14 @@ pub async fn before(wanted: &Wanted, account: &Account, template: &Path) -> Resu
         "--output",
         "tsv",
     ];
-    if let Ok(subject) = ask(&[&show[..], &of_group].concat()).await
-        && !subject.is_empty()
-        && subject != *role
-    {
+    let subject = find(&[&show[..], &of_group].concat()).await.map_err(|complaint| {
+        Failure::new(
+            Code::Person,
+            format!("it cannot be read which role the identity {identity} trusts: {complaint}"),
+            "run the command again, or as a person with the right Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/read",
+        )
+    })?;
+    if let Some(subject) = subject.filter(|subject| !subject.is_empty() && subject != role) {
         return Err(Failure::new(
             Code::Person,
             format!("the identity {identity} trusts {subject} already, not {role}"),

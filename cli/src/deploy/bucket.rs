@@ -118,19 +118,23 @@ impl<'a> Bucket<'a> {
         }
         match self.login.reads().s3(create).await {
             Ok(_) => {}
-            Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => return self.protect().await,
+            // the response to an earlier attempt was lost
+            Err(refusal) if refusal.code == "BucketAlreadyOwnedByYou" => {}
             Err(refusal) => return Err(self.failed("s3:CreateBucket", &refusal)),
         }
         let protected = self.protect().await;
         if protected.is_err() {
-            // the next run would find it, and take it for one that a person made
+            // the next run would find it, and take it for one that a person made; S3 deletes none that holds an object
             let _ = self.login.reads().s3(self.request("DELETE", "", "DeleteBucket")).await;
         }
         protected
     }
 
     /// Blocks public access, and keeps every version.
-    async fn protect(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Returns a failure if S3 refuses.
+    pub async fn protect(&self) -> Result<(), Failure> {
         let block = "<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>";
         let versions = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status></VersioningConfiguration>";
         for (query, body, what, right) in [
@@ -184,34 +188,21 @@ impl<'a> Bucket<'a> {
         self.put(&format!("{}previous/stack.json", folder(stack)), document.to_string().into_bytes()).await
     }
 
-    /// What the stack was before its last update.
+    /// What the stack was before its last update. `None` if nothing is kept, or nothing that deploy writes.
     ///
     /// # Errors
-    /// Returns a failure if nothing is kept, or it cannot be read.
-    pub async fn previous(&self, stack: &str) -> Result<Previous, Failure> {
-        let key = format!("{}previous/stack.json", folder(stack));
-        let nothing = |what: String| {
-            Failure::new(
-                Code::Person,
-                what,
-                "deploy the release that you want instead: hubkeeper deploy --release <its folder>",
-            )
-        };
-        let Some(body) = self.get(&key).await? else {
-            return Err(nothing(format!(
-                "there is no earlier deployment of {stack} in the bucket {}: only an update by hubkeeper deploy keeps one",
-                self.name
-            )));
-        };
+    /// Returns a failure if S3 refuses.
+    pub async fn previous(&self, stack: &str) -> Result<Option<Previous>, Failure> {
+        let Some(body) = self.get(&format!("{}previous/stack.json", folder(stack))).await? else { return Ok(None) };
         let document: Value = serde_json::from_slice(&body).unwrap_or_default();
         let parameters = document["parameters"].as_object();
         match (document["template"].as_str(), parameters) {
             (Some(template), Some(parameters)) if !template.is_empty() => {
                 let parameters =
                     parameters.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-                Ok(Previous { template: template.to_owned(), parameters: parameters.collect() })
+                Ok(Some(Previous { template: template.to_owned(), parameters: parameters.collect() }))
             }
-            _ => Err(nothing(format!("{key} in the bucket {} is not what deploy writes", self.name))),
+            _ => Ok(None),
         }
     }
 
@@ -232,16 +223,7 @@ impl<'a> Bucket<'a> {
     pub async fn empty(&self, prefix: &str) -> Result<usize, Failure> {
         let mut deleted = 0;
         loop {
-            let mut list = self.request("GET", "", "ListObjectVersions");
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.append_pair("prefix", prefix).append_pair("versions", "");
-            list.query = query.finish();
-            let body = match self.login.reads().s3(list).await {
-                Ok(body) => body,
-                Err(refusal) if refusal.is_missing() => return Ok(deleted),
-                Err(refusal) => return Err(self.failed("s3:ListBucketVersions", &refusal)),
-            };
-            let versions = versions(&String::from_utf8_lossy(&body), prefix);
+            let versions = self.versions(prefix).await?;
             if versions.is_empty() {
                 return Ok(deleted);
             }
@@ -257,6 +239,27 @@ impl<'a> Bucket<'a> {
         }
     }
 
+    /// Whether there is anything below a key, whatever its version.
+    ///
+    /// # Errors
+    /// Returns a failure if S3 refuses.
+    pub async fn holds(&self, prefix: &str) -> Result<bool, Failure> {
+        Ok(!self.versions(prefix).await?.is_empty())
+    }
+
+    /// Keys and versions below a key: the first page, or none if there is no bucket.
+    async fn versions(&self, prefix: &str) -> Result<Vec<(String, String)>, Failure> {
+        let mut list = self.request("GET", "", "ListObjectVersions");
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("prefix", prefix).append_pair("versions", "");
+        list.query = query.finish();
+        match self.login.reads().s3(list).await {
+            Ok(body) => Ok(versions(&String::from_utf8_lossy(&body), prefix)),
+            Err(refusal) if refusal.is_missing() => Ok(Vec::new()),
+            Err(refusal) => Err(self.failed("s3:ListBucketVersions", &refusal)),
+        }
+    }
+
     fn failed(&self, right: &str, refusal: &Refusal) -> Failure {
         let what = format!("the bucket {}: {}", self.name, refusal.what);
         if refusal.is_denied() {
@@ -266,7 +269,7 @@ impl<'a> Bucket<'a> {
                 format!("you need the right {right} on it; docs/deploy.md#rights-to-deploy lists all"),
             );
         }
-        if refusal.code.is_empty() {
+        if Code::of_aws(Some(&refusal.code)) == Code::Retry {
             return Failure::new(Code::Retry, what, "run the command again");
         }
         Failure::new(Code::Person, what, "correct what the code names, or name another bucket with --bucket")

@@ -120,15 +120,24 @@ impl<'a> Stacks<'a> {
             };
             call = call.parameters(parameter.build());
         }
-        let created = call.send().await.map_err(|error| self.refused("CreateChangeSet", &error))?;
+        let created = match call.send().await {
+            Ok(created) => created,
+            Err(error) => {
+                let failure = self.refused("CreateChangeSet", &error);
+                if failure.code == Code::Retry {
+                    // it may exist nevertheless
+                    return Err(leaving(failure, self.discard(&name, operation).await));
+                }
+                return Err(failure);
+            }
+        };
         let id = created.id.unwrap_or_default();
         let stack_id = created.stack_id.unwrap_or_default();
         for look in 0..LOOKS {
             let found = match self.computed(&id, &stack_id).await {
                 Ok(found) => found,
                 Err(failure) => {
-                    self.discard(&id, operation).await;
-                    return Err(failure);
+                    return Err(leaving(failure, self.discard(&id, operation).await));
                 }
             };
             if let Some(change_set) = found {
@@ -136,12 +145,12 @@ impl<'a> Stacks<'a> {
             }
             pause(look).await;
         }
-        self.discard(&id, operation).await;
-        Err(Failure::new(
+        let failure = Failure::new(
             Code::Retry,
             format!("CloudFormation did not compute the change set of {} in time", self.name),
             "run the command again",
-        ))
+        );
+        Err(leaving(failure, self.discard(&id, operation).await))
     }
 
     /// The change set, once it is computed.
@@ -183,14 +192,26 @@ impl<'a> Stacks<'a> {
         }
     }
 
-    /// Deletes a change set, and the empty stack that it was for. What cannot be deleted costs nothing and stays.
-    pub async fn discard(&self, id: &str, operation: Operation) {
-        let _ = self.client.delete_change_set().change_set_name(id).send().await;
-        if operation == Operation::Create
-            && let Ok(Some(stack)) = self.describe(None).await
-            && stack.is_only_reviewed()
-        {
-            let _ = self.client.delete_stack().stack_name(self.name).send().await;
+    /// Deletes a change set, by its name or ARN, and the empty stack that it was for. Returns what stays, with the command that deletes
+    /// it: neither costs anything, nor is in the way of the next deployment.
+    pub async fn discard(&self, id: &str, operation: Operation) -> Option<String> {
+        let name = self.name;
+        let deleted = self.client.delete_change_set().stack_name(name).change_set_name(id).send().await;
+        if operation == Operation::Update {
+            let stays = || {
+                format!(
+                    "a change set stays: aws cloudformation delete-change-set --stack-name {name} --change-set-name {id}"
+                )
+            };
+            return deleted.is_err().then(stays);
+        }
+        let stays = format!("an empty stack stays: aws cloudformation delete-stack --stack-name {name}");
+        match self.describe(None).await {
+            Ok(Some(stack)) if stack.is_only_reviewed() => {
+                self.client.delete_stack().stack_name(name).send().await.is_err().then_some(stays)
+            }
+            Ok(_) => None,
+            Err(_) => Some(stays.replace("stays", "may stay")),
         }
     }
 
@@ -280,13 +301,16 @@ impl<'a> Stacks<'a> {
         error: &SdkError<E>,
     ) -> Failure {
         let name = self.name;
-        let Some(code) = error.code().and_then(redact::code) else {
-            return Failure::new(
-                Code::Retry,
-                format!("{action} ({name}): {}", redact::prose(&DisplayErrorContext(error).to_string())),
-                "run the command again: it reads first what has happened",
-            );
+        let again = |why: String| {
+            let remedy = "run the command again: it reads first what has happened";
+            Failure::new(Code::Retry, format!("{action} ({name}): {why}"), remedy)
         };
+        let Some(code) = error.code().and_then(redact::code) else {
+            return again(redact::prose(&DisplayErrorContext(error).to_string()));
+        };
+        if Code::of_aws(Some(code)) == Code::Retry {
+            return again(format!("AWS returned {code}"));
+        }
         let message = super::plain(error.message().unwrap_or_default());
         match code {
             "AccessDenied" | "AccessDeniedException" => Failure::new(
@@ -296,9 +320,6 @@ impl<'a> Stacks<'a> {
                     "you need the right cloudformation:{action} on the stack; docs/deploy.md#rights-to-deploy lists all"
                 ),
             ),
-            "Throttling" | "ThrottlingException" => {
-                Failure::new(Code::Retry, format!("{action} ({name}): AWS returned {code}"), "run the command again")
-            }
             _ => Failure::new(
                 Code::Person,
                 format!("{action} ({name}): AWS returned {code}: {message}"),
@@ -306,4 +327,12 @@ impl<'a> Stacks<'a> {
             ),
         }
     }
+}
+
+/// A failure that leaves something behind.
+fn leaving(mut failure: Failure, left: Option<String>) -> Failure {
+    if let Some(left) = left {
+        failure.remedy = format!("{}; {left}", failure.remedy);
+    }
+    failure
 }

@@ -35,9 +35,12 @@ impl Login {
         let (account, partition) = {
             let reads = Reads::new(&aws, environment, &http_client);
             let text = reads.query(Service::Sts, "GetCallerIdentity", &[]).await.map_err(|refusal| {
-                let code = if refusal.code.is_empty() { Code::Retry } else { Code::Person };
+                if Code::of_aws(Some(&refusal.code)) == Code::Retry {
+                    let what = format!("your login at AWS could not be checked: {}", refusal.what);
+                    return Failure::new(Code::Retry, what, "run the command again");
+                }
                 Failure::new(
-                    code,
+                    Code::Person,
                     format!("your login at AWS is not accepted: {}", refusal.what),
                     "run aws sso login (or aws configure), or choose a profile with AWS_PROFILE",
                 )

@@ -1,5 +1,7 @@
 //! `hubkeeper destroy`: what it says, what it asks, what it deletes.
 
+use std::fs;
+
 use hubkeeper_sandbox::{aws, scene};
 use serde_json::json;
 
@@ -71,6 +73,36 @@ async fn the_stack_and_its_packages_are_deleted_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_stack_of_the_file_of_choices_is_the_one_that_is_deleted() {
+    let site = deployed().await;
+    fs::remove_file(site.folder.join("hubkeeper-deploy.toml")).unwrap();
+    let ids = [format!("AzureTenantId={}", scene::TENANT), format!("AzureClientId={}", scene::CLIENT)];
+    let other = ["deploy", "--release", "1.0.0", "--yes", "--aws-only", "--set", &ids[0], "--set", &ids[1]];
+    run(&site, &[&other[..], &["--stack", "other"]].concat()).ends(0).await;
+    let of = |name: &str| site.world.with(|state| state.aws.stacks.stacks[name].status.clone());
+    let planned =
+        run(&site, &["destroy", "--plan", "-o", "json"]).ends(0).await.says(&["stack    other (CREATE_COMPLETE)"]);
+    assert_eq!(planned.json()["stack"], "other");
+    let wrong = run(&site, &["destroy", "--confirm", "hubkeeper"]).with("HUBKEEPER_STACK", "hubkeeper").ends(2).await;
+    wrong.says(&["--confirm is not the name of the stack, other"]);
+    assert_eq!((of("hubkeeper"), of("other")), ("CREATE_COMPLETE".to_owned(), "CREATE_COMPLETE".to_owned()));
+    run(&site, &["destroy", "--confirm", "other"])
+        .ends(0)
+        .await
+        .shows(&["✓ deleted other, and 1 object of its packages"]);
+    assert_eq!((of("hubkeeper"), of("other")), ("CREATE_COMPLETE".to_owned(), "DELETE_COMPLETE".to_owned()));
+    // a login that the file is not about finds another stack of the same name
+    let elsewhere = run(&site, &["destroy", "--confirm", "other"]).with("AWS_REGION", "us-east-1").ends(4).await;
+    elsewhere.says(&[
+        "about account 111122223333 in Region eu-west-1",
+        "Region us-east-1",
+        "name the stack with --stack",
+    ]);
+    // an option counts before the file
+    run(&site, &["destroy", "--plan", "--stack", "hubkeeper"]).ends(0).await.says(&["stack    hubkeeper (CREATE"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_that_are_still_managed_are_named_with_their_commands() {
     let site = deployed().await;
     let function = site.world.with(|state| state.aws.deployment.outputs["FunctionArn"].clone());
@@ -122,13 +154,22 @@ async fn what_prevents_a_deletion_is_said() {
     failed.says(&["is not deleted, and is DELETE_FAILED", "FunctionRole (AWS::IAM::Role): it is still used"]);
     // once the cause is gone, the same command ends it; packages that may not be deleted are said
     site.world.with(|state| assert!(state.aws.denied.insert("s3:ListBucketVersions".to_owned())));
-    let ended = run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(0).await;
+    let ended = run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(4).await.shows_nothing();
     ended.says(&[
-        "were not deleted",
-        "aws s3 rm --recursive s3://hubkeeper-111122223333-eu-west-1/hubkeeper/hubkeeper/",
+        "the stack hubkeeper is deleted, and its packages are not",
+        "you need the right s3:ListBucketVersions",
+        "then run the command again",
     ]);
+    assert_eq!(status(&site), "DELETE_COMPLETE");
+    site.world.with(|state| state.aws.denied.clear());
+    let left = ["stack    hubkeeper (deleted)", "its packages, which are still in the bucket hubkeeper-111122223333"];
+    let planned = run(&site, &["destroy", "--plan", "-o", "json"]).ends(0).await.says(&left);
+    assert_eq!(planned.json()["outcome"], "planned");
+    run(&site, &["destroy", "--confirm", "hubkeepers"]).ends(2).await.shows_nothing().says(&["--confirm hubkeeper"]);
+    let ended = run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(0).await.says(&left);
+    ended.shows(&["✓ deleted 1 object of the packages of hubkeeper"]);
+    run(&site, &["destroy", "--confirm", "hubkeeper"]).ends(4).await.says(&["there is no stack hubkeeper"]);
     site.world.with(|state| {
-        state.aws.denied.clear();
         "CREATE_COMPLETE".clone_into(&mut state.aws.stacks.stacks.entry("foreign".to_owned()).or_default().status);
     });
     run(&site, &["destroy", "--stack", "foreign", "--confirm", "foreign"])

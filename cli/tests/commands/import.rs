@@ -36,7 +36,7 @@ enum Next {
 }
 
 /// One connector, and how it is imported.
-struct Shape {
+pub(crate) struct Shape {
     what: &'static str,
     group: &'static str,
     /// The login inside: user and token.
@@ -51,7 +51,7 @@ struct Shape {
     works: bool,
 }
 
-const USUAL: Shape = Shape {
+pub(crate) const USUAL: Shape = Shape {
     what: "as the portal makes it",
     group: scene::GROUP,
     login: personal,
@@ -183,7 +183,7 @@ fn portal(user: &str, token: &str) -> Value {
 }
 
 /// A site with this connector and without the example's secret. Returns its resource id.
-async fn site(shape: &Shape) -> (Site, String) {
+pub(crate) async fn site(shape: &Shape) -> (Site, String) {
     let site = Site::deployed_with(|state| {
         state.aws.secrets.retain(|_, secret| secret.name != scene::SECRET);
         arm::add_resource_group(state, scene::SUBSCRIPTION, shape.group);
@@ -205,12 +205,12 @@ async fn site(shape: &Shape) -> (Site, String) {
     (site, id)
 }
 
-fn connector(state: &State, group: &str) -> Connector {
+pub(crate) fn connector(state: &State, group: &str) -> Connector {
     arm::connector(state, scene::SUBSCRIPTION, group, NAME).unwrap().clone()
 }
 
 /// Whether the login in the connector works now.
-fn works(state: &State, group: &str) -> bool {
+pub(crate) fn works(state: &State, group: &str) -> bool {
     let connector = connector(state, group);
     let (user, token) = connector.credential().unwrap();
     let is_password = hub::user(state, user).is_some_and(|known| known.password == token);

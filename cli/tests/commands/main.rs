@@ -20,5 +20,6 @@ mod sessions;
 mod site;
 mod stage;
 mod status;
+mod sweep;
 mod usage;
 mod verify;

@@ -252,16 +252,20 @@ impl Run<'_> {
         self
     }
 
+    /// The process to start.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear().envs(&self.variables).current_dir(&self.site.folder);
+        command
+    }
+
     /// Runs it to its end, and returns what a terminal would show: both outputs, in their order. They hold no colour and no progress,
     /// since they go to a file.
     pub(crate) async fn transcript(self, code: i32) -> String {
         let path = self.site.folder.join("transcript");
         let file = File::options().append(true).create(true).open(&path).unwrap();
-        let (program, arguments, input, variables) = (self.program, self.arguments, self.input, self.variables);
-        let folder = self.site.folder.clone();
+        let (mut command, input) = (self.command(), self.input);
         let run = tokio::task::spawn_blocking(move || {
-            let mut command = Command::new(program);
-            command.args(&arguments).env_clear().envs(&variables).current_dir(&folder);
             command.stdout(file.try_clone().unwrap()).stderr(file);
             observed(&mut command, &input).unwrap()
         });
@@ -277,11 +281,8 @@ impl Run<'_> {
     pub(crate) async fn ends(self, code: i32) -> Ended {
         let name = format!("hubkeeper {}", self.arguments.first().cloned().unwrap_or_default());
         let told = Arc::clone(&self.site.told);
-        let (program, arguments, input, variables) = (self.program, self.arguments, self.input, self.variables);
-        let folder = self.site.folder.clone();
+        let (mut command, input) = (self.command(), self.input);
         let run = tokio::task::spawn_blocking(move || {
-            let mut command = Command::new(program);
-            command.args(&arguments).env_clear().envs(&variables).current_dir(&folder);
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
             observed(&mut command, &input).unwrap()
         });

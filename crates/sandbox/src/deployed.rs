@@ -62,9 +62,31 @@ struct Shared {
     forgotten: Mutex<BTreeSet<String>>,
     /// Whether the events of AWS wait.
     held: AtomicBool,
+    /// How many invocations AWS's API still handles, and what it answers then.
+    refusal: Mutex<Option<Refusal>>,
+}
+
+/// What AWS's API answers instead of the function.
+struct Refusal {
+    handled: usize,
+    status: u16,
+    code: &'static str,
+    /// Whether the function runs nevertheless.
+    runs: bool,
 }
 
 impl Shared {
+    /// The refusal of this invocation: status, code, and whether the function runs nevertheless.
+    fn refusal(&self) -> Option<(u16, &'static str, bool)> {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = refusal.as_mut()?;
+        if refusal.handled > 0 {
+            refusal.handled -= 1;
+            return None;
+        }
+        Some((refusal.status, refusal.code, refusal.runs))
+    }
+
     /// Invokes the function. A successful reconcile counts in the metric, which Lambda takes from the log.
     async fn invoke(&self, event: Value) -> Result<Value, FunctionError> {
         let action = event["action"].as_str().unwrap_or_default().to_owned();
@@ -109,6 +131,7 @@ impl Deployed {
             code_sha256: STANDARD.encode(Sha256::digest(package)),
             forgotten: Mutex::default(),
             held: AtomicBool::new(false),
+            refusal: Mutex::default(),
         });
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = socket.local_addr()?.port();
@@ -150,6 +173,19 @@ impl Deployed {
     /// Makes the deployed function an older version that does not know this action: it returns the error `BadEvent`.
     pub fn forget(&self, action: &str) {
         self.shared.forgotten.lock().unwrap_or_else(PoisonError::into_inner).insert(action.to_owned());
+    }
+
+    /// Refuses every invocation through AWS's API after the next `handled` ones, with this status and code. With `runs`, the function
+    /// handles the event nevertheless.
+    pub fn refuse_after(&self, handled: usize, status: u16, code: &'static str, runs: bool) {
+        *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Refusal { handled, status, code, runs });
+    }
+
+    /// Refuses no more invocation. Returns whether one was refused, or would have been next.
+    pub fn calm(&self) -> bool {
+        let refusal = self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        refusal.is_some_and(|refusal| refusal.handled == 0)
     }
 
     /// What the function has written so far.
@@ -271,7 +307,18 @@ async fn answer(shared: &Arc<Shared>, request: &http::Request<Bytes>) -> Reply {
     if !exists {
         return refuse(404, "ResourceNotFoundException", &format!("Function not found: {arn}"));
     }
-    if action == "lambda:InvokeFunction" { invoke(shared, body).await } else { configuration(shared) }
+    if action != "lambda:InvokeFunction" {
+        return configuration(shared);
+    }
+    match shared.refusal() {
+        None => invoke(shared, body).await,
+        Some((status, code, runs)) => {
+            if runs {
+                drop(invoke(shared, body).await);
+            }
+            refuse(status, code, "The sandbox was told to.")
+        }
+    }
 }
 
 /// As at Lambda, an invocation goes on when its caller has gone.

@@ -134,7 +134,9 @@ impl Recorded {
     }
 }
 
-fn line(service: Service, request: &Request) -> String {
+/// A request as [`Recorded::line`] shows it.
+#[must_use]
+pub fn line(service: Service, request: &Request) -> String {
     if service == Service::Aws && !aws::has_path(request) {
         return format!("{} {}", request.method(), aws::action(request).unwrap_or_else(|| "?".to_owned()));
     }

@@ -76,12 +76,7 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
     }
     let origin = Origin::find(&arguments)?;
     let role = role(&run, &login, existing.as_ref())?;
-    if let Origin::Release(release) = &origin
-        && !arguments.azure_only
-    {
-        stack::check(&run, release, existing.as_ref())?;
-    }
-
+    let has_bucket = !arguments.azure_only && stack::check(&run, &login, &origin, existing.as_ref()).await?;
     let known = ids(&run, existing.as_ref());
     let mut done_in_azure = None;
     if wants_azure(&run, known) {
@@ -107,7 +102,8 @@ pub async fn run(context: &Context, arguments: Deploy) -> Result<Code, Failure> 
         let why = "Azure is left out (--aws-only), and the ids of the identity are not known";
         return Err(handed_over(&run, &login, &origin, &role, why).await);
     }
-    Box::pin(stack::run(&mut run, &login, &origin, existing.as_ref(), done_in_azure)).await
+    let half = stack::Half { login: &login, origin: &origin, existing: existing.as_ref(), has_bucket };
+    Box::pin(stack::run(&mut run, half, done_in_azure)).await
 }
 
 /// The ARN of the role that the stack has after this deployment: a given name counts before the one that the stack has.
@@ -142,10 +138,17 @@ async fn in_azure(run: &mut Run<'_>, login: &Login, origin: &Origin, role: &str)
         if crate::deploy::login::is_off(&refusal) {
             return crate::deploy::login::federation_is_off(&login.account);
         }
+        let what = format!("the issuer of the account cannot be read: {}", refusal.what);
+        if Code::of_aws(Some(&refusal.code)) == Code::Retry {
+            return Failure::new(Code::Retry, what, "run the command again");
+        }
         Failure::new(
-            if refusal.code.is_empty() { Code::Retry } else { Code::Person },
-            format!("the issuer of the account cannot be read: {}", refusal.what),
-            "you need the right iam:GetOutboundWebIdentityFederationInfo; or deploy Azure apart: hubkeeper deploy --azure-only --issuer <URL> --role-arn <ARN>",
+            Code::Person,
+            what,
+            format!(
+                "you need the right iam:GetOutboundWebIdentityFederationInfo; or deploy Azure apart: hubkeeper deploy --azure-only --issuer <URL> --role-arn <ARN>{}",
+                options(run)
+            ),
         )
     })?;
     Ok(azure::run(run, origin, azure::Trusted { issuer: &issuer, role }).await?)
@@ -193,16 +196,23 @@ async fn handed_over(run: &Run<'_>, login: &Login, origin: &Origin, role: &str, 
 
 /// The options that name stack, release and file, for the commands that follow: empty, or with a space in front.
 fn options(run: &Run<'_>) -> String {
+    let mut origin = String::new();
+    if run.arguments.build {
+        origin.push_str(" --build");
+    }
+    if let Some(release) = &run.arguments.release {
+        let _ = write!(origin, " --release {}", quoted(release));
+    }
+    options_with(run, &origin)
+}
+
+/// The same with another release.
+fn options_with(run: &Run<'_>, origin: &str) -> String {
     let mut text = String::new();
     if run.stack != STACK {
         let _ = write!(text, " --stack {}", run.stack);
     }
-    if run.arguments.build {
-        text.push_str(" --build");
-    }
-    if let Some(release) = &run.arguments.release {
-        let _ = write!(text, " --release {}", quoted(release));
-    }
+    text.push_str(origin);
     if run.arguments.config.as_os_str() != CONFIG {
         let _ = write!(text, " --config {}", quoted(&run.arguments.config));
     }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::stack::{bucket_name, execute};
-use super::{Done, Run, finish};
+use super::stack::{bucket_name, discard, execute};
+use super::{Done, Run, finish, options_with};
 use crate::deploy::bucket::Bucket;
 use crate::deploy::changes;
 use crate::deploy::cloudformation::{Source, Stacks};
@@ -29,7 +29,16 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     operation(name, existing)?;
     let bucket_name = bucket_name(run, login, existing);
     let bucket = Bucket::new(login, &bucket_name)?;
-    let previous = bucket.previous(name).await?;
+    let another = format!("hubkeeper deploy{}", options_with(run, " --release <its folder>"));
+    let previous = bucket.previous(name).await?.ok_or_else(|| {
+        Failure::new(
+            Code::Person,
+            format!(
+                "there is no earlier deployment of {name} in the bucket {bucket_name}: only an update by hubkeeper deploy keeps one"
+            ),
+            format!("deploy the release that you want instead: {another}"),
+        )
+    })?;
     let settings = previous.settings();
     // a hidden value is in no file: the stack has it, or it is lost
     let lost: Vec<&str> = settings
@@ -41,7 +50,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
         return Err(Failure::new(
             Code::Person,
             format!("the stack no longer has the hidden value of {}", lost.join(", ")),
-            "deploy that release with it instead: hubkeeper deploy --release <its folder> --set <name>",
+            format!("deploy that release with it instead: {another} --set <name>"),
         ));
     }
     context.say(&format!(
@@ -56,7 +65,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     let change_set = stacks.change_set(Operation::Update, source, &settings).await?;
     line.clear();
     let Some(changed) = change_set.changes.clone() else {
-        stacks.discard(&change_set.id, Operation::Update).await;
+        discard(run, &stacks, &change_set, Operation::Update).await;
         context.say(&format!(
             "{} nothing to change in {name}: it is what it was before its last update\n",
             style::good("✓")
@@ -73,7 +82,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     let table = changes::table(name, &changed, &differences);
     let shown = changes::to_json(&changed);
     if run.arguments.plan {
-        stacks.discard(&change_set.id, Operation::Update).await;
+        discard(run, &stacks, &change_set, Operation::Update).await;
         let value = json!({"action": "deploy", "outcome": "planned", "stack": name, "changes": shown});
         context.print(&value, || table);
         context.say("nothing was changed");
@@ -83,7 +92,7 @@ pub(super) async fn run(run: &mut Run<'_>, login: &Login, existing: Option<&Stac
     let question = format!("Roll {name} back in account {} ({})?", login.account, login.region);
     let agreed = context.terminal.confirm(question, run.arguments.yes).await;
     if !matches!(agreed, Ok(true)) {
-        stacks.discard(&change_set.id, Operation::Update).await;
+        discard(run, &stacks, &change_set, Operation::Update).await;
         agreed?;
         context.say("nothing was changed");
         return Ok(Code::Done);

@@ -23,23 +23,30 @@ const ASKED: [(&str, &str); 2] = [
     ("ManagerSecretArns", "ARNs of the manager secrets that the function may read (a,b; empty: none)"),
 ];
 
+/// What the half starts from.
+#[derive(Clone, Copy)]
+pub(super) struct Half<'a> {
+    /// The login at AWS.
+    pub(super) login: &'a Login,
+    /// What is deployed.
+    pub(super) origin: &'a Origin,
+    /// The stack, if it exists.
+    pub(super) existing: Option<&'a Stack>,
+    /// Whether the bucket of the packages exists.
+    pub(super) has_bucket: bool,
+}
+
 /// Runs the half.
 ///
 /// # Errors
 /// Returns why nothing was deployed, or what failed.
-pub(super) async fn run(
-    run: &mut Run<'_>,
-    login: &Login,
-    origin: &Origin,
-    existing: Option<&Stack>,
-    azure: Option<Value>,
-) -> Result<Code, Failure> {
+pub(super) async fn run(run: &mut Run<'_>, half: Half<'_>, azure: Option<Value>) -> Result<Code, Failure> {
     let context = run.context;
+    let Half { login, origin, existing, has_bucket: exists } = half;
     let operation = operation(run.stack, existing)?;
     let (release, package, template) = package(run, origin, existing).await?;
     let name = bucket_name(run, login, existing);
     let bucket = Bucket::new(login, &name)?;
-    let exists = bucket.exists().await?;
     hide(run, &template);
     let mut settings = settings(run, &template)?;
     let folder = bucket::package_folder(run.stack, &package.sha256);
@@ -75,14 +82,14 @@ pub(super) async fn run(
     let is_hidden = |name: &str| template.parameter(name).is_some_and(|parameter| parameter.is_hidden);
     let differences = parameters::differences(&resolved.settings, existing.map(|stack| &stack.parameters), is_hidden);
     let Some(changed) = change_set.changes.clone() else {
-        stacks.discard(&change_set.id, operation).await;
+        discard(run, &stacks, &change_set, operation).await;
         context.say(&format!("{} nothing to change in {}\n", style::good("✓"), run.stack));
         return unchanged(run, login, existing, &release, azure).await;
     };
     let table = changes::table(run.stack, &changed, &differences);
     let shown = changes::to_json(&changed);
     if run.arguments.plan {
-        stacks.discard(&change_set.id, operation).await;
+        discard(run, &stacks, &change_set, operation).await;
         let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "version": release.version,
             "changes": shown, "azure": azure});
         context.print(&value, || table);
@@ -94,7 +101,7 @@ pub(super) async fn run(
     let question = format!("Execute this change set on {} in account {} ({})?", run.stack, login.account, login.region);
     let agreed = context.terminal.confirm(question, run.arguments.yes).await;
     if !matches!(agreed, Ok(true)) {
-        stacks.discard(&change_set.id, operation).await;
+        discard(run, &stacks, &change_set, operation).await;
         agreed?;
         context.say("nothing was changed");
         return Ok(Code::Done);
@@ -103,7 +110,7 @@ pub(super) async fn run(
     let earlier = match prepared {
         Ok(earlier) => earlier,
         Err(failure) => {
-            stacks.discard(&change_set.id, operation).await;
+            discard(run, &stacks, &change_set, operation).await;
             return Err(failure);
         }
     };
@@ -118,16 +125,43 @@ pub(super) async fn run(
     finish(run, &settled, done).await
 }
 
-/// Checks status, package and parameters before anything is deployed in either cloud.
+/// Checks status, bucket, package and parameters before anything is deployed in either cloud. Returns whether the bucket exists.
 ///
 /// # Errors
 /// Returns why the stack cannot be deployed.
-pub(super) fn check(run: &Run<'_>, release: &Release, existing: Option<&Stack>) -> Result<(), Failure> {
+pub(super) async fn check(
+    run: &Run<'_>,
+    login: &Login,
+    origin: &Origin,
+    existing: Option<&Stack>,
+) -> Result<bool, Failure> {
     operation(run.stack, existing)?;
+    let name = bucket_name(run, login, existing);
+    let bucket = Bucket::new(login, &name)?;
     let (given, of_stack) = architectures(run, existing);
-    let wanted = architecture(given, of_stack, &release.architectures())?;
-    release.read(&release.package(&wanted))?;
-    settings(run, &Template::parse(release.read(&release.template())?.text()?)?).map(|_| ())
+    match origin {
+        // its template does not exist before the build
+        Origin::Checkout(_) => drop(architecture(given, of_stack, &ARCHITECTURES)?),
+        Origin::Release(release) => {
+            let wanted = architecture(given, of_stack, &release.architectures())?;
+            release.read(&release.package(&wanted))?;
+            let template = Template::parse(release.read(&release.template())?.text()?)?;
+            let settings = settings(run, &template)?;
+            let mut missing =
+                parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters)).missing;
+            // Azure gives the ids, and deploy chooses the package
+            missing.retain(|name| !super::IDS.contains(&name.as_str()) && !OF_THE_PACKAGE.contains(&name.as_str()));
+            if !missing.is_empty() && !is_asked(run) {
+                return Err(parameters::missing(&missing));
+            }
+        }
+    }
+    bucket.exists().await
+}
+
+/// Whether a person can answer questions about what is missing.
+fn is_asked(run: &Run<'_>) -> bool {
+    run.context.terminal.answers && !run.arguments.yes
 }
 
 /// The processor that the person chose, and that of the stack.
@@ -211,7 +245,7 @@ async fn ask(
     operation: Operation,
 ) -> Result<(), Failure> {
     let terminal = run.context.terminal;
-    if !terminal.answers || run.arguments.yes {
+    if !is_asked(run) {
         return Ok(());
     }
     if operation == Operation::Create {
@@ -317,12 +351,21 @@ async fn prepare(
     if !exists {
         line.message("creating the bucket");
         bucket.create().await?;
+    } else if is_in_the_making(login, existing, bucket.name) {
+        bucket.protect().await?;
     }
     line.message("uploading the package");
     bucket.put(&format!("{folder}{}", package.name), package.bytes).await?;
     let earlier = keep(run, login, existing, bucket).await?;
     line.clear();
     Ok(earlier)
+}
+
+/// Whether an earlier run may have created the bucket and ended before it was protected: nobody else gives it this name, and no
+/// deployment of this stack has used it yet.
+fn is_in_the_making(login: &Login, existing: Option<&Stack>, name: &str) -> bool {
+    let of_stack = existing.and_then(|stack| stack.parameters.get(OF_THE_PACKAGE[0]));
+    name == bucket::default_name(&login.account, &login.region) && of_stack.is_none_or(|used| used != name)
 }
 
 /// Keeps what the stack is now, so that `--rollback` can bring it back. Returns what was kept before.
@@ -334,7 +377,7 @@ async fn keep(
 ) -> Result<Option<Previous>, Failure> {
     let Some(stack) = existing else { return Ok(None) };
     let template = Stacks::new(login, run.stack).template().await?;
-    let earlier = bucket.previous(run.stack).await.ok();
+    let earlier = bucket.previous(run.stack).await?;
     bucket.keep(run.stack, &Previous { template, parameters: stack.parameters.clone() }).await?;
     Ok(earlier)
 }
@@ -366,6 +409,13 @@ fn remember(run: &mut Run<'_>, login: &Login, bucket: &str) -> Result<(), Failur
     Ok(())
 }
 
+/// Deletes a change set that is not executed, and says what stays.
+pub(super) async fn discard(run: &Run<'_>, stacks: &Stacks<'_>, change_set: &ChangeSet, operation: Operation) {
+    if let Some(left) = stacks.discard(&change_set.id, operation).await {
+        run.context.say(&left);
+    }
+}
+
 /// Executes a change set, and follows it until the stack has settled.
 pub(super) async fn execute(
     run: &Run<'_>,
@@ -382,7 +432,13 @@ pub(super) async fn execute(
         run.stack
     ));
     line.message("executing the change set");
-    stacks.execute(&change_set.id).await?;
+    if let Err(failure) = stacks.execute(&change_set.id).await {
+        if failure.code == Code::Person {
+            // it was refused; without a clear response it may be executed
+            discard(run, stacks, change_set, operation).await;
+        }
+        return Err(failure);
+    }
     let (stack, events) =
         stacks.follow(&change_set.stack_id, &known, |events| line.message(&changes::progress(events))).await?;
     line.clear();

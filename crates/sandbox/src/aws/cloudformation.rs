@@ -35,10 +35,22 @@ pub struct Stack {
     pub is_protected: bool,
     change_sets: BTreeMap<String, ChangeSet>,
     operation: Option<Operation>,
+    /// The change set that was executed last, and the token of that request.
+    executed: Option<[String; 2]>,
+}
+
+impl Stack {
+    /// How many change sets wait for their execution.
+    #[must_use]
+    pub fn change_sets(&self) -> usize {
+        self.change_sets.len()
+    }
 }
 
 #[derive(Clone, Debug)]
 struct ChangeSet {
+    name: String,
+    token: String,
     template: String,
     parameters: BTreeMap<String, String>,
     /// Action, resource, type.
@@ -102,8 +114,9 @@ pub(crate) fn answer(state: &mut State, signed: &Signed<'_>, action: &str, form:
         "DescribeChangeSet" if is_here => return describe_change_set(state, form, &name),
         "ExecuteChangeSet" if is_here => return execute(state, form, &name),
         "DeleteChangeSet" if is_here => {
+            let wanted = form.field("ChangeSetName").unwrap_or_default();
             if let Some(stack) = state.aws.stacks.stacks.get_mut(&name) {
-                stack.change_sets.remove(form.field("ChangeSetName").unwrap_or_default());
+                stack.change_sets.retain(|id, set| id != wanted && set.name != wanted);
             }
             return Ok(String::new());
         }
@@ -139,7 +152,10 @@ fn addressed(state: &State, action: &str, form: &Form) -> String {
         (Some(set), "") => {
             let mut stacks = state.aws.stacks.stacks.iter();
             stacks
-                .find(|(_, stack)| stack.change_sets.contains_key(set))
+                .find(|(_, stack)| {
+                    stack.change_sets.contains_key(set)
+                        || stack.executed.as_ref().is_some_and(|[known, _]| known == set)
+                })
                 .map(|(name, _)| name.clone())
                 .unwrap_or_default()
         }
@@ -321,6 +337,15 @@ fn template(state: &State, form: &Form) -> Result<String, Denied> {
 
 fn create_change_set(state: &mut State, form: &Form, name: &str, id: &str) -> Result<String, Denied> {
     let template = template(state, form)?;
+    let (called, token) =
+        (form.field("ChangeSetName").unwrap_or_default(), form.field("ClientToken").unwrap_or_default());
+    let stack = state.aws.stacks.stacks.get(name);
+    let same = stack.and_then(|stack| stack.change_sets.iter().find(|(_, set)| set.name == called));
+    let is_taken = same.is_some();
+    // a request that is repeated with its token creates no second one (AWS's reference of CreateChangeSet)
+    if let Some((set, _)) = same.filter(|(_, set)| set.token == token && !token.is_empty()) {
+        return Ok([tag("Id", set), tag("StackId", id)].concat());
+    }
     let capabilities = form.members("Capabilities");
     for (words, capability) in
         [("AWS::Serverless-2016-10-31", "CAPABILITY_AUTO_EXPAND"), ("RoleName", "CAPABILITY_NAMED_IAM")]
@@ -343,6 +368,9 @@ fn create_change_set(state: &mut State, form: &Form, name: &str, id: &str) -> Re
         Some(stack) if !is_create && (stack.operation.is_some() || stack.status == "ROLLBACK_COMPLETE") => {
             return Err(invalid(format!("Stack:{id} is in {} state and can not be updated.", stack.status)));
         }
+        _ if is_taken => {
+            return Err(denied(400, "AlreadyExistsException", format!("ChangeSet [{called}] already exists")));
+        }
         _ => {}
     }
     let old = existing.cloned().unwrap_or_default();
@@ -360,13 +388,15 @@ fn create_change_set(state: &mut State, form: &Form, name: &str, id: &str) -> Re
     let removed = before.iter().filter(|(logical, _)| !after.contains_key(*logical));
     changes.extend(removed.map(|(logical, resource)| ["Remove".to_owned(), logical.clone(), kind(resource)]));
     let uuid = state.uuid();
-    let called = form.field("ChangeSetName").unwrap_or_default();
     let set = format!("arn:aws:cloudformation:{}:{}:changeSet/{called}/{uuid}", state.aws.region, state.aws.account);
     let stack = state.aws.stacks.stacks.entry(name.to_owned()).or_default();
     if stack.status.is_empty() || stack.status == "DELETE_COMPLETE" {
         *stack = Stack { id: id.to_owned(), status: "REVIEW_IN_PROGRESS".to_owned(), ..Stack::default() };
     }
-    stack.change_sets.insert(set.clone(), ChangeSet { template, parameters, changes, is_create, looks: 0 });
+    let (name, token) = (called.to_owned(), token.to_owned());
+    stack
+        .change_sets
+        .insert(set.clone(), ChangeSet { name, token, template, parameters, changes, is_create, looks: 0 });
     Ok([tag("Id", &set), tag("StackId", &stack.id)].concat())
 }
 
@@ -456,7 +486,13 @@ fn missing_package(state: &State, change_set: &ChangeSet) -> Option<(String, Str
 
 fn execute(state: &mut State, form: &Form, name: &str) -> Result<String, Denied> {
     let set = form.field("ChangeSetName").unwrap_or_default().to_owned();
+    let token = form.field("ClientRequestToken").unwrap_or_default().to_owned();
+    let executed = [set.clone(), token];
     let stack = state.aws.stacks.stacks.get(name);
+    // a request that is repeated with its token is executed once (AWS's reference of ExecuteChangeSet)
+    if !executed[1].is_empty() && stack.is_some_and(|stack| stack.executed.as_ref() == Some(&executed)) {
+        return Ok(String::new());
+    }
     let Some(change_set) = stack.and_then(|stack| stack.change_sets.get(&set)).cloned() else {
         return Err(denied(404, "ChangeSetNotFound", format!("ChangeSet [{set}] does not exist")));
     };
@@ -468,6 +504,7 @@ fn execute(state: &mut State, form: &Form, name: &str) -> Result<String, Denied>
     let resources = change_set.changes.iter().map(|[_, logical, kind]| [logical.clone(), kind.clone()]).collect();
     if let Some(stack) = state.aws.stacks.stacks.get_mut(name) {
         stack.change_sets.clear();
+        stack.executed = Some(executed);
         let becomes = Some((change_set.template, change_set.parameters));
         begin(stack, name, Operation { kind, looks: 0, resources, failure, becomes });
     }

@@ -80,6 +80,7 @@ fn answer(state: &mut State, request: &Request) -> Result<Bytes, Refused> {
         ("GET", true) if field("versions").is_some() => "s3:ListBucketVersions",
         ("PUT", false) => "s3:PutObject",
         ("GET", false) => "s3:GetObject",
+        ("DELETE", true) => "s3:DeleteBucket",
         ("DELETE", false) => "s3:DeleteObjectVersion",
         _ => return Err((405, "MethodNotAllowed")),
     };
@@ -99,6 +100,17 @@ fn answer(state: &mut State, request: &Request) -> Result<Bytes, Refused> {
         }
         state.aws.buckets.insert(name.to_owned(), Bucket::default());
         return Ok(Bytes::new());
+    }
+    if action == "s3:DeleteBucket" {
+        return match state.aws.buckets.get(name) {
+            None => Err((404, "NoSuchBucket")),
+            Some(_) if !is_here => Err((301, "PermanentRedirect")),
+            Some(bucket) if !bucket.objects.is_empty() => Err((409, "BucketNotEmpty")),
+            Some(_) => {
+                state.aws.buckets.remove(name);
+                Ok(Bytes::new())
+            }
+        };
     }
     let version = state.uuid();
     let Some(bucket) = state.aws.buckets.get_mut(name) else { return Err((404, "NoSuchBucket")) };

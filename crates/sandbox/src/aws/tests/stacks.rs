@@ -83,6 +83,33 @@ fn a_change_set_is_computed_executed_and_followed() {
     assert_eq!(ask(&world, "DescribeStacks", &of_stack).0, 400, "a deleted stack has no name");
 }
 
+#[test]
+fn a_request_that_is_repeated_with_its_token_is_done_once() {
+    let (world, _) = world();
+    let with = |token: &'static str| [&named("a")[..], &[("ClientToken", token)]].concat();
+    let id = change_set(&world, "CREATE", &with("one")).unwrap();
+    assert_eq!(change_set(&world, "CREATE", &with("one")), Ok(id.clone()));
+    for other in [with("two"), named("a").to_vec()] {
+        let refused = change_set(&world, "CREATE", &other).unwrap_err();
+        assert!(refused.contains("ChangeSet [c] already exists"), "{refused}");
+    }
+    assert_eq!(world.with(|state| state.aws.stacks.stacks["s"].change_sets()), 1);
+    let execute = [("ChangeSetName", id.as_str()), ("ClientRequestToken", "t")];
+    ask(&world, "DescribeChangeSet", &execute[..1]);
+    ask(&world, "DescribeChangeSet", &execute[..1]);
+    assert_eq!(ask(&world, "ExecuteChangeSet", &execute).0, 200);
+    assert_eq!(ask(&world, "ExecuteChangeSet", &execute).0, 200);
+    assert!(ask(&world, "ExecuteChangeSet", &execute[..1]).1.contains("ChangeSetNotFound"));
+    assert_eq!(world.with(|state| state.aws.stacks.stacks["s"].events.len()), 1, "it is executed once");
+    // a change set is deleted by its name, too
+    for _ in 0..2 {
+        ask(&world, "DescribeStacks", &[("StackName", "s")]);
+    }
+    change_set(&world, "UPDATE", &named("b")).unwrap();
+    assert_eq!(ask(&world, "DeleteChangeSet", &[("StackName", "s"), ("ChangeSetName", "c")]).0, 200);
+    assert_eq!(world.with(|state| state.aws.stacks.stacks["s"].change_sets()), 0);
+}
+
 /// Calls S3. Returns the status and the body.
 fn object(world: &World, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let digest = Sha256::digest(body).iter().fold(String::new(), |mut text, byte| {
@@ -124,5 +151,10 @@ fn a_bucket_keeps_versions_and_belongs_to_its_account() {
     assert_eq!(object(&world, "DELETE", &format!("/b/f/k?versionId={version}"), "", &[]).0, 200);
     let (_, listed) = object(&world, "GET", "/b/?prefix=f%2F&versions=", "", &[]);
     assert_eq!(listed.matches("<Version>").count(), 1, "{listed}");
+    assert_eq!(object(&world, "DELETE", "/b/", "", &[]).0, 409, "it holds an object");
+    let version = between(&listed, "VersionId");
+    assert_eq!(object(&world, "DELETE", &format!("/b/f/k?versionId={version}"), "", &[]).0, 200);
     assert_eq!(object(&world, "HEAD", "/b/", "", &[("x-amz-expected-bucket-owner", "444455556666")]).0, 403);
+    assert_eq!(object(&world, "DELETE", "/b/", "", &[]).0, 200);
+    assert_eq!(object(&world, "DELETE", "/b/", "", &[]).0, 404);
 }
