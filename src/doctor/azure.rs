@@ -12,7 +12,7 @@ use hubkeeper_core::ids::VersionId;
 use hubkeeper_core::secret::{Document, Label, Secret};
 use serde_json::Value;
 
-use super::run::{AzureLogin, Named, Run};
+use super::shared::{AzureLogin, Named, Run};
 use crate::clients::azure::arm::Inspected;
 
 /// Maximum number of other subscriptions whose plans are read.

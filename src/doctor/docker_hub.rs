@@ -5,7 +5,7 @@ use hubkeeper_core::doctor::docker_hub::{TokenLogin, record_login, record_proof}
 use hubkeeper_core::proof::verdict::{unscanned, verdict};
 use hubkeeper_core::secret::{Document, Secret};
 
-use super::run::Run;
+use super::shared::Run;
 use crate::clients::hub::login;
 use crate::prove::gather::{Prover, Subject};
 

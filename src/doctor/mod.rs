@@ -6,7 +6,7 @@
 mod azure;
 mod docker_hub;
 pub mod network;
-mod run;
+mod shared;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,11 +19,11 @@ use hubkeeper_core::time::{Timestamp, rfc3339};
 use hubkeeper_core::transcript::Transcript;
 use serde_json::{Value, json};
 
-use self::run::Run;
-pub use self::run::{AzureLogin, Named};
+use self::shared::Run;
+pub use self::shared::{AzureLogin, Named};
+use crate::clients::Sessions;
 use crate::clients::azure::assertion::{assertion, identity};
 use crate::clients::sdk::failed;
-use crate::clients::Sessions;
 use crate::process::Process;
 
 /// What the checks found, and which secret and connector they are about.

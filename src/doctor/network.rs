@@ -13,7 +13,7 @@ use hubkeeper_core::proxy::Proxy;
 use hubkeeper_core::time::Timestamp;
 use time::OffsetDateTime;
 
-use super::run::Run;
+use super::shared::Run;
 use crate::http::{Cause, HttpClient, Policy, Response, SendError, join};
 
 /// One attempt, and not for long: a preflight is for people who wait.

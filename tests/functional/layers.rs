@@ -50,7 +50,7 @@ const COMMAND_LINE: [&[&str]; 10] = [
 ];
 
 /// Returns the code of a file, without comments and without the unit tests at its end.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]").unwrap_or(text.len());
     let lines = text[..end].lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.map(|line| line.split(" // ").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
@@ -125,7 +125,7 @@ fn wrong(layers: &[&[&str]], file: &str, text: &str) -> Vec<String> {
 }
 
 /// Returns every file below a folder, without unit tests and their fixtures: its path in the folder, and its text.
-fn files(folder: &str) -> Vec<(String, String)> {
+pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     fn walk(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod binary;
+mod circles;
 mod corpus;
 mod cost;
 mod custom_resource;

@@ -9,7 +9,7 @@ use hubkeeper::sdk_client;
 use hubkeeper_core::redact;
 use serde_json::{Value, json};
 
-use super::deploy::stack_name;
+use super::deploy::shared::stack_name;
 use crate::args::{CONFIG, Destroy};
 use crate::context::Context;
 use crate::deploy::bucket::{self, Bucket};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::given;
 use super::origin::Origin;
-use super::{IDS, Run};
+use super::shared::{IDS, Run};
 use crate::deploy::azure::{self, Account, Before, Wanted};
 use crate::exit::{Code, Failure};
 

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::end::{Done, finish};
+use super::shared::{Run, options_with};
 use super::stack::{bucket_name, discard, execute};
-use super::{Done, Run, finish, options_with};
 use crate::deploy::bucket::Bucket;
 use crate::deploy::changes;
 use crate::deploy::cloudformation::{Source, Stacks};

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::end::{Done, finish};
 use super::origin::Origin;
-use super::{Done, Run, finish};
+use super::shared::{IDS, Run, role};
 use crate::deploy::bucket::{self, Bucket, Previous};
 use crate::deploy::changes::{self, ChangeSet};
 use crate::deploy::cloudformation::{Source, Stacks};
@@ -57,7 +58,7 @@ pub(super) async fn run(run: &mut Run<'_>, half: Half<'_>, azure: Option<Value>)
         settings.insert("Architecture".to_owned(), Setting::Value(architecture.to_owned()));
     }
     let known = parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters));
-    let waits = known.missing.iter().any(|name| super::IDS.contains(&name.as_str()));
+    let waits = known.missing.iter().any(|name| IDS.contains(&name.as_str()));
     if run.arguments.plan && azure.is_some() && waits {
         context.say(&format!("the stack was not planned: {} will come from Azure", known.missing.join(" and ")));
         let value = json!({"action": "deploy", "outcome": "planned", "stack": run.stack, "azure": azure});
@@ -150,7 +151,7 @@ pub(super) async fn check(
             let mut missing =
                 parameters::resolve(&template, &settings, existing.map(|stack| &stack.parameters)).missing;
             // Azure gives the ids, and deploy chooses the package
-            missing.retain(|name| !super::IDS.contains(&name.as_str()) && !OF_THE_PACKAGE.contains(&name.as_str()));
+            missing.retain(|name| !IDS.contains(&name.as_str()) && !OF_THE_PACKAGE.contains(&name.as_str()));
             if !missing.is_empty() && !is_asked(run) {
                 return Err(parameters::missing(&missing));
             }
@@ -285,7 +286,7 @@ fn plan(
     resolved: &Resolved,
 ) -> Result<String, Failure> {
     let status = existing.map_or("new", |stack| stack.status.as_str());
-    let role = super::role(run, login, existing)?;
+    let role = role(run, login, existing)?;
     let made = if exists { "" } else { " (new: no public access, every version kept)" };
     let mut text = format!(
         "account        {}\nRegion         {}\nstack          {} ({status})\nrelease        {}, {}\nrole           {role}\n\

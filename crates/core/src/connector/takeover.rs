@@ -198,6 +198,8 @@ mod tests {
     #[test]
     fn a_connector_that_is_as_the_document_says_gets_a_token_and_tags() {
         assert_eq!(changes(|_| {}), least());
+        // a connector without any tag is told tag by tag too
+        assert_eq!(changes(|body| body["tags"] = Value::Null), least());
         // nothing of these is hubkeeper's
         assert_eq!(changes(|body| body["extra"] = json!({"kept": 1})), least());
         // the same token under asterisks, or in plain text
