@@ -199,7 +199,9 @@ mod tests {
     fn a_connector_that_is_as_the_document_says_gets_a_token_and_tags() {
         assert_eq!(changes(|_| {}), least());
         // a connector without any tag is told tag by tag too
-        assert_eq!(changes(|body| body["tags"] = Value::Null), least());
+        let untagged = changes(|body| body["tags"] = Value::Null);
+        let team = ("tags.team".to_owned(), Shown::Missing, text("sec"));
+        assert_eq!(untagged, least().into_iter().chain([team]).collect::<Vec<_>>());
         // nothing of these is hubkeeper's
         assert_eq!(changes(|body| body["extra"] = json!({"kept": 1})), least());
         // the same token under asterisks, or in plain text
