@@ -17,6 +17,8 @@ CARGO_CYCLONEDX := cargo-cyclonedx-0.5.9
 CARGO_MUTANTS := cargo-mutants-27.1.0
 CARGO_AUDITABLE := cargo-auditable-0.7.7
 export PATH := $(abspath $(INSTALLED))/bin:$(PATH)
+# make builds whole programs, mostly once. Cargo by hand keeps its incremental state, beside what make built.
+export CARGO_INCREMENTAL ?= 0
 # Releases: one folder for each version.
 DIST := $(TARGET)/dist
 # The version for `make release`, which must be that of Cargo.toml and have a section in CHANGELOG.md.
@@ -46,7 +48,7 @@ EVENT ?=
 # Options of hubkeeper for `make deploy`, `make deploy-azure` and `make destroy`.
 ARGS ?=
 
-.PHONY: help demo try install test test-cli e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions cost schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
+.PHONY: help demo try install test test-function test-cli e2e setup lint-infra test-infra chaos oracles conformance page check build bench-init bench-depth bench-fleet bench-cli package fuzz corpus pictures sessions cost schemas audit mutants deploy deploy-azure onboard logs destroy release check-release reproducible clean function record release-folder tools release-tools
 .DEFAULT_GOAL := help
 
 # A target's comment begins with its group: 1 every day, 2 deploy, 3 deep checks, 4 release.
@@ -69,22 +71,22 @@ install: ##1 Install the command line hubkeeper into cargo's bin folder
 	$(CARGO) install --locked --path cli
 
 # Quick ones first. Each test target has its own line (tests/functional/makefile.rs), since they use different environment
-# variables.
+# variables. The tests of the command line wait two thirds of their time, and the end-to-end tests half of it, so they run beside
+# the others.
 test: ##1 Run every test, quick ones first
 	@mkdir -p $(TARGET)
 	@# the emulator of the last part is downloaded while the compiler runs; that part says what is missing
 	@tests/e2e/run.sh --setup >$(TARGET)/e2e-setup.log 2>&1 & $(CARGO) test --workspace --locked --no-run; built=$$?; wait; exit $$built
 	$(APART) $(CARGO) test --workspace --locked --lib --bins --test properties --test corpora --test serve_sandbox --test reproducible
 	$(APART) $(CARGO) test --workspace --locked --doc
-	@$(MAKE) --no-print-directory tools
-	@# the tests of the command line wait most of their time, and the end-to-end tests half of it
-	tests/beside.sh $(TARGET)/command-line.log $(MAKE) --no-print-directory test-cli -- \
-		$(CARGO) test --workspace --locked --test functional
-	@$(MAKE) --no-print-directory test-infra
-	tests/beside.sh $(TARGET)/e2e.log $(MAKE) --no-print-directory e2e -- \
-		$(APART) $(CARGO) test --workspace --locked --test simulation
+	@$(MAKE) --no-print-directory tools test-infra
+	@tests/beside.sh $(TARGET)/beside.log $(MAKE) --no-print-directory test-cli e2e -- $(MAKE) --no-print-directory test-function
 
-test-cli: tools ##3 Test the command line as processes and on a terminal
+test-function:
+	$(CARGO) test --workspace --locked --test functional
+	$(APART) $(CARGO) test --workspace --locked --test simulation
+
+test-cli: tools
 	$(CARGO) test --workspace --locked --test commands
 	$(APART) $(CARGO) test --workspace --locked --test terminal
 

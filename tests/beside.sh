@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs two commands at the same time, one that waits most of its time and one that computes: beside.sh LOG WAITS … -- COMPUTES …
+# Runs two commands at the same time, one that waits much of its time and one that computes: beside.sh LOG WAITS … -- COMPUTES …
 # LOG takes what the first prints, which appears when both have ended. Fails if either fails.
 set -euo pipefail
 log="$1"
@@ -11,8 +11,10 @@ while [ "$1" != -- ]; do
 done
 shift
 
-"${waits[@]}" >"$log" 2>&1 &
+# a group of its own, so that Ctrl-C ends all of it
+setsid "${waits[@]}" >"$log" 2>&1 &
 process=$!
+trap 'kill -- "-$process" 2>/dev/null || true' EXIT
 computed=0
 "$@" || computed=$?
 waited=0

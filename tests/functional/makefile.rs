@@ -39,8 +39,9 @@ fn test_targets() -> Vec<String> {
 #[test]
 fn make_test_runs_every_test_target() {
     let test = recipe("test");
-    assert!(test.contains(" test-cli -- "), "{test}");
-    let recipe = format!("{test}\n{}", recipe("test-cli"));
+    let parts = ["test-cli", "test-function"];
+    assert!(parts.iter().all(|part| test.contains(&format!(" {part}"))), "{test}");
+    let recipe = [test].into_iter().chain(parts.map(recipe)).collect::<Vec<_>>().join("\n");
     let targets = test_targets();
     assert!(targets.len() > 4, "{targets:?}");
     for target in targets {
