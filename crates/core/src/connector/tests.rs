@@ -3,6 +3,7 @@ use time::macros::datetime;
 
 use super::observed::*;
 use crate::fixtures::{CLIENT, VERSION, document, fingerprint, written};
+use crate::secret::document::Plan;
 
 fn portal() -> Observed {
     Observed::parse(json!({
@@ -61,6 +62,9 @@ fn what_a_connector_says_of_itself_is_read() {
         (Some("/subscriptions/x"), Some("hub"), Some("CentralUS"))
     );
     assert_eq!(portal.foreign_offerings(), ["FutureOffering"]);
+    assert_eq!(portal.plans(), [Plan::FoundationalCspm]);
+    assert_eq!(portal.tag_names(), ["Hubkeeper-Version", "TEAM", "cost"]);
+    assert_eq!(portal.shown_token(), Some("***"));
     assert_eq!((portal.version(), portal.proved()), (None, None), "`old` is no version id");
     let ours = Observed::parse(written(&document(|_| {}), VERSION, None)).unwrap();
     assert_eq!((ours.version(), ours.proved()), (Some(VERSION.into()), Some(Coverage { repositories: 7, private: 3 })));
