@@ -11,9 +11,12 @@ while [ "$1" != -- ]; do
 done
 shift
 
-# a group of its own, so that Ctrl-C ends all of it
-setsid "${waits[@]}" >"$log" 2>&1 &
+echo "beside it runs ${waits[*]}; what that prints follows at the end"
+# job control gives it a group of its own, so that Ctrl-C ends all of it
+set -m
+"${waits[@]}" >"$log" 2>&1 </dev/null &
 process=$!
+set +m
 trap 'kill -- "-$process" 2>/dev/null || true' EXIT
 computed=0
 "$@" || computed=$?
