@@ -54,7 +54,7 @@ pub async fn run(context: &Context, arguments: Destroy) -> Result<Code, Failure>
         let bucket = bucket.unwrap_or_else(|| bucket::default_name(&login.account, &login.region));
         if left(&login, &bucket, &name).await? {
             line.clear();
-            return finish(context, &arguments, &login, &name, &bucket).await;
+            return delete_left(context, &arguments, &login, &name, &bucket).await;
         }
         return Err(Failure::new(
             Code::Person,
@@ -273,7 +273,7 @@ async fn left(login: &Login, bucket: &str, name: &str) -> Result<bool, Failure> 
 }
 
 /// Deletes the packages that an earlier run left.
-async fn finish(
+async fn delete_left(
     context: &Context,
     arguments: &Destroy,
     login: &Login,
